@@ -1,0 +1,35 @@
+"""The one error type for what a user can mend: what was read, what is wrong with it, what to do."""
+
+from __future__ import annotations
+
+
+class AnalyticsError(Exception):
+    """Something that a user can mend; the command line prints it without a traceback.
+
+    ``problem`` says what was read, from where, and what is wrong with it; ``remedy`` says what to do.
+    """
+
+    def __init__(self, problem: str, *, remedy: str) -> None:
+        super().__init__(f"{problem}\n  -> {remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class SettingsError(AnalyticsError):
+    """A setting is absent, unknown or malformed."""
+
+
+class ProjectError(AnalyticsError):
+    """The dbt project, its profile or its manifest can't be used."""
+
+
+class ScheduleGroupError(AnalyticsError):
+    """The schedule groups, or what they select, can't be used."""
+
+
+class LandingZoneError(AnalyticsError):
+    """The landing zone can't be read."""
+
+
+class WarehouseError(AnalyticsError):
+    """The warehouse can't be reached, or another process holds it."""
