@@ -65,52 +65,52 @@ class Settings(BaseSettings):
     )
 
     environment: Environment = Field(
-        Environment.DEV, description="`dev`, `staging` or `prod`; the last two must be asked for by name."
+        default=Environment.DEV, description="`dev`, `staging` or `prod`; the last two must be asked for by name."
     )
     dbt_project_dir: Path = Field(
         default_factory=_default_project_dir,
         description="The folder that holds `dbt_project.yml`.",
     )
     dbt_profiles_dir: Path | None = Field(
-        None,
+        default=None,
         description="The folder that holds `profiles.yml`; dbt's own search order otherwise.",
     )
     dbt_profile: str | None = Field(
-        None, description="The profile to use; the one that `dbt_project.yml` names otherwise."
+        default=None, description="The profile to use; the one that `dbt_project.yml` names otherwise."
     )
     dbt_target: str | None = Field(
-        None, description="The profile's target; its own default in `dev`, the environment's name elsewhere."
+        default=None, description="The profile's target; its own default in `dev`, the environment's name elsewhere."
     )
     dbt_target_path: Path = Field(
-        Path("target"),
+        default=Path("target"),
         description="Where dbt writes the manifest and each run's artifacts; relative to the dbt project.",
     )
     schedule_groups_file: Path | None = Field(
-        None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."
+        default=None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."
     )
     cron: dict[str, str] = Field(
         default_factory=dict,
         description='Cron by schedule group: `ANALYTICS_CRON__HOURLY="15 * * * *"`, or one JSON object.',
     )
     time_zone: TimeZone = Field(
-        "UTC", description="The IANA time zone of all schedules that name none of their own."
+        default="UTC", description="The IANA time zone of all schedules that name none of their own."
     )
     schedules_running: bool | None = Field(
-        None, description="Whether schedules and sensors start turned on; only in `prod` otherwise."
+        default=None, description="Whether schedules and sensors start turned on; only in `prod` otherwise."
     )
     unit_tests: bool = Field(
-        False,  # noqa: FBT003 - pydantic's default is positional
+        default=False,
         description="Whether scheduled runs execute dbt unit tests too (they test code, not data).",
     )
     data_dir: Path | None = Field(
-        None, description="The folder for what is written locally; `data` beside the dbt project otherwise."
+        default=None, description="The folder for what is written locally; `data` beside the dbt project otherwise."
     )
     landing_url: str | None = Field(
-        None,
+        default=None,
         description="Where raw files arrive: a folder or any fsspec URL (`s3://…`); `landing` in the data folder.",
     )
     landing_settle_seconds: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         description="How old a file must be, in seconds, to be taken: for writers that do not write atomically.",
     )
@@ -120,27 +120,27 @@ class Settings(BaseSettings):
         repr=False,
     )
     outbound_url: str | None = Field(
-        None, description="Where exports go: a folder or any fsspec URL; `outbound` in the data folder."
+        default=None, description="Where exports go: a folder or any fsspec URL; `outbound` in the data folder."
     )
     reports_url: str | None = Field(
-        None, description="Where reports go: a folder or any fsspec URL; `reports` in the data folder."
+        default=None, description="Where reports go: a folder or any fsspec URL; `reports` in the data folder."
     )
     warehouse_lock_timeout: PositiveFloat = Field(
-        300.0,
+        default=300.0,
         description="How many seconds to wait for a warehouse file that another process holds.",
     )
-    slack_token: SecretStr | None = Field(None, description="The bot token that posts failures to Slack.")
-    slack_channel: str | None = Field(None, description="The Slack channel that hears of failed runs.")
+    slack_token: SecretStr | None = Field(default=None, description="The bot token that posts failures to Slack.")
+    slack_channel: str | None = Field(default=None, description="The Slack channel that hears of failed runs.")
     webserver_url: str | None = Field(
-        None, description="The address of the Dagster UI, for links in messages: `https://dagster.example.com`."
+        default=None, description="The address of the Dagster UI, for links in messages: `https://dagster.example.com`."
     )
     is_dev_cli: bool = Field(
-        False,  # noqa: FBT003 - pydantic's default is positional
+        default=False,
         validation_alias=AliasChoices("DAGSTER_IS_DEV_CLI", "is_dev_cli"),
         description="Set by `dagster dev` and `dg` themselves: a missing or stale manifest is made at load.",
     )
     dagster_home: Path | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
         description="Dagster's own home; `.dagster_home` beside the dbt project for our command line otherwise.",
     )
@@ -187,14 +187,13 @@ class Settings(BaseSettings):
         """The dbt target to ask for; None means the profile's own default, which only `dev` may use."""
         if self.dbt_target or self.environment is Environment.DEV:
             return self.dbt_target
-        return self.environment.value
+        return str(self.environment.value)
 
 
 def load_settings() -> Settings:
     """Read the environment once.
 
-    Returns the settings; raises `SettingsError` that names every variable that is wrong, and unknown ones
-    that begin with `ANALYTICS_` and are near misses of a known one.
+    Returns the settings; raises `SettingsError` that names every variable that is wrong, and never a value.
     """
     try:
         return Settings()

@@ -1,0 +1,118 @@
+"""A process of its own that asks dbt to parse a project and to say what selections name.
+
+dbt's programmatic runner keeps adapters, loggers and a current folder for the whole process, so it stays out of
+Dagster's. Run as ``python -m analytics_dagster.dbt_process REQUEST RESULT``, two JSON files; see `Request`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a schedule group takes: dbt's selection syntax, or the name of one of the project's YAML selectors."""
+
+    select: str | None = None
+    selector: str | None = None
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The options of dbt's command line that mean the same."""
+        if self.selector is not None:
+            return ("--selector", self.selector)
+        return ("--select", self.select or "")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One parse: where the project is, which target, and the selections to resolve with it."""
+
+    project_dir: str
+    profiles_dir: str
+    profile: str
+    target: str
+    target_path: str
+    install_packages: bool
+    selections: tuple[Selection, ...]
+
+
+class DbtFailedError(Exception):
+    """What was asked of dbt failed: the command, and what dbt said."""
+
+    def __init__(self, command: str, output: str) -> None:
+        super().__init__(command)
+        self.command = command
+        self.output = output
+
+
+def parse(request: Request) -> tuple[frozenset[str], ...]:
+    """Parse the project, which writes its manifest; return the unique ids that each selection names.
+
+    Raises `DbtFailedError` with what dbt said.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder, "request.json"), Path(folder, "result.json")
+        asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        process = subprocess.run(  # noqa: S603 - our own module, with two files of ours
+            [sys.executable, "-m", __name__, str(asked), str(answered)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if not answered.exists():
+            raise DbtFailedError("dbt", process.stdout)
+        result = json.loads(answered.read_text(encoding="utf-8"))
+    if "failed" in result:
+        raise DbtFailedError(result["failed"], result["message"] or process.stdout)
+    return tuple(frozenset(ids) for ids in result["selected"])
+
+
+def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - only this process imports dbt
+
+    where = [
+        *("--project-dir", request["project_dir"], "--profiles-dir", request["profiles_dir"]),
+        *("--profile", request["profile"], "--target", request["target"]),
+    ]
+    if request["install_packages"]:
+        result = dbtRunner().invoke(["deps", "--quiet", *where])
+        if not result.success:
+            return _failed("dbt deps", result.exception)
+    where += ["--target-path", request["target_path"], "--log-path", request["target_path"]]
+    result = dbtRunner().invoke(["parse", "--quiet", *where])
+    if not result.success:
+        return _failed("dbt parse", result.exception)
+    runner = dbtRunner(manifest=result.result)  # type: ignore[arg-type] # `parse` returns a Manifest
+    selected = []
+    for item in request["selections"]:
+        arguments = Selection(**item).arguments
+        listing = ["ls", "--quiet", *where, *arguments, "--output", "json", "--output-keys", "unique_id"]
+        result = runner.invoke(listing)
+        if not result.success:
+            return _failed(f"dbt ls {' '.join(arguments)}", result.exception)
+        lines: Sequence[str] = result.result or []  # type: ignore[assignment] # `ls` returns its lines
+        selected.append([json.loads(line)["unique_id"] for line in lines])
+    return {"selected": selected}
+
+
+def _failed(command: str, exception: BaseException | None) -> dict[str, Any]:
+    return {"failed": command, "message": str(exception) if exception else ""}
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+    os.environ.setdefault("DBT_USE_COLORS", "false")
+    answer = _answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")

@@ -1,0 +1,173 @@
+"""The landing zone: which files wait there for a table, their bytes, and the corner for those that can't be read."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeVar
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.utils import glob_translate
+
+from analytics_dagster.errors import LandingZoneError
+from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.settings import variable_name
+
+REJECTED = "_rejected"
+"""The folder of the landing zone to which malformed files are moved."""
+
+_HIDDEN = ("_", ".")
+_SECRET = re.compile(r"key|secret|token|password|credential|account", re.IGNORECASE)
+_MODIFIED_KEYS = ("mtime", "LastModified", "last_modified", "updated", "created")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, order=True)
+class LandedFile:
+    """One version of a file: ``path`` is relative to the landing zone, ``size`` in bytes, ``modified`` in UTC."""
+
+    path: str
+    size: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A folder or any fsspec URL in which raw files arrive.
+
+    ``settle_seconds``: younger files are left for later, for writers that do not write atomically.
+    ``options`` are fsspec's own for the URL's protocol and may be secret: they are in no error and no `repr`.
+    """
+
+    url: str
+    settle_seconds: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The URL without the user and password that it may hold."""
+        return re.sub(r"(?<=://)[^/@]*@", "", self.url)
+
+    def list_files(self, table: LandedTable, *, now: datetime | None = None) -> tuple[LandedFile, ...]:
+        """Return the files that wait for a table, sorted by path; none is no error.
+
+        Names and folders that begin with `_` or `.` are passed over. Raises `LandingZoneError` if the landing
+        zone is not there or can't be read.
+        """
+        youngest = (now or datetime.now(tz=timezone.utc)) - timedelta(seconds=self.settle_seconds)
+        found = self._try(lambda filesystem, root: self._find(filesystem, root, table))
+        return tuple(sorted(file for file in found if self.settle_seconds == 0 or file.modified <= youngest))
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of a file.
+
+        Raises `FileNotFoundError` or `PermissionError` for that one file, `LandingZoneError` for the rest.
+        """
+        return self._try(lambda filesystem, root: bytes(filesystem.cat_file(f"{root}/{path}")), of_one_file=True)
+
+    def exists(self, path: str) -> bool:
+        """Return whether a file is there; raises `LandingZoneError` if the landing zone can't be read."""
+        return self._try(lambda filesystem, root: bool(filesystem.exists(f"{root}/{path}")))
+
+    def set_aside(self, file: LandedFile, reason: str) -> str | None:
+        """Move a malformed file below `_rejected`, with its reason beside it.
+
+        Returns where it lies now, or None where the landing zone can't be written: then it stays where it was.
+        """
+        filesystem, root = self._open()
+        target = posixpath.join(REJECTED, file.path)
+        try:
+            if filesystem.exists(f"{root}/{target}"):  # an earlier one of that name: keep both
+                stem, suffix = posixpath.splitext(target)
+                target = f"{stem}.{file.modified:%Y%m%dT%H%M%S%fZ}{suffix}"
+            filesystem.makedirs(posixpath.dirname(f"{root}/{target}"), exist_ok=True)
+            filesystem.pipe_file(f"{root}/{target}.reason.txt", f"{file.path}: {reason}\n".encode())
+            filesystem.mv(f"{root}/{file.path}", f"{root}/{target}")
+        except Exception:  # noqa: BLE001 - each fsspec driver has errors of its own; all mean: it stays
+            return None
+        return target
+
+    def _find(self, filesystem: Any, root: str, table: LandedTable) -> list[LandedFile]:
+        if isinstance(filesystem, LocalFileSystem) and not filesystem.isdir(root):
+            raise LandingZoneError(
+                f"The landing zone {self.shown} does not exist.",
+                remedy=f"Make the folder, or name another by {variable_name('landing_url')}.",
+            )
+        filesystem.invalidate_cache()  # drivers of object stores remember listings
+        pattern = re.compile(glob_translate(table.path))
+        found = filesystem.find(posixpath.join(root, table.folder).rstrip("/"), detail=True)
+        files = []
+        for address, info in found.items():
+            path = address[len(root) :].lstrip("/")
+            if info.get("type") == "file" and pattern.match(path) and not _is_hidden(path):
+                modified = _modified(info) or filesystem.modified(address)
+                files.append(LandedFile(path, int(info.get("size") or 0), _utc(modified)))
+        return files
+
+    def _try(self, action: Callable[[Any, str], T], *, of_one_file: bool = False) -> T:
+        filesystem, root = self._open()
+        try:
+            return action(filesystem, root)
+        except LandingZoneError:
+            raise
+        except Exception as error:  # each fsspec driver has errors of its own, and not all are OSErrors
+            if of_one_file and isinstance(error, FileNotFoundError | PermissionError):
+                raise
+            raise self._unreadable(error) from None
+
+    def _open(self) -> tuple[Any, str]:
+        try:
+            filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
+        except Exception as error:  # noqa: BLE001 - an absent driver, an unknown protocol, a driver's own errors
+            raise self._unreadable(error) from None
+        return filesystem, str(root).rstrip("/")
+
+    def _unreadable(self, error: Exception) -> LandingZoneError:
+        cause = self._without_secrets(str(error).strip() or type(error).__name__)
+        install = isinstance(error, ImportError)
+        return LandingZoneError(
+            f"The landing zone {self.shown} can't be read: {type(error).__name__}: {cause}",
+            remedy="Install what is missing, in the environment that runs Dagster."
+            if install
+            else f"Correct {variable_name('landing_url')} or {variable_name('landing_storage_options')}, "
+            "or see that the place can be reached and read.",
+        )
+
+    def _without_secrets(self, text: str) -> str:
+        text = text.replace(self.url, self.shown)
+        for name, value in _flat(self.options):
+            if _SECRET.search(name) and value:
+                text = text.replace(value, "***")
+        return text
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for name, value in options.items():
+        inner = f"{prefix}.{name}"
+        pairs.extend(_flat(value, inner) if isinstance(value, Mapping) else [(inner, str(value))])
+    return pairs
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(_HIDDEN) for part in path.split("/"))
+
+
+def _modified(info: Mapping[str, Any]) -> Any:
+    return next((info[key] for key in _MODIFIED_KEYS if info.get(key)), None)
+
+
+def _utc(moment: Any) -> datetime:
+    """Return a time of a driver (a datetime, ISO text or seconds since 1970) in UTC."""
+    if isinstance(moment, (int, float)):
+        return datetime.fromtimestamp(moment, tz=timezone.utc)
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
+    if not isinstance(moment, datetime):
+        raise TypeError(f"no time of change: {moment!r}")
+    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)

@@ -1,0 +1,185 @@
+"""The bytes of a landed file -> an Arrow table of plain types, or the reason why it can't be read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from analytics_dagster.ingestion.tables import Format, column_name
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+DECIMAL = pa.decimal128(38, 9)
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_COMPRESSION = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+
+
+class MalformedFileError(Exception):
+    """A landed file can't be read or does not fit; the message is the reason, for people."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a file holds.
+
+    Columns are named as in the warehouse, and of the types text, int64, float64, bool, timestamp (us, UTC), date, time
+    (us), decimal and binary, or null where there is no value at all. ``nested`` names the text columns that
+    hold JSON.
+    """
+
+    table: pa.Table
+    nested: frozenset[str] = frozenset()
+
+
+def parse(content: bytes, file_format: Format, path: str) -> Parsed:
+    """Return what a file holds; its ending may say that it is compressed (`.gz`, `.zst`, `.bz2`).
+
+    All columns of CSV are text, empty ones null. Raises `MalformedFileError`.
+    """
+    try:
+        content = _decompressed(content, path)
+        parsed = _PARSERS[file_format](content)
+    except UnicodeDecodeError as error:
+        raise MalformedFileError(f"it is not UTF-8 text: byte {error.start} can't be decoded") from None
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise MalformedFileError(f"it can't be read as {file_format}: {error}") from None
+    names = [column_name(name) for name in parsed.table.column_names]
+    _require_unique(names)
+    return Parsed(parsed.table.rename_columns(names), frozenset(column_name(name) for name in parsed.nested))
+
+
+def _decompressed(content: bytes, path: str) -> bytes:
+    codec = _COMPRESSION.get(posixpath.splitext(path)[1])
+    if codec is None:
+        return content
+    with pa.CompressedInputStream(pa.BufferReader(content), codec) as stream:
+        return bytes(stream.read())
+
+
+def _parse_csv(content: bytes) -> Parsed:
+    content = content.removeprefix(_BYTE_ORDER_MARK)
+    content.decode("utf-8")
+    if not content.strip():
+        raise MalformedFileError("it is empty: not even a header")
+    header = next(csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")))
+    _require_unique(header)
+    table = pacsv.read_csv(
+        io.BytesIO(content),
+        # One block: a column's type is text throughout, and a quoted line break can't fall between two blocks.
+        read_options=pacsv.ReadOptions(block_size=len(content) + 1, use_threads=False),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    return Parsed(table)
+
+
+def _parse_jsonl(content: bytes) -> Parsed:
+    columns: dict[str, list[Any]] = {}
+    count = 0
+    for number, line in enumerate(content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise MalformedFileError(f"line {number} is not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise MalformedFileError(f"line {number} is JSON, but no object")
+        for name, value in row.items():
+            values = columns.setdefault(name, [])
+            values.extend([None] * (count - len(values)))
+            values.append(value)
+        count += 1
+    for values in columns.values():
+        values.extend([None] * (count - len(values)))
+    nested = frozenset(name for name, values in columns.items() if any(isinstance(v, dict | list) for v in values))
+    return Parsed(pa.table({name: _json_array(values) for name, values in columns.items()}), nested)
+
+
+def _json_array(values: Sequence[Any]) -> pa.Array:
+    """Return JSON values as a column: of their own type where they share one, else as JSON text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds <= {int, float} and kinds:
+        try:
+            return pa.array(values, pa.float64() if float in kinds else pa.int64())
+        except (OverflowError, pa.ArrowInvalid):  # more than 64 bits
+            return pa.array([None if value is None else str(value) for value in values], pa.string())
+    if len(kinds) <= 1 and not kinds & {dict, list}:
+        return pa.array(values)
+    texts = (None if v is None else v if isinstance(v, str) and str in kinds else _json_text(v) for v in values)
+    return pa.array(list(texts), pa.string())
+
+
+def _parse_parquet(content: bytes) -> Parsed:
+    table = pq.read_table(io.BytesIO(content), use_threads=False)
+    nested = frozenset(field.name for field in table.schema if pa.types.is_nested(field.type))
+    columns = {name: _plain(name, table.column(name)) for name in table.column_names}
+    return Parsed(pa.table(columns), nested)
+
+
+def _plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of any Arrow type in the plain type for it."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    found = column.type
+    if pa.types.is_nested(found):
+        texts = [None if value is None else _json_text(value) for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(texts, pa.string())])
+    if pa.types.is_timestamp(found):
+        return in_utc(column)
+    for is_of, plain in _PLAIN:
+        if is_of(found):
+            return column.cast(plain)
+    if pa.types.is_decimal(found):
+        return column.cast(pa.decimal128(found.precision, found.scale))
+    raise MalformedFileError(f"column {name!r} is of the type {found}, for which the warehouse has none")
+
+
+def in_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of timestamps in UTC, which is also the zone of those that have none."""
+    column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)  # nanoseconds are cut, not refused
+    return column.cast(TIMESTAMP) if column.type.tz else pc.assume_timezone(column, "UTC")
+
+
+def _require_unique(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise MalformedFileError(f"it has several columns of the same name: {', '.join(twice)}")
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+_PARSERS: Mapping[Format, Callable[[bytes], Parsed]] = {
+    "csv": _parse_csv,
+    "jsonl": _parse_jsonl,
+    "parquet": _parse_parquet,
+}
+
+_PLAIN: Sequence[tuple[Callable[[pa.DataType], bool], pa.DataType]] = (
+    (pa.types.is_null, pa.null()),
+    (pa.types.is_boolean, pa.bool_()),
+    (pa.types.is_integer, pa.int64()),
+    (pa.types.is_floating, pa.float64()),
+    (pa.types.is_date, pa.date32()),
+    (pa.types.is_time, pa.time64("us")),
+    (lambda found: pa.types.is_string(found) or pa.types.is_large_string(found), pa.string()),
+    (lambda found: pa.types.is_binary(found) or pa.types.is_large_binary(found), pa.binary()),
+    (pa.types.is_fixed_size_binary, pa.binary()),
+)

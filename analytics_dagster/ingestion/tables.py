@@ -1,0 +1,165 @@
+"""Which raw tables are loaded from the landing zone: those dbt sources that declare `meta.landing`."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from analytics_dagster.errors import ProjectError
+
+Format = Literal["parquet", "csv", "jsonl"]
+"""How a landed file is written."""
+
+DataType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "time", "decimal", "binary", "json"]
+"""dlt's names of column types; every destination of dlt has its own for each."""
+
+_KEYS = "path and format, and optionally primary_key, cursor and columns"
+
+_SQL_TYPES: Mapping[str, DataType] = {
+    **dict.fromkeys(("text", "varchar", "character varying", "char", "character", "string", "uuid"), "text"),
+    **dict.fromkeys(("bigint", "integer", "int", "smallint", "int2", "int4", "int8", "int64", "long"), "bigint"),
+    **dict.fromkeys(("double", "double precision", "float", "float4", "float8", "float64", "real"), "double"),
+    **dict.fromkeys(("bool", "boolean"), "bool"),
+    **dict.fromkeys(("timestamp", "timestamptz", "timestamp with time zone", "datetime"), "timestamp"),
+    **dict.fromkeys(("timestamp without time zone", "timestamp_ntz", "timestamp_tz"), "timestamp"),
+    **dict.fromkeys(("decimal", "numeric", "number"), "decimal"),
+    **dict.fromkeys(("binary", "bytea", "blob", "bytes", "varbinary"), "binary"),
+    **dict.fromkeys(("json", "jsonb"), "json"),
+    "date": "date",
+    "time": "time",
+}
+
+
+def _relative_glob(path: str) -> str:
+    if not path or "://" in path or path.startswith("/") or ".." in path.split("/"):
+        raise ValueError("must be a glob relative to the landing zone, such as orders/**/*.parquet")
+    return path
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class _Declaration(BaseModel):
+    """What may stand under `meta.landing`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+    path: Annotated[str, AfterValidator(_relative_glob)]
+    format: Format
+    primary_key: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    cursor: str | None = None
+    columns: dict[str, DataType] = {}
+
+
+@dataclass(frozen=True)
+class LandedTable:
+    """A raw table that is loaded from files of the landing zone.
+
+    ``path`` is a glob relative to the landing zone. ``identifier`` is the table's name in the warehouse.
+    ``cursor`` is the column that orders the versions of a row. ``columns`` has the types that are declared, by
+    `landing.columns` or else by the source column's `data_type`; ``untyped`` names the documented columns
+    whose type nothing says.
+    """
+
+    unique_id: str
+    source_name: str
+    name: str
+    schema: str
+    identifier: str
+    path: str
+    format: Format
+    primary_key: tuple[str, ...] = ()
+    cursor: str | None = None
+    columns: Mapping[str, DataType] = field(default_factory=dict)
+    untyped: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """The longest folder of the landing zone below which all files of the table lie; empty for its root."""
+        parts = []
+        for part in posixpath.dirname(self.path).split("/"):
+            if any(character in part for character in "*?["):
+                break
+            parts.append(part)
+        return "/".join(parts)
+
+
+def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable, ...]:
+    """Return the landed tables among the sources of a dbt manifest, sorted by unique id.
+
+    Raises `ProjectError` that names every declaration which is wrong, with its file.
+    """
+    tables, problems = [], []
+    for unique_id in sorted(sources):
+        node = sources[unique_id]
+        declared = _declared(node)
+        if declared is None:
+            continue
+        try:
+            tables.append(_table(unique_id, node, _Declaration.model_validate(declared)))
+        except ValidationError as error:
+            found = "; ".join(_problem(item) for item in error.errors(include_url=False))
+            problems.append(f"{node['source_name']}.{node['name']} in {node.get('original_file_path')}: {found}")
+    if problems:
+        raise ProjectError(
+            "The landing metadata of dbt sources can't be used:\n  " + "\n  ".join(problems),
+            remedy=f"Under meta.landing give {_KEYS}; see the README's chapter on ingestion.",
+        )
+    return tuple(tables)
+
+
+def _declared(node: Mapping[str, Any]) -> Any:
+    for place in (node, node.get("config") or {}):
+        meta = place.get("meta") or {}
+        if "landing" in meta:
+            return meta["landing"] or {}
+    return None
+
+
+def _table(unique_id: str, node: Mapping[str, Any], declared: _Declaration) -> LandedTable:
+    documented = {column_name(name): column.get("data_type") for name, column in (node.get("columns") or {}).items()}
+    typed = {name: sql_type(str(data_type)) for name, data_type in documented.items() if data_type}
+    columns = {name: data_type for name, data_type in typed.items() if data_type}
+    columns |= {column_name(name): data_type for name, data_type in declared.columns.items()}
+    primary_key = tuple(column_name(name) for name in declared.primary_key)
+    cursor = column_name(declared.cursor) if declared.cursor else None
+    needed = [*documented, *primary_key, *([cursor] if cursor else [])]
+    return LandedTable(
+        unique_id=unique_id,
+        source_name=str(node["source_name"]),
+        name=str(node["name"]),
+        schema=str(node["schema"]),
+        identifier=str(node.get("identifier") or node["name"]),
+        path=declared.path,
+        format=declared.format,
+        primary_key=primary_key,
+        cursor=cursor,
+        columns=columns,
+        untyped=tuple(name for name in dict.fromkeys(needed) if name not in columns),
+    )
+
+
+def sql_type(data_type: str) -> DataType | None:
+    """Return the type that an SQL type of a usual dialect comes to, or None for one that is not known."""
+    return _SQL_TYPES.get(data_type.split("(")[0].strip().lower())
+
+
+def column_name(name: str) -> str:
+    """Return the name that a column of a file has in the warehouse: lower case, `_` for what no identifier has.
+
+    One rule for all destinations, which differ in how they fold the case of names.
+    """
+    folded = re.sub(r"\W+", "_", name.strip().lower())
+    return f"_{folded}" if not folded or folded[0].isdigit() else folded
+
+
+def _problem(item: Any) -> str:
+    place = ".".join(["landing", *(str(part) for part in item["loc"])])
+    message = "is no key of it" if item["type"] == "extra_forbidden" else item["msg"]
+    return f"{place}: {message}"

@@ -1,0 +1,148 @@
+"""The record beside the manifest: of which files, target and selections it was made, so that a stale one is seen."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from analytics_dagster.dbt_process import Selection
+from analytics_dagster.profile import SECRET_NAME, Target
+from analytics_dagster.settings import environment_variables
+
+RECORD = "analytics_dagster.json"
+_VERSION = 1
+_READ_BY_DBT = {".sql", ".yml", ".yaml", ".py", ".md", ".csv"}
+_PATH_KEYS = tuple(f"{kind}-paths" for kind in ("model", "seed", "snapshot", "macro", "test", "analysis", "function"))
+_VARIABLE = re.compile(r"env_var\(\s*['\"]([^'\"]+)")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a manifest is made of: facts that must be equal, and files by (size in bytes, mtime in ns)."""
+
+    facts: Mapping[str, str]
+    files: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was true when the manifest was made; ``selected`` holds the unique ids of each selection, in order."""
+
+    inputs: Inputs
+    digests: Mapping[str, str]
+    selections: tuple[Selection, ...]
+    selected: tuple[frozenset[str], ...]
+
+    def difference(self, now: Inputs, selections: Sequence[Selection]) -> str | None:
+        """Say in which way the manifest no longer fits, or return None where it does."""
+        for fact, value in now.facts.items():
+            if self.inputs.facts.get(fact) != value:
+                return f"{fact} changed"
+        for path in sorted(now.files.keys() ^ self.inputs.files.keys()):
+            return f"{path} was {'added' if path in now.files else 'removed'}"
+        for path, stat in now.files.items():
+            if stat != self.inputs.files[path] and _digest(Path(path)) != self.digests[path]:
+                return f"{path} changed"
+        if any(selection not in self.selections for selection in selections):
+            return "a schedule group's selection changed"
+        return None
+
+
+def read_inputs(project_dir: Path, configuration: Mapping[str, Any], target: Target, target_path: Path) -> Inputs:
+    """Return what a manifest made now would be made of: looks at every file that dbt reads, opens few."""
+    profiles = target.profiles_dir / "profiles.yml"
+    files = {str(path): _stat(path) for path in _files(project_dir, configuration, target_path)}
+    files[str(profiles)] = _stat(profiles)
+    facts = {
+        "the target": f"{target.profile}.{target.name}",
+        "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),
+        "the environment of the dbt project": _environment((project_dir / "dbt_project.yml", profiles)),
+    }
+    return Inputs(facts, files)
+
+
+def read_record(target_path: Path) -> Record | None:
+    """Return the record beside the manifest, or None where there is none that this version can read."""
+    try:
+        stored = json.loads((target_path / RECORD).read_text(encoding="utf-8"))
+        if stored["version"] != _VERSION:
+            return None
+        files = {path: (size, mtime) for path, (size, mtime, _) in stored["files"].items()}
+        return Record(
+            inputs=Inputs(stored["facts"], files),
+            digests={path: digest for path, (_, _, digest) in stored["files"].items()},
+            selections=tuple(Selection(**item["selection"]) for item in stored["selections"]),
+            selected=tuple(frozenset(item["unique_ids"]) for item in stored["selections"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        # Whatever is wrong with a record, what follows is the same: the manifest is made anew, or asked for.
+        return None
+
+
+def write_record(
+    target_path: Path, inputs: Inputs, selections: Sequence[Selection], selected: Sequence[frozenset[str]]
+) -> None:
+    """Write the record, last of all, so that a preparation that was cut off leaves none that fits."""
+    content = {
+        "version": _VERSION,
+        "facts": dict(inputs.facts),
+        "files": {path: (*stat, _digest(Path(path))) for path, stat in inputs.files.items()},
+        "selections": [
+            {"selection": asdict(selection), "unique_ids": sorted(unique_ids)}
+            for selection, unique_ids in zip(selections, selected, strict=True)
+        ],
+    }
+    temporary = target_path / f".{RECORD}.{os.getpid()}"
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(target_path / RECORD)
+
+
+def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Path) -> Iterator[Path]:
+    named = [path for key in _PATH_KEYS for path in configuration.get(key) or []]
+    outside = {(project_dir / path).resolve() for path in named if "{" not in str(path)}
+    roots = [project_dir, *(root for root in outside if not root.is_relative_to(project_dir))]
+    skipped = {target_path, project_dir / "target", project_dir / "logs"}
+    for root in roots:
+        for folder, folders, names in os.walk(root, followlinks=True):
+            here = Path(folder)
+            folders[:] = [name for name in folders if not name.startswith(".") and here / name not in skipped]
+            yield from (here / name for name in names if Path(name).suffix in _READ_BY_DBT)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _environment(paths: Sequence[Path]) -> str:
+    """Digest the variables that the files name; what sounds secret stays out, since a digest can be guessed at."""
+    names = sorted({name for path in paths for name in _VARIABLE.findall(path.read_text(encoding="utf-8"))})
+    values = environment_variables()
+    named = {name: values.get(name) for name in names if not SECRET_NAME.search(name)}
+    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+
+
+def read_configuration(path: Path) -> Mapping[str, Any]:
+    """Return what `dbt_project.yml` holds; raises OSError or yaml.YAMLError."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}

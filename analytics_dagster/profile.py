@@ -1,0 +1,177 @@
+"""What the dbt profile says of the chosen target: read and rendered without importing dbt, which is slow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from analytics_dagster.errors import ProjectError
+from analytics_dagster.settings import Settings, absent_variables, environment_variables, variable_name
+
+_ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
+
+SECRET_NAME = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
+"""What the name of a variable or of a credential sounds like when its value is not for anybody's eyes."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One output of a dbt profile, rendered.
+
+    ``credentials`` are dbt's own keys (`path`, `host`, …) and may hold secrets: never print them.
+    """
+
+    profile: str
+    name: str
+    adapter: str
+    profiles_dir: Path
+    credentials: Mapping[str, Any] = field(repr=False)
+
+    def redact(self, text: str) -> str:
+        """Return the text with every secret of the credentials replaced by asterisks."""
+        for secret in _secrets(self.credentials):
+            text = text.replace(secret, "***")
+        return text
+
+
+def find_profiles_dir(settings: Settings) -> Path:
+    """Return the folder of `profiles.yml`, looked for in dbt's own order.
+
+    Source: dbt's documentation of connection profiles (`--profiles-dir` or `DBT_PROFILES_DIR`, then the
+    current folder, which is the project's for us, then `~/.dbt`). Raises `ProjectError` that lists the places.
+    """
+    named = settings.dbt_profiles_dir or environment_variables().get("DBT_PROFILES_DIR")
+    places = [Path(named)] if named else [settings.project_dir, Path.home() / ".dbt"]
+    for place in places:
+        if (place.expanduser() / "profiles.yml").is_file():
+            return place.expanduser().resolve()
+    raise ProjectError(
+        f"No profiles.yml for the dbt project {settings.project_dir}: looked in "
+        + ", ".join(str(place) for place in places)
+        + ".",
+        remedy=f"Write one, or name its folder by {variable_name('dbt_profiles_dir')}.",
+    )
+
+
+def load_target(settings: Settings, profile_name: str) -> Target:
+    """Read the profile and return its chosen target, rendered.
+
+    ``profile_name`` is what `dbt_project.yml` names; a setting overrides it. Raises `ProjectError` when the
+    file, the profile, or the target is not there (with those that are), or a variable that the target needs
+    is absent (all of them by name).
+    """
+    profiles_dir = find_profiles_dir(settings)
+    path = profiles_dir / "profiles.yml"
+    profiles = _read(path)
+    name = settings.dbt_profile or profile_name
+    profile = profiles.get(name)
+    if not isinstance(profile, dict) or not isinstance(profile.get("outputs"), dict):
+        raise ProjectError(
+            f"{path} has no profile {name!r} with outputs; it has: {_listed(profiles)}.",
+            remedy=f"Add it, or choose one by {variable_name('dbt_profile')}.",
+        )
+    outputs = profile["outputs"]
+    target = settings.target_name or _render(path, profile.get("target", "default"))
+    if not isinstance(outputs.get(target), dict):
+        raise ProjectError(
+            f"The profile {name!r} in {path} has no target {target!r}; it has: {_listed(outputs)}.",
+            remedy=f"Choose one by {variable_name('dbt_target')} (without it, {_target_rule(settings)}).",
+        )
+    output = outputs[target]
+    absent = absent_variables(_required_variables(output))
+    if absent:
+        raise ProjectError(
+            f"The target {target!r} of the profile {name!r} in {path} needs variables that are not set: "
+            + ", ".join(absent)
+            + ".",
+            remedy="Set them in the environment (in production from a Secret) and start again.",
+        )
+    rendered = _render(path, output)
+    return Target(
+        profile=name,
+        name=str(target),
+        adapter=str(rendered.get("type", "")),
+        profiles_dir=profiles_dir,
+        credentials=rendered,
+    )
+
+
+def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _secrets(item, secret=secret or bool(SECRET_NAME.search(str(key))))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, secret=secret)
+    elif secret and isinstance(value, str) and value:
+        yield value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+    if not isinstance(profiles, dict):
+        raise ProjectError(f"{path} holds no profiles.", remedy="Write a profile into it.")
+    return profiles
+
+
+def _target_rule(settings: Settings) -> str:
+    if settings.target_name is None:
+        return "the profile's own `target` holds"
+    return f"the environment's name, {settings.environment.value!r}, is asked for"
+
+
+def _required_variables(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [name for item in value.values() for name in _required_variables(item)]
+    if isinstance(value, list):
+        return [name for item in value for name in _required_variables(item)]
+    if isinstance(value, str):
+        return [match["name"] for match in _ENV_VAR.finditer(value) if not match["has_default"]]
+    return []
+
+
+def _render(path: Path, value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _render(path, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_render(path, item) for item in value]
+    if isinstance(value, str) and "{" in value:
+        try:
+            text = _JINJA.from_string(value).render()
+        except jinja2.TemplateError as error:
+            raise ProjectError(
+                f"{path} can't be rendered at {value!r}: {error}", remedy="Correct the expression."
+            ) from None
+        return yaml.safe_load(text) if "as_n" in value or "as_bool" in value else text
+    return value
+
+
+def _env_var(name: str, default: str | None = None) -> str:
+    value = environment_variables().get(name, default)
+    if value is None:
+        raise jinja2.UndefinedError(f"the variable {name} is not set")
+    return value
+
+
+def _identity(value: Any) -> Any:
+    return value
+
+
+# Profiles are YAML, not HTML: nothing is to be escaped.
+_JINJA = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
+_JINJA.globals["env_var"] = _env_var
+# dbt's own filters say which YAML type the rendered text is read back as; see `_render`.
+_JINJA.filters.update(dict.fromkeys(("as_text", "as_number", "as_native", "as_bool"), _identity))
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(str(name) for name in names if name != "config")) or "none"

@@ -1,0 +1,182 @@
+"""The dbt project: find it, prepare it where that is allowed, and load its manifest, once."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dagster_dbt import DbtProject
+from filelock import FileLock
+
+from analytics_dagster import dbt_process
+from analytics_dagster.dbt_process import Selection
+from analytics_dagster.errors import ProjectError
+from analytics_dagster.manifest import read_manifest
+from analytics_dagster.prepared import read_configuration, read_inputs, read_record, write_record
+from analytics_dagster.profile import Target, load_target
+from analytics_dagster.settings import Settings, variable_name
+
+PREPARE = "analytics-dagster prepare"
+"""The command that makes a missing or stale manifest."""
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A dbt project with its manifest, and what each selection that was asked for names (dbt unique ids)."""
+
+    dbt: DbtProject
+    target: Target
+    manifest: Mapping[str, Any] = field(repr=False)
+    selected: Mapping[Selection, frozenset[str]] = field(repr=False)
+
+    @property
+    def directory(self) -> Path:
+        """The absolute folder of `dbt_project.yml`."""
+        return self.dbt.project_dir
+
+    @property
+    def artifacts(self) -> Path:
+        """The absolute folder of the manifest and of each run's artifacts."""
+        return self.dbt.project_dir / self.dbt.target_path
+
+
+def load_project(settings: Settings, selections: Sequence[Selection]) -> Project:
+    """Load the project's manifest; `dagster dev` and `dg` make a missing or stale one first.
+
+    Never runs dbt in any other process, and never opens the warehouse. Raises `ProjectError`.
+    """
+    location = _locate(settings)
+    if settings.is_dev_cli:
+        _prepare(location, selections, _to_stderr)
+    manifest = read_manifest(location.artifacts / "manifest.json", remedy=f"Run `{PREPARE}`.")
+    record = read_record(location.artifacts)
+    difference = "it was not made for this location" if record is None else None
+    if record is not None:
+        difference = record.difference(location.inputs(), selections)
+    if record is None or difference:
+        raise ProjectError(
+            f"The manifest {location.artifacts / 'manifest.json'} is stale: {difference}.",
+            remedy=f"Run `{PREPARE}`; `dagster dev` and `dg` do so by themselves.",
+        )
+    return Project(
+        dbt=DbtProject(
+            location.directory,
+            target_path=location.artifacts,
+            profiles_dir=location.target.profiles_dir,
+            profile=location.target.profile,
+            target=location.target.name,
+        ),
+        target=location.target,
+        manifest=manifest,
+        selected=dict(zip(record.selections, record.selected, strict=True)),
+    )
+
+
+def prepare_project(settings: Settings, selections: Sequence[Selection], announce: Announce) -> bool:
+    """Make the manifest if it is missing or stale; return whether it had to be made.
+
+    ``announce`` is called with a line before the work starts. Raises `ProjectError` with what dbt said.
+    """
+    return _prepare(_locate(settings), selections, announce)
+
+
+@dataclass(frozen=True)
+class _Location:
+    directory: Path
+    artifacts: Path
+    configuration: Mapping[str, Any]
+    target: Target
+
+    def inputs(self) -> Any:
+        return read_inputs(self.directory, self.configuration, self.target, self.artifacts)
+
+    @property
+    def needs_packages(self) -> bool:
+        """Whether packages are declared that are not installed, or were declared since they were."""
+        declared = [self.directory / name for name in ("packages.yml", "dependencies.yml")]
+        installed = self.directory / self.configuration.get("packages-install-path", "dbt_packages")
+        newest = max((path.stat().st_mtime for path in declared if path.is_file()), default=None)
+        if newest is None:
+            return False
+        return not installed.is_dir() or installed.stat().st_mtime < newest
+
+
+def _locate(settings: Settings) -> _Location:
+    directory = settings.project_dir
+    path = directory / "dbt_project.yml"
+    if not path.is_file():
+        raise ProjectError(
+            f"{directory} is no dbt project: it holds no dbt_project.yml.",
+            remedy=f"Name the folder of your dbt project by {variable_name('dbt_project_dir')}.",
+        )
+    try:
+        configuration = read_configuration(path)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+    target = load_target(settings, str(configuration.get("profile", "default")))
+    _require_adapter(target)
+    artifacts = (directory / settings.dbt_target_path).resolve()
+    return _Location(directory, artifacts, configuration, target)
+
+
+def _require_adapter(target: Target) -> None:
+    if importlib.util.find_spec(f"dbt.adapters.{target.adapter}") is None:
+        raise ProjectError(
+            f"The target {target.name!r} of the profile {target.profile!r} is of type {target.adapter!r}, "
+            "whose dbt adapter is not installed.",
+            remedy=f"Install it: pip install dbt-{target.adapter}",
+        )
+
+
+def _prepare(location: _Location, selections: Sequence[Selection], announce: Announce) -> bool:
+    location.artifacts.mkdir(parents=True, exist_ok=True)
+    # `dagster dev` loads the location in several processes at once: one of them prepares, the others wait for it.
+    with FileLock(location.artifacts / ".preparing.lock"):
+        reason = _stale(location, selections)
+        if reason is None:
+            return False
+        announce(f"Preparing the dbt project {location.directory} ({reason})")
+        try:
+            selected = dbt_process.parse(
+                dbt_process.Request(
+                    project_dir=str(location.directory),
+                    profiles_dir=str(location.target.profiles_dir),
+                    profile=location.target.profile,
+                    target=location.target.name,
+                    target_path=str(location.artifacts),
+                    install_packages=location.needs_packages,
+                    selections=tuple(selections),
+                )
+            )
+        except dbt_process.DbtFailedError as failure:
+            said = location.target.redact(failure.output).strip()
+            raise ProjectError(
+                f"`{failure.command}` failed in {location.directory}:\n{said}",
+                remedy="Correct what dbt names, then try again.",
+            ) from None
+        # Taken after the parse, which may have installed packages; a file changed meanwhile is seen at the next load.
+        write_record(location.artifacts, location.inputs(), selections, selected)
+        return True
+
+
+def _stale(location: _Location, selections: Sequence[Selection]) -> str | None:
+    try:
+        read_manifest(location.artifacts / "manifest.json", remedy="")
+    except ProjectError as error:
+        missing = not (location.artifacts / "manifest.json").exists()
+        return "no manifest yet" if missing else error.problem
+    record = read_record(location.artifacts)
+    return (
+        "no record of how its manifest was made" if record is None else record.difference(location.inputs(), selections)
+    )
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - before any logger is set up

@@ -1,0 +1,63 @@
+"""What dbt is called with: pure functions from what is to be built to a command line and a selection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SELECTION_FILE = "run_results.json"
+"""The name under which dbt looks for results in a state folder."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One `dbt build`: exactly these unique ids, and nothing that dbt's own selection would add."""
+
+    unique_ids: frozenset[str]
+    full_refresh: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:
+    """Return dbt's arguments for a build whose selection lies in a folder.
+
+    The ids are selected by dbt's `result:` method, which reads them from a file: one look-up a node, whatever
+    their number, where a list on the command line costs nodes times ids and has a limit. Source: dbt's
+    documentation of node selection methods (`result`).
+    """
+    return [
+        "build",
+        *("--select", "result:success", "--state", selection_dir),
+        # Tests run because the plan says so, never because dbt finds them beside a node.
+        *("--indirect-selection", "empty"),
+        *(["--full-refresh"] if build.full_refresh else []),
+        *(["--vars", json.dumps(dict(build.variables), sort_keys=True)] if build.variables else []),
+    ]
+
+
+def selection_content(unique_ids: Iterable[str]) -> Mapping[str, Any]:
+    """Return the content of the selection's file: results of dbt's own form, one for each id."""
+    return {
+        "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
+        "results": [
+            {
+                "status": "success",
+                "unique_id": unique_id,
+                "timing": [],
+                "thread_id": "",
+                "execution_time": 0.0,
+                "adapter_response": {},
+                "message": None,
+                "failures": None,
+                "compiled": None,
+                "compiled_code": None,
+                "relation_name": None,
+                "batch_results": None,
+            }
+            for unique_id in sorted(unique_ids)
+        ],
+        "elapsed_time": 0.0,
+        "args": {},
+    }

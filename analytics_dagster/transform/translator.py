@@ -1,0 +1,104 @@
+"""How a dbt node looks in Dagster: group, owners, tags, kinds, description, metadata."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+
+from analytics_dagster.transform.plan import Plan
+
+SOURCES = "sources"
+"""The asset group of the dbt sources that this location does not load itself."""
+
+
+class Translator(DagsterDbtTranslator):
+    """Takes the group from the plan, and the rest from the manifest."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
+        self._plan = plan
+        self._specs: dict[str, dg.AssetSpec] = {}
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """Return dagster-dbt's specification of a node or source, with the kind of its materialization."""
+        if unique_id not in self._specs:
+            # Beta in Dagster's words, though years old; the message for each node would bury all others.
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*CodeReference", category=dg.BetaWarning)
+                spec = super().get_asset_spec(manifest, unique_id, project)
+            self._specs[unique_id] = spec.replace_attributes(kinds={*spec.kinds, *_kinds(manifest, unique_id)})
+        return self._specs[unique_id]
+
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec:
+        """Return a test as a check of the asset that the plan names; an error-severity check stops what follows."""
+        test = manifest["nodes"][unique_id]
+        needed = {self.get_asset_spec(manifest, node, project).key for node in self._plan.tests[unique_id].reads} - {
+            asset_spec.key
+        }
+        return dg.AssetCheckSpec(
+            name=test["name"],
+            asset=asset_spec.key,
+            description=test.get("description") or None,
+            additional_deps=sorted(needed),
+            blocking=_severity(test) == "error",
+            metadata={"dagster_dbt/unique_id": unique_id},
+        )
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Return the schedule group of a node."""
+        return self._plan.group_of.get(dbt_resource_props["unique_id"], SOURCES)
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Return the description alone: the SQL is one click away by its code reference."""
+        return dbt_resource_props.get("description") or ""
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+        """Return who owns a node: `meta.dagster.owners`, its dbt group's owner, or `meta.owner`.
+
+        Dagster takes e-mail addresses and `team:` names; another name becomes a team's.
+        """
+        meta = (dbt_resource_props.get("config") or {}).get("meta") or dbt_resource_props.get("meta") or {}
+        group = dbt_resource_props.get("group")
+        owner = group.get("owner") or {} if isinstance(group, dict) else {}
+        named = (
+            (meta.get("dagster") or {}).get("owners") or owner.get("email") or owner.get("name") or meta.get("owner")
+        )
+        names = [named] if isinstance(named, str) else named or []
+        return [dagster_owner(name) for name in names if isinstance(name, str) and name.strip()]
+
+    def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return dbt's tags, without those that Dagster's rules for tags forbid."""
+        return {tag: "" for tag in dbt_resource_props.get("tags", []) if _VALID_TAG.match(tag)}
+
+
+_VALID_TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,61}[A-Za-z0-9_]?$")
+
+
+def dagster_owner(name: str) -> str:
+    """Return an owner's name in a form that Dagster takes: an e-mail address, or `team:` and a slug."""
+    if "@" in name or name.startswith("team:"):
+        return name
+    return "team:" + (re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "unknown")
+
+
+def _severity(test: Mapping[str, Any]) -> str:
+    return str(test["config"].get("severity") or "error").lower()
+
+
+def _kinds(manifest: Mapping[str, Any], unique_id: str) -> set[str]:
+    node = manifest["nodes"].get(unique_id)
+    if node is None:
+        return set()
+    materialized = node["config"].get("materialized") or node["resource_type"]
+    return {str(materialized), *(["python"] if node.get("language") == "python" else [])}

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Locks what pyproject.toml allows: every version with its hashes, for every supported Python, without index addresses.
+# Needs uv on the PATH. Each larger set is constrained by the smaller one, so that all agree.
+set -eu
+cd "$(dirname "$0")/../requirements"
+lock() {
+    output=$1
+    shift
+    uv pip compile ../pyproject.toml --quiet --universal --python-version 3.10 --generate-hashes --no-strip-extras \
+        --no-emit-index-url --no-header --no-annotate --output-file "$output" "$@"
+}
+lock base.txt
+lock shop.txt --extra shop --extra checkout --constraints base.txt
+lock dev.txt --extra shop --extra checkout --extra dev --constraints shop.txt

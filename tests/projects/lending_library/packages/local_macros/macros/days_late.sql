@@ -1,0 +1,1 @@
+{% macro days_late(due, returned) %}{{ dbt.datediff(due, returned, 'day') }}{% endmacro %}

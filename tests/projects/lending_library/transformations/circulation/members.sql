@@ -1,0 +1,2 @@
+{{ config(materialized='table', tags=['daily']) }}
+select member, count(*) as loans from {{ ref('loans') }} group by member
