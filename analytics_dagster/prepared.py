@@ -21,7 +21,16 @@ from analytics_dagster.settings import environment_variables
 RECORD = "analytics_dagster.json"
 _VERSION = 1
 _READ_BY_DBT = {".sql", ".yml", ".yaml", ".py", ".md", ".csv"}
-_PATH_KEYS = tuple(f"{kind}-paths" for kind in ("model", "seed", "snapshot", "macro", "test", "analysis", "function"))
+_TOP_LEVEL = ("dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "selectors.yml")
+_FOLDERS = {
+    "model": "models",
+    "seed": "seeds",
+    "snapshot": "snapshots",
+    "macro": "macros",
+    "test": "tests",
+    "analysis": "analyses",
+    "function": "functions",
+}
 _VARIABLE = re.compile(r"env_var\(\s*['\"]([^'\"]+)")
 
 
@@ -107,14 +116,14 @@ def write_record(
 
 
 def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Path) -> Iterator[Path]:
-    named = [path for key in _PATH_KEYS for path in configuration.get(key) or []]
-    outside = {(project_dir / path).resolve() for path in named if "{" not in str(path)}
-    roots = [project_dir, *(root for root in outside if not root.is_relative_to(project_dir))]
-    skipped = {target_path, project_dir / "target", project_dir / "logs"}
-    for root in roots:
+    yield from (path for path in (project_dir / name for name in _TOP_LEVEL) if path.is_file())
+    folders_of = {f"{kind}-paths": [folder] for kind, folder in _FOLDERS.items()}
+    named = [path for key, default in folders_of.items() for path in configuration.get(key) or default]
+    named += [*(configuration.get("docs-paths") or []), configuration.get("packages-install-path") or "dbt_packages"]
+    for root in sorted({(project_dir / path).resolve() for path in named if "{" not in str(path)}):
         for folder, folders, names in os.walk(root, followlinks=True):
             here = Path(folder)
-            folders[:] = [name for name in folders if not name.startswith(".") and here / name not in skipped]
+            folders[:] = [name for name in folders if not name.startswith(".") and here / name != target_path]
             yield from (here / name for name in names if Path(name).suffix in _READ_BY_DBT)
 
 

@@ -223,6 +223,11 @@ def absent_variables(names: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if name not in os.environ]
 
 
+def set_dagster_home(home: Path) -> None:
+    """Name Dagster's home to Dagster itself, which reads it from the environment alone."""
+    os.environ["DAGSTER_HOME"] = str(home)
+
+
 def _variable(location: tuple[int | str, ...]) -> str:
     field, *rest = [str(part) for part in location]
     name = variable_name(field) if field in Settings.model_fields else field

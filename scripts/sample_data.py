@@ -80,8 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         landing = open_landing(options.landing)
         state = begin(landing, now=options.now or utc_now(), seed=options.seed, days_ahead=options.days_ahead)
-        say(f"Simulating a year of the jaffle shop (seed {state.seed}) ...")
-        files = plan(simulate(state.seed), state.calendar)
+        files: list[File] = []
+        if options.follow or may_have_more(state, options.now or utc_now()):
+            say(f"Simulating a year of the jaffle shop (seed {state.seed}) ...")
+            files = plan(simulate(state.seed), state.calendar)
         said = report = deliver(landing, files, options.now or utc_now())
         say(report.text)
         while options.follow:
@@ -162,12 +164,18 @@ def begin(landing: Landing, *, now: datetime, seed: int | None, days_ahead: int 
     return state
 
 
+def may_have_more(state: State, now: datetime) -> bool:
+    """Whether something can have happened since the last delivery: if not, there is no need to simulate."""
+    done = state.delivered_until
+    return done is None or done < min(whole_hour(now), state.calendar.over)
+
+
 def deliver(landing: Landing, files: Sequence[File], now: datetime) -> Report:
     """Write the files that have become due since the last delivery, then note how far it came.
 
     A run killed midway has noted nothing: the next one writes the same bytes again, and the rest.
     """
-    until = now.replace(minute=0, second=0, microsecond=0)
+    until = whole_hour(now)
     with landing.locked():
         state = landing.load_state()
         if state is None:
@@ -188,7 +196,7 @@ def deliver(landing: Landing, files: Sequence[File], now: datetime) -> Report:
         until=until,
         files=len(chosen),
         rows=rows,
-        finished=files[-1].period.ends <= max(until, since or until),
+        finished=max(until, since or until) >= state.calendar.over,
     )
 
 
@@ -356,6 +364,11 @@ class Calendar:
         return self._simulated_end + self.shift
 
     @property
+    def over(self) -> datetime:
+        """When the last late order of the year has come in too."""
+        return self.ends + LATE_WITHIN
+
+    @property
     def _simulated_end(self) -> datetime:
         return utc(Day.EPOCH) + YEAR * DAY
 
@@ -367,7 +380,7 @@ class Calendar:
         """Return the day or hour whose file takes what happened then."""
         if happened.date() < self.anchor:
             return Period(midnight(happened.date()), DAY)
-        return Period(happened.replace(minute=0, second=0, microsecond=0), HOUR)
+        return Period(whole_hour(happened), HOUR)
 
     def draws(self, concern: str) -> random.Random:
         """Return a source of chance for one concern, so that a change to one leaves the others alone."""
@@ -698,6 +711,11 @@ def between(earliest: datetime, latest: datetime, share: float) -> datetime:
 def midnight(day: date) -> datetime:
     """Return the first moment of a day, in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+
+
+def whole_hour(at: datetime) -> datetime:
+    """Return the last full hour."""
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def utc(naive: datetime) -> datetime:

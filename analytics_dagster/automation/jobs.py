@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
+
+if TYPE_CHECKING:
+    # What `define_asset_job` returns has no public name; only the type checker needs one.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+    AssetJob: TypeAlias = UnresolvedAssetJobDefinition
 
 GROUP_TAG = "analytics_dagster/schedule_group"
 """The tag of a run that says of which schedule group it is."""
@@ -18,7 +25,7 @@ def build_group_job(
     nodes: Collection[dg.AssetKey],
     checks: Collection[dg.AssetCheckKey],
     consumers: Collection[dg.AssetKey],
-) -> dg.UnresolvedAssetJobDefinition:
+) -> AssetJob:
     """Return the job of a schedule group: its nodes, the checks that it runs, and the consumers that start with it.
 
     A check of one of its assets that another group runs (a test which crosses groups) is not in it.
@@ -34,7 +41,7 @@ def build_group_job(
     )
 
 
-def build_ingestion_job(tables: Collection[dg.AssetKey]) -> dg.UnresolvedAssetJobDefinition:
+def build_ingestion_job(tables: Collection[dg.AssetKey]) -> AssetJob:
     """Return the job that loads every landed table."""
     return dg.define_asset_job(
         name=INGESTION,

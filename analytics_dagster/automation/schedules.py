@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from analytics_dagster.transform.groups import ScheduleGroup
 
+if TYPE_CHECKING:
+    from analytics_dagster.automation.jobs import AssetJob
 
-def build_schedule(
-    group: ScheduleGroup, job: dg.UnresolvedAssetJobDefinition, *, running: bool
-) -> dg.ScheduleDefinition | None:
+
+def build_schedule(group: ScheduleGroup, job: AssetJob, *, running: bool) -> dg.ScheduleDefinition | None:
     """Return the schedule of a group's job, or None for a group without a cron; ``running`` says how it starts."""
     if not group.cron:
         return None

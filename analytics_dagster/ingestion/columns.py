@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_dagster.ingestion.parsing import DECIMAL, TIMESTAMP, MalformedFileError, Parsed
-from analytics_dagster.ingestion.tables import DataType, Format
+from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, Format
 
 ARROW_TYPES: Mapping[DataType, pa.DataType] = {
     "text": pa.string(),
@@ -50,6 +50,8 @@ def fit(parsed: Parsed, expected: Mapping[str, DataType], required: Sequence[str
     absent = [name for name in required if name not in table.column_names]
     if absent:
         raise MalformedFileError(f"it lacks the key column {', '.join(absent)}; it has {_listed(table.column_names)}")
+    if FILE_COLUMN in table.column_names:
+        raise MalformedFileError(f"the name of its column {FILE_COLUMN!r} is our own, for the file of a row")
     for name in table.column_names:
         if name in expected:
             table = _with_column(table, name, _converted(name, table.column(name), expected[name]))

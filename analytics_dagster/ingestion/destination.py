@@ -13,6 +13,9 @@ import pyarrow as pa
 from analytics_dagster.ingestion.tables import DataType, sql_type
 from analytics_dagster.warehouse import Table, Warehouse, open_duckdb, require_duckdb
 
+STAGING_LAYOUT = "_dlt_staging_%s"
+"""The name of the schema in which dlt stages rows; its default, `raw_staging`, could be a schema of dbt's."""
+
 
 class Store(Protocol):
     """An open warehouse."""
@@ -82,5 +85,5 @@ class DuckDbStore:
             self._connection,
             naming_convention="direct",  # schema, table and columns are named as dbt and `column_name` say
             enable_dataset_name_normalization=False,
-            staging_dataset_name_layout="_dlt_staging_%s",  # dlt's own, `raw_staging`, could be a schema of dbt's
+            staging_dataset_name_layout=STAGING_LAYOUT,
         )

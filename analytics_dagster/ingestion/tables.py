@@ -18,6 +18,9 @@ Format = Literal["parquet", "csv", "jsonl"]
 DataType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "time", "decimal", "binary", "json"]
 """dlt's names of column types; every destination of dlt has its own for each."""
 
+FILE_COLUMN = "_landed_file"
+"""The column of each raw table that says from which file of the landing zone a row came."""
+
 _KEYS = "path and format, and optionally primary_key, cursor and columns"
 
 _SQL_TYPES: Mapping[str, DataType] = {
@@ -147,7 +150,7 @@ def _table(unique_id: str, node: Mapping[str, Any], declared: _Declaration) -> L
 
 def sql_type(data_type: str) -> DataType | None:
     """Return the type that an SQL type of a usual dialect comes to, or None for one that is not known."""
-    return _SQL_TYPES.get(data_type.split("(")[0].strip().lower())
+    return _SQL_TYPES.get(data_type.split("(", maxsplit=1)[0].strip().lower())
 
 
 def column_name(name: str) -> str:

@@ -22,14 +22,14 @@ def newest(incoming: pa.Table, key: Sequence[str], cursor: str | None, held: pa.
     order = f"{_quoted(cursor)} desc nulls last, {_ARRIVAL} desc" if cursor else f"{_ARRIVAL} desc"
     keys = ", ".join(_quoted(name) for name in key)
     arrival = pa.array(range(incoming.num_rows), pa.int64())
-    with duckdb.connect(config={"TimeZone": "UTC"}) as memory:
+    with duckdb.connect() as memory:
         memory.register("incoming", incoming.append_column(_ARRIVAL, arrival))
-        sql = f"from incoming qualify row_number() over (partition by {keys} order by {order}) = 1"  # noqa: S608
+        sql = f"from incoming qualify row_number() over (partition by {keys} order by {order}) = 1"
         if cursor and held is not None and held.num_rows:
             memory.register("held", held)
             matches = " and ".join(f"held.{_quoted(name)} = candidate.{_quoted(name)}" for name in key)
             newer = f"(candidate.{_quoted(cursor)} is null or held.{_quoted(cursor)} > candidate.{_quoted(cursor)})"
-            sql = f"from ({sql}) as candidate where not exists (from held where {matches} and {newer})"  # noqa: S608
+            sql = f"from ({sql}) as candidate where not exists (from held where {matches} and {newer})"
         chosen = memory.execute(f"select {_ARRIVAL} from ({sql}) order by 1").to_arrow_table()  # noqa: S608
     return incoming.take(chosen.column(0))
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta, timezone
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sample_data.py"
 SEED = 42
+DAYS_AHEAD = 193  # rather than 28: then half the year, which takes half the time to simulate, spans NOW
+DAYS = 200
 NOW = datetime(2026, 11, 18, 13, 20, tzinfo=timezone.utc)  # a Wednesday
 HOUR = timedelta(hours=1)
 
@@ -48,13 +51,13 @@ sample = load_script()
 @pytest.fixture(scope="session")
 def calendar() -> Any:
     """Return the calendar of a landing zone that was begun at `NOW`."""
-    return sample.Calendar(seed=SEED, days_ahead=28, anchor=NOW.date())
+    return sample.Calendar(seed=SEED, days_ahead=DAYS_AHEAD, anchor=NOW.date())
 
 
 @pytest.fixture(scope="session")
 def files(calendar: Any) -> Any:
-    """Return every file of the year, which takes seconds to simulate."""
-    return sample.plan(sample.simulate(SEED), calendar)
+    """Return every file of half a year, which takes seconds to simulate."""
+    return sample.plan(sample.simulate(SEED, DAYS), calendar)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +99,7 @@ def quick(recent: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def deliver(root: Path, files: Any, now: datetime) -> Any:
     """Deliver into a folder as a run at that moment does."""
     landing = sample.open_landing(str(root))
-    sample.begin(landing, now=now, seed=SEED, days_ahead=28)
+    sample.begin(landing, now=now, seed=SEED, days_ahead=DAYS_AHEAD)
     return sample.deliver(landing, files, now)
 
 
@@ -115,7 +118,7 @@ def rows(files: Any) -> Rows:
     found: Rows = defaultdict(list)
     for file in files:
         for row in file.rows:
-            named = dict(zip(file.table.schema.names, row.values, strict=True))  # noqa: PD011 - no data frame
+            named = dict(zip(file.table.schema.names, row.values, strict=True))
             found[file.table.name].append(named | {"file": file.path})
     return found
 
@@ -143,7 +146,7 @@ def test_another_process_gives_the_same_bytes(tmp_path: Path, calendar: Any, few
     code = (
         f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import sample_data as s\n"
         f"landing, now = s.open_landing({str(tmp_path / 'other')!r}), s.moment({NOW.isoformat()!r})\n"
-        f"state = s.begin(landing, now=now, seed={SEED}, days_ahead=28)\n"
+        f"state = s.begin(landing, now=now, seed={SEED}, days_ahead={DAYS_AHEAD})\n"
         f"s.deliver(landing, s.plan(s.simulate({SEED}, days=4), state.calendar), now)"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -216,7 +219,7 @@ def test_files_hold_the_planned_rows_with_their_types(delivered: Path, recent: A
     due = sample.due(recent, None, NOW)
     assert {file.table.name for file in due} >= {"customers", "supplies", "orders", "items", "tweets"}
     for file in due:
-        planned = [row.values for row in file.rows]  # noqa: PD011 - no data frame
+        planned = [row.values for row in file.rows]
         if file.table.format == "parquet":
             table = pq.read_table(delivered / file.path)
             assert table.schema == file.table.schema
@@ -273,7 +276,7 @@ def test_one_order_in_two_hundred_comes_late_with_its_items_and_its_own_time(arr
 def test_supply_costs_change_every_week_before_and_after_now(files: Any, calendar: Any) -> None:
     changes: dict[datetime, set[str]] = defaultdict(set)
     cost: dict[tuple[str, str], int] = {}
-    for row in rows(files)["supplies"]:
+    for row in rows(file for file in files if file.table == sample.SUPPLIES)["supplies"]:
         assert cost.get((row["id"], row["sku"])) != row["cost"]
         cost[row["id"], row["sku"]] = row["cost"]
         changes[row["updated_at"]].add(row["id"])
@@ -281,14 +284,14 @@ def test_supply_costs_change_every_week_before_and_after_now(files: Any, calenda
     assert first == calendar.starts
     assert len(changes[first]) == 29
     assert all(len(changes[monday]) == 3 for monday in mondays)
-    assert {later - monday for monday, later in zip(mondays, mondays[1:], strict=False)} == {timedelta(weeks=1)}
+    assert {later - monday for monday, later in pairwise(mondays)} == {timedelta(weeks=1)}
     assert len(mondays) == 52
     assert mondays[0].weekday() == 0
     assert mondays[-1] > NOW
 
 
-def test_some_customers_change_their_name_and_nothing_else(arrived: Rows) -> None:
-    customers = by_id(arrived["customers"])
+def test_some_customers_change_their_name_and_nothing_else(files: Any) -> None:
+    customers = by_id(rows(file for file in files if file.table == sample.CUSTOMERS)["customers"])
     renamed = [versions for versions in customers.values() if len(versions) > 1]
     assert 0.02 < len(renamed) / len(customers) < 0.08
     for before, after in renamed:
@@ -305,10 +308,10 @@ def test_a_customer_is_there_from_the_first_order_on(arrived: Rows) -> None:
 
 
 def test_a_store_is_there_from_the_day_it_opens(files: Any) -> None:
-    philadelphia, brooklyn = rows(files)["stores"]
+    philadelphia, brooklyn = rows(file for file in files if file.table == sample.STORES)["stores"]
     assert (philadelphia["name"], brooklyn["name"]) == ("Philadelphia", "Brooklyn")
     assert brooklyn["opened_at"] - philadelphia["opened_at"] == timedelta(days=192)
-    assert f"stores-{brooklyn['opened_at']:%Y-%m-%d}.csv" in brooklyn["file"]
+    assert brooklyn["file"].endswith(f"/stores-{brooklyn['opened_at']:%Y-%m-%dT%H}.csv")
 
 
 def test_a_second_run_in_the_same_hour_writes_nothing(delivered: Path, recent: Any) -> None:
@@ -324,14 +327,14 @@ def test_later_runs_add_only_new_files_and_come_to_what_one_run_would_have_deliv
     recent: Any,
 ) -> None:
     known: dict[str, bytes] = {}
-    for hours in (0, 3, 30, 31, 80):
+    for hours in (0, 3, 20, 21, 80):
         report = deliver(tmp_path / "steps", recent, NOW + hours * HOUR)
         found = visible(tmp_path / "steps")
         assert known.items() < found.items()
         assert len(found) - len(known) == report.files
         known = found
 
-    sample.begin(sample.open_landing(str(tmp_path / "once")), now=NOW, seed=SEED, days_ahead=28)
+    sample.begin(sample.open_landing(str(tmp_path / "once")), now=NOW, seed=SEED, days_ahead=DAYS_AHEAD)
     deliver(tmp_path / "once", recent, NOW + 80 * HOUR)
     assert contents(tmp_path / "once") == contents(tmp_path / "steps")
 
@@ -377,7 +380,7 @@ def test_no_hidden_file_is_left_but_the_state(delivered: Path) -> None:
     assert hidden == [".sample.json"]
     assert json.loads((delivered / ".sample.json").read_text()) == {
         "seed": SEED,
-        "days_ahead": 28,
+        "days_ahead": DAYS_AHEAD,
         "anchor": "2026-11-18",
         "delivered_until": "2026-11-18 13:00:00+00:00",
     }
@@ -392,18 +395,18 @@ def test_an_earlier_now_delivers_nothing_and_forgets_nothing(tmp_path: Path, rec
 
 def test_when_the_year_is_over_it_says_so_and_how_to_start_afresh(tmp_path: Path, recent: Any) -> None:
     deliver(tmp_path, recent, NOW)
-    report = deliver(tmp_path, recent, NOW + timedelta(days=60))
+    report = deliver(tmp_path, recent, NOW + timedelta(days=220))
     assert report.finished
     assert "The shop's year is over" in report.text
     assert f"rm -r {tmp_path}" in report.text
-    again = deliver(tmp_path, recent, NOW + timedelta(days=90))
+    again = deliver(tmp_path, recent, NOW + timedelta(days=221))
     assert "nothing new" in again.text
     assert "The shop's year is over" in again.text
 
 
 def test_any_fsspec_url_will_do(recent: Any, tmp_path: Path) -> None:
     landing = sample.open_landing("memory://landing")
-    sample.begin(landing, now=NOW, seed=SEED, days_ahead=28)
+    sample.begin(landing, now=NOW, seed=SEED, days_ahead=DAYS_AHEAD)
     sample.deliver(landing, recent, NOW)
     deliver(tmp_path, recent, NOW)
     memory = fsspec.filesystem("memory")
@@ -426,16 +429,37 @@ def test_now_is_read_as_utc_unless_it_says_otherwise(text: str, expected: dateti
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_command_says_what_it_delivered_and_then_that_nothing_is_new(
+def test_the_command_says_what_it_delivered_and_then_without_a_simulation_that_nothing_is_new(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    arguments = ["--landing", str(tmp_path / "landing"), "--now", NOW.isoformat()]
+    arguments = ["--landing", str(tmp_path), "--days-ahead", str(DAYS_AHEAD), "--now", NOW.isoformat()]
     assert sample.main(arguments) == 0
     assert sample.main(arguments) == 0
-    first, second = capsys.readouterr().out.split("Simulating a year of the jaffle shop (seed 42) ...\n")[1:]
-    assert "new files up to 2026-11-18 13:00 UTC: products 0, stores 0, supplies " in first
-    assert "nothing new since 2026-11-18 13:00 UTC" in second
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first == "Simulating a year of the jaffle shop (seed 42) ..."
+    assert "new files up to 2026-11-18 13:00 UTC: products 0, stores 0, supplies " in second
+    assert third == f"{tmp_path}: nothing new since 2026-11-18 13:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("until", "now", "expected"),
+    [
+        (None, NOW, True),
+        (NOW.replace(minute=0), NOW, False),
+        (NOW.replace(minute=0), NOW + HOUR, True),
+        (NOW + timedelta(days=220), NOW + timedelta(days=230), False),
+    ],
+)
+def test_the_year_is_simulated_only_if_there_may_be_more(until: datetime | None, now: datetime, expected: bool) -> None:  # noqa: FBT001
+    state = sample.State(seed=SEED, days_ahead=DAYS_AHEAD, anchor=NOW.date(), delivered_until=until)
+    assert sample.may_have_more(state, now) is expected
+
+
+def test_an_order_of_the_last_minute_has_come_and_is_corrected_when_the_year_is_over(calendar: Any) -> None:
+    last_order = calendar.ends - 4 * HOUR - timedelta(minutes=1)  # shops close at eight
+    for delay in (sample.LATE_WITHIN, sample.CORRECTED_WITHIN):
+        assert calendar.period(last_order + delay).ends <= calendar.over
 
 
 @pytest.mark.usefixtures("quick")
@@ -479,16 +503,16 @@ def test_following_delivers_every_new_hour_until_a_signal(
     capsys: pytest.CaptureFixture[str],
     number: signal.Signals,
 ) -> None:
-    clock = {"now": NOW, "left": 3}
+    clock = iter(NOW + minutes * timedelta(minutes=1) for minutes in (0, 0, 30, 60, 90))
 
-    def sleep(_seconds: float) -> None:
-        if clock["left"] == 0:
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) > 3:
             signal.raise_signal(number)
-        clock["left"] -= 1
-        clock["now"] += timedelta(minutes=30)
 
+    waits: list[float] = []
     monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(sample, "utc_now", lambda: clock["now"])
+    monkeypatch.setattr(sample, "utc_now", lambda: next(clock))
     assert sample.main(["--landing", str(tmp_path), "--follow", "60"]) == 0
     _, first, *later = capsys.readouterr().out.splitlines()
     assert "up to 2026-11-18 13:00 UTC" in first

@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+
 with
 
 tweets as (
@@ -12,7 +14,8 @@ products as (
 
 ),
 
-searchable_tweets as (
+-- materialized: PostgreSQL would otherwise search for words anew in every pair
+searchable_tweets as materialized (
 
     select
         tweet_id,
@@ -21,7 +24,7 @@ searchable_tweets as (
 
 ),
 
-searchable_products as (
+searchable_products as materialized (
 
     select
         sku,

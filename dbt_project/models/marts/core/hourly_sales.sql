@@ -47,9 +47,9 @@ final as (
         {{ money('sum(orders.order_total)') }} as order_total,
         {{ money('avg(orders.subtotal)') }} as average_order_value,
         cast(sum(case when orders.is_tax_pending then 1 else 0 end) as integer) as tax_pending_count,
-        max(orders.order_load_id) as order_load_id,
-        max(orders.item_load_id) as item_load_id,
-        max(orders.product_load_id) as product_load_id
+        {{ load_sequence('max(orders.order_load_id)') }} as order_load_id,
+        {{ load_sequence('max(orders.item_load_id)') }} as item_load_id,
+        {{ load_sequence('max(orders.product_load_id)') }} as product_load_id
     from orders
     inner join changed_hours
         on orders.store_id = changed_hours.store_id

@@ -77,8 +77,8 @@ final as (
         orders.subtotal > 0 and orders.tax_paid = 0 as is_tax_pending,
         orders.updated_at,
         orders.load_id as order_load_id,
-        cast(coalesce(contents.item_load_id, 0) as numeric(20, 7)) as item_load_id,
-        cast(coalesce(contents.product_load_id, 0) as numeric(20, 7)) as product_load_id
+        {{ load_sequence('coalesce(contents.item_load_id, 0)') }} as item_load_id,
+        {{ load_sequence('coalesce(contents.product_load_id, 0)') }} as product_load_id
     from orders
     inner join changed_orders
         on orders.order_id = changed_orders.order_id

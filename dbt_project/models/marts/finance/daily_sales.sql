@@ -149,7 +149,7 @@ final as (
         {{ money('revenue_target') }} as revenue_target,
         {{ ratio('revenue', 'revenue_target') }} as target_attainment,
         cast(tax_pending_count as integer) as tax_pending_count,
-        cast(order_load_id as numeric(20, 7)) as order_load_id
+        {{ load_sequence('order_load_id') }} as order_load_id
     from joined
 
 )

@@ -1,0 +1,52 @@
+# Set-up and everyday commands. Needs python3 (3.10 to 3.13), make and the package registry; nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LANDING ?= $(or $(ANALYTICS_LANDING_URL),data/landing)
+
+.PHONY: help run dev test check sample lint format types bench lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/shop sample ## Run ingestion, the hourly and the nightly job and the consumers; print what came of it
+	@$(BIN)/analytics-dagster build
+
+dev: $(VENV)/shop sample ## Open the UI at http://127.0.0.1:3000, with history kept between starts
+	@$(BIN)/analytics-dagster dev
+
+sample: $(VENV)/shop ## Deliver what the sample shop has sold until now into the landing zone
+	@$(BIN)/python scripts/sample_data.py --landing $(LANDING)
+
+test: $(VENV)/dev ## Run all tests
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev lint types ## Run what is quick: linters, types, unit tests (under a minute)
+	@$(BIN)/python -m pytest -m "not integration"
+
+lint: $(VENV)/dev
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+
+format: $(VENV)/dev ## Format the code
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+types: $(VENV)/dev
+	@$(BIN)/mypy --no-error-summary
+
+bench: $(VENV)/dev ## Measure load and build against stock Dagster and plain dbt
+	@$(BIN)/python benchmarks/run.py
+
+lock: ## Lock the requirements anew (needs uv)
+	@scripts/lock.sh
+
+clean: ## Remove the environment, the data and Dagster's home
+	rm -rf $(VENV) data .dagster_home dbt_project/target dbt_project/logs
+
+$(VENV)/shop: requirements/shop.txt pyproject.toml scripts/install.sh
+	@scripts/install.sh $(PYTHON) $(VENV) shop
+
+$(VENV)/dev: requirements/dev.txt pyproject.toml scripts/install.sh
+	@scripts/install.sh $(PYTHON) $(VENV) dev
+	@touch $(VENV)/shop

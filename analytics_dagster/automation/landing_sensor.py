@@ -1,0 +1,180 @@
+"""New files in the landing zone start ingestion, and an ingestion that loaded something starts the jobs after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import dagster as dg
+
+from analytics_dagster.errors import LandingZoneError
+from analytics_dagster.ingestion.assets import ROWS_LOADED
+from analytics_dagster.ingestion.landing import LandedFile, Landing
+from analytics_dagster.ingestion.sketch import Sketch, difference, identify
+from analytics_dagster.ingestion.tables import LandedTable
+
+Job: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
+
+STARTED_BY = "analytics_dagster/started_by"
+"""The tag of an ingestion run that new files started; its value is the sensor's name."""
+
+SENSOR = "landing_sensor"
+AFTER_SENSOR = "after_ingestion_sensor"
+
+_VERSION = 1
+_GOING = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Which files have been seen: for each table a sketch of all its files, and how many runs were asked for.
+
+    The sketch has a constant size (about 3 KB a table, for ten files or a million) and tells which files are
+    new whatever their time of change, and that a file which has gone is not new (`ingestion.sketch`). Where more than
+    some 80 files of a table came and went between two ticks it can't tell which; then the table counts as having new
+    ones: such a run may find nothing to do, but no file is missed. ``round`` makes run keys unique: a file that
+    is taken away and put back is new again.
+    """
+
+    round: int = 0
+    tables: Mapping[str, Sketch] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        """Return the cursor as Dagster stores it."""
+        sketches = {name: sketch.to_text() for name, sketch in sorted(self.tables.items())}
+        return json.dumps({"version": _VERSION, "round": self.round, "tables": sketches})
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Cursor:
+        """Return what a stored cursor holds; one of another version or none at all has seen no file."""
+        try:
+            stored = json.loads(text or "")
+            if stored["version"] != _VERSION:
+                return cls()
+            tables = {str(name): Sketch.from_text(sketch) for name, sketch in stored["tables"].items()}
+            return cls(round=int(stored["round"]), tables=tables)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a tick comes to: the tables with new files, the key of their run, and the cursor once it is asked for."""
+
+    tables: tuple[str, ...]
+    run_key: str
+    cursor: Cursor
+
+
+def decide(cursor: Cursor, listings: Mapping[str, Sequence[LandedFile]]) -> Decision:
+    """Return which tables have files that the cursor has not seen; ``listings`` are by the table's unique id.
+
+    The same cursor and the same files make the same run key.
+    """
+    new = []
+    tables = {}
+    for name, files in sorted(listings.items()):
+        now = frozenset(identify(file.path, file.size, file.modified.timestamp()) for file in files)
+        tables[name] = Sketch.of(now)
+        found = difference(cursor.tables.get(name, Sketch()), now)
+        if found.added if found else now:
+            new.append(name)
+    following = Cursor(round=cursor.round + bool(new), tables=tables)
+    digest = hashlib.blake2b(following.to_text().encode(), digest_size=8).hexdigest()
+    return Decision(tuple(new), f"landing-{following.round}-{digest}", following)
+
+
+def build_landing_sensor(
+    tables: Sequence[LandedTable],
+    landing: Landing,
+    *,
+    job: Job,
+    asset_keys: Mapping[str, dg.AssetKey],
+    default_status: dg.DefaultSensorStatus,
+    minimum_interval_seconds: int = 30,
+) -> dg.SensorDefinition:
+    """Return the sensor that starts one run of the ingestion job for all tables which have new files.
+
+    ``asset_keys`` are by the table's unique id. While a run of the job is queued or going, the cursor stays, so that
+    what lands meanwhile starts the next one; it stays, too, when the landing zone can't be read. A tick
+    never opens the warehouse.
+    """
+
+    @dg.sensor(
+        name=SENSOR,
+        job=job,
+        default_status=default_status,
+        minimum_interval_seconds=minimum_interval_seconds,
+        description="Starts ingestion when files have landed: one run for the tables that have new ones.",
+    )
+    def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        filters = dg.RunsFilter(job_name=job.name, statuses=_GOING)
+        going = context.instance.get_runs(filters=filters, limit=1)
+        if going:
+            return dg.SkipReason(
+                f"Run {going[0].run_id} of {job.name} is {going[0].status.value}: new files wait for it."
+            )
+        try:
+            listings = {table.unique_id: landing.list_files(table) for table in tables}
+        except LandingZoneError as error:
+            return dg.SkipReason(str(error))
+        decision = decide(Cursor.from_text(context.cursor), listings)
+        cursor = decision.cursor.to_text()
+        if not decision.tables:
+            count = sum(len(files) for files in listings.values())
+            return dg.SensorResult(skip_reason=f"None of the {count:,} files in {landing.shown} is new.", cursor=cursor)
+        request = dg.RunRequest(
+            run_key=decision.run_key,
+            asset_selection=[asset_keys[name] for name in decision.tables],
+            tags={STARTED_BY: SENSOR},
+        )
+        return dg.SensorResult(run_requests=[request], cursor=cursor)
+
+    return landing_sensor
+
+
+def build_after_ingestion_sensor(
+    ingestion_job: Job, jobs_after: Sequence[Job], default_status: dg.DefaultSensorStatus
+) -> dg.SensorDefinition:
+    """Return the sensor that starts the given jobs after each ingestion that files started and that loaded rows.
+
+    Each job is asked for once an ingestion run, by its run key.
+    """
+
+    @dg.run_status_sensor(
+        name=AFTER_SENSOR,
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[ingestion_job],
+        request_jobs=list(jobs_after),
+        default_status=default_status,
+        description="Starts what builds on the raw tables when new files have brought new rows.",
+    )
+    def after_ingestion_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        run = context.dagster_run
+        if STARTED_BY not in run.tags:
+            yield dg.SkipReason(f"Run {run.run_id} was not started by new files.")
+        elif not rows_loaded(context.instance, run.run_id):
+            yield dg.SkipReason(f"Run {run.run_id} found no new rows.")
+        else:
+            # The job's name in the key too: Dagster takes two requests of one sensor with one key for the same.
+            for job in jobs_after:
+                yield dg.RunRequest(run_key=f"{run.run_id}:{job.name}", job_name=job.name)
+
+    return after_ingestion_sensor
+
+
+def rows_loaded(instance: dg.DagsterInstance, run_id: str) -> int:
+    """Return how many rows a run of the ingestion job wrote, from the metadata of its materializations."""
+    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    materializations = [event.asset_materialization for event in events]
+    found = [one.metadata.get(ROWS_LOADED) for one in materializations if one]
+    return sum(int(entry.value) for entry in found if entry and isinstance(entry.value, int))

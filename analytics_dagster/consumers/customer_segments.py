@@ -1,0 +1,166 @@
+"""The customer segments as a table of the warehouse, with their plot, their sizes and their quality."""
+
+from __future__ import annotations
+
+import dagster as dg
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from analytics_dagster.consumers import look
+from analytics_dagster.consumers.consumer import GROUP, Inputs
+from analytics_dagster.consumers.segmentation import NO_STRUCTURE_BELOW, Segmentation, segment
+from analytics_dagster.warehouse import Table
+
+TABLE = Table(GROUP, "customer_segments")
+
+COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("customer_id", "varchar", description="The customer."),
+        dg.TableColumn("segment", "varchar", description="What the customer's segment is called."),
+        dg.TableColumn("cluster", "integer", description="The cluster, from the most to the least valuable."),
+        dg.TableColumn("as_of_date", "date", description="The day from which this is seen: the last with sales."),
+        dg.TableColumn("recency_days", "integer", description="Days since the last order."),
+        dg.TableColumn("order_count", "integer", description="How many orders."),
+        dg.TableColumn("revenue", "decimal(16,2)", description="What the orders came to before tax."),
+    ]
+)
+
+_TYPES = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("segment", pa.string()),
+        ("cluster", pa.int32()),
+        ("as_of_date", pa.date32()),
+        ("recency_days", pa.int32()),
+        ("order_count", pa.int32()),
+        ("revenue", pa.decimal128(16, 2)),
+    ]
+)
+
+
+def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
+    """Segment the customers and write them as the whole content of the table."""
+    customers = inputs.warehouse.read(_query(inputs.tables["customer_lifetime_value"]))
+    segmentation = segment(customers)
+    segmented = customers.assign(segment=segmentation.segments, cluster=segmentation.clusters)
+    rows = inputs.warehouse.replace(TABLE, _typed(segmented))
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": rows,
+            "dagster/column_schema": COLUMNS,
+            "dagster/table_name": f"{TABLE.schema}.{TABLE.name}",
+            "silhouette": dg.MetadataValue.null()
+            if segmentation.silhouette is None
+            else round(segmentation.silhouette, 4),
+            "silhouette by number of clusters": {
+                str(count): round(value, 4) for count, value in segmentation.silhouettes.items()
+            },
+            "segments": dg.MetadataValue.md(_sizes(segmented)),
+            "plot": dg.MetadataValue.md(f"![Customers by segment]({look.png_url(draw(segmented))})"),
+        },
+        check_results=[_quality(segmentation)],
+    )
+
+
+def draw(segmented: pd.DataFrame) -> Figure:
+    """Return the plot: each customer by days since the last order and revenue, in the colour of the segment."""
+    with look.style():
+        figure = Figure(figsize=(8, 4.8), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xlabel="Days since the last order", ylabel="Revenue to date", yscale="log")
+        axes.set_xscale("function", functions=(_root, _square))  # logarithms have no place for today
+        axes.minorticks_off()
+        if not segmented.empty:
+            ticks = [tick for tick in (0, 1, 3, 7, 14, 30, 60, 120, 240, 365) if tick <= segmented.recency_days.max()]
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.set_xlim(-0.7, segmented.recency_days.max() * 1.05 + 1)
+        axes.yaxis.set_major_formatter(look.money)
+        axes.grid(visible=True, axis="both")
+        # Whole days fall on one line each: spread them, always in the same way.
+        spread = np.random.default_rng(0).uniform(-0.4, 0.4, len(segmented))
+        for colour, (name, group) in zip(look.COLOURS, _by_size(segmented), strict=False):
+            axes.scatter(
+                group.recency_days + spread[group.index],
+                group.revenue.clip(lower=1),
+                s=16,
+                color=colour,
+                alpha=0.6,
+                linewidths=0,
+                label=f"{name}  {len(group):,}",
+            )
+        if not segmented.empty:
+            figure.legend(loc="outside upper left", ncols=6, handletextpad=0.1, columnspacing=1.6, markerscale=1.8)
+        return figure
+
+
+def _root(days: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    root: npt.NDArray[np.float64] = np.sqrt(np.maximum(days, -1) + 1)
+    return root
+
+
+def _square(root: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.square(root) - 1
+
+
+def _query(table: Table) -> str:
+    return f"""
+        select
+            customer_id,
+            as_of_date,
+            recency_days,
+            order_count,
+            cast(revenue as double precision) as revenue,
+            tenure_days
+        from {table.sql}
+        order by customer_id
+    """  # noqa: S608 - the manifest's own name, quoted
+
+
+def _typed(segmented: pd.DataFrame) -> pd.DataFrame:
+    """Return the table's columns in types that the warehouse keeps: dates are dates, and money is not a float."""
+    return pd.DataFrame(
+        {
+            column.name: pd.array(
+                pa.array(segmented[column.name], from_pandas=True).cast(column.type, safe=False),
+                dtype=pd.ArrowDtype(column.type),
+            )
+            for column in _TYPES
+        }
+    )
+
+
+def _by_size(segmented: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    groups = [(str(name), group) for name, group in segmented.groupby("segment")]
+    return sorted(groups, key=lambda item: (-len(item[1]), item[0]))
+
+
+def _sizes(segmented: pd.DataFrame) -> str:
+    lines = [
+        "| segment | customers | share | orders (median) | days away (median) | revenue |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {name} | {len(group):,} | {len(group) / len(segmented):.0%} | {group.order_count.median():.0f} "
+        f"| {group.recency_days.median():.0f} | ${group.revenue.sum():,.0f} |"
+        for name, group in _by_size(segmented)
+    ]
+    return "\n".join(lines)
+
+
+def _quality(segmentation: Segmentation) -> dg.AssetCheckResult:
+    if segmentation.silhouette is None:
+        description = "There are too few different customers to cluster: all are in one segment."
+    else:
+        description = (
+            f"The silhouette is {segmentation.silhouette:.2f}; below {NO_STRUCTURE_BELOW} the segments mean little."
+        )
+    return dg.AssetCheckResult(
+        check_name="segments_are_distinct",
+        passed=segmentation.silhouette is not None and segmentation.silhouette >= NO_STRUCTURE_BELOW,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata={"threshold": NO_STRUCTURE_BELOW},
+    )

@@ -1,0 +1,90 @@
+"""A folder or bucket that results are written to, each file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A local folder, or any fsspec URL with its options (which may hold secrets: never print them)."""
+
+    url: str
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __truediv__(self, name: str) -> Folder:
+        """Return a folder within this one."""
+        return Folder(f"{self.url.rstrip('/')}/{name}", self.storage_options)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine."""
+        return "://" not in self.url or self.url.startswith("file://")
+
+    def path(self, name: str) -> str:
+        """Return the address of a file: an absolute path, or a URL."""
+        return str(self._local / name) if self.is_local else f"{self.url.rstrip('/')}/{name}"
+
+    def link(self, name: str) -> str:
+        """Return the URL of a file, for a browser or for `dagster/uri`."""
+        return (self._local / name).as_uri() if self.is_local else self.path(name)
+
+    def write(self, name: str, data: bytes) -> bool:
+        """Write a file at once, unless it holds these bytes already; return whether it was written.
+
+        A reader sees the old file or the new one, never a part: locally by a rename within the folder, elsewhere
+        because an object store shows an object when it is complete.
+        """
+        filesystem, root = self._open()
+        try:
+            if filesystem.cat_file(f"{root}/{name}") == data:
+                return False
+        except FileNotFoundError:
+            pass
+        if self.is_local:
+            _write_and_rename(self._local / name, data)
+        else:
+            filesystem.pipe_file(f"{root}/{name}", data)
+        return True
+
+    def names(self) -> set[str]:
+        """Return the files below it, as names that the other methods take."""
+        filesystem, root = self._open()
+        if not filesystem.exists(root):
+            return set()
+        return {str(path)[len(root) + 1 :] for path in filesystem.find(root)}
+
+    def delete(self, name: str) -> None:
+        """Delete a file."""
+        filesystem, root = self._open()
+        filesystem.rm_file(f"{root}/{name}")
+
+    @property
+    def _local(self) -> Path:
+        return Path(self.url.removeprefix("file://")).expanduser().resolve()
+
+    def _open(self) -> tuple[Any, str]:
+        """Return the file system, and the folder as it names it."""
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - loaded when something is written, not with the definitions
+
+        url, options = (str(self._local), {}) if self.is_local else (self.url, dict(self.storage_options))
+        filesystem, root = url_to_fs(url, use_listings_cache=False, **options)
+        return filesystem, str(root).rstrip("/")
+
+
+def _write_and_rename(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,150 @@
+"""The revenue report: one HTML page that needs no network, kept by day, and its figures for the UI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import jinja2
+import pandas as pd
+
+from analytics_dagster.consumers import look, report_charts, report_figures
+from analytics_dagster.consumers.consumer import Inputs
+from analytics_dagster.consumers.report_figures import Period
+from analytics_dagster.warehouse import Table
+
+FOLDER = "revenue_report"
+LATEST = "latest.html"
+
+
+@dataclass(frozen=True)
+class Report:
+    """The page, what it says, and its first chart for a preview."""
+
+    last: date
+    periods: list[Period]
+    html: str
+    chart: str
+
+
+def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
+    """Write the report of the last full day, under its date and as the latest."""
+    daily = inputs.warehouse.read(_daily_query(inputs.tables["daily_sales"]))
+    margins = inputs.warehouse.read(_margins_query(inputs.tables["product_margins"]))
+    report = make_report(daily, margins, today=datetime.now(tz=timezone.utc).date())
+    if report is None:
+        raise dg.Failure(
+            "The mart daily_sales has no full day yet, so there is nothing to report.\n"
+            "  -> Load a day of orders, build the marts, and run this again.",
+            allow_retries=False,
+        )
+    folder = inputs.reports / FOLDER
+    dated = f"{report.last:%Y-%m-%d}.html"
+    page = report.html.encode()
+    for name in (dated, LATEST):
+        folder.write(name, page)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(folder.path(dated)),
+            "link": dg.MetadataValue.url(folder.link(dated)),
+            "dagster/uri": folder.link(LATEST),
+            "preview": dg.MetadataValue.md(f"{_preview(report.periods)}\n\n![Revenue by day]({report.chart})"),
+            "last full day": report.last.isoformat(),
+            "bytes": len(page),
+            **{f"revenue, {period.name.lower()}": period.revenue for period in report.periods},
+        }
+    )
+
+
+def make_report(daily: pd.DataFrame, margins: pd.DataFrame, *, today: date) -> Report | None:
+    """Return the report, the same bytes for the same rows, or None if no day has ended.
+
+    ``daily`` has one row a store and day, ``margins`` one a product and month; ``today`` is a date in UTC.
+    """
+    daily = daily.assign(sales_date=pd.to_datetime(daily.sales_date))
+    margins = margins.assign(sales_month=pd.to_datetime(margins.sales_month))
+    last = report_figures.last_full_day(daily, today)
+    if last is None:
+        return None
+    periods = report_figures.periods(daily, last)
+    by_day = report_figures.revenue_by_day(daily, last)
+    by_week = report_figures.margin_by_week(daily, last)
+    top = report_figures.top_products(margins, last)
+    day_chart = report_charts.revenue_by_day(by_day)
+    charts = {
+        "days": look.svg_url(day_chart),
+        "stores": look.svg_url(report_charts.revenue_by_store(report_figures.revenue_by_store(daily, last))),
+        "margins": look.svg_url(report_charts.margin_by_week(by_week)) if len(by_week) > 1 else None,
+        "products": look.svg_url(report_charts.top_products(top[1])) if top else None,
+    }
+    html = _template().render(
+        last=last,
+        periods=periods,
+        days=len(by_day),
+        charts=charts,
+        month=top[0] if top else None,
+        products=top[1].to_dict("records") if top else [],
+    )
+    return Report(last=last, periods=periods, html=html, chart=look.png_url(day_chart))
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # names of products and stores come from outside
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = {
+        "amount": "${:,.0f}".format,
+        "signed": "{:+.1%}".format,
+        "day": lambda value: f"{value:%A}, {value.day} {value:%B %Y}",
+        "month": "{:%B %Y}".format,
+    }
+    environment.filters.update(filters)
+    return environment.get_template("revenue_report.html")
+
+
+def _daily_query(table: Table) -> str:
+    return f"""
+        select
+            sales_date,
+            store_name,
+            order_count,
+            cast(revenue as double precision) as revenue,
+            cast(gross_profit as double precision) as gross_profit,
+            cast(revenue_target as double precision) as revenue_target
+        from {table.sql}
+    """  # noqa: S608 - the manifest's own name, quoted
+
+
+def _margins_query(table: Table) -> str:
+    return f"""
+        select
+            sku,
+            product_name,
+            sales_month,
+            items_sold,
+            cast(revenue as double precision) as revenue,
+            cast(supply_cost as double precision) as supply_cost,
+            cast(gross_profit as double precision) as gross_profit
+        from {table.sql}
+    """  # noqa: S608 - the manifest's own name, quoted
+
+
+def _preview(periods: list[Period]) -> str:
+    lines = [
+        "| period | revenue | change | orders | margin |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {period.name} | ${period.revenue:,.2f} "
+        f"| {'' if period.change is None else f'{period.change:+.1%}'} | {period.orders:,} "
+        f"| {'' if period.margin is None else f'{period.margin:.1%}'} |"
+        for period in periods
+    ]
+    return "\n".join(lines)

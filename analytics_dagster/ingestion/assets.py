@@ -1,0 +1,109 @@
+"""One asset for each landed table: the dbt source itself, materialized by loading what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from analytics_dagster.errors import AnalyticsError
+from analytics_dagster.ingestion.landing import REJECTED, Landing
+from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.warehouse import POOL, Warehouse
+
+if TYPE_CHECKING:
+    from analytics_dagster.ingestion.loading import LoadReport
+
+GROUP = "ingestion"
+"""The asset group of all landed tables."""
+
+CHECK = "files_are_readable"
+"""The check of each landed table that fails, as a warning, while rejected files wait for someone."""
+
+ROWS_LOADED = "rows_loaded"
+"""The metadata of a materialization that says how many rows were written."""
+
+_MOST_NAMED = 50  # files in one piece of metadata
+
+
+def build_ingestion_assets(
+    tables: Sequence[LandedTable], specs: Mapping[str, dg.AssetSpec]
+) -> list[dg.AssetsDefinition]:
+    """Return an asset for each table, with a step of its own, so that one table's failure stops no other.
+
+    ``specs`` has the spec of each dbt source by unique id: its key, description, owners, tags and metadata stay.
+    The resources are `warehouse` and `landing`. Each materialization carries what the load came to, and the
+    check `files_are_readable`.
+    """
+    return [_build_asset(table, specs[table.unique_id]) for table in tables]
+
+
+def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
+    spec = spec.replace_attributes(group_name=GROUP, kinds={*spec.kinds, "dlt", table.format})
+
+    @dg.multi_asset(
+        name=f"load__{table.source_name}__{table.name}",
+        specs=[spec],
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK, asset=spec.key, description="No landed file waits in the corner for malformed ones."
+            )
+        ],
+        pool=POOL,
+    )
+    def load(
+        context: dg.AssetExecutionContext, warehouse: Warehouse, landing: dg.ResourceParam[Landing]
+    ) -> dg.MaterializeResult[Any]:
+        from analytics_dagster.ingestion.loading import load_table  # noqa: PLC0415 - pyarrow and duckdb: see above
+
+        try:
+            report = load_table(table, landing, warehouse, context.log)
+        except AnalyticsError as error:
+            raise dg.Failure(description=str(error)) from None
+        return dg.MaterializeResult(
+            asset_key=spec.key, metadata=_metadata(report), check_results=[_check(spec.key, report)]
+        )
+
+    return load
+
+
+def _metadata(report: LoadReport) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "files_loaded": report.files,
+        "files_rejected": len(report.rejected),
+        ROWS_LOADED: report.rows,
+        "rows_superseded": report.superseded,
+        "bytes_loaded": report.size,
+        "new_columns": dg.MetadataValue.json(list(report.new_columns)),
+        "load_ids": dg.MetadataValue.json(list(report.load_ids)),
+    }
+    if report.row_count is not None:
+        metadata["dagster/row_count"] = report.row_count
+    if report.newest_cursor is not None:
+        newest = report.newest_cursor
+        is_moment = isinstance(newest, datetime)
+        metadata["newest_cursor"] = dg.MetadataValue.timestamp(newest) if is_moment else str(newest)
+    return metadata
+
+
+def _check(key: dg.AssetKey, report: LoadReport) -> dg.AssetCheckResult:
+    lines = [f"{entry.file.path}: {entry.reason}; {_where(entry.moved_to)}" for entry in report.repair]
+    lines += [f"{path}: {reason}" for path, reason in report.unreadable]
+    named = lines[:_MOST_NAMED] + ([f"and {len(lines) - _MOST_NAMED} more"] if len(lines) > _MOST_NAMED else [])
+    return dg.AssetCheckResult(
+        check_name=CHECK,
+        asset_key=key,
+        passed=not lines,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None
+        if not lines
+        else f"{len(lines)} landed files wait for repair: correct each and put it back, "
+        f"or delete it (with its .reason.txt) from {REJECTED}.",
+        metadata={"files": dg.MetadataValue.md("\n".join(f"- {line}" for line in named) or "none")},
+    )
+
+
+def _where(moved_to: str | None) -> str:
+    return f"now in {moved_to}" if moved_to else "left where it lies"

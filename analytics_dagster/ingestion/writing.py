@@ -1,0 +1,85 @@
+"""One load package of dlt: the rows of a batch and the ledger's entries for its files, into the warehouse."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from analytics_dagster.ingestion.columns import ARROW_TYPES
+from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store
+from analytics_dagster.ingestion.ledger import LEDGER, LEDGER_COLUMNS, Entry
+from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable, column_name
+from analytics_dagster.warehouse import Table
+
+
+def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequence[Entry]) -> str:
+    """Merge the rows into the table and append the entries to the ledger; return dlt's load id.
+
+    With a primary key, a row replaces the one of its key; without, the rows of a file replace that file's. What
+    the table holds is read from the warehouse each time: dlt's local state lives for this call only, so
+    that none is needed from an earlier run, and none left by a killed one does harm. Raises dlt's errors.
+    """
+    import dlt  # noqa: PLC0415 - two seconds, which a run without new files does not need
+
+    dlt.config["runtime.dlthub_telemetry"] = False
+    dlt.config["load.truncate_staging_dataset"] = True
+    _forget(store, table)
+    with tempfile.TemporaryDirectory(prefix="analytics-dlt-") as working_dir:
+        pipeline = dlt.pipeline(
+            f"landing_{column_name(table.identifier)}",
+            pipelines_dir=working_dir,
+            destination=store.destination(),
+            dataset_name=table.schema,
+        )
+        pipeline.config.restore_from_destination = False
+        resources = [_ledger_resource(dlt, table, entries)]
+        if rows is not None:
+            resources.append(_rows_resource(dlt, store, table, rows))
+        info = pipeline.run(resources, schema=dlt.Schema(column_name(table.identifier)))
+        info.raise_on_failed_jobs()
+        pipeline.deactivate()
+    return str(info.loads_ids[-1])
+
+
+def _rows_resource(dlt: Any, store: Store, table: LandedTable, rows: pa.Table) -> Any:
+    key = table.primary_key or (FILE_COLUMN,)
+    held: dict[str, DataType] = store.columns(Table(table.schema, table.identifier))
+    types: dict[str, DataType] = {**table.columns, **held}
+    typed = [
+        name for name in rows.column_names if name in types and rows.schema.field(name).type == ARROW_TYPES[types[name]]
+    ]
+    schema = pa.schema([field.with_nullable(field.name not in key) for field in rows.schema])
+    return dlt.resource(
+        [rows.cast(schema)],
+        name=table.identifier,
+        columns={name: {"name": name, "data_type": types[name]} for name in typed},
+        write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
+        **({"primary_key": list(key)} if table.primary_key else {"merge_key": list(key)}),
+    )
+
+
+def _ledger_resource(dlt: Any, table: LandedTable, entries: Sequence[Entry]) -> Any:
+    return dlt.resource(
+        [entry.row(table.identifier) for entry in entries],
+        name=LEDGER,
+        columns={name: {"name": name, "data_type": data_type} for name, data_type in LEDGER_COLUMNS.items()},
+        write_disposition="append",
+    )
+
+
+def _forget(store: Store, table: LandedTable) -> None:
+    """Make dlt compare with the real table, and begin with no staging table: either may have been changed by hand.
+
+    dlt passes a table over whose schema it has stored before, and keeps a staging table's first types.
+    """
+    staging = STAGING_LAYOUT % table.schema
+    for schema in (table.schema, staging):
+        versions = Table(schema, "_dlt_version")
+        if store.columns(versions):
+            store.execute(f"delete from {versions.sql} where schema_name = ?", [column_name(table.identifier)])  # noqa: S608
+    staged = Table(staging, table.identifier)
+    if store.columns(staged):
+        store.execute(f"drop table {staged.sql}")
