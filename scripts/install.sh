@@ -13,10 +13,18 @@ command -v "$python" >/dev/null || fail "$python is not installed: install Pytho
     "$("$python" --version) has no venv: install it (on Debian and Ubuntu: apt-get install python3-venv), then try again"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "Installing the $set requirements into $venv (a minute or two, once)"
+total=$(grep -c '^[A-Za-z]' "requirements/$set.txt")
+pip="$venv/bin/python -m pip --disable-pip-version-check install --no-deps --no-compile"
 # The lock is complete and every file in it is pinned by hash, so there is nothing to resolve.
-"$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-compile --require-hashes \
-    --requirement "requirements/$set.txt"
-"$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-compile --no-build-isolation --editable .
+{
+    $pip --require-hashes --requirement "requirements/$set.txt" 2>&1 || echo "FAILED"
+} | awk -v total="$total" '
+    { last[NR % 20] = $0 }
+    /^Collecting / && ++n % 25 == 0 { printf "  %d of about %d packages\n", n, total; fflush() }
+    /^Installing collected/ { print "  unpacking"; fflush() }
+    /^FAILED$/ { for (i = 1; i <= 20; i++) print last[(NR + i) % 20]; exit 1 }' || fail \
+    "The requirements could not be installed; the lines above say why."
+$pip -qq --no-build-isolation --editable .
 # Twice as fast as pip's own compilation where there is more than one core; files that a package ships for other
 # Pythons do not compile, which is no matter.
 "$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 || true

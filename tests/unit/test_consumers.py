@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,12 @@ def build(
         outbound=Folder(str(folder / "outbound")),
         consumers=consumers,
     )
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
 
 
 # --- which there are, and what starts them ------------------------------------------------------------------
@@ -107,8 +113,9 @@ def _needs(module: str) -> Consumer:
     ("module", "expected"),
     [("sklearn.cluster", r"analytics-dagster\[shop\]"), ("somebody_elses", "No module named 'somebody_elses'")],
 )
-def test_a_missing_library_of_the_extra_is_a_failure_that_names_the_extra(module: str, expected: str) -> None:
-    instance = dg.DagsterInstance.ephemeral()
+def test_a_missing_library_of_the_extra_is_a_failure_that_names_the_extra(
+    instance: dg.DagsterInstance, module: str, expected: str
+) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization("a"))
     asset = build([mart("a")], consumers=[_needs(module)]).assets[0]
     warehouse = Warehouse(adapter="duckdb", path="unused", lock_timeout=1)
@@ -125,8 +132,8 @@ def test_a_missing_library_of_the_extra_is_a_failure_that_names_the_extra(module
 class Upstream:
     """A mart with one blocking check, run in a real ephemeral instance."""
 
-    def __init__(self) -> None:
-        self.instance = dg.DagsterInstance.ephemeral()
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
         self.mart = mart("orders", "hourly")
         self.check = dg.AssetCheckKey(self.mart.key, "totals_add_up")
 
@@ -167,6 +174,7 @@ class Upstream:
         )
 
     def reasons(self, run_id: str = "the consumer's own") -> list[str]:
+        """Return why a run may not read the mart."""
         return list(reasons_against(self.instance, run_id, self.mart, [self.check]))
 
 
@@ -193,16 +201,16 @@ GUARD: list[tuple[str, list[Step], str | None]] = [
 
 @pytest.mark.parametrize(("steps", "reason"), [row[1:] for row in GUARD], ids=[row[0] for row in GUARD])
 def test_a_mart_is_read_only_if_it_is_built_and_no_error_check_of_it_failed(
-    steps: list[Step], reason: str | None
+    instance: dg.DagsterInstance, steps: list[Step], reason: str | None
 ) -> None:
-    upstream = Upstream()
+    upstream = Upstream(instance)
     runs = [upstream.run(**step) for step in steps]
     expected = [] if reason is None else [f"orders (job hourly) {reason.format(*runs)}"]
     assert upstream.reasons() == expected
 
 
-def test_a_check_that_is_planned_only_does_not_hide_the_evaluation_before_it() -> None:
-    upstream = Upstream()
+def test_a_check_that_is_planned_only_does_not_hide_the_evaluation_before_it(instance: dg.DagsterInstance) -> None:
+    upstream = Upstream(instance)
     failed = upstream.run(passes=False)
     planned = dg.DagsterInstance.create_run_for_job  # the run is made, and never starts
 
@@ -214,8 +222,8 @@ def test_a_check_that_is_planned_only_does_not_hide_the_evaluation_before_it() -
     assert upstream.reasons() == [f"orders (job hourly) failed the check totals_add_up in run {failed}"]
 
 
-def test_the_guards_failure_names_every_reason_and_is_not_retried() -> None:
-    upstream = Upstream()
+def test_the_guards_failure_names_every_reason_and_is_not_retried(instance: dg.DagsterInstance) -> None:
+    upstream = Upstream(instance)
     run = upstream.run(passes=False)
     with pytest.raises(dg.Failure) as failure:
         ensure_healthy(upstream.instance, "own", [upstream.mart, mart("stores")], {upstream.mart.key: [upstream.check]})
@@ -349,7 +357,8 @@ def products(*months: str) -> pd.DataFrame:
             }
             for month in months
             for number in range(12)
-        ]
+        ],
+        columns=["sku", "product_name", "sales_month", "items_sold", "revenue", "supply_cost", "gross_profit"],
     )
 
 
