@@ -8,7 +8,7 @@ from analytics_dagster.errors import SettingsError
 from analytics_dagster.settings import Settings, variable_name
 
 
-def build_failure_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+def build_alerting(settings: Settings) -> dg.Definitions:
     """Return the sensor that posts failed runs to Slack, or none where Slack is not set up.
 
     Raises `SettingsError` where half of what Slack needs is set.
@@ -16,7 +16,7 @@ def build_failure_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     needed = {"slack_token": settings.slack_token, "slack_channel": settings.slack_channel}
     absent = [variable_name(name) for name, value in needed.items() if value is None]
     if len(absent) == len(needed):
-        return []
+        return dg.Definitions()
     if absent or settings.slack_token is None or settings.slack_channel is None:
         raise SettingsError(
             f"Slack is half set up: {', '.join(absent)} is absent.", remedy="Set it too, or unset the other."
@@ -31,4 +31,4 @@ def build_failure_sensors(settings: Settings) -> list[dg.SensorDefinition]:
         webserver_base_url=settings.webserver_url,
         default_status=dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED,
     )
-    return [sensor]
+    return dg.Definitions(sensors=[sensor])

@@ -25,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _console = Console(highlight=False)
+if not _console.is_terminal:
+    # A log has no width of its own, and eighty columns break the summary.
+    _console = Console(highlight=False, width=140)
 _errors = Console(stderr=True, highlight=False)
 
 
@@ -90,6 +93,7 @@ def _build(settings: Settings, groups: list[str], *, full_refresh: bool, started
     import dagster as dg  # noqa: PLC0415
 
     from analytics_dagster.automation.jobs import INGESTION  # noqa: PLC0415
+    from analytics_dagster.consumers import GROUP as CONSUMERS  # noqa: PLC0415
     from analytics_dagster.definitions import defs  # noqa: PLC0415
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
     from analytics_dagster.headless.home import fail_orphans, living_process, prepare_home  # noqa: PLC0415
@@ -120,7 +124,13 @@ def _build(settings: Settings, groups: list[str], *, full_refresh: bool, started
     _console.print(summary_table(lines, seconds=time.monotonic() - started))
     for result in results:
         if not result.succeeded:
-            _console.print(f"[red]{result.job} failed[/] {result.reason}")
+            _console.print(f"[red]{result.job}[/]: {result.reason or f'run {result.run_id} failed'}")
+    warehouse = (defs.resources or {})["warehouse"]
+    where = {"warehouse": warehouse.path or f"the {warehouse.adapter} target of the dbt profile"}
+    if any(group == CONSUMERS for group in asset_groups.values()):
+        where |= {"reports": settings.reports, "exports": settings.outbound}
+    for what, place in {**where, "run history": f"{home} (`analytics-dagster dev` shows it)"}.items():
+        _console.print(f"{what:<12} {place}", soft_wrap=True)
     return all(result.succeeded for result in results)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from analytics_dagster.alerting import build_failure_sensors
+from analytics_dagster.alerting import build_alerting
 from analytics_dagster.automation import build_automation
+from analytics_dagster.consumers import connect_consumers
+from analytics_dagster.ingestion import build_ingestion
 from analytics_dagster.project import load_project
 from analytics_dagster.settings import Settings, load_settings
 from analytics_dagster.transform import build_transform
@@ -22,11 +24,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     project = load_project(settings, [group.selection for group in groups])
     plan = make_plan(groups, project.manifest, project.selected).require()
     transform = build_transform(settings, project, plan)
+    ingestion = build_ingestion(settings, project.manifest, transform.sources)
+    consumers = connect_consumers(settings, project.manifest, plan, transform)
     return dg.Definitions.merge(
         dg.Definitions(executor=dg.in_process_executor),
+        ingestion.definitions,
         transform.definitions,
-        build_automation(settings, plan, transform),
-        dg.Definitions(sensors=build_failure_sensors(settings)),
+        dg.Definitions(assets=consumers.assets),
+        build_automation(settings, plan, transform, ingestion, consumers),
+        build_alerting(settings),
     )
 
 

@@ -41,10 +41,10 @@ def build_group_job(
     )
 
 
-def build_ingestion_job(tables: Collection[dg.AssetKey]) -> AssetJob:
-    """Return the job that loads every landed table."""
+def build_ingestion_job(tables: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]) -> AssetJob:
+    """Return the job that loads every landed table; dbt's tests of the sources run with the groups that read them."""
     return dg.define_asset_job(
         name=INGESTION,
-        selection=dg.AssetSelection.assets(*tables),
+        selection=dg.AssetSelection.assets(*tables).without_checks() | dg.AssetSelection.checks(*checks),
         description="Loads what is new in the landing zone into the tables that the dbt sources declare.",
     )

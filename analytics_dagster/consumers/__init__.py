@@ -6,16 +6,31 @@ of the marts that it reads. Within that run it waits for them, and the guard loo
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from analytics_dagster.consumers.consumer import GROUP, Consumer, Inputs, build_asset
 from analytics_dagster.consumers.folder import Folder
-from analytics_dagster.consumers.mart import Mart
+from analytics_dagster.consumers.mart import Mart, find_marts
+from analytics_dagster.settings import Settings
+from analytics_dagster.transform import Transform
+from analytics_dagster.transform.plan import Plan
 
-__all__ = ["CONSUMERS", "GROUP", "Consumer", "Consumers", "Folder", "Inputs", "Mart", "build_consumers"]
+__all__ = [
+    "CONSUMERS",
+    "GROUP",
+    "Consumer",
+    "Consumers",
+    "Folder",
+    "Inputs",
+    "Mart",
+    "build_consumers",
+    "connect_consumers",
+]
 
 
 def _segment_customers(inputs: Inputs) -> dg.MaterializeResult[None]:
@@ -122,3 +137,18 @@ def build_consumers(
             )
         )
     return Consumers(assets=tuple(assets), started_with=started_with, left_out=left_out)
+
+
+def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Plan, transform: Transform) -> Consumers:
+    """Return the consumers that a dbt project has the marts for, connected to its assets and checks."""
+    blocking_checks: dict[dg.AssetKey, list[dg.AssetCheckKey]] = defaultdict(list)
+    for check in transform.checks.values():
+        if check.blocking:
+            blocking_checks[check.asset_key].append(check.key)
+    return build_consumers(
+        find_marts(manifest, transform.nodes, plan.group_of),
+        group_order=[group_plan.group.name for group_plan in plan.groups],
+        blocking_checks=blocking_checks,
+        reports=Folder(settings.reports, settings.landing_storage_options),
+        outbound=Folder(settings.outbound, settings.landing_storage_options),
+    )

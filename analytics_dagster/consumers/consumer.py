@@ -83,10 +83,10 @@ def build_asset(
         ],
         pool=POOL,
     )
-    def consume(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult[None]:
+    def consume(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
         ensure_healthy(context.instance, context.run_id, marts, blocking_checks)
         with _extra_installed(consumer.name):
-            return consumer.materialize(inputs(warehouse))
+            yield consumer.materialize(inputs(warehouse))
 
     return consume
 

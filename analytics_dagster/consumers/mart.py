@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
@@ -17,3 +19,23 @@ class Mart:
     key: dg.AssetKey
     table: Table
     group: str
+
+
+def find_marts(
+    manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey], group_of: Mapping[str, str]
+) -> Mapping[str, Mart]:
+    """Return every model that is built as a relation, by its dbt name.
+
+    ``keys`` and ``group_of`` are the asset key and the schedule group of each node by unique id. Of two models
+    with one name the later in the manifest's order wins, as do newer versions of a model.
+    """
+    models = {unique_id: manifest["nodes"][unique_id] for unique_id in keys if unique_id.startswith("model.")}
+    return {
+        node["name"]: Mart(
+            name=node["name"],
+            key=keys[unique_id],
+            table=Table(schema=node["schema"], name=node["alias"]),
+            group=group_of[unique_id],
+        )
+        for unique_id, node in models.items()
+    }

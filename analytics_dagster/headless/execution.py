@@ -20,6 +20,7 @@ from rich.markup import escape
 from analytics_dagster.headless.home import PROCESS_TAG
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's logs"
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -161,4 +162,6 @@ def _root_cause(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else event.message or ""
+    message = error.message.strip() if error is not None else event.message or ""
+    # What dbt says of each node was told before; its command line is longer than it is useful.
+    return _DBT_FAILED if "The dbt CLI process" in message else message

@@ -35,12 +35,30 @@ class AssetSummary:
     failed: int
     warned: int
 
+    def followed_by(self, later: AssetSummary) -> AssetSummary:
+        """Return both runs' lines as one: a later run may only have checked what an earlier one built."""
+        return AssetSummary(
+            key=self.key,
+            group=self.group,
+            status=later.status,
+            rows=self.rows if later.rows is None else later.rows,
+            seconds=self.seconds if later.seconds is None else later.seconds,
+            passed=self.passed + later.passed,
+            failed=self.failed + later.failed,
+            warned=self.warned + later.warned,
+        )
+
 
 def summarize(
     instance: dg.DagsterInstance, results: Iterable[JobResult], groups: Mapping[dg.AssetKey, str]
 ) -> list[AssetSummary]:
-    """Return a line for each asset that the runs planned or built, in the order of the runs and of the builds."""
-    return [line for result in results if result.run_id for line in _of_run(instance, result.run_id, groups)]
+    """Return a line for each asset that the runs planned, built or checked, in the order of the runs and builds."""
+    lines: dict[dg.AssetKey, AssetSummary] = {}
+    for result in results:
+        for line in _of_run(instance, result.run_id, groups) if result.run_id else ():
+            before = lines.get(line.key)
+            lines[line.key] = line if before is None else before.followed_by(line)
+    return list(lines.values())
 
 
 def _of_run(instance: dg.DagsterInstance, run_id: str, groups: Mapping[dg.AssetKey, str]) -> Iterable[AssetSummary]:
@@ -113,7 +131,7 @@ def summary_table(lines: Sequence[AssetSummary], *, seconds: float) -> Table:
     failed, warned = sum(line.failed for line in lines), sum(line.warned for line in lines)
     not_built = sum(line.status is Status.NOT_BUILT for line in lines)
     total = f"{len(lines)} assets" + (f", {not_built} not built" if not_built else "")
-    table.add_column("asset", footer=total, no_wrap=True, overflow="fold")
+    table.add_column("asset", footer=total, overflow="fold")
     table.add_column("group", no_wrap=True)
     table.add_column("rows", justify="right", footer=f"{sum(line.rows or 0 for line in lines):,}")
     table.add_column("seconds", justify="right", footer=f"{seconds:.1f}")

@@ -1,1 +1,51 @@
-"""Upstream of dbt: the raw tables that its sources declare, loaded from the landing zone by dlt."""
+"""Upstream of dbt: the raw tables that its sources declare, loaded from the landing zone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from analytics_dagster.ingestion.assets import build_ingestion_assets
+from analytics_dagster.ingestion.landing import Landing
+from analytics_dagster.ingestion.tables import LandedTable, landed_tables
+from analytics_dagster.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ingestion:
+    """The ingestion part of the location, and what automation needs of it; no tables where none is declared."""
+
+    definitions: dg.Definitions
+    tables: tuple[LandedTable, ...]
+    landing: Landing
+    keys: Mapping[str, dg.AssetKey]
+    checks: tuple[dg.AssetCheckKey, ...]
+
+
+def build_ingestion(settings: Settings, manifest: Mapping[str, Any], sources: Mapping[str, dg.AssetSpec]) -> Ingestion:
+    """Return an asset for every source: loaded where it declares how its files land, external where not.
+
+    ``sources`` are the specifications of the sources' assets by dbt unique id.
+    """
+    tables = landed_tables(manifest["sources"])
+    landed = {table.unique_id for table in tables}
+    landing = Landing(
+        settings.landing,
+        settle_seconds=settings.landing_settle_seconds,
+        options=settings.landing_storage_options,
+    )
+    external = [spec for unique_id, spec in sources.items() if unique_id not in landed]
+    assets = build_ingestion_assets(tables, sources)
+    return Ingestion(
+        definitions=dg.Definitions(
+            assets=[*assets, *external],
+            resources={"landing": landing} if tables else {},
+        ),
+        tables=tables,
+        landing=landing,
+        keys={unique_id: sources[unique_id].key for unique_id in landed},
+        checks=tuple(check for asset in assets for check in asset.check_keys),
+    )

@@ -1,8 +1,9 @@
-"""One asset for each landed table: the dbt source itself, materialized by loading what is new."""
+"""One asset for each landed table: the dbt source itself, materialized by loading what is new.
 
-from __future__ import annotations
+No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,21 +56,21 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
     )
     def load(
         context: dg.AssetExecutionContext, warehouse: Warehouse, landing: dg.ResourceParam[Landing]
-    ) -> dg.MaterializeResult[Any]:
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         from analytics_dagster.ingestion.loading import load_table  # noqa: PLC0415 - pyarrow and duckdb: see above
 
         try:
             report = load_table(table, landing, warehouse, context.log)
         except AnalyticsError as error:
             raise dg.Failure(description=str(error)) from None
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             asset_key=spec.key, metadata=_metadata(report), check_results=[_check(spec.key, report)]
         )
 
     return load
 
 
-def _metadata(report: LoadReport) -> dict[str, Any]:
+def _metadata(report: "LoadReport") -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "files_loaded": report.files,
         "files_rejected": len(report.rejected),
@@ -88,7 +89,7 @@ def _metadata(report: LoadReport) -> dict[str, Any]:
     return metadata
 
 
-def _check(key: dg.AssetKey, report: LoadReport) -> dg.AssetCheckResult:
+def _check(key: dg.AssetKey, report: "LoadReport") -> dg.AssetCheckResult:
     lines = [f"{entry.file.path}: {entry.reason}; {_where(entry.moved_to)}" for entry in report.repair]
     lines += [f"{path}: {reason}" for path, reason in report.unreadable]
     named = lines[:_MOST_NAMED] + ([f"and {len(lines) - _MOST_NAMED} more"] if len(lines) > _MOST_NAMED else [])

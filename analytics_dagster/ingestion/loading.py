@@ -216,7 +216,7 @@ def _rows(
         empty = {name: pa.array([], ARROW_TYPES[data_type]) for name, data_type in types.items()}
         return pa.table(empty).append_column(FILE_COLUMN, pa.array([], pa.string())), 0
     rows = combine(parsed, types)
-    names = [pa.array([file.path], pa.string()).take(pa.array([0] * one.table.num_rows)) for file, one in good]
+    names = [pa.repeat(file.path, one.table.num_rows) for file, one in good]
     rows = rows.append_column(FILE_COLUMN, pa.chunked_array(names, pa.string()))
     if not table.primary_key:
         return rows, rows.num_rows

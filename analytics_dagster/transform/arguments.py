@@ -29,6 +29,7 @@ def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:
     """
     return [
         "build",
+        "--no-use-colors",
         *("--select", "result:success", "--state", selection_dir),
         # Tests run because the plan says so, never because dbt finds them beside a node.
         *("--indirect-selection", "empty"),

@@ -23,6 +23,9 @@ RUNS = "runs"
 _SECONDS_BETWEEN_LINES = 2.0
 _COUNTED = {"table", "incremental", "seed", "snapshot"}
 _LONGEST_SQL = 20_000
+_BAD = {"error", "fail", "warn", "runtime error"}
+_REASONS = {"RunResultError", "RunResultFailure", "RunResultWarning"}
+"""dbt's events that say, after everything has run, why a node or test did not pass."""
 
 
 def run_build(
@@ -93,14 +96,17 @@ class _Progress:
 
     def see(self, raw_event: Mapping[str, Any]) -> None:
         """Take note of one of dbt's structured log events."""
-        if not raw_event["info"]["name"].startswith("Log") or not raw_event["info"]["name"].endswith("Result"):
+        name = raw_event["info"]["name"]
+        if name in _REASONS:
+            self._context.log.warning(raw_event["info"]["msg"].strip())
+        if not (name.startswith("Log") and name.endswith("Result")):
             return
-        node = raw_event["data"].get("node_info") or {}
         self._done += 1
-        status, name = str(node.get("node_status")), node.get("node_name")
-        line = f"{self._done} of {self._total}: {name} {status}"
-        if status in {"error", "fail", "warn", "runtime error"}:
-            self._context.log.warning(f"{line}: {raw_event['info']['msg']}")
+        node = raw_event["data"].get("node_info") or {}
+        status = str(node.get("node_status"))
+        line = f"{self._done} of {self._total}: {node.get('node_name')} {status}"
+        if status in _BAD:
+            self._context.log.warning(line)
         elif time.monotonic() >= self._next or self._done == self._total:
             self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
             self._context.log.info(line)

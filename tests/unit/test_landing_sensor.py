@@ -125,7 +125,9 @@ def test_the_run_key_is_the_same_for_the_same_tick_and_another_for_a_file_put_ba
     assert back.run_key != first.run_key
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"version": 0}', '{"version": 1, "round": 1, "tables": {"a": "?"}}'])
+@pytest.mark.parametrize(
+    "text", [None, "", "{", "[]", '{"version": 0}', '{"version": 1, "round": 1, "tables": {"a": "?"}}']
+)
 def test_a_cursor_that_cannot_be_read_has_seen_nothing(text: str | None) -> None:
     assert Cursor.from_text(text) == Cursor()
 
@@ -165,9 +167,11 @@ def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str 
         instance=instance, cursor=cursor, repository_def=DEFINITIONS.get_repository_def(), sensor_name=sensor.name
     )
     found = sensor.evaluate_tick(context)
-    return dg.SensorResult(
-        run_requests=found.run_requests, skip_reason=found.skip_message or None, cursor=found.cursor
-    ) if found.run_requests else dg.SensorResult(skip_reason=found.skip_message or "none", cursor=found.cursor)
+    return (
+        dg.SensorResult(run_requests=found.run_requests, skip_reason=found.skip_message or None, cursor=found.cursor)
+        if found.run_requests
+        else dg.SensorResult(skip_reason=found.skip_message or "none", cursor=found.cursor)
+    )
 
 
 def landing_sensor(folder: Path) -> dg.SensorDefinition:
@@ -183,7 +187,9 @@ def put(folder: Path, path: str) -> None:
     os.utime(file, (NOON.timestamp(), NOON.timestamp()))
 
 
-def test_new_files_start_one_run_of_their_tables_and_old_ones_none(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_new_files_start_one_run_of_their_tables_and_old_ones_none(
+    tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
     put(tmp_path, "orders/a.csv")
     put(tmp_path, "orders/b.csv")
     sensor = landing_sensor(tmp_path)
@@ -205,7 +211,7 @@ def test_an_unreadable_landing_zone_skips_the_tick_and_keeps_the_cursor(
     assert result.cursor == "before"
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED])
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
 def test_while_ingestion_goes_new_files_wait(
     tmp_path: Path, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:

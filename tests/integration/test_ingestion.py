@@ -1,0 +1,510 @@
+"""Landed files into a DuckDB file, by dlt and through Dagster: nothing lost, nothing doubled, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import duckdb
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analytics_dagster.errors import LandingZoneError, WarehouseError
+from analytics_dagster.ingestion.assets import CHECK, build_ingestion_assets
+from analytics_dagster.ingestion.landing import Landing
+from analytics_dagster.ingestion.loading import LoadReport, load_table
+from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.warehouse import Warehouse
+
+pytestmark = [
+    pytest.mark.integration,
+    # dlt and dagster-dbt import sqlglot, which still finds the compiled helper that dbt-duckdb's lock brings along.
+    pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
+]
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+ORDERS = LandedTable(
+    "source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/**/*.parquet", "parquet", ("id",), "updated_at"
+)
+EVENTS = LandedTable("source.p.shop.events", "shop", "events", "raw", "events", "events/*.csv", "csv")
+LOG = logging.getLogger("test_ingestion")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A landing zone and a warehouse in a folder of their own."""
+
+    folder: Path
+
+    @property
+    def landing(self) -> Landing:
+        return Landing(str(self.folder / "landing"))
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(adapter="duckdb", path=str(self.folder / "warehouse.duckdb"), lock_timeout=1)
+
+    def put(self, path: str, content: bytes, minute: int = 0) -> Path:
+        file = self.folder / "landing" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        moment = (START + timedelta(minutes=minute)).timestamp()
+        os.utime(file, (moment, moment))
+        return file
+
+    def put_orders(self, path: str, rows: Mapping[str, tuple[int | None, int]], minute: int = 0, **more: Any) -> Path:
+        """Land orders: by id, the hour of the version (or None) and the price."""
+        hours = [None if hour is None else START + timedelta(hours=hour) for hour, _ in rows.values()]
+        columns = {
+            "id": list(rows),
+            "price": [price for _, price in rows.values()],
+            "updated_at": pa.array(hours, pa.timestamp("us", "UTC")),
+        }
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({**columns, **more}), sink)
+        return self.put(f"orders/{path}", sink.getvalue().to_pybytes(), minute)
+
+    def load(self, table: LandedTable = ORDERS) -> LoadReport:
+        return load_table(table, self.landing, self.warehouse, LOG)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(self.warehouse.path, read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    @property
+    def prices(self) -> dict[str, int]:
+        rows = self.query("select id, price from raw.orders order by id")
+        assert len({key for key, _ in rows}) == len(rows), "a row is doubled"
+        return dict(rows)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    (tmp_path / "landing").mkdir()
+    return Shop(tmp_path)
+
+
+# --- rows and their versions --------------------------------------------------------------------------------
+
+
+def test_late_and_changed_rows_are_loaded_and_an_older_version_never_overwrites_a_newer(shop: Shop) -> None:
+    shop.put_orders("2026-01-02.parquet", {"a": (1, 10), "b": (5, 20)}, minute=10)
+    first = shop.load()
+    assert (first.files, first.rows, first.row_count) == (1, 2, 2)
+    assert first.newest_cursor == START + timedelta(hours=5)
+    shop.put_orders("2026-01-01.parquet", {"late": (0, 5), "a": (2, 11), "b": (4, 19)}, minute=1)  # older name and time
+    second = shop.load()
+    assert shop.prices == {"a": 11, "b": 20, "late": 5}
+    assert (second.rows, second.superseded) == (2, 1)
+
+
+def test_a_null_cursor_is_older_than_any(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (None, 1), "b": (3, 1)})
+    shop.load()
+    shop.put_orders("2.parquet", {"a": (None, 2), "b": (None, 2)})
+    shop.load()
+    assert shop.prices == {"a": 2, "b": 1}
+
+
+def test_a_second_load_finds_nothing_and_starts_no_dlt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    shop.load()
+    monkeypatch.setitem(sys.modules, "dlt", None)
+    again = shop.load()
+    assert (again.files, again.rows, again.row_count, again.load_ids) == (0, 0, 1, ())
+
+
+def test_a_file_delivered_again_doubles_nothing(shop: Shop) -> None:
+    for minute in range(2):
+        shop.put_orders("1.parquet", {"a": (1, 1), "b": (1, 1)}, minute)
+        assert shop.load().files == 1
+    assert shop.prices == {"a": 1, "b": 1}
+
+
+def test_without_a_primary_key_the_rows_of_a_file_replace_that_files(shop: Shop) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,1\nopen,1\n")
+    shop.put("events/2.csv", b"what,n\nclose,2\n")
+    shop.load(EVENTS)
+    shop.put("events/1.csv", b"what,n\nopen,7\n", minute=1)
+    assert shop.load(EVENTS).row_count == 2
+    assert shop.query("select what, n from raw.events order by n") == [("close", 2), ("open", 7)]
+    shop.put("events/1.csv", b"what,n\n", minute=2)
+    assert shop.load(EVENTS).row_count == 1
+
+
+def test_new_columns_are_added_and_reported_and_a_missing_one_is_null(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    shop.load()
+    shop.put_orders("2.parquet", {"b": (2, 2)}, tax=[0.5], Note=["hi"])
+    assert shop.load().new_columns == ("tax", "note")
+    shop.put_orders("3.parquet", {"c": (3, 3)})
+    assert shop.load().new_columns == ()
+    assert shop.query("select id, tax, note from raw.orders order by id") == [
+        ("a", None, None),
+        ("b", 0.5, "hi"),
+        ("c", None, None),
+    ]
+
+
+def test_types_come_from_hints_then_from_the_table_then_from_the_values(shop: Shop) -> None:
+    table = replace(EVENTS, columns={"code": "text", "price": "decimal", "extra": "json"})
+    shop.put("events/1.csv", b'code,price,n,at,extra\n1,2.50,1,2026-01-01T00:00:00+01:00,"{""a"": 1}"\n')
+    shop.load(table)
+    shop.put("events/2.csv", b"code,price,n,at\n2,3,,2026-01-01\n")
+    shop.load(table)
+    types = dict(
+        shop.query(
+            "select column_name, data_type from information_schema.columns where table_name = 'events'"
+            " and table_schema = 'raw'"
+        )
+    )
+    assert types == {
+        "code": "VARCHAR",
+        "price": "DECIMAL(38,9)",
+        "n": "BIGINT",
+        "at": "TIMESTAMP WITH TIME ZONE",
+        "extra": "JSON",
+        "_landed_file": "VARCHAR",
+    }
+    assert shop.query("select epoch(at)::bigint, n from raw.events order by 1") == [(1767222000, 1), (1767225600, None)]
+
+
+def test_a_table_that_was_dropped_is_loaded_anew_with_the_types_now_declared(shop: Shop) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    shop.load(EVENTS)
+    with duckdb.connect(shop.warehouse.path) as connection:
+        connection.execute("drop table raw.events")
+    shop.put("events/2.csv", b"what,n\nopen,1.5\n")
+    assert shop.load(replace(EVENTS, columns={"n": "double"})).row_count == 2
+    assert shop.query("select sum(n) from raw.events") == [(2.5,)]
+
+
+def test_a_column_that_was_dropped_by_hand_comes_back(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    shop.load()
+    with duckdb.connect(shop.warehouse.path) as connection:
+        connection.execute("alter table raw.orders drop column price")
+    shop.put_orders("2.parquet", {"b": (1, 2)})
+    shop.load()
+    assert shop.query("select id, price from raw.orders order by id") == [("a", None), ("b", 2)]
+
+
+# --- tables without files -----------------------------------------------------------------------------------
+
+
+def test_before_the_first_file_the_table_is_made_if_its_columns_are_known(shop: Shop) -> None:
+    table = replace(ORDERS, columns={"id": "text", "price": "bigint", "updated_at": "timestamp"})
+    assert shop.load(table).row_count == 0
+    assert shop.load(table).load_ids == ()
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    assert shop.load(table).row_count == 1
+
+
+def test_before_the_first_file_unknown_columns_are_said(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    report = shop.load(replace(ORDERS, columns={"id": "text"}, untyped=("price",)))
+    assert report.row_count is None
+    assert "nothing says the type of price" in caplog.text
+    assert not Path(shop.warehouse.path).exists()
+
+
+# --- malformed files ----------------------------------------------------------------------------------------
+
+
+def test_malformed_files_are_set_aside_by_name_and_the_good_ones_loaded(shop: Shop) -> None:
+    good = shop.put_orders("good.parquet", {"a": (1, 1)})
+    shop.put("orders/2026/truncated.parquet", good.read_bytes()[:-20])
+    shop.put("orders/empty.parquet", b"")
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"price": [1]}), sink)
+    shop.put("orders/keyless.parquet", sink.getvalue().to_pybytes())
+    report = shop.load()
+    assert shop.prices == {"a": 1}
+    assert {entry.file.path for entry in report.rejected} == {
+        "orders/2026/truncated.parquet",
+        "orders/empty.parquet",
+        "orders/keyless.parquet",
+    }
+    rejected = shop.folder / "landing/_rejected/orders"
+    assert (rejected / "2026/truncated.parquet").exists()
+    assert "lacks the key column id" in (rejected / "keyless.parquet.reason.txt").read_text()
+    assert not (shop.folder / "landing/orders/empty.parquet").exists()
+    again = shop.load()
+    assert (again.files, len(again.rejected), len(again.repair)) == (0, 0, 3)  # until someone sees to them
+
+
+def test_a_value_that_does_not_fit_the_table_is_a_reason_and_a_file_put_back_is_tried_again(shop: Shop) -> None:
+    table = replace(EVENTS, columns={"n": "bigint"})
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    bad = shop.put("events/2.csv", b"what,n\nopen,1.5\n")
+    report = shop.load(table)
+    assert "column 'n' does not fit its type bigint" in str(report.rejected[0].reason)
+    aside = shop.folder / "landing/_rejected/events/2.csv"
+    aside.rename(bad)  # with its size and time as they were
+    assert len(shop.load(table).rejected) == 1
+    aside.unlink()
+    shop.put("events/2.csv", b"what,n\nopen,2\n")
+    repaired = shop.load(table)
+    assert (repaired.files, repaired.row_count, repaired.repair) == (1, 2, ())
+
+
+def test_where_the_landing_zone_cannot_be_written_a_malformed_file_is_left_and_tried_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    bad = shop.put("orders/bad.parquet", b"PAR1")
+    monkeypatch.setattr(fsspec.implementations.local.LocalFileSystem, "mv", refuse)
+    assert [entry.moved_to for entry in shop.load().rejected] == [None]
+    assert bad.exists()
+    again = shop.load()
+    assert (again.rejected, len(again.repair)) == ((), 1)
+
+
+def test_a_changed_file_that_is_malformed_leaves_its_earlier_rows(shop: Shop) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    shop.load(EVENTS)
+    shop.put("events/1.csv", b"what,n\nopen\n", minute=1)
+    assert (len((report := shop.load(EVENTS)).rejected), report.row_count) == (1, 1)
+
+
+# --- killed -------------------------------------------------------------------------------------------------
+
+SERVER = """
+    import os, signal, sys, warnings
+    from pathlib import Path
+    warnings.simplefilter("ignore")
+    sys.path.insert(0, sys.argv[1])
+    import test_ingestion as this
+    from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
+    from dlt.load.load import Load
+    from dlt.pipeline.pipeline import Pipeline
+
+    def die(*_, **__):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def die_at(point):
+        if point == "before dlt":
+            Pipeline.run = die
+        elif point == "before loading":
+            Pipeline.load = die
+        elif point == "before completing":
+            Load.complete_package = die
+        elif point.startswith("after seconds"):
+            signal.setitimer(signal.ITIMER_REAL, float(point.split()[-1]))
+        elif point.startswith("statement"):
+            left = [int(point.split()[-1])]
+            execute = DuckDbSqlClient.execute_query
+            def counted(self, *args, **kwargs):
+                left[0] -= 1
+                if left[0] < 0:
+                    die()
+                return execute(self, *args, **kwargs)
+            DuckDbSqlClient.execute_query = counted
+
+    for line in sys.stdin:
+        folder, table, point = line.rstrip().split("|")
+        child = os.fork()
+        if child == 0:
+            die_at(point)
+            this.Shop(Path(folder)).load(getattr(this, table))
+            die()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Killer:
+    """A process that has imported all it needs, and forks one that loads a table and is killed at some point."""
+
+    server: subprocess.Popen[str]
+
+    def __call__(self, shop: Shop, table: str, point: str) -> int:
+        """Return the signal that killed it."""
+        assert self.server.stdin is not None
+        assert self.server.stdout is not None
+        self.server.stdin.write(f"{shop.folder}|{table}|{point}\n")
+        self.server.stdin.flush()
+        return -int(self.server.stdout.readline())
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[Killer]:
+    command = [sys.executable, "-c", textwrap.dedent(SERVER), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        yield Killer(server)
+
+
+def land_orders_and_events(shop: Shop) -> dict[str, int]:
+    """Land ten files of each table over a first load; return the prices that must be there in the end."""
+    shop.put_orders("0.parquet", {"o0": (0, 0), "kept": (99, 99)})
+    shop.put("events/0.csv", b"what,n\nopen,0\n")
+    shop.load()
+    shop.load(EVENTS)
+    for number in range(1, 10):
+        shop.put_orders(f"{number}.parquet", {"o0": (number, number), f"o{number}": (number, number), "kept": (1, 1)})
+        shop.put(f"events/{number}.csv", f"what,n\nopen,{number}\n".encode())
+    shop.put("events/0.csv", b"what,n\nopen,100\n", minute=1)
+    return {"o0": 9, "kept": 99, **{f"o{number}": number for number in range(1, 10)}}
+
+
+POINTS = ["before dlt", "before loading", "before completing", "after loading"]
+STATEMENTS = [f"statement {number}" for number in range(1, 40, 4)]
+
+
+@pytest.mark.parametrize("point", [*POINTS, *STATEMENTS])
+def test_killed_anywhere_a_second_run_loses_and_doubles_nothing(shop: Shop, killer: Killer, point: str) -> None:
+    expected = land_orders_and_events(shop)
+    assert {killer(shop, table, point) for table in ("ORDERS", "EVENTS")} == {signal.SIGKILL}
+    shop.load()
+    shop.load(EVENTS)
+    assert shop.prices == expected
+    assert sorted(n for (n,) in shop.query("select n from raw.events")) == [*range(1, 10), 100]
+    assert shop.load().files == shop.load(EVENTS).files == 0
+
+
+def test_killed_at_random_moments_nothing_is_lost_or_doubled(shop: Shop, killer: Killer) -> None:
+    expected = land_orders_and_events(shop)
+    chance = random.Random(7)
+    for _ in range(8):
+        killer(shop, "ORDERS", f"after seconds {chance.uniform(0.01, 0.6)}")
+    shop.load()
+    assert shop.prices == expected
+
+
+# --- the landing zone and the warehouse ---------------------------------------------------------------------
+
+
+def test_another_process_that_holds_the_warehouse_is_named(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    code = (
+        f"import duckdb, time; c = duckdb.connect({shop.warehouse.path!r}); print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            with pytest.raises(WarehouseError, match=f"PID {holder.pid}|process {holder.pid}"):
+                shop.load()
+        finally:
+            holder.kill()
+    assert shop.load().row_count == 1
+
+
+def test_after_a_load_no_connection_is_left_in_the_process(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    shop.load()
+    code = f"import duckdb; duckdb.connect({shop.warehouse.path!r}).execute('create table t as select 1')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_any_fsspec_url_can_be_the_landing_zone(shop: Shop) -> None:
+    source = shop.put_orders("1.parquet", {"a": (1, 1)})
+    url = f"memory://{uuid4().hex}"
+    memory = fsspec.filesystem("memory")
+    memory.pipe_file(f"{url}/orders/2026/1.parquet", source.read_bytes())
+    memory.pipe_file(f"{url}/orders/2026/2.parquet", b"broken")
+    report = load_table(ORDERS, Landing(url), shop.warehouse, LOG)
+    assert (report.files, report.row_count) == (1, 1)
+    assert memory.exists(f"{url}/_rejected/orders/2026/2.parquet.reason.txt")
+
+
+def test_an_unreadable_landing_zone_is_an_error_before_the_warehouse_is_touched(shop: Shop) -> None:
+    with pytest.raises(LandingZoneError):
+        load_table(ORDERS, Landing("s3://bucket"), shop.warehouse, LOG)
+    assert not Path(shop.warehouse.path).exists()
+
+
+# --- through Dagster ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+def materialize(shop: Shop, instance: dg.DagsterInstance, *tables: LandedTable) -> dg.ExecuteInProcessResult:
+    specs = {
+        table.unique_id: dg.AssetSpec(["shop", table.name], description=table.name, kinds={"source"})
+        for table in tables
+    }
+    return dg.materialize(
+        build_ingestion_assets(tables, specs),
+        instance=instance,
+        resources={"warehouse": shop.warehouse, "landing": shop.landing},
+        raise_on_error=False,
+    )
+
+
+def test_each_table_is_an_asset_with_what_its_load_came_to(shop: Shop, instance: dg.DagsterInstance) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1), "b": (2, 2)})
+    shop.put("orders/bad.parquet", b"PAR1")
+    result = materialize(shop, instance, ORDERS)
+    assert result.success
+    (materialization,) = result.asset_materializations_for_node("load__shop__orders")
+    metadata = {name: entry.value for name, entry in materialization.metadata.items()}
+    assert metadata["dagster/row_count"] == metadata["rows_loaded"] == 2
+    assert (metadata["files_loaded"], metadata["files_rejected"]) == (1, 1)
+    assert len(metadata["load_ids"]) == 1
+    assert metadata["newest_cursor"] == (START + timedelta(hours=2)).timestamp()
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.severity) == (CHECK, False, dg.AssetCheckSeverity.WARN)
+    assert "orders/bad.parquet" in str(check.metadata["files"].value)
+
+
+def test_one_tables_failure_stops_no_other(shop: Shop, instance: dg.DagsterInstance) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    unknown = replace(EVENTS, columns={"n": "bigint"}, schema="raw.with.dots\0")  # a name no warehouse takes
+    result = materialize(shop, instance, unknown, ORDERS)
+    assert not result.success
+    assert shop.prices == {"a": 1}
+
+
+def test_an_unreadable_landing_zone_fails_the_step_with_the_remedy(shop: Shop, instance: dg.DagsterInstance) -> None:
+    (shop.folder / "landing").rmdir()
+    result = materialize(shop, instance, ORDERS)
+    (event,) = result.filter_events(lambda event: event.is_step_failure)
+    assert "ANALYTICS_LANDING_URL" in json.dumps(event.step_failure_data.user_failure_data.description)
+
+
+def test_the_spec_of_the_source_stays_and_ours_is_added() -> None:
+    spec = dg.AssetSpec(["shop", "orders"], owners=["team:data"], kinds={"duckdb"}, metadata={"a": 1}, tags={"t": ""})
+    (asset,) = build_ingestion_assets([ORDERS], {ORDERS.unique_id: spec})
+    (found,) = asset.specs
+    assert (found.key, found.group_name, found.owners) == (spec.key, "ingestion", ["team:data"])
+    assert found.kinds == {"duckdb", "dlt", "parquet"}
+    assert found.metadata["a"] == 1
+    assert asset.op.pool == "warehouse"
+
+
+# --- speed --------------------------------------------------------------------------------------------------
+
+
+def test_a_year_of_daily_files_loads_in_seconds_and_a_second_look_is_quick(shop: Shop) -> None:
+    for day in range(365):
+        shop.put_orders(f"{day:03}.parquet", {f"{day}-{number}": (day, number) for number in range(190)})
+    begun = time.monotonic()
+    assert shop.load().row_count == 365 * 190
+    loaded = time.monotonic()
+    assert loaded - begun < 20
+    assert shop.load().files == 0
+    assert time.monotonic() - loaded < 2
