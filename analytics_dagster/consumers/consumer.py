@@ -84,7 +84,7 @@ def build_asset(
         pool=POOL,
     )
     def consume(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
-        ensure_healthy(context.instance, context.run_id, marts, blocking_checks)
+        ensure_healthy(context.instance, context.run.run_id, marts, blocking_checks)
         with _extra_installed(consumer.name):
             yield consumer.materialize(inputs(warehouse))
 

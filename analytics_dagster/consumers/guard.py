@@ -66,12 +66,14 @@ def reasons_against(
         return
     for check in checks:
         failed_in = _failed_in(instance, check, built)
-        if failed_in:
-            yield f"{mart.name} (job {mart.group}) failed the check {check.name} in run {failed_in}"
+        if failed_in is not None:
+            # What is reported from outside of Dagster has an empty run id.
+            where = f"in run {failed_in}" if failed_in else "outside of any run"
+            yield f"{mart.name} (job {mart.group}) failed the check {check.name} {where}"
 
 
 def _failed_in(instance: dg.DagsterInstance, check: dg.AssetCheckKey, built: EventLogEntry) -> str | None:
-    """Return the run in which a check failed on the mart as it was last built, or None.
+    """Return the id of the run in which a check failed on the mart as it was last built, or None if it did not.
 
     The instance's own method returns the latest execution, which may be planned only, and hide the evaluation
     before it; the storage behind it can be asked for evaluations alone. One of an older build says nothing.
@@ -80,7 +82,8 @@ def _failed_in(instance: dg.DagsterInstance, check: dg.AssetCheckKey, built: Eve
         event, evaluation = record.event, record.evaluation
         if event is None or evaluation is None or evaluation.passed:
             continue
-        is_of_this_build = record.run_id == built.run_id or event.timestamp >= built.timestamp
+        same_run = bool(built.run_id) and record.run_id == built.run_id
+        is_of_this_build = same_run or event.timestamp >= built.timestamp
         if is_of_this_build and evaluation.severity is dg.AssetCheckSeverity.ERROR:
             return record.run_id
     return None

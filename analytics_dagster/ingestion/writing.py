@@ -25,7 +25,10 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
     import dlt  # noqa: PLC0415 - two seconds, which a run without new files does not need
 
     dlt.config["runtime.dlthub_telemetry"] = False
+    dlt.config["runtime.log_level"] = "ERROR"  # it warns of each JSON column, which Arrow has as text
     dlt.config["load.truncate_staging_dataset"] = True
+    # The order of arrival, which dbt's incremental models go by; tables from Arrow lack it otherwise.
+    dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
     _forget(store, table)
     with tempfile.TemporaryDirectory(prefix="analytics-dlt-") as working_dir:
         pipeline = dlt.pipeline(
