@@ -43,8 +43,17 @@ SCHEMA = pa.schema(
 
 
 def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
-    """Write what is new or changed, then the list of files, then delete the files that are no longer in it."""
+    """Write what is new or changed, then the list of files, then delete the files that are no longer in it.
+
+    Raises `dagster.Failure` for an empty mart, and leaves what was exported: it would be deleted otherwise.
+    """
     sales = inputs.warehouse.read(_query(inputs.tables["daily_sales"]))
+    if sales.empty:
+        raise dg.Failure(
+            "The mart daily_sales is empty, so the export is left as it is.\n"
+            "  -> See that orders are loaded, build the marts, and run this again.",
+            allow_retries=False,
+        )
     folder = inputs.outbound / FOLDER
     files = month_files(sales)
     written = [name for name, content in files.items() if folder.write(name, content)]
@@ -84,7 +93,7 @@ def _parquet(sales: pd.DataFrame) -> bytes:
 def _listing(files: Mapping[str, bytes], sales: pd.DataFrame) -> bytes:
     listing = {
         "rows": len(sales),
-        "last_sales_date": None if sales.empty else pd.Timestamp(sales.sales_date.max()).date().isoformat(),
+        "last_sales_date": pd.Timestamp(sales.sales_date.max()).date().isoformat(),
         "columns": {field.name: str(field.type) for field in SCHEMA},
         "files": [
             {"name": name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +24,10 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
     the table holds is read from the warehouse each time: dlt's local state lives for this call only, so
     that none is needed from an earlier run, and none left by a killed one does harm. Raises dlt's errors.
     """
+    # dlt reads its first configuration before `dlt.config` can be set: only a variable turns its telemetry off.
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     import dlt  # noqa: PLC0415 - two seconds, which a run without new files does not need
 
-    dlt.config["runtime.dlthub_telemetry"] = False
-    dlt.config["runtime.log_level"] = "ERROR"  # it warns of each JSON column, which Arrow has as text
     dlt.config["load.truncate_staging_dataset"] = True
     # The order of arrival, which dbt's incremental models go by; tables from Arrow lack it otherwise.
     dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
@@ -38,6 +40,7 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
             dataset_name=table.schema,
         )
         pipeline.config.restore_from_destination = False
+        logging.getLogger("dlt").setLevel(logging.ERROR)  # it warns of each JSON column, which Arrow has as text
         resources = [_ledger_resource(dlt, table, entries)]
         if rows is not None:
             resources.append(_rows_resource(dlt, store, table, rows))

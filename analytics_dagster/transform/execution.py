@@ -76,7 +76,7 @@ def run_build(
 
 
 def _run_folder(context: dg.AssetExecutionContext, project: Project) -> Path:
-    folder = project.artifacts / RUNS / f"{context.run_id}-{context.op_execution_context.op.name}"
+    folder = project.artifacts / RUNS / f"{context.run.run_id}-{context.op_execution_context.op.name}"
     folder.mkdir(parents=True, exist_ok=True)
     parsed = project.artifacts / "partial_parse.msgpack"
     if parsed.exists():

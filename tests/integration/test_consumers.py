@@ -210,6 +210,14 @@ def test_a_month_that_is_no_longer_in_the_mart_is_no_longer_in_the_export(shop: 
     assert len(before) > 2
 
 
+def test_an_empty_mart_leaves_the_export_as_it_is_with_a_reason(shop: Shop) -> None:
+    shop.run("daily_sales_export")
+    before = shop.files()
+    shop.build(days=0)
+    assert "daily_sales is empty" in failure_of(shop.run("daily_sales_export"), "daily_sales_export")
+    assert shop.files() == before
+
+
 def failure_of(result: dg.ExecuteInProcessResult, name: str) -> str:
     (event,) = [event for event in result.get_step_failure_events() if event.step_key == f"consumers__{name}"]
     assert event.step_failure_data.user_failure_data is not None

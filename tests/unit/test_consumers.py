@@ -314,7 +314,8 @@ def crowd(seed: int = 1) -> pd.DataFrame:
     middle = np.repeat(np.array(kinds, dtype=float), 30, axis=0)
     values = middle * random.uniform(0.85, 1.15, middle.shape)
     frame = pd.DataFrame(values, columns=["recency_days", "order_count", "revenue", "tenure_days"])
-    return frame.astype({"recency_days": int, "order_count": int})
+    whole: pd.DataFrame = frame.astype({"recency_days": int, "order_count": int})
+    return whole
 
 
 def test_plain_kinds_of_customers_are_found_and_named() -> None:
@@ -347,7 +348,7 @@ def sales(days: int, *, until: date = TODAY, revenue: float = 100.0) -> pd.DataF
     """Return daily sales of two stores to ``until``, the second of which sells half and has no target."""
     dates = pd.date_range(end=pd.Timestamp(until), periods=days)
     stores = [("Philadelphia", 1.0, 120.0), ("Brooklyn", 0.5, None)]
-    return pd.DataFrame(
+    daily: pd.DataFrame = pd.DataFrame(
         [
             {
                 "sales_date": day,
@@ -361,6 +362,7 @@ def sales(days: int, *, until: date = TODAY, revenue: float = 100.0) -> pd.DataF
             for name, share, target in stores
         ]
     ).astype({"revenue_target": float})
+    return daily
 
 
 def products(*months: str) -> pd.DataFrame:

@@ -185,16 +185,18 @@ def test_a_url_that_cannot_be_read_is_an_error_with_the_cause_and_no_secret(url:
 
 
 def test_an_error_of_the_driver_is_shown_without_the_secrets_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Denied(Exception):
+    class DeniedError(Exception):
         pass
 
     def deny(*_: object, **__: object) -> None:
-        raise Denied("403 for key AKIAEXAMPLE with secret hunter2 at http://s3.local")
+        raise DeniedError("403 for key AKIAEXAMPLE with secret hunter2 at http://s3.local")
 
     memory = fsspec.filesystem("memory").__class__
     monkeypatch.setattr(memory, "find", deny)
     options = {"key": "AKIAEXAMPLE", "secret": "hunter2", "endpoint_url": "http://s3.local"}
-    with pytest.raises(LandingZoneError, match=r"Denied: 403 for key \*\*\* with secret \*\*\* at http://s3.local"):
+    with pytest.raises(
+        LandingZoneError, match=r"DeniedError: 403 for key \*\*\* with secret \*\*\* at http://s3.local"
+    ):
         Landing("memory://x", options=options).list_files(ORDERS)
 
 

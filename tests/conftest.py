@@ -1,0 +1,148 @@
+"""What tests of several modules share: an environment without our variables, and a second dbt project to copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics_dagster.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+LENDING_LIBRARY = REPOSITORY / "tests" / "projects" / "lending_library"
+COMMAND = Path(sys.executable).with_name("analytics-dagster")
+
+_OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # sqlglot, which dagster-dbt and dlt import, still finds the compiled helper that dbt-duckdb's lock brings along.
+    config.addinivalue_line("filterwarnings", "ignore:sqlglotrs is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_variables_of_ours() -> Iterator[None]:
+    """What the developer's shell has set must not decide what a test finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.upper().startswith(_OURS)]:
+            patch.delenv(name)
+        yield
+
+
+@dataclass(frozen=True)
+class Library:
+    """A copy of the lending library: a dbt project that shares no name, folder or group with the bundled one."""
+
+    folder: Path
+
+    @property
+    def project(self) -> Path:
+        return self.folder / "lending_library"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.project / "target"
+
+    @property
+    def manifest(self) -> Path:
+        return self.artifacts / "manifest.json"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.project / "library.duckdb"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables that point the location at it."""
+        return {
+            "ANALYTICS_DBT_PROJECT_DIR": str(self.project),
+            "ANALYTICS_DBT_PROFILES_DIR": str(self.project / "profiles"),
+            "ANALYTICS_SCHEDULE_GROUPS_FILE": str(self.project / "schedule_groups.yaml"),
+            "ANALYTICS_DATA_DIR": str(self.folder / "data"),
+            "DAGSTER_HOME": str(self.folder / "home"),
+        }
+
+    def settings(self, **others: Any) -> Settings:
+        """The same as settings, with others beside them."""
+        return Settings(
+            **{
+                "dbt_project_dir": self.project,
+                "dbt_profiles_dir": self.project / "profiles",
+                "schedule_groups_file": self.project / "schedule_groups.yaml",
+                "data_dir": self.folder / "data",
+                "dagster_home": self.folder / "home",
+                **others,
+            }
+        )
+
+    def start(self, *arguments: str, **others: str) -> subprocess.Popen[str]:
+        """Start our command line on it, with more variables if wanted."""
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            env={**os.environ, **self.environment, "COLUMNS": "200", **others},
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, *arguments: str, **others: str) -> subprocess.CompletedProcess[str]:
+        """Run our command line on it to its end."""
+        with self.start(*arguments, **others) as process:
+            stdout, stderr = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+
+def copy_library(folder: Path) -> Library:
+    """Copy the lending library, and nothing that dbt may have left in it, below a folder."""
+    left = shutil.ignore_patterns("target", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
+    shutil.copytree(LENDING_LIBRARY, folder / "lending_library", ignore=left)
+    return Library(folder)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """A fresh copy, never prepared."""
+    return copy_library(tmp_path)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The lending library, prepared by two processes that were started at once; what each of them said."""
+
+    library: Library
+    said: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def preparation(tmp_path_factory: pytest.TempPathFactory) -> Preparation:
+    """Made once: dbt takes seconds to start. Nobody may change it; see `prepared`."""
+    library = copy_library(tmp_path_factory.mktemp("prepared"))
+    processes = [library.start("prepare"), library.start("prepare")]
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    return Preparation(library, tuple(out for out, _ in said))
+
+
+@pytest.fixture
+def prepared(preparation: Preparation, tmp_path: Path) -> Library:
+    """A prepared copy of one's own, to change at will."""
+    old = preparation.library
+    new = Library(tmp_path)
+    # The times of the files, which `copytree` keeps, and their paths are what the record knows them by.
+    shutil.copytree(old.project, new.project, symlinks=True)
+    packages = new.project / "dbt_packages"
+    for link in [path for path in packages.iterdir() if path.is_symlink()]:
+        link.unlink()
+        link.symlink_to(new.project / "packages" / link.name)
+    record = new.artifacts / "analytics_dagster.json"
+    record.write_text(record.read_text().replace(str(old.folder), str(new.folder)))
+    return new

@@ -1,0 +1,53 @@
+"""The manifest: each way in which it can be wrong is an error that names the file and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analytics_dagster.errors import ProjectError
+from analytics_dagster.manifest import SUPPORTED_SCHEMA, read_manifest
+
+WHOLE = f'{{"metadata": {{"dbt_schema_version": "{SUPPORTED_SCHEMA}", "dbt_version": "1.11.0"}}, "nodes": {{}}}}'
+
+
+def test_a_manifest_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    path.write_text(WHOLE)
+    assert read_manifest(path, remedy="none")["nodes"] == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "There is no manifest at"),
+        ("", "is empty"),
+        ("  \n", "is empty"),
+        (WHOLE[:-20], "is truncated or no JSON"),
+        ("not JSON", "is truncated or no JSON"),
+        ("\x00", "is truncated or no JSON"),
+        ("[]", "no dbt manifest"),
+        ("null", "no dbt manifest"),
+        ("{}", "no dbt manifest"),
+        ('{"metadata": {}, "results": []}', "no dbt manifest"),
+        ('{"metadata": 1, "nodes": {}}', "no dbt manifest"),
+        (WHOLE.replace("v12", "v11").replace("1.11.0", "1.7.3"), r"is of version .*v11\.json \(dbt 1\.7\.3\)"),
+        ('{"metadata": {}, "nodes": {}}', "is of version None"),
+    ],
+)
+def test_a_bad_manifest_is_an_error_with_its_path_and_the_remedy(
+    tmp_path: Path, content: str | None, told: str
+) -> None:
+    path = tmp_path / "manifest.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ProjectError, match=told) as raised:
+        read_manifest(path, remedy="Run the command.")
+    assert str(path) in raised.value.problem
+    assert raised.value.remedy == "Run the command."
+
+
+def test_a_manifest_that_can_not_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="can't be read: .*directory"):
+        read_manifest(tmp_path, remedy="none")

@@ -1,0 +1,227 @@
+"""Settings: what each variable means, what is wrong with a bad one, and that nobody else reads the environment."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from analytics_dagster.errors import SettingsError
+from analytics_dagster.settings import (
+    CHECKOUT,
+    Environment,
+    Settings,
+    absent_variables,
+    load_settings,
+    set_dagster_home,
+    variable_name,
+)
+
+SECRET = "hunter2"  # noqa: S105 - a value to look for, not to keep
+
+# Every variable with a value that is not its default, and what the field then holds.
+VALUES: dict[str, tuple[str, Any]] = {
+    "ANALYTICS_ENVIRONMENT": ("staging", Environment.STAGING),
+    "ANALYTICS_DBT_PROJECT_DIR": ("/some/project", Path("/some/project")),
+    "ANALYTICS_DBT_PROFILES_DIR": ("/some/profiles", Path("/some/profiles")),
+    "ANALYTICS_DBT_PROFILE": ("shop", "shop"),
+    "ANALYTICS_DBT_TARGET": ("server", "server"),
+    "ANALYTICS_DBT_TARGET_PATH": ("elsewhere", Path("elsewhere")),
+    "ANALYTICS_SCHEDULE_GROUPS_FILE": ("groups.yaml", Path("groups.yaml")),
+    "ANALYTICS_CRON": ('{"hourly": "15 * * * *"}', {"hourly": "15 * * * *"}),
+    "ANALYTICS_TIME_ZONE": ("Europe/Berlin", "Europe/Berlin"),
+    "ANALYTICS_SCHEDULES_RUNNING": ("true", True),
+    "ANALYTICS_UNIT_TESTS": ("true", True),
+    "ANALYTICS_DATA_DIR": ("/data", Path("/data")),
+    "ANALYTICS_LANDING_URL": ("s3://landing", "s3://landing"),
+    "ANALYTICS_LANDING_SETTLE_SECONDS": ("2.5", 2.5),
+    "ANALYTICS_LANDING_STORAGE_OPTIONS": ('{"endpoint_url": "http://s3"}', {"endpoint_url": "http://s3"}),
+    "ANALYTICS_OUTBOUND_URL": ("s3://outbound", "s3://outbound"),
+    "ANALYTICS_REPORTS_URL": ("s3://reports", "s3://reports"),
+    "ANALYTICS_WAREHOUSE_LOCK_TIMEOUT": ("12.5", 12.5),
+    "ANALYTICS_SLACK_CHANNEL": ("#data", "#data"),
+    "ANALYTICS_WEBSERVER_URL": ("https://dagster", "https://dagster"),
+    "DAGSTER_IS_DEV_CLI": ("1", True),
+    "DAGSTER_HOME": ("/home/of/dagster", Path("/home/of/dagster")),
+}
+SECRETS = {"ANALYTICS_SLACK_TOKEN"}
+
+
+def test_the_defaults_are_a_laptop_with_the_bundled_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    assert settings.environment is Environment.DEV
+    assert settings.project_dir == CHECKOUT / "dbt_project"
+    assert settings.local_data_dir == CHECKOUT / "data"
+    assert settings.home == CHECKOUT / ".dagster_home"
+    assert settings.landing == str(CHECKOUT / "data" / "landing")
+    assert settings.outbound == str(CHECKOUT / "data" / "outbound")
+    assert settings.reports == str(CHECKOUT / "data" / "reports")
+    assert settings.time_zone == "UTC"
+    assert settings.cron == {}
+    assert settings.schedule_groups_file is None
+    assert not settings.automation_is_on
+    assert not settings.unit_tests
+    assert not settings.is_dev_cli
+    assert settings.slack_token is None
+
+
+def test_each_field_has_its_variable_in_this_table() -> None:
+    assert {variable_name(field) for field in Settings.model_fields} == VALUES.keys() | SECRETS
+
+
+@pytest.mark.parametrize("variable", VALUES)
+def test_each_variable_sets_its_field(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    value, expected = VALUES[variable]
+    monkeypatch.setenv(variable, value)
+    settings = load_settings()
+    field = next(field for field in Settings.model_fields if variable_name(field) == variable)
+    assert getattr(settings, field) == expected
+    assert getattr(Settings.model_construct(), field) != expected, "the table is to hold a value beside the default"
+
+
+@pytest.mark.parametrize("variable", sorted(VALUES.keys() | SECRETS))
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    without = load_settings()
+    monkeypatch.setenv(variable, "")
+    assert load_settings() == without
+
+
+def test_a_groups_cron_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS_CRON__HOURLY", "15 * * * *")
+    monkeypatch.setenv("ANALYTICS_CRON__NIGHTLY", "0 3 * * *")
+    assert load_settings().cron == {"hourly": "15 * * * *", "nightly": "0 3 * * *"}
+
+
+def test_the_dbt_project_is_the_one_where_the_command_was_typed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "dbt_project.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().project_dir == tmp_path
+
+
+def test_a_folder_dbt_project_comes_before_the_folder_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").touch()
+    (tmp_path / "dbt_project").mkdir()
+    (tmp_path / "dbt_project" / "dbt_project.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().project_dir == tmp_path / "dbt_project"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ANALYTICS_ENVIRONMENT", "production"),
+        ("ANALYTICS_CRON", "15 * * * *"),
+        ("ANALYTICS_CRON", '{"hourly": 5}'),
+        ("ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons"),
+        ("ANALYTICS_TIME_ZONE", "../../etc/passwd"),
+        ("ANALYTICS_TIME_ZONE", "Europe"),
+        ("ANALYTICS_SCHEDULES_RUNNING", "perhaps"),
+        ("ANALYTICS_UNIT_TESTS", "perhaps"),
+        ("ANALYTICS_LANDING_SETTLE_SECONDS", "-1"),
+        ("ANALYTICS_LANDING_STORAGE_OPTIONS", '{"secret": "hunter2"'),
+        ("ANALYTICS_LANDING_STORAGE_OPTIONS", '{"secret": {"nested": "hunter2"}}'),
+        ("ANALYTICS_LANDING_STORAGE_OPTIONS", '["hunter2"]'),
+        ("ANALYTICS_WAREHOUSE_LOCK_TIMEOUT", "0"),
+        ("ANALYTICS_WAREHOUSE_LOCK_TIMEOUT", "soon"),
+        ("DAGSTER_IS_DEV_CLI", "perhaps"),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_the_variable_and_no_secret(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("ANALYTICS_SLACK_TOKEN", SECRET)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert variable in raised.value.problem
+    assert raised.value.remedy
+    assert SECRET not in str(raised.value)
+
+
+def test_every_bad_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS_ENVIRONMENT", "production")
+    monkeypatch.setenv("ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons")
+    with pytest.raises(SettingsError, match=r"(?s)ANALYTICS_ENVIRONMENT.*ANALYTICS_TIME_ZONE"):
+        load_settings()
+
+
+def test_an_unknown_time_zone_is_told_with_its_name_and_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons")
+    with pytest.raises(SettingsError, match=r"Mars/Olympus_Mons.*Europe/Berlin"):
+        load_settings()
+
+
+def test_secrets_are_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS_SLACK_TOKEN", SECRET)
+    monkeypatch.setenv("ANALYTICS_LANDING_STORAGE_OPTIONS", f'{{"secret": "{SECRET}"}}')
+    settings = load_settings()
+    assert settings.slack_token is not None
+    assert settings.slack_token.get_secret_value() == SECRET
+    assert SECRET not in repr(settings)
+    assert SECRET not in str(settings)
+
+
+def test_settings_are_frozen() -> None:
+    settings = load_settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.time_zone = "Europe/Berlin"  # type: ignore[misc] # what it is that must not be
+
+
+@pytest.mark.parametrize(
+    ("environment", "target", "asked_for"),
+    [
+        ("dev", None, None),
+        ("dev", "server", "server"),
+        ("staging", None, "staging"),
+        ("staging", "server", "server"),
+        ("prod", None, "prod"),
+        ("prod", "server", "server"),
+    ],
+)
+def test_only_dev_may_use_the_profiles_own_target(environment: str, target: str | None, asked_for: str | None) -> None:
+    assert Settings(environment=Environment(environment), dbt_target=target).target_name == asked_for
+
+
+@pytest.mark.parametrize(
+    ("environment", "running", "is_on"),
+    [
+        ("dev", None, False),
+        ("staging", None, False),
+        ("prod", None, True),
+        ("dev", True, True),
+        ("prod", False, False),
+    ],
+)
+def test_automation_is_on_in_production_alone_unless_told(environment: str, running: bool | None, is_on: bool) -> None:  # noqa: FBT001 - a table
+    assert Settings(environment=Environment(environment), schedules_running=running).automation_is_on is is_on
+
+
+def test_absent_variables_come_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIBRARY_PRESENT", "")
+    assert absent_variables(["LIBRARY_B", "LIBRARY_PRESENT", "LIBRARY_A", "LIBRARY_B"]) == ["LIBRARY_B", "LIBRARY_A"]
+
+
+def test_dagsters_home_is_named_to_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "elsewhere")
+    set_dagster_home(tmp_path)
+    assert load_settings().home == tmp_path
+
+
+def test_nobody_but_the_settings_reads_the_environment() -> None:
+    # `dbt_process` alone may set a default, in a process of its own that is dbt's.
+    reads = re.compile(r"os\.environ|os\.getenv|from os import .*\b(environ|getenv)\b")
+    package = CHECKOUT / "analytics_dagster"
+    found = {
+        f"{path.relative_to(package)}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if path.name != "settings.py"
+        for line in path.read_text().splitlines()
+        if reads.search(line)
+    }
+    assert all(re.match(r"dbt_process\.py: os\.environ\.setdefault\(", line) for line in found), found
