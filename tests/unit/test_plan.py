@@ -83,7 +83,7 @@ def nodes_of(plan: Plan) -> Mapping[str, list[str]]:
     return {part.group.name: [node.split(".")[-1] for node in part.nodes] for part in plan.groups}
 
 
-def tests_of(plan: Plan) -> Mapping[str, list[tuple[str, str]]]:
+def checks_of(plan: Plan) -> Mapping[str, list[tuple[str, str]]]:
     """By group: each test and what it is a check of, by their last names."""
     return {
         part.group.name: [(test.unique_id.split(".")[-1], test.node.split(".")[-1]) for test in part.tests]
@@ -206,7 +206,7 @@ def test_a_cycle_between_groups_is_a_problem_explained_by_the_nodes_on_its_path(
 
 def test_a_test_is_a_check_of_the_node_beside_which_it_is_written() -> None:
     plan = Manifest().model("x", tag="a").test("t", "model.p.x", beside="model.p.x").plan(A).require()
-    assert tests_of(plan) == {"a": [("t", "x")]}
+    assert checks_of(plan) == {"a": [("t", "x")]}
 
 
 @pytest.mark.parametrize(("beside", "other"), [("x", "y"), ("y", "x")])
@@ -218,7 +218,7 @@ def test_a_test_that_crosses_groups_is_run_by_the_last_of_them(beside: str, othe
         .test("t", f"model.p.{beside}", f"model.p.{other}", beside=f"model.p.{beside}")
     )
     plan = manifest.plan(B, A).require()
-    assert tests_of(plan) == {"a": [], "b": [("t", beside)]}
+    assert checks_of(plan) == {"a": [], "b": [("t", beside)]}
     assert plan.tests["test.p.t"].reads == {"model.p.x", "model.p.y"}
 
 
@@ -231,7 +231,7 @@ def test_a_test_of_a_source_is_run_by_the_first_group_that_reads_the_source() ->
         .model("z", "model.p.y", "source.p.s.raw", tag="c")
         .test("t", "source.p.s.raw", beside="source.p.s.raw")
     )
-    assert tests_of(manifest.plan(C, B, A).require()) == {"a": [], "b": [("t", "raw")], "c": []}
+    assert checks_of(manifest.plan(C, B, A).require()) == {"a": [], "b": [("t", "raw")], "c": []}
 
 
 def test_a_source_that_is_read_through_an_ephemeral_model_is_read() -> None:
@@ -243,7 +243,7 @@ def test_a_source_that_is_read_through_an_ephemeral_model_is_read() -> None:
         .model("y", "model.p.e", tag="b")
         .test("t", "source.p.s.raw")
     )
-    assert tests_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "raw")]}
+    assert checks_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "raw")]}
 
 
 @pytest.mark.parametrize(("groups", "runs_it"), [((A, B, REST), "rest"), ((A, B), "a")])
@@ -251,7 +251,7 @@ def test_a_test_of_a_source_that_nobody_reads_is_run_by_the_default_group_or_the
     groups: tuple[ScheduleGroup, ...], runs_it: str
 ) -> None:
     manifest = Manifest().source("raw").model("x", tag="a").model("y", tag="b").test("t", "source.p.s.raw")
-    assert tests_of(manifest.plan(*groups).require())[runs_it] == [("t", "raw")]
+    assert checks_of(manifest.plan(*groups).require())[runs_it] == [("t", "raw")]
 
 
 def test_a_singular_test_is_a_check_of_the_last_node_that_it_reads() -> None:
@@ -262,7 +262,7 @@ def test_a_singular_test_is_a_check_of_the_last_node_that_it_reads() -> None:
         .model("x", "model.p.y", tag="b")
         .test("t", "model.p.x", "model.p.y", "model.p.z")
     )
-    assert tests_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "x")]}
+    assert checks_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "x")]}
 
 
 def test_a_test_of_an_ephemeral_model_is_a_check_of_what_that_reads() -> None:
@@ -274,7 +274,7 @@ def test_a_test_of_an_ephemeral_model_is_a_check_of_what_that_reads() -> None:
         .test("t", "model.p.e", beside="model.p.e")
     )
     plan = manifest.plan(A, B).require()
-    assert tests_of(plan) == {"a": [], "b": [("t", "y")]}
+    assert checks_of(plan) == {"a": [], "b": [("t", "y")]}
     assert plan.tests["test.p.t"].reads == {"model.p.x", "model.p.y"}
 
 
@@ -286,13 +286,13 @@ def test_a_test_between_a_node_and_a_source_is_run_by_the_nodes_group() -> None:
         .model("x", "model.p.w", tag="b")
         .test("t", "source.p.s.raw", "model.p.x", beside="source.p.s.raw")
     )
-    assert tests_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "raw")]}
+    assert checks_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "raw")]}
 
 
 def test_a_test_that_reads_nothing_is_run_all_the_same() -> None:
     # `select 1 where …` without a `ref`: dbt runs it, so a plan that drops it would drop a check in silence.
     plan = Manifest().model("x", tag="a").test("t").plan(A)
-    assert plan.problems or [name for name, _ in tests_of(plan)["a"]] == ["t"]
+    assert plan.problems or [name for name, _ in checks_of(plan)["a"]] == ["t"]
 
 
 def test_a_unit_test_is_run_by_its_models_group() -> None:

@@ -1,0 +1,99 @@
+"""The command line: quick to answer, and every error that a user can mend without a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from analytics_dagster.cli import app
+
+if TYPE_CHECKING:
+    from conftest import Library, Preparation
+
+HEAVY = {"dagster", "dagster_dbt", "dbt", "duckdb", "pandas", "yaml", "jinja2"}
+
+
+def test_help_is_quick_for_it_imports_nothing_of_dagster_or_dbt() -> None:
+    code = (
+        "import sys\n"
+        "from analytics_dagster.cli import app\n"
+        "try:\n    app(['--help'])\n"
+        "finally:\n    print('modules:', *sys.modules)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    help_text, modules = said.split("modules:")
+    assert not HEAVY & set(modules.split())
+    assert all(command in help_text for command in ("prepare", "build", "dev"))
+
+
+def _no_project(library: Library) -> dict[str, str]:
+    return {"ANALYTICS_DBT_PROJECT_DIR": str(library.folder)}
+
+
+def _unknown_target(_: Library) -> dict[str, str]:
+    return {"ANALYTICS_DBT_TARGET": "cellar"}
+
+
+def _bad_cron(_: Library) -> dict[str, str]:
+    return {"ANALYTICS_CRON__CLOSING_TIME": "soon"}
+
+
+def _unknown_group(_: Library) -> dict[str, str]:
+    return {"ANALYTICS_CRON__WEEKLY": "0 0 * * 0"}
+
+
+def _bad_time_zone(_: Library) -> dict[str, str]:
+    return {"ANALYTICS_TIME_ZONE": "Mars/Olympus_Mons"}
+
+
+@pytest.mark.parametrize("command", ["prepare", "build"])
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (_no_project, ["ProjectError", "is no dbt project", "ANALYTICS_DBT_PROJECT_DIR"]),
+        (_unknown_target, ["ProjectError", "'cellar'", "laptop, server"]),
+        (_bad_cron, ["ScheduleGroupError", "ANALYTICS_CRON__CLOSING_TIME", "'soon'"]),
+        (_unknown_group, ["ScheduleGroupError", "weekly", "closing_time, opening_time"]),
+        (_bad_time_zone, ["SettingsError", "ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons"]),
+    ],
+)
+def test_an_error_that_a_user_can_mend_is_told_without_a_traceback_and_exits_with_2(
+    library: Library, monkeypatch: pytest.MonkeyPatch, command: str, harm: object, told: list[str]
+) -> None:
+    assert callable(harm)
+    for name, value in {**library.environment, **harm(library)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(library.folder)
+    result = CliRunner().invoke(app, [command])
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert all(part in result.stderr for part in told), result.stderr
+    assert "-> " in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_group_that_there_is_none_of_is_told_with_those_there_are(preparation: Preparation, tmp_path: Path) -> None:
+    done = preparation.library.run("build", "--group", "weekly", DAGSTER_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert "There is no schedule group weekly" in done.stderr
+    assert "opening_time, closing_time" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_env_sets_what_the_shell_has_not(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in library.environment.items():
+        monkeypatch.setenv(name, value)
+    # Set, so that it is put back when the test has ended.
+    monkeypatch.setenv("ANALYTICS_DBT_TARGET", "")
+    monkeypatch.delenv("ANALYTICS_DBT_TARGET")
+    (library.folder / ".env").write_text("ANALYTICS_DBT_TARGET=cellar\n")
+    monkeypatch.chdir(library.folder)
+    result = CliRunner().invoke(app, ["prepare"])
+    assert result.exit_code == 2
+    assert "'cellar'" in result.stderr

@@ -1,0 +1,214 @@
+"""The dbt project: who prepares it, when, and what is said where it can't be prepared or is not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from analytics_dagster.dbt_process import Selection
+from analytics_dagster.errors import ProjectError
+from analytics_dagster.prepared import RECORD
+from analytics_dagster.project import load_project, prepare_project
+from analytics_dagster.settings import Settings
+from analytics_dagster.transform.groups import load_groups
+
+if TYPE_CHECKING:
+    from conftest import Library, Preparation
+
+
+def selections(settings: Settings) -> list[Selection]:
+    return [group.selection for group in load_groups(settings)]
+
+
+def load(library: Library, **others: Any) -> Any:
+    settings = library.settings(**others)
+    return load_project(settings, selections(settings))
+
+
+def prepare(library: Library, **others: Any) -> list[str]:
+    """Prepare it, and return what was announced."""
+    settings = library.settings(**others)
+    said: list[str] = []
+    assert prepare_project(settings, selections(settings), said.append) is bool(said)
+    return said
+
+
+# --- a ready project ----------------------------------------------------------------------------------------
+
+
+def test_two_processes_that_prepare_at_once_run_dbt_once(preparation: Preparation) -> None:
+    said = sorted(line.strip() for line in preparation.said)
+    assert said[0].startswith("Preparing the dbt project")
+    assert "no manifest yet" in said[0]
+    assert said[1] == "The manifest is up to date."
+
+
+def test_a_ready_project_is_loaded_with_what_its_groups_select(preparation: Preparation) -> None:
+    project = load(preparation.library)
+    closing_time, opening_time = (Selection(select="path:transformations/circulation"), Selection(select="shelf"))
+    assert project.selected[opening_time] >= {"model.lending_library.shelf"}
+    assert project.selected[closing_time] >= {
+        "model.lending_library.members",
+        "model.lending_library.late_returns",
+    }
+    assert "model.lending_library.shelf" not in project.selected[closing_time]
+    assert project.directory == preparation.library.project
+    assert project.artifacts == preparation.library.artifacts
+    assert project.manifest["metadata"]["project_name"] == "lending_library"
+
+
+def test_a_ready_project_is_not_prepared_again(preparation: Preparation) -> None:
+    before = preparation.library.manifest.stat()
+    assert prepare(preparation.library) == []
+    load(preparation.library, is_dev_cli=True)
+    after = preparation.library.manifest.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_declared_packages_are_installed_by_the_preparation(preparation: Preparation) -> None:
+    assert (preparation.library.project / "dbt_packages" / "local_macros" / "dbt_project.yml").is_file()
+
+
+def test_a_ready_project_that_was_moved_as_a_whole_is_ready_still(prepared: Library) -> None:
+    # What the other tests of this module stand on.
+    assert prepare(prepared) == []
+
+
+# --- a project that is not ready ----------------------------------------------------------------------------
+
+
+def _unprepared(library: Library) -> str:
+    shutil.rmtree(library.artifacts)
+    return "There is no manifest"
+
+
+def _cut_off(library: Library) -> str:
+    # The record is written last of all: a preparation that was killed leaves a manifest without one.
+    (library.artifacts / RECORD).unlink()
+    return "it was not made for this location"
+
+
+def _truncated(library: Library) -> str:
+    library.manifest.write_bytes(library.manifest.read_bytes()[:1000])
+    return "truncated"
+
+
+def _changed(library: Library) -> str:
+    path = library.project / "transformations" / "shelf.sql"
+    path.write_text(path.read_text() + "-- changed")
+    return f"stale: {path} changed"
+
+
+def _regrouped(library: Library) -> str:
+    path = library.project / "schedule_groups.yaml"
+    path.write_text(path.read_text().replace("select: shelf", "select: shelf+"))
+    return "stale: a schedule group's selection changed"
+
+
+@pytest.mark.parametrize("harm", [_unprepared, _cut_off, _truncated, _changed, _regrouped])
+def test_a_process_that_may_not_prepare_says_what_is_wrong_and_which_command_mends_it(
+    prepared: Library, harm: Any
+) -> None:
+    told = harm(prepared)
+    with pytest.raises(ProjectError) as raised:
+        load(prepared)
+    assert told in raised.value.problem
+    assert str(prepared.manifest) in raised.value.problem
+    assert "`analytics-dagster prepare`" in raised.value.remedy
+
+
+def test_another_target_needs_a_manifest_of_its_own(monkeypatch: pytest.MonkeyPatch, preparation: Preparation) -> None:
+    monkeypatch.setenv("LIBRARY_SERVER_FILE", "server.duckdb")
+    with pytest.raises(ProjectError, match="stale: the target changed"):
+        load(preparation.library, dbt_target="server")
+
+
+def test_dagster_dev_prepares_a_stale_project_by_itself_and_says_so(
+    prepared: Library, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = prepared.project / "transformations" / "shelf.sql"
+    path.write_text(path.read_text() + "-- changed\n")
+    project = load(prepared, is_dev_cli=True)
+    assert "-- changed" in project.manifest["nodes"]["model.lending_library.shelf"]["raw_code"]
+    said = capsys.readouterr()
+    assert said.err == f"Preparing the dbt project {prepared.project} ({path} changed)\n"
+    assert said.out == ""
+    load(prepared)
+
+
+# --- a project that can't be prepared -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["absent", "."])
+def test_a_folder_that_is_no_project_is_an_error_that_names_the_variable(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProjectError, match="is no dbt project") as raised:
+        load_project(Settings(dbt_project_dir=tmp_path / name), [])
+    assert str((tmp_path / name).resolve()) in raised.value.problem
+    assert "ANALYTICS_DBT_PROJECT_DIR" in raised.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"name: [", b"name: \xff\xfe", b"name: \x00"])
+def test_a_project_file_that_can_not_be_parsed_is_an_error_that_names_it(library: Library, content: bytes) -> None:
+    path = library.project / "dbt_project.yml"
+    path.write_bytes(content)
+    with pytest.raises(ProjectError, match="can't be read") as raised:
+        prepare(library)
+    assert str(path) in raised.value.problem
+
+
+def test_an_adapter_that_is_not_installed_is_an_error_that_names_its_package(library: Library) -> None:
+    path = library.project / "profiles" / "profiles.yml"
+    path.write_text(path.read_text().replace("type: duckdb", "type: snowflake"))
+    with pytest.raises(ProjectError, match="of type 'snowflake'") as raised:
+        prepare(library)
+    assert "pip install dbt-snowflake" in raised.value.remedy
+
+
+def test_a_target_without_a_type_is_an_error_that_says_so(library: Library) -> None:
+    path = library.project / "profiles" / "profiles.yml"
+    path.write_text(path.read_text().replace("type: duckdb", "threads_: 1"))
+    with pytest.raises(ProjectError, match="type") as raised:
+        prepare(library)
+    assert not raised.value.remedy.endswith("dbt-"), "there is no package of that name to install"
+
+
+def test_what_dbt_says_of_an_error_in_the_project_is_in_the_error_and_leaves_no_ready_project(
+    prepared: Library,
+) -> None:
+    (prepared.project / "transformations" / "shelf.sql").write_text("select * from {{ ref('no_such_model') }}")
+    with pytest.raises(ProjectError, match="no_such_model") as raised:
+        prepare(prepared)
+    assert "`dbt parse` failed" in raised.value.problem
+    assert str(prepared.project) in raised.value.problem
+    with pytest.raises(ProjectError, match="stale"):
+        load(prepared)
+
+
+def test_a_selector_that_the_project_lacks_is_an_error_that_names_it(prepared: Library) -> None:
+    path = prepared.project / "schedule_groups.yaml"
+    path.write_text(path.read_text().replace("select: shelf", "selector: no_such_selector"))
+    with pytest.raises(ProjectError, match="no_such_selector"):
+        prepare(prepared)
+
+
+def test_a_file_that_changes_while_dbt_parses_is_seen_at_the_next_load(
+    prepared: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What dbt parsed is then not what lies there; the change stands in for an editor that saves meanwhile.
+    from analytics_dagster import dbt_process  # noqa: PLC0415 - for this test alone
+
+    path = prepared.project / "transformations" / "shelf.sql"
+    (prepared.artifacts / RECORD).unlink()
+
+    def change_meanwhile(request: dbt_process.Request) -> tuple[frozenset[str], ...]:
+        path.write_text(path.read_text() + "-- saved meanwhile\n")
+        return (frozenset(),) * len(request.selections)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dbt_process, "parse", change_meanwhile)
+        prepare(prepared)
+    with pytest.raises(ProjectError, match="stale"):
+        load(prepared)
