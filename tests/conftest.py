@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,17 @@ def preparation(tmp_path_factory: pytest.TempPathFactory) -> Preparation:
 @pytest.fixture
 def prepared(preparation: Preparation, tmp_path: Path) -> Library:
     """A prepared copy of one's own, to change at will."""
-    old = preparation.library
-    new = Library(tmp_path)
+    return _moved(preparation.library, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def moved() -> Callable[[Library, Path], Library]:
+    """Copy a library as it stands below another folder, where it is as ready as it was."""
+    return _moved
+
+
+def _moved(old: Library, folder: Path) -> Library:
+    new = Library(folder)
     # The times of the files, which `copytree` keeps, and their paths are what the record knows them by.
     shutil.copytree(old.project, new.project, symlinks=True)
     packages = new.project / "dbt_packages"

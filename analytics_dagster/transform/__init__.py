@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.assets import build_exposure_specs, build_group_assets
+from analytics_dagster.transform.dbt_resource import DbtResource, dbt_executable
 from analytics_dagster.transform.plan import Plan, with_checked_nodes
 from analytics_dagster.transform.translator import Translator, dagster_owner
 from analytics_dagster.warehouse import build_warehouse
@@ -41,16 +39,22 @@ def build_transform(settings: Settings, project: Project, plan: Plan) -> Transfo
         for unique_id, test in plan.tests.items()
     }
     keys = {unique_id: spec.key for unique_id, spec in specs.items()}
+    warehouse = build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout)
     definitions = dg.Definitions(
         assets=[
             *build_group_assets(project, plan, translator, specs, checks, unit_tests=settings.unit_tests),
             *build_exposure_specs(project, keys, dagster_owner),
         ],
         resources={
-            "dbt": DbtCliResource(project_dir=project.dbt, dbt_executable=_dbt_executable()),
-            "warehouse": build_warehouse(
-                project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout
+            "dbt": DbtResource(
+                project_dir=str(project.directory),
+                profiles_dir=str(project.target.profiles_dir),
+                profile=project.target.profile,
+                target=project.target.name,
+                dbt_executable=dbt_executable(),
+                with_adapter=not warehouse.path,
             ),
+            "warehouse": warehouse,
         },
     )
     return Transform(
@@ -59,9 +63,3 @@ def build_transform(settings: Settings, project: Project, plan: Plan) -> Transfo
         nodes={unique_id: keys[unique_id] for unique_id in plan.group_of},
         checks=checks,
     )
-
-
-def _dbt_executable() -> str:
-    """Return the dbt of this Python's environment, which need not be on the PATH."""
-    beside = Path(sys.executable).with_name("dbt")
-    return str(beside) if beside.exists() else "dbt"

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 from pydantic import Field
 
 from analytics_dagster.project import Project
 from analytics_dagster.transform.arguments import Build
+from analytics_dagster.transform.dbt_resource import DbtResource
 from analytics_dagster.transform.execution import run_build
 from analytics_dagster.transform.plan import Plan
 from analytics_dagster.transform.translator import Translator
@@ -82,7 +82,7 @@ def _group_assets(
         allow_arbitrary_check_specs=True,
     )
     def build_group(
-        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtCliResource, warehouse: Warehouse
+        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtResource, warehouse: Warehouse
     ) -> Iterator[Any]:
         nodes = {node_of[key] for key in context.selected_asset_keys}
         tests = {test_of[key] for key in context.selected_asset_check_keys}

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliInvocation, DbtCliResource
+from dagster_dbt import DbtCliInvocation
 
 from analytics_dagster.project import Project
 from analytics_dagster.transform.arguments import SELECTION_FILE, Build, build_arguments, selection_content
+from analytics_dagster.transform.dbt_resource import DbtResource
 from analytics_dagster.transform.translator import Translator
 from analytics_dagster.warehouse import Warehouse, wait_for_file
 
@@ -34,7 +35,7 @@ def run_build(
     *,
     project: Project,
     translator: Translator,
-    dbt: DbtCliResource,
+    dbt: DbtResource,
     warehouse: Warehouse,
 ) -> Iterator[dg.Output[None] | dg.AssetCheckResult | dg.AssetObservation]:
     """Run one dbt build and yield its materializations and checks; whatever succeeded is kept if the rest fails.

@@ -6,9 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ import duckdb
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Library
+    from tests.conftest import Library, Preparation
 
 pytestmark = pytest.mark.integration
 
@@ -101,7 +100,154 @@ def line_of(text: str, asset: str) -> str:
     return line
 
 
-# A failing test of this chain leaves the next ones a project in a state that they do not expect.
+Move = Callable[["Library", Path], "Library"]
+
+
 @pytest.fixture(scope="module")
-def built(preparation_for_builds: Library) -> tuple[Library, subprocess.CompletedProcess[str]]:
-    return preparation_for_builds, preparation_for_builds.run("build")
+def first(
+    preparation: Preparation, moved: Move, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Library, subprocess.CompletedProcess[str]]:
+    """The library after its first build, and what the command said. Nobody may change it; see `built`."""
+    library = moved(preparation.library, tmp_path_factory.mktemp("built"))
+    return library, library.run("build")
+
+
+@pytest.fixture
+def built(first: tuple[Library, object], moved: Move, tmp_path: Path) -> Library:
+    """A copy of one's own of the library after its first build."""
+    return moved(first[0], tmp_path)
+
+
+# --- built --------------------------------------------------------------------------------------------------
+
+
+def test_every_node_is_built_once_and_every_test_is_one_check_and_nothing_is_a_bare_observation(
+    first: tuple[Library, subprocess.CompletedProcess[str]],
+) -> None:
+    library, done = first
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert rows_of(library) == TABLES
+    assert runs_of(library) == [
+        ("opening_time", dg.DagsterRunStatus.SUCCESS),
+        ("closing_time", dg.DagsterRunStatus.SUCCESS),
+    ]
+    assert materialized(library, last=2) == once(NODES)
+    assert checked(library, last=2) == once(CHECKS)
+    assert not events_of(library, dg.DagsterEventType.ASSET_OBSERVATION, last=2)
+
+
+def test_the_summary_has_a_line_for_each_asset_and_the_totals(
+    first: tuple[Library, subprocess.CompletedProcess[str]],
+) -> None:
+    text = first[1].stdout
+    for asset in [*NODES, "seeded/loans"]:
+        assert line_of(text, asset)
+    assert line_of(text, "shelf").split()[:3] == ["shelf", "opening_time", "3"]
+    assert "7 assets" in text
+    assert "not built" not in text
+    assert "dbt_opening_time started" in text, "a long silence is a defect"
+
+
+def test_a_build_leaves_the_projects_folder_as_tidy_as_dbt_does(
+    first: tuple[Library, subprocess.CompletedProcess[str]],
+) -> None:
+    ours = {"target", "dbt_packages", "package-lock.yml", "library.duckdb"}
+    original = {path.name for path in (REPOSITORY / "tests" / "projects" / "lending_library").iterdir()}
+    assert {path.name for path in first[0].project.iterdir()} - original - ours == set()
+
+
+def test_a_second_build_ends_with_the_same_state(built: Library) -> None:
+    done = built.run("build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Preparing" not in done.stdout
+    assert rows_of(built) == TABLES
+    assert materialized(built, last=2) == once(NODES)
+    assert checked(built, last=2) == once(CHECKS)
+
+
+# --- broken -------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_breaks_is_named_as_not_built_and_the_others_are_built(built: Library) -> None:
+    (built.project / "transformations" / "circulation" / "members.sql").write_text(
+        "{{ config(materialized='table') }} select no_such_column from {{ ref('loans') }}"
+    )
+    done = built.run("build", "--group", "closing_time")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "circulation/members (not built)" in done.stdout
+    assert "no_such_column" in done.stdout, "dbt's own words say why"
+    assert "closing_time failed" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert materialized(built, last=1) == once({"circulation/late_returns"})
+    assert runs_of(built) == [("closing_time", dg.DagsterRunStatus.FAILURE)]
+
+
+def test_a_data_test_that_fails_keeps_what_follows_from_being_built(built: Library) -> None:
+    circulation = built.project / "transformations" / "circulation"
+    # A member for each loan is no longer unique; what reads the members must not be built of them.
+    (circulation / "members.sql").write_text("select member, 1 as loans from {{ ref('loans') }}")
+    (circulation / "regulars.sql").write_text("select * from {{ ref('members') }} where loans > 1")
+    done = built.run("build", "--group", "closing_time")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "circulation/regulars (not built)" in done.stdout
+    assert "unique_members_member" in done.stdout
+    assert line_of(done.stdout, "circulation/members").split()[-2:] == ["1", "1"], "one check passed, one failed"
+    assert materialized(built, last=1) == once({"circulation/members", "circulation/late_returns"})
+    assert ("main_circulation", "regulars") not in rows_of(built)
+
+
+# --- killed -------------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_was_killed_is_failed_by_the_next_which_builds_all(
+    preparation: Preparation, moved: Move, tmp_path: Path
+) -> None:
+    library = moved(preparation.library, tmp_path)
+    with library.start("build") as process:
+        assert process.stdout is not None
+        assert any("dbt_opening_time started" in line for line in process.stdout)
+        # dbt itself is another process: it may go on alone, and hold the warehouse for a while.
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert runs_of(library) == [("opening_time", dg.DagsterRunStatus.STARTED)]
+    done = library.run("build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "was cut off" in done.stdout
+    assert runs_of(library) == [
+        ("opening_time", dg.DagsterRunStatus.FAILURE),
+        ("opening_time", dg.DagsterRunStatus.SUCCESS),
+        ("closing_time", dg.DagsterRunStatus.SUCCESS),
+    ]
+    assert rows_of(library) == TABLES
+
+
+# --- Dagster's own commands ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["dagster", "definitions", "validate"], "All code locations passed validation"),
+        (["dg", "check", "defs"], "All definitions loaded successfully"),
+        (["dg", "list", "defs", "--json"], "circulation/late_returns"),
+    ],
+)
+def test_dagsters_own_commands_work_from_the_root_with_another_project(
+    preparation: Preparation, tmp_path: Path, command: list[str], told: str
+) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name(command[0]), *command[1:]],
+        env={
+            **os.environ,
+            **preparation.library.environment,
+            "DAGSTER_HOME": str(tmp_path),
+            "DAGSTER_DISABLE_TELEMETRY": "1",
+        },
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert told in done.stdout + done.stderr

@@ -11,7 +11,7 @@ from analytics_dagster.transform.arguments import Build, build_arguments, select
 
 # A selection file instead of names: a command line has a limit, and a name can select more than one node.
 # `empty`: dbt's other ways to select tests lose those that cross groups, or run them in the wrong group.
-ALWAYS = "build --no-use-colors --select result:success --state here --indirect-selection empty".split()
+ALWAYS = ["build", "--no-use-colors", "--select", "result:success", "--state", "here", "--indirect-selection", "empty"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from analytics_dagster.cli import app
 
 if TYPE_CHECKING:
-    from conftest import Library, Preparation
+    from tests.conftest import Library, Preparation
 
 HEAVY = {"dagster", "dagster_dbt", "dbt", "duckdb", "pandas", "yaml", "jinja2"}
 

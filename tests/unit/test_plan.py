@@ -54,7 +54,9 @@ class Manifest:
         self.unit_tests[f"unit_test.p.{name}"] = {"depends_on": {"nodes": [model]}}
         return self
 
-    def _node(self, unique_id: str, kind: str, reads: Sequence[str], tag: str | Iterable[str], **config: Any) -> Manifest:
+    def _node(
+        self, unique_id: str, kind: str, reads: Sequence[str], tag: str | Iterable[str], **config: Any
+    ) -> Manifest:
         self.nodes[unique_id] = {
             "unique_id": unique_id,
             "resource_type": kind,
@@ -380,9 +382,7 @@ def _is_ephemeral(node: Mapping[str, Any]) -> bool:
 def _reads_a_table(manifest: Manifest, unique_id: str) -> bool:
     """Whether a node comes to anything built in the end: an ephemeral model of constants does not."""
     return any(
-        parent not in manifest.nodes
-        or not _is_ephemeral(manifest.nodes[parent])
-        or _reads_a_table(manifest, parent)
+        parent not in manifest.nodes or not _is_ephemeral(manifest.nodes[parent]) or _reads_a_table(manifest, parent)
         for parent in manifest.nodes[unique_id]["depends_on"].get("nodes", [])
     )
 
@@ -394,10 +394,14 @@ def test_with_a_default_group_every_node_and_every_test_is_in_exactly_one_group_
     manifest, groups = made
     plan = manifest.plan(*groups)
     assert {problem.code for problem in plan.problems} <= {"cycle-between-groups"}
-    built = {name for name, node in manifest.nodes.items() if node["resource_type"] != "test" and not _is_ephemeral(node)}
+    built = {
+        name for name, node in manifest.nodes.items() if node["resource_type"] != "test" and not _is_ephemeral(node)
+    }
     assert Counter(node for part in plan.groups for node in part.nodes) == dict.fromkeys(built, 1)
     tests = {
-        name for name, node in manifest.nodes.items() if node["resource_type"] == "test" and _reads_a_table(manifest, name)
+        name
+        for name, node in manifest.nodes.items()
+        if node["resource_type"] == "test" and _reads_a_table(manifest, name)
     }
     assert Counter(test.unique_id for part in plan.groups for test in part.tests) == dict.fromkeys(tests, 1)
     assert all(test.node in {*built, *manifest.sources} for test in plan.tests.values())

@@ -15,7 +15,7 @@ from analytics_dagster.profile import load_target
 from analytics_dagster.settings import Settings
 
 if TYPE_CHECKING:
-    from conftest import Library
+    from tests.conftest import Library
 
 SELECTIONS = (Selection(select="tag:a"), Selection(selector="b"))
 SELECTED = (frozenset({"model.p.x", "model.p.y"}), frozenset({"seed.p.z"}))
@@ -151,7 +151,9 @@ def test_a_secret_variable_is_neither_recorded_nor_a_change(
     monkeypatch: pytest.MonkeyPatch, library: Library, name: str
 ) -> None:
     path = library.project / "profiles" / "profiles.yml"
-    path.write_text(path.read_text().replace("threads: 2", f"threads: 2\n      motherduck: \"{{{{ env_var('{name}') }}}}\""))
+    path.write_text(
+        path.read_text().replace("threads: 2", f"threads: 2\n      motherduck: \"{{{{ env_var('{name}') }}}}\"")
+    )
     monkeypatch.setenv(name, "hunter2")
     write(library)
     content = (library.artifacts / RECORD).read_text()

@@ -14,7 +14,7 @@ from analytics_dagster.profile import Target, find_profiles_dir, load_target
 from analytics_dagster.settings import CHECKOUT, Environment, Settings
 
 if TYPE_CHECKING:
-    from conftest import Library
+    from tests.conftest import Library
 
 POSTGRES = {
     "ANALYTICS_POSTGRES_HOST": "db.example.com",
@@ -208,9 +208,7 @@ def test_the_bundled_profile_reads_as_dbt_reads_it(
         {"nested": ["{{ env_var('LIBRARY_NUMBER') | as_number }}", {"deep": "{{ env_var('LIBRARY_TEXT') }}"}]},
     ],
 )
-def test_each_kind_of_value_reads_as_dbt_reads_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: Any
-) -> None:
+def test_each_kind_of_value_reads_as_dbt_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: Any) -> None:
     environment = {
         "TEXT": "some text: with a colon",
         "NUMBER": "4",

@@ -16,7 +16,7 @@ from analytics_dagster.settings import Settings
 from analytics_dagster.transform.groups import load_groups
 
 if TYPE_CHECKING:
-    from conftest import Library, Preparation
+    from tests.conftest import Library, Preparation
 
 
 def selections(settings: Settings) -> list[Selection]:
