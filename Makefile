@@ -36,7 +36,7 @@ types: $(VENV)/dev
 	@$(BIN)/mypy --no-error-summary
 
 bench: $(VENV)/dev ## Measure load and build against stock Dagster and plain dbt
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
 
 lock: ## Lock the requirements anew (needs uv)
 	@scripts/lock.sh

@@ -7,7 +7,6 @@ Dagster's. Run as ``python -m analytics_dagster.dbt_process REQUEST RESULT``, tw
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -85,9 +84,10 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     where = [
         *("--project-dir", request["project_dir"], "--profiles-dir", request["profiles_dir"]),
         *("--profile", request["profile"], "--target", request["target"]),
+        *("--no-use-colors", "--no-send-anonymous-usage-stats"),
     ]
     if request["install_packages"]:
-        result = dbtRunner().invoke(["deps", "--quiet", *where])
+        result = dbtRunner().invoke(["deps", "--quiet", *where, "--log-path", request["target_path"]])
         if not result.success:
             return _failed("dbt deps", result.exception)
     where += ["--target-path", request["target_path"], "--log-path", request["target_path"]]
@@ -112,7 +112,5 @@ def _failed(command: str, exception: BaseException | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    os.environ.setdefault("DBT_USE_COLORS", "false")
     answer = _answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,17 @@ class Inputs:
 
     facts: Mapping[str, str]
     files: Mapping[str, tuple[int, int]]
+    packages: frozenset[str] = frozenset()
+
+    def known_since(self, before: Inputs) -> Inputs:
+        """Return these inputs without the files that were changed or added since: what dbt read of them is not known.
+
+        Packages are not meant: dbt itself installs them.
+        """
+        unchanged = {
+            path: stat for path, stat in self.files.items() if path in self.packages or before.files.get(path) == stat
+        }
+        return replace(self, files=unchanged)
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,10 @@ def read_inputs(project_dir: Path, configuration: Mapping[str, Any], target: Tar
         "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),
         "the environment of the dbt project": _environment((project_dir / "dbt_project.yml", profiles)),
     }
-    return Inputs(facts, files)
+    installed = (project_dir / _packages_dir(configuration)).resolve()
+    lock = project_dir / "package-lock.yml"
+    packages = frozenset(path for path in files if Path(path).is_relative_to(installed) or Path(path) == lock)
+    return Inputs(facts, files, packages)
 
 
 def read_record(target_path: Path) -> Record | None:
@@ -119,12 +133,16 @@ def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Pat
     yield from (path for path in (project_dir / name for name in _TOP_LEVEL) if path.is_file())
     folders_of = {f"{kind}-paths": [folder] for kind, folder in _FOLDERS.items()}
     named = [path for key, default in folders_of.items() for path in configuration.get(key) or default]
-    named += [*(configuration.get("docs-paths") or []), configuration.get("packages-install-path") or "dbt_packages"]
+    named += [*(configuration.get("docs-paths") or []), _packages_dir(configuration)]
     for root in sorted({(project_dir / path).resolve() for path in named if "{" not in str(path)}):
         for folder, folders, names in os.walk(root, followlinks=True):
             here = Path(folder)
             folders[:] = [name for name in folders if not name.startswith(".") and here / name != target_path]
             yield from (here / name for name in names if Path(name).suffix in _READ_BY_DBT)
+
+
+def _packages_dir(configuration: Mapping[str, Any]) -> str:
+    return str(configuration.get("packages-install-path") or "dbt_packages")
 
 
 def _stat(path: Path) -> tuple[int, int]:

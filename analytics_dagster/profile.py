@@ -16,6 +16,8 @@ from analytics_dagster.settings import Settings, absent_variables, environment_v
 
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
 
+_EXPRESSION = re.compile(r"^\s*\{\{(?P<inside>(?:(?!\}\}|\{\{).)*)\}\}\s*$", re.DOTALL)
+
 SECRET_NAME = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
 """What the name of a variable or of a credential sounds like when its value is not for anybody's eyes."""
 
@@ -145,13 +147,16 @@ def _render(path: Path, value: Any) -> Any:
     if isinstance(value, list):
         return [_render(path, item) for item in value]
     if isinstance(value, str) and "{" in value:
+        expression = _EXPRESSION.match(value)
         try:
-            text = _JINJA.from_string(value).render()
+            # As dbt does: one expression alone keeps its type, whatever is around it makes it text.
+            if expression:
+                return _JINJA.compile_expression(expression["inside"], undefined_to_none=False)()
+            return _JINJA.from_string(value).render()
         except jinja2.TemplateError as error:
             raise ProjectError(
                 f"{path} can't be rendered at {value!r}: {error}", remedy="Correct the expression."
             ) from None
-        return yaml.safe_load(text) if "as_n" in value or "as_bool" in value else text
     return value
 
 
@@ -162,15 +167,11 @@ def _env_var(name: str, default: str | None = None) -> str:
     return value
 
 
-def _identity(value: Any) -> Any:
-    return value
-
-
 # Profiles are YAML, not HTML: nothing is to be escaped.
 _JINJA = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
 _JINJA.globals["env_var"] = _env_var
-# dbt's own filters say which YAML type the rendered text is read back as; see `_render`.
-_JINJA.filters.update(dict.fromkeys(("as_text", "as_number", "as_native", "as_bool"), _identity))
+# dbt's own filters, which say as what a text is to be read.
+_JINJA.filters.update({**dict.fromkeys(("as_number", "as_native", "as_bool"), yaml.safe_load), "as_text": str})
 
 
 def _listed(names: Mapping[str, Any]) -> str:

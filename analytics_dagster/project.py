@@ -17,7 +17,7 @@ from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.manifest import read_manifest
-from analytics_dagster.prepared import read_configuration, read_inputs, read_record, write_record
+from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
 from analytics_dagster.profile import Target, load_target
 from analytics_dagster.settings import Settings, variable_name
 
@@ -94,7 +94,7 @@ class _Location:
     configuration: Mapping[str, Any]
     target: Target
 
-    def inputs(self) -> Any:
+    def inputs(self) -> Inputs:
         return read_inputs(self.directory, self.configuration, self.target, self.artifacts)
 
     @property
@@ -127,6 +127,11 @@ def _locate(settings: Settings) -> _Location:
 
 
 def _require_adapter(target: Target) -> None:
+    if not target.adapter:
+        raise ProjectError(
+            f"The target {target.name!r} of the profile {target.profile!r} in {target.profiles_dir} has no type.",
+            remedy="Give it one: `type: duckdb`, or whatever its warehouse is.",
+        )
     if importlib.util.find_spec(f"dbt.adapters.{target.adapter}") is None:
         raise ProjectError(
             f"The target {target.name!r} of the profile {target.profile!r} is of type {target.adapter!r}, "
@@ -143,6 +148,7 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
         if reason is None:
             return False
         announce(f"Preparing the dbt project {location.directory} ({reason})")
+        before = location.inputs()
         try:
             selected = dbt_process.parse(
                 dbt_process.Request(
@@ -161,8 +167,8 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
                 f"`{failure.command}` failed in {location.directory}:\n{said}",
                 remedy="Correct what dbt names, then try again.",
             ) from None
-        # Taken after the parse, which may have installed packages; a file changed meanwhile is seen at the next load.
-        write_record(location.artifacts, location.inputs(), selections, selected)
+        # Looked at again after the parse, which may have installed packages.
+        write_record(location.artifacts, location.inputs().known_since(before), selections, selected)
         return True
 
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AliasChoices, Field, PositiveFloat, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from analytics_dagster.errors import SettingsError
 
@@ -203,6 +204,13 @@ def load_settings() -> Settings:
             "The settings, read from the environment, can't be used:\n  " + "\n  ".join(lines),
             remedy="Correct or unset these variables; the README's table lists them all.",
         ) from None
+    except SourceError as error:
+        # A value that is to be JSON and is none; the message names the field, its cause may hold the value.
+        fields = [variable_name(name) for name in Settings.model_fields if f'"{name}"' in str(error)]
+        raise SettingsError(
+            f"The settings, read from the environment, can't be used:\n  {', '.join(fields)}: no valid JSON object",
+            remedy="Write it as one JSON object, or unset it; the README's table lists all variables.",
+        ) from None
 
 
 def variable_name(field: str) -> str:
@@ -221,6 +229,11 @@ def environment_variables() -> Mapping[str, str]:
 def absent_variables(names: Iterable[str]) -> list[str]:
     """Return those of the named environment variables that are not set, in order and once each."""
     return [name for name in dict.fromkeys(names) if name not in os.environ]
+
+
+def set_default_variable(name: str, value: str) -> None:
+    """Set an environment variable that a library reads, unless the user has set it."""
+    os.environ.setdefault(name, value)
 
 
 def set_dagster_home(home: Path) -> None:

@@ -1,6 +1,6 @@
 """What Dagster adds: the load of the location against its libraries' import, and a group's build against plain dbt.
 
-Usage: python benchmarks/run.py [--pairs N]
+Usage: python -m benchmarks.run [--pairs N]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from measure import Command, compare, measure, print_table
+from benchmarks.measure import Command, compare, measure, print_table
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_variables_of_ours() -> Iterator[None]:
-    """What the developer's shell has set must not decide what a test finds."""
+    """Keep what the developer's shell has set from deciding what a test finds."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.upper().startswith(_OURS)]:
             patch.delenv(name)
@@ -44,18 +44,22 @@ class Library:
 
     @property
     def project(self) -> Path:
+        """The folder of its `dbt_project.yml`."""
         return self.folder / "lending_library"
 
     @property
     def artifacts(self) -> Path:
+        """The folder of what dbt writes."""
         return self.project / "target"
 
     @property
     def manifest(self) -> Path:
+        """Its manifest, once it was prepared."""
         return self.artifacts / "manifest.json"
 
     @property
     def warehouse(self) -> Path:
+        """Its DuckDB file, once it was built."""
         return self.project / "library.duckdb"
 
     @property
@@ -70,7 +74,7 @@ class Library:
         }
 
     def settings(self, **others: Any) -> Settings:
-        """The same as settings, with others beside them."""
+        """Return the same as settings, with others beside them."""
         return Settings(
             **{
                 "dbt_project_dir": self.project,
@@ -110,7 +114,7 @@ def copy_library(folder: Path) -> Library:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    """A fresh copy, never prepared."""
+    """Give a fresh copy, never prepared."""
     return copy_library(tmp_path)
 
 
@@ -134,7 +138,7 @@ def preparation(tmp_path_factory: pytest.TempPathFactory) -> Preparation:
 
 @pytest.fixture
 def prepared(preparation: Preparation, tmp_path: Path) -> Library:
-    """A prepared copy of one's own, to change at will."""
+    """Give a prepared copy of one's own, to change at will."""
     return _moved(preparation.library, tmp_path)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -16,7 +16,8 @@ from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.sketch import Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
 
-Job: TypeAlias = "dg.JobDefinition | dg.UnresolvedAssetJobDefinition"
+if TYPE_CHECKING:
+    from analytics_dagster.automation.jobs import AssetJob
 
 STARTED_BY = "analytics_dagster/started_by"
 """The tag of an ingestion run that new files started; its value is the sensor's name."""
@@ -97,7 +98,7 @@ def build_landing_sensor(
     tables: Sequence[LandedTable],
     landing: Landing,
     *,
-    job: Job,
+    job: AssetJob,
     asset_keys: Mapping[str, dg.AssetKey],
     default_status: dg.DefaultSensorStatus,
     minimum_interval_seconds: int = 30,
@@ -143,7 +144,7 @@ def build_landing_sensor(
 
 
 def build_after_ingestion_sensor(
-    ingestion_job: Job, jobs_after: Sequence[Job], default_status: dg.DefaultSensorStatus
+    ingestion_job: AssetJob, jobs_after: Sequence[AssetJob], default_status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
     """Return the sensor that starts the given jobs after each ingestion that files started and that loaded rows.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from analytics_dagster.ingestion.columns import ARROW_TYPES
 from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store
 from analytics_dagster.ingestion.ledger import LEDGER, LEDGER_COLUMNS, Entry
 from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable, column_name
+from analytics_dagster.settings import set_default_variable
 from analytics_dagster.warehouse import Table
 
 
@@ -25,7 +25,7 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
     that none is needed from an earlier run, and none left by a killed one does harm. Raises dlt's errors.
     """
     # dlt reads its first configuration before `dlt.config` can be set: only a variable turns its telemetry off.
-    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    set_default_variable("RUNTIME__DLTHUB_TELEMETRY", "false")
     import dlt  # noqa: PLC0415 - two seconds, which a run without new files does not need
 
     dlt.config["load.truncate_staging_dataset"] = True

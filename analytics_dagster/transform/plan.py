@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -181,7 +181,8 @@ class _Graph:
     @cached_property
     def position(self) -> Mapping[str, int]:
         """The place of each built node in an order in which every node comes after all that it reads."""
-        sorter = TopologicalSorter({node: self.reads(node) & self.built for node in sorted(self.built)})
+        # Sorted throughout: the order must be the same in every process, whatever its hash seed.
+        sorter = TopologicalSorter({node: sorted(self.reads(node) & self.built) for node in sorted(self.built)})
         return {node: place for place, node in enumerate(sorter.static_order())}
 
 
@@ -234,9 +235,8 @@ def _order(groups: Sequence[ScheduleGroup], edges: Iterable[Edge]) -> tuple[tupl
     for edge in edges:
         upstream[edge.downstream].add(edge.upstream)
         shown[edge.upstream, edge.downstream] = edge
-    by_name = {group.name: group for group in groups}
     try:
-        return tuple(by_name[name] for name in TopologicalSorter(upstream).static_order()), []
+        return tuple(_upstream_first(groups, upstream)), []
     except CycleError as error:
         path: list[str] = error.args[1]
         pairs = [shown[pair] for pair in itertools.pairwise(path)]
@@ -250,6 +250,17 @@ def _order(groups: Sequence[ScheduleGroup], edges: Iterable[Edge]) -> tuple[tupl
                 remedy="Move one of these nodes into the other's group.",
             )
         ]
+
+
+def _upstream_first(groups: Sequence[ScheduleGroup], upstream: Mapping[str, set[str]]) -> Iterator[ScheduleGroup]:
+    """Yield each group after those that it reads, else in the order of the file; raises `CycleError`."""
+    TopologicalSorter(upstream).prepare()
+    waiting, done = list(groups), set[str]()
+    while waiting:
+        group = next(group for group in waiting if upstream[group.name] <= done)
+        waiting.remove(group)
+        done.add(group.name)
+        yield group
 
 
 def _assign_tests(
@@ -268,7 +279,7 @@ def _assign_tests(
             # A test of sources alone guards those who read them: the first group that does.
             reading = {name for source in reads for name in readers[source]}
             group = min(reading, key=place.__getitem__) if reading else _fallback(order)
-        node = _checked_node(test, reads, graph)
+        node = _checked_node(test, reads, graph) or _last_node(group, owner, graph)
         if node is not None:
             tests[group].append(PlannedTest(unique_id, node, reads))
     return tests
@@ -294,6 +305,12 @@ def _checked_node(test: Mapping[str, Any], reads: frozenset[str], graph: _Graph)
     if not reads:
         return None
     return max(reads, key=lambda node: (graph.position.get(node, -1), node))
+
+
+def _last_node(group: str, owner: Mapping[str, str], graph: _Graph) -> str | None:
+    """Return the node that stands for a whole group: where a test that reads nothing is shown."""
+    nodes = [node for node, name in owner.items() if name == group]
+    return max(nodes, key=graph.position.__getitem__) if nodes else None
 
 
 def _unit_tests(manifest: Mapping[str, Any], owner: Mapping[str, str]) -> Mapping[str, list[str]]:

@@ -85,9 +85,12 @@ class Translator(DagsterDbtTranslator):
 _VALID_TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,61}[A-Za-z0-9_]?$")
 
 
+_EMAIL = re.compile(r"^[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}$")
+
+
 def dagster_owner(name: str) -> str:
     """Return an owner's name in a form that Dagster takes: an e-mail address, or `team:` and a slug."""
-    if "@" in name or name.startswith("team:"):
+    if _EMAIL.match(name) or name.startswith("team:"):
         return name
     return "team:" + (re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "unknown")
 

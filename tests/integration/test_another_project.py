@@ -81,13 +81,10 @@ def checked(library: Library, *, last: int) -> Counter[str]:
 
 
 def rows_of(library: Library) -> dict[tuple[str, str], int]:
-    """The rows of each table and view of the warehouse, by schema and name."""
+    """Count the rows of each table and view of the warehouse, by schema and name."""
     with duckdb.connect(str(library.warehouse), read_only=True) as connection:
         named = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
-        return {
-            (schema, name): connection.execute(f'select count(*) from "{schema}"."{name}"').fetchall()[0][0]
-            for schema, name in named
-        }
+        return {(schema, name): len(connection.table(f'"{schema}"."{name}"').fetchall()) for schema, name in named}
 
 
 def once(names: set[str]) -> dict[str, int]:
@@ -95,7 +92,7 @@ def once(names: set[str]) -> dict[str, int]:
 
 
 def line_of(text: str, asset: str) -> str:
-    """The summary's line of an asset."""
+    """Return the summary's line of an asset."""
     (line,) = [line for line in text.splitlines() if line.strip().startswith((f"{asset} ", f"{asset}("))]
     return line
 
@@ -107,14 +104,14 @@ Move = Callable[["Library", Path], "Library"]
 def first(
     preparation: Preparation, moved: Move, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Library, subprocess.CompletedProcess[str]]:
-    """The library after its first build, and what the command said. Nobody may change it; see `built`."""
+    """Build the library for the first time; give it, and what the command said. Nobody may change it; see `built`."""
     library = moved(preparation.library, tmp_path_factory.mktemp("built"))
     return library, library.run("build")
 
 
 @pytest.fixture
 def built(first: tuple[Library, object], moved: Move, tmp_path: Path) -> Library:
-    """A copy of one's own of the library after its first build."""
+    """Give a copy of one's own of the library after its first build."""
     return moved(first[0], tmp_path)
 
 

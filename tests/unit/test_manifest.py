@@ -49,5 +49,5 @@ def test_a_bad_manifest_is_an_error_with_its_path_and_the_remedy(
 
 
 def test_a_manifest_that_can_not_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="can't be read: .*directory"):
+    with pytest.raises(ProjectError, match=r"can't be read: .*directory"):
         read_manifest(tmp_path, remedy="none")

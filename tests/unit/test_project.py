@@ -175,6 +175,7 @@ def test_a_target_without_a_type_is_an_error_that_says_so(library: Library) -> N
     assert not raised.value.remedy.endswith("dbt-"), "there is no package of that name to install"
 
 
+@pytest.mark.integration
 def test_what_dbt_says_of_an_error_in_the_project_is_in_the_error_and_leaves_no_ready_project(
     prepared: Library,
 ) -> None:
@@ -187,6 +188,7 @@ def test_what_dbt_says_of_an_error_in_the_project_is_in_the_error_and_leaves_no_
         load(prepared)
 
 
+@pytest.mark.integration
 def test_a_selector_that_the_project_lacks_is_an_error_that_names_it(prepared: Library) -> None:
     path = prepared.project / "schedule_groups.yaml"
     path.write_text(path.read_text().replace("select: shelf", "selector: no_such_selector"))

@@ -1,4 +1,4 @@
-"""How a real project looks in Dagster: the lending library's keys, groups, owners, kinds, metadata, checks, exposures."""
+"""How a real project looks in Dagster: the lending library's assets, checks and exposures."""
 
 from __future__ import annotations
 

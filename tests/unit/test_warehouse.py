@@ -97,7 +97,7 @@ def test_what_is_written_is_read_again_and_replaced_as_a_whole(tmp_path: Path) -
     assert ours.replace(table, pd.DataFrame({"n": [1, 2, 3], "text": ["a", None, "c"]})) == 3
     assert ours.replace(table, pd.DataFrame({"n": [4]})) == 1
     assert ours.read(f"from {table.sql}").to_dict("list") == {"n": [4]}
-    assert ours.rows(f"select n, n + 1 from {table.sql}") == [(4, 5)]
+    assert ours.rows(f"from {table.sql}") == [(4,)]
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
