@@ -14,8 +14,9 @@ help: ## List the targets
 run: $(VENV)/shop sample ## Run ingestion, the hourly and the nightly job and the consumers; print what came of it
 	@$(BIN)/analytics-dagster build
 
-dev: $(VENV)/shop sample ## Open the UI at http://127.0.0.1:3000, with history kept between starts
-	@$(BIN)/analytics-dagster dev
+dev: $(VENV)/shop ## Open the UI at http://127.0.0.1:3000, with history kept between starts, and let the shop sell on
+	@$(BIN)/python scripts/sample_data.py --landing $(LANDING) --follow 300 & shop=$$!; trap 'kill $$shop 2>/dev/null' EXIT; \
+	$(BIN)/analytics-dagster dev
 
 sample: $(VENV)/shop ## Deliver what the sample shop has sold until now into the landing zone
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING)

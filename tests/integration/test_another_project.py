@@ -84,7 +84,9 @@ def rows_of(library: Library) -> dict[tuple[str, str], int]:
     """Count the rows of each table and view of the warehouse, by schema and name."""
     with duckdb.connect(str(library.warehouse), read_only=True) as connection:
         named = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
-        return {(schema, name): len(connection.table(f'"{schema}"."{name}"').fetchall()) for schema, name in named}
+        return {
+            (schema, name): len(connection.execute(f'from "{schema}"."{name}"').fetchall()) for schema, name in named
+        }
 
 
 def once(names: set[str]) -> dict[str, int]:

@@ -104,6 +104,26 @@ def test_a_materialization_carries_its_compiled_sql_and_execution_time(
     assert float(str(orders.metadata["Execution Duration"].value)) > 0
 
 
+def test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_deprecation(
+    shop: Shop, first_build: subprocess.CompletedProcess[str]
+) -> None:
+    assert first_build.returncode == 0
+    plain = [
+        "--project-dir",
+        "dbt_project",
+        "--profiles-dir",
+        "dbt_project",
+        "--target-path",
+        str(shop.folder / "plain"),
+    ]
+    done = shop.run(
+        str(BIN / "dbt"), "build", *plain, "--show-all-deprecations", "--log-path", str(shop.folder / "plain")
+    )
+    assert "ERROR=0" in done.stdout
+    assert "unit_test" in done.stdout
+    assert "eprecat" not in done.stdout
+
+
 def test_a_second_build_loads_only_what_is_new_and_ends_where_one_build_of_all_would(
     shop: Shop, first_build: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:

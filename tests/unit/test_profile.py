@@ -205,7 +205,6 @@ def test_the_bundled_profile_reads_as_dbt_reads_it(
         "{{ env_var('LIBRARY_TEXT') }} and {{ env_var('LIBRARY_TEXT') }}",
         "{{ env_var('LIBRARY_NUMBER') }}:{{ env_var('LIBRARY_NUMBER') }}",
         "{{ env_var('LIBRARY_NUMBER') }}{{ env_var('LIBRARY_NUMBER') }}",
-        " {{ env_var('LIBRARY_TEXT') }}",
         "{{ env_var('LIBRARY_NUMBER') ~ '}}' }}",
         "{{ env_var('LIBRARY_TEXT') | upper }}",
         "{{ env_var('LIBRARY_as_name') }}",
