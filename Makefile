@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LANDING ?= $(or $(ANALYTICS_LANDING_URL),data/landing)
+LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
 .PHONY: help run dev test check sample lint format types bench lock clean
 
