@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= auto
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
 .PHONY: help run dev test check sample lint format types bench lock clean
@@ -22,10 +23,10 @@ sample: $(VENV)/shop ## Deliver what the sample shop has sold until now into the
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING)
 
 test: $(VENV)/dev ## Run all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: $(VENV)/dev lint types ## Run what is quick: linters, types, unit tests (under a minute)
-	@$(BIN)/python -m pytest -m "not integration"
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not integration"
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

@@ -69,7 +69,7 @@ def dev(
 
         home = prepare_home(settings)
         _prepare(settings)
-        _console.print(f"Dagster's home is {home}; the UI opens at http://{host}:{port}")
+        _console.print(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}", soft_wrap=True)
     arguments = ["dagster", "dev", "-m", "analytics_dagster.definitions", "--port", str(port), "--host", host]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - this process becomes Dagster's
 
@@ -85,7 +85,7 @@ def _prepare(settings: Settings) -> bool:
     from analytics_dagster.transform.groups import load_groups  # noqa: PLC0415 - see `_build`
 
     selections = [group.selection for group in load_groups(settings)]
-    return prepare_project(settings, selections, _console.print)
+    return prepare_project(settings, selections, lambda line: _console.print(escape(line), soft_wrap=True))
 
 
 def _build(settings: Settings, groups: list[str], *, full_refresh: bool, started: float) -> bool:
@@ -130,7 +130,7 @@ def _build(settings: Settings, groups: list[str], *, full_refresh: bool, started
     if any(group == CONSUMERS for group in asset_groups.values()):
         where |= {"reports": settings.reports, "exports": settings.outbound}
     for what, place in {**where, "run history": f"{home} (`analytics-dagster dev` shows it)"}.items():
-        _console.print(f"{what:<12} {place}", soft_wrap=True)
+        _console.print(f"{what:<12} {escape(place)}", soft_wrap=True)
     return all(result.succeeded for result in results)
 
 

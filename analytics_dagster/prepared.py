@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from analytics_dagster.profile import SECRET_NAME, Target
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
-_VERSION = 1
+_VERSION = 2
 _READ_BY_DBT = {".sql", ".yml", ".yaml", ".py", ".md", ".csv"}
 _TOP_LEVEL = ("dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "selectors.yml")
 _FOLDERS = {
@@ -31,7 +31,7 @@ _FOLDERS = {
     "analysis": "analyses",
     "function": "functions",
 }
-_VARIABLE = re.compile(r"env_var\(\s*['\"]([^'\"]+)")
+_VARIABLE = re.compile(rb"env_var\(\s*['\"]([^'\"]+)")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Record:
 
     inputs: Inputs
     digests: Mapping[str, str]
+    variables: tuple[str, ...]
+    environment: str
     selections: tuple[Selection, ...]
     selected: tuple[frozenset[str], ...]
 
@@ -67,10 +69,12 @@ class Record:
         for fact, value in now.facts.items():
             if self.inputs.facts.get(fact) != value:
                 return f"{fact} changed"
+        if _environment(self.variables) != self.environment:
+            return f"one of the variables {', '.join(self.variables)} changed"
         for path in sorted(now.files.keys() ^ self.inputs.files.keys()):
             return f"{path} was {'added' if path in now.files else 'removed'}"
         for path, stat in now.files.items():
-            if stat != self.inputs.files[path] and _digest(Path(path)) != self.digests[path]:
+            if stat != self.inputs.files[path] and _digest(Path(path).read_bytes()) != self.digests[path]:
                 return f"{path} changed"
         if any(selection not in self.selections for selection in selections):
             return "a schedule group's selection changed"
@@ -85,7 +89,6 @@ def read_inputs(project_dir: Path, configuration: Mapping[str, Any], target: Tar
     facts = {
         "the target": f"{target.profile}.{target.name}",
         "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),
-        "the environment of the dbt project": _environment((project_dir / "dbt_project.yml", profiles)),
     }
     installed = (project_dir / _packages_dir(configuration)).resolve()
     lock = project_dir / "package-lock.yml"
@@ -103,6 +106,8 @@ def read_record(target_path: Path) -> Record | None:
         return Record(
             inputs=Inputs(stored["facts"], files),
             digests={path: digest for path, (_, _, digest) in stored["files"].items()},
+            variables=tuple(stored["variables"]),
+            environment=stored["environment"],
             selections=tuple(Selection(**item["selection"]) for item in stored["selections"]),
             selected=tuple(frozenset(item["unique_ids"]) for item in stored["selections"]),
         )
@@ -115,10 +120,14 @@ def write_record(
     target_path: Path, inputs: Inputs, selections: Sequence[Selection], selected: Sequence[frozenset[str]]
 ) -> None:
     """Write the record, last of all, so that a preparation that was cut off leaves none that fits."""
+    contents = {path: Path(path).read_bytes() for path in inputs.files}
+    variables = _variables(contents.values())
     content = {
         "version": _VERSION,
         "facts": dict(inputs.facts),
-        "files": {path: (*stat, _digest(Path(path))) for path, stat in inputs.files.items()},
+        "files": {path: (*stat, _digest(contents[path])) for path, stat in inputs.files.items()},
+        "variables": variables,
+        "environment": _environment(variables),
         "selections": [
             {"selection": asdict(selection), "unique_ids": sorted(unique_ids)}
             for selection, unique_ids in zip(selections, selected, strict=True)
@@ -150,8 +159,8 @@ def _stat(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _version(distribution: str) -> str:
@@ -161,12 +170,15 @@ def _version(distribution: str) -> str:
         return "absent"
 
 
-def _environment(paths: Sequence[Path]) -> str:
-    """Digest the variables that the files name; what sounds secret stays out, since a digest can be guessed at."""
-    names = sorted({name for path in paths for name in _VARIABLE.findall(path.read_text(encoding="utf-8"))})
+def _variables(contents: Iterable[bytes]) -> list[str]:
+    """Return the environment variables that files name, without those that sound secret: digests can be guessed at."""
+    names = {name.decode() for content in contents for name in _VARIABLE.findall(content)}
+    return sorted(name for name in names if not SECRET_NAME.search(name))
+
+
+def _environment(variables: Iterable[str]) -> str:
     values = environment_variables()
-    named = {name: values.get(name) for name in names if not SECRET_NAME.search(name)}
-    return hashlib.sha256(json.dumps(named).encode()).hexdigest()
+    return _digest(json.dumps({name: values.get(name) for name in variables}).encode())
 
 
 def read_configuration(path: Path) -> Mapping[str, Any]:

@@ -151,12 +151,18 @@ def _render(path: Path, value: Any) -> Any:
         try:
             # As dbt does: one expression alone keeps its type, whatever is around it makes it text.
             if expression:
-                return _JINJA.compile_expression(expression["inside"], undefined_to_none=False)()
+                return _defined(_JINJA.compile_expression(expression["inside"], undefined_to_none=False)())
             return _JINJA.from_string(value).render()
         except jinja2.TemplateError as error:
             raise ProjectError(
                 f"{path} can't be rendered at {value!r}: {error}", remedy="Correct the expression."
             ) from None
+    return value
+
+
+def _defined(value: Any) -> Any:
+    if isinstance(value, jinja2.Undefined):
+        raise jinja2.UndefinedError("the expression has no value")
     return value
 
 

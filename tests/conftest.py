@@ -22,11 +22,6 @@ COMMAND = Path(sys.executable).with_name("analytics-dagster")
 _OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # sqlglot, which dagster-dbt and dlt import, still finds the compiled helper that dbt-duckdb's lock brings along.
-    config.addinivalue_line("filterwarnings", "ignore:sqlglotrs is deprecated:DeprecationWarning")
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _no_variables_of_ours() -> Iterator[None]:
     """Keep what the developer's shell has set from deciding what a test finds."""

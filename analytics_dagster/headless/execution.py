@@ -20,6 +20,7 @@ from rich.markup import escape
 from analytics_dagster.headless.home import PROCESS_TAG
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_FAILURE = "dagster._core.definitions.events.Failure: "
 _DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's logs"
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -164,4 +165,4 @@ def _root_cause(event: dg.DagsterEvent) -> str:
         error = error.cause
     message = error.message.strip() if error is not None else event.message or ""
     # What dbt says of each node was told before; its command line is longer than it is useful.
-    return _DBT_FAILED if "The dbt CLI process" in message else message
+    return _DBT_FAILED if "The dbt CLI process" in message else message.removeprefix(_FAILURE)

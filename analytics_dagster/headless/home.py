@@ -41,8 +41,10 @@ def living_process(home: Path) -> Iterator[str]:
     name = f"{uuid.uuid4()}.lock"
     path = _locks(home) / name
     with FileLock(path):
-        yield name
-    path.unlink(missing_ok=True)
+        try:
+            yield name
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def fail_orphans(instance: dg.DagsterInstance, home: Path) -> list[str]:

@@ -278,7 +278,7 @@ def _assign_tests(
         else:
             # A test of sources alone guards those who read them: the first group that does.
             reading = {name for source in reads for name in readers[source]}
-            group = min(reading, key=place.__getitem__) if reading else _fallback(order)
+            group = min(reading, key=place.__getitem__) if reading else _fallback(order, owner if not reads else None)
         node = _checked_node(test, reads, graph) or _last_node(group, owner, graph)
         if node is not None:
             tests[group].append(PlannedTest(unique_id, node, reads))
@@ -293,8 +293,13 @@ def _readers_of_sources(owner: Mapping[str, str], graph: _Graph) -> Mapping[str,
     return readers
 
 
-def _fallback(order: Sequence[ScheduleGroup]) -> str:
-    return next((group.name for group in order if group.default), order[0].name)
+def _fallback(order: Sequence[ScheduleGroup], owner: Mapping[str, str] | None) -> str:
+    """Return the group of a test that no group has a claim to: the default one, else the first.
+
+    With ``owner``, only among groups that have a node to show the test at, which reads none.
+    """
+    used = [group for group in order if owner is None or group.name in set(owner.values())] or order
+    return next((group.name for group in used if group.default), used[0].name)
 
 
 def _checked_node(test: Mapping[str, Any], reads: frozenset[str], graph: _Graph) -> str | None:

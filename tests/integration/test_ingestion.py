@@ -32,11 +32,7 @@ from analytics_dagster.ingestion.loading import LoadReport, load_table
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.warehouse import Warehouse
 
-pytestmark = [
-    pytest.mark.integration,
-    # dlt and dagster-dbt import sqlglot, which still finds the compiled helper that dbt-duckdb's lock brings along.
-    pytest.mark.filterwarnings("ignore:sqlglotrs is deprecated:DeprecationWarning"),
-]
+pytestmark = pytest.mark.integration
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 ORDERS = LandedTable(

@@ -137,7 +137,15 @@ def test_another_target_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Li
 def test_a_variable_that_the_profile_names_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
     write(library)
     monkeypatch.setenv("LIBRARY_FILE", "elsewhere.duckdb")
-    assert difference(library) == "the environment of the dbt project changed"
+    assert difference(library) == "one of the variables LIBRARY_FILE, LIBRARY_SERVER_FILE changed"
+
+
+def test_a_variable_that_a_model_names_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+    path = library.project / "transformations" / "shelf.sql"
+    path.write_text(path.read_text() + "-- {{ env_var('LIBRARY_BRANCH', 'main') }}\n")
+    write(library)
+    monkeypatch.setenv("LIBRARY_BRANCH", "harbour")
+    assert "LIBRARY_BRANCH" in str(difference(library))
 
 
 def test_a_variable_that_nothing_names_is_no_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
