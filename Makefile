@@ -26,7 +26,7 @@ test: $(VENV)/dev ## Run all tests
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: $(VENV)/dev lint types ## Run what is quick: linters, types, unit tests (under a minute)
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not integration"
+	@$(BIN)/python -m pytest -m "not integration"
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

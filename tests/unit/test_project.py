@@ -126,6 +126,7 @@ def test_another_target_needs_a_manifest_of_its_own(monkeypatch: pytest.MonkeyPa
         load(preparation.library, dbt_target="server")
 
 
+@pytest.mark.integration
 def test_dagster_dev_prepares_a_stale_project_by_itself_and_says_so(
     prepared: Library, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.integration
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sample_data.py"
 SEED = 42
 DAYS_AHEAD = 193  # rather than 28: then half the year, which takes half the time to simulate, spans NOW
