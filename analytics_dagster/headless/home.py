@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,9 @@ def prepare_home(settings: Settings) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / "dagster.yaml"
     if not configuration.exists():
-        configuration.write_text(_CONFIGURATION.read_text(encoding="utf-8"), encoding="utf-8")
+        template = _CONFIGURATION.read_text(encoding="utf-8")
+        event_log = json.dumps(str(home / "history" / "runs"))
+        configuration.write_text(template.replace("EVENT_LOG", event_log), encoding="utf-8")
     set_dagster_home(home)
     return home
 
