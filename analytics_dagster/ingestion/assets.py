@@ -26,6 +26,8 @@ CHECK = "files_are_readable"
 ROWS_LOADED = "rows_loaded"
 """The metadata of a materialization that says how many rows were written."""
 
+EXTRA = "pip install 'analytics-dagster[ingestion]'"
+
 _MOST_NAMED = 50  # files in one piece of metadata
 
 
@@ -57,12 +59,19 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
     def load(
         context: dg.AssetExecutionContext, warehouse: Warehouse, landing: dg.ResourceParam[Landing]
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        from analytics_dagster.ingestion.loading import load_table  # noqa: PLC0415 - pyarrow and duckdb: see above
-
         try:
+            from analytics_dagster.ingestion.loading import load_table  # noqa: PLC0415 - brings pyarrow and duckdb
+
             report = load_table(table, landing, warehouse, context.log)
         except AnalyticsError as error:
             raise dg.Failure(description=str(error)) from None
+        except ModuleNotFoundError as error:
+            if error.name not in {"dlt", "pyarrow"}:
+                raise
+            raise dg.Failure(
+                f"Loading files needs {error.name}, which is not installed here.\n  -> Install the extra: {EXTRA}",
+                allow_retries=False,
+            ) from error
         yield dg.MaterializeResult(
             asset_key=spec.key, metadata=_metadata(report), check_results=[_check(spec.key, report)]
         )
