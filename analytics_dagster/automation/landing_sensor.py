@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from analytics_dagster.errors import LandingZoneError
-from analytics_dagster.ingestion.assets import ROWS_LOADED
+from analytics_dagster.ingestion.assets import CHECK, ROWS_LOADED
 from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.sketch import Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
@@ -136,6 +136,8 @@ def build_landing_sensor(
         request = dg.RunRequest(
             run_key=decision.run_key,
             asset_selection=[asset_keys[name] for name in decision.tables],
+            # Without these, dbt's tests of the sources would run along, and with them a dbt build.
+            asset_check_keys=[dg.AssetCheckKey(asset_keys[name], CHECK) for name in decision.tables],
             tags={STARTED_BY: SENSOR},
         )
         return dg.SensorResult(run_requests=[request], cursor=cursor)

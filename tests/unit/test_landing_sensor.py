@@ -196,6 +196,7 @@ def test_new_files_start_one_run_of_their_tables_and_old_ones_none(
     first = tick(sensor, instance)
     (request,) = first.run_requests or []
     assert request.asset_selection == [KEYS["orders"]]
+    assert request.asset_check_keys == [dg.AssetCheckKey(KEYS["orders"], "files_are_readable")]
     assert request.tags[STARTED_BY] == sensor.name
     second = tick(sensor, instance, first.cursor)
     assert not second.run_requests
