@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PORT ?= 3000
 WORKERS ?= auto
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
@@ -15,9 +16,9 @@ help: ## List the targets
 run: $(VENV)/shop sample ## Run ingestion, the hourly and the nightly job and the consumers; print what came of it
 	@$(BIN)/analytics-dagster build
 
-dev: $(VENV)/shop ## Open the UI at http://127.0.0.1:3000, with history kept between starts, and let the shop sell on
+dev: $(VENV)/shop ## Open the UI at http://127.0.0.1:3000 (or PORT), with history kept between starts; the shop sells on
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING) --follow 300 & shop=$$!; trap 'kill $$shop 2>/dev/null' EXIT; \
-	$(BIN)/analytics-dagster dev
+	$(BIN)/analytics-dagster dev --port $(PORT)
 
 sample: $(VENV)/shop ## Deliver what the sample shop has sold until now into the landing zone
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING)

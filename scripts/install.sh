@@ -13,7 +13,7 @@ command -v "$python" >/dev/null || fail "$python is not installed: install Pytho
     "$("$python" --version) has no venv: install it (on Debian and Ubuntu: apt-get install python3-venv), then try again"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "Installing the $set requirements into $venv (a minute or two, once)"
-total=$(grep -c '^[A-Za-z]' "requirements/$set.txt")
+total=$(sed -n 's/^\([A-Za-z0-9._-]*\).*==.*/\1/p' "requirements/$set.txt" | sort -u | wc -l)
 pip="$venv/bin/python -m pip --disable-pip-version-check install --no-deps --no-compile"
 # The lock is complete and every file in it is pinned by hash, so there is nothing to resolve.
 {

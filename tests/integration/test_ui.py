@@ -1,4 +1,4 @@
-"""`analytics-dagster dev`, as `make dev` starts it: the location loads, a launch runs, history is kept."""
+"""`make dev`: the location loads, a launch runs, history is kept, the shop sells on, and Ctrl-C ends all of it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,11 @@ def _ui(environment: Mapping[str, str], log: Path) -> Iterator[int]:
     port = _free_port()
     with log.open("a") as output:
         process = subprocess.Popen(
-            [str(BIN / "analytics-dagster"), "dev", "--port", str(port)],
+            # The environment is there already: make is told not to look whether it is older than its requirements.
+            [
+                *("make", "dev", f"VENV={BIN.parent}", "--old-file", f"{BIN.parent}/shop"),
+                *(f"PORT={port}", f"LANDING={log.parent / 'landing'}"),
+            ],
             cwd=ROOT,
             env=dict(environment),
             stdout=output,
@@ -96,12 +100,15 @@ def _ui(environment: Mapping[str, str], log: Path) -> Iterator[int]:
         assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
         yield port
     finally:
-        process.send_signal(signal.SIGINT)
+        # As a terminal does on Ctrl-C: to all of them.
+        os.killpg(process.pid, signal.SIGINT)
         try:
             process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # nobody of the group is left
 
 
 def test_a_job_launched_from_the_ui_builds_its_group_and_its_run_outlives_a_restart(tmp_path: Path) -> None:
@@ -135,5 +142,6 @@ def test_a_job_launched_from_the_ui_builds_its_group_and_its_run_outlives_a_rest
             "opening_time_schedule": ("['0 8 * * *', '0 13 * * *']", "UTC"),
         }
         assert {one["scheduleState"]["status"] for one in schedules} == {"STOPPED"}
+    assert list((tmp_path / "landing").rglob("*.parquet"))
     with _ui(environment, log) as port:
         assert _ask(port, STATUS, {"run": run})["runOrError"]["status"] == "SUCCESS"

@@ -38,7 +38,7 @@ def test_every_make_target_that_it_names_is_there() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     named = set(re.findall(r"\bmake ([a-z]+)", README)) - {"it"}
     assert named <= targets
-    assert {"run", "test", "dev", "help", "check", "bench"} <= named
+    assert {"run", "test", "dev", "help", "check"} <= named
 
 
 def test_every_file_that_it_links_to_is_there() -> None:
