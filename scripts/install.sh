@@ -13,14 +13,13 @@ command -v "$python" >/dev/null || fail "$python is not installed: install Pytho
     "$("$python" --version) has no venv: install it (on Debian and Ubuntu: apt-get install python3-venv), then try again"
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 echo "Installing the $set requirements into $venv (a minute or two, once)"
-total=$(sed -n 's/^\([A-Za-z0-9._-]*\).*==.*/\1/p' "requirements/$set.txt" | sort -u | wc -l)
 pip="$venv/bin/python -m pip --disable-pip-version-check install --no-deps --no-compile"
 # The lock is complete and every file in it is pinned by hash, so there is nothing to resolve.
 {
     $pip --require-hashes --requirement "requirements/$set.txt" 2>&1 || echo "FAILED"
-} | awk -v total="$total" '
+} | awk '
     { last[NR % 20] = $0 }
-    /^Collecting / && ++n % 25 == 0 { printf "  %d of about %d packages\n", n, total; fflush() }
+    /^Collecting / && ++n % 25 == 0 { printf "  %d packages\n", n; fflush() }
     /^Installing collected/ { print "  unpacking"; fflush() }
     /^FAILED$/ { for (i = 1; i <= 20; i++) print last[(NR + i) % 20]; exit 1 }' || fail \
     "The requirements could not be installed; the lines above say why."
