@@ -65,6 +65,14 @@ def _wait_for(what: str, ready: Any, seconds: float = 150) -> Any:
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @contextmanager
 def _ui(environment: Mapping[str, str], log: Path) -> Iterator[int]:
     port = _free_port()
@@ -107,8 +115,7 @@ def _ui(environment: Mapping[str, str], log: Path) -> Iterator[int]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)  # nobody of the group is left
+    _wait_for("the end of all that make started", lambda: not _is_alive(process.pid), 60)
 
 
 def test_a_job_launched_from_the_ui_builds_its_group_and_its_run_outlives_a_restart(tmp_path: Path) -> None:
