@@ -65,12 +65,12 @@ def dev(
     """Open the UI with schedules, sensors and run history that are kept between starts."""
     with _told_errors():
         settings = _settings()
-        from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415 - see `_build`
+        from analytics_dagster.headless.home import WORKSPACE, prepare_home  # noqa: PLC0415 - see `_build`
 
         home = prepare_home(settings)
         _prepare(settings)
         _console.print(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}", soft_wrap=True)
-    arguments = ["dagster", "dev", "-m", "analytics_dagster.definitions", "--port", str(port), "--host", host]
+    arguments = ["dagster", "dev", "--workspace", str(WORKSPACE), "--port", str(port), "--host", host]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - this process becomes Dagster's
 
 

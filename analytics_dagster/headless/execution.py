@@ -20,6 +20,7 @@ from rich.markup import escape
 from analytics_dagster.headless.home import PROCESS_TAG
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+# How Dagster begins the message of a `dagster.Failure`, whose text alone is for people.
 _FAILURE = "dagster._core.definitions.events.Failure: "
 _DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's logs"
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -16,6 +16,9 @@ from analytics_dagster.settings import Settings, set_dagster_home
 PROCESS_TAG = "analytics_dagster/process"
 """The tag of a run that names the lock which the process that executes it holds as long as it lives."""
 
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+"""The workspace that the UI opens."""
+
 _CONFIGURATION = Path(__file__).with_name("dagster.yaml")
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 LIBRARY = ROOT / "tests" / "projects" / "lending_library"
 LAUNCH = """
 mutation ($job: String!) {
-  launchRun(executionParams: {selector: {repositoryLocationName: "analytics_dagster.definitions",
+  launchRun(executionParams: {selector: {repositoryLocationName: "analytics_dagster",
                                          repositoryName: "__repository__", jobName: $job}}) {
     __typename
     ... on LaunchRunSuccess { run { runId } }
@@ -140,7 +140,7 @@ def test_a_job_launched_from_the_ui_builds_its_group_and_its_run_outlives_a_rest
         assert _wait_for("the run", ended) == "SUCCESS", log.read_text()
         schedules = _ask(
             port,
-            '{schedulesOrError(repositorySelector: {repositoryLocationName: "analytics_dagster.definitions", '
+            '{schedulesOrError(repositorySelector: {repositoryLocationName: "analytics_dagster", '
             'repositoryName: "__repository__"}) {... on Schedules {results {name cronSchedule executionTimezone '
             "scheduleState {status}}}}}",
         )["schedulesOrError"]["results"]
