@@ -19,7 +19,7 @@ class DbtResource(DbtCliResource):
     Overrides two private members of dagster-dbt, since nothing public turns off what they do (measured: a third of
     the CPU time of a small build): the first starts dbt only to ask for its version; the second imports dbt
     and loads all macros into Dagster's process, for an adapter that `execution` uses for row counts alone. Without
-    them the build is the same, which a test that compares the two shows; it fails if these names change.
+    them dbt is called with the same arguments and environment; a test fails when dagster-dbt no longer uses the names.
     """
 
     with_adapter: bool
