@@ -18,7 +18,7 @@ def test_what_is_overridden_is_a_member_of_dagster_dbts_resource(name: str) -> N
 
 @pytest.mark.integration
 def test_the_version_is_the_one_that_dbt_itself_tells() -> None:
-    where = {"project_dir": str(LENDING_LIBRARY), "profiles_dir": str(LENDING_LIBRARY / "profiles")}
-    stock = DbtCliResource(dbt_executable=dbt_executable(), **where)
-    ours = DbtResource(dbt_executable=dbt_executable(), with_adapter=False, **where)
+    project, profiles = str(LENDING_LIBRARY), str(LENDING_LIBRARY / "profiles")
+    stock = DbtCliResource(project_dir=project, profiles_dir=profiles, dbt_executable=dbt_executable())
+    ours = DbtResource(project_dir=project, profiles_dir=profiles, dbt_executable=dbt_executable(), with_adapter=False)
     assert ours._cli_version == stock._cli_version
