@@ -1,0 +1,1 @@
+select customer_id, holder from {{ ref('customers', v=2) }}

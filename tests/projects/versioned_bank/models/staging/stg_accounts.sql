@@ -1,0 +1,1 @@
+select account_id, holder, opened_on from {{ ref('accounts') }}
