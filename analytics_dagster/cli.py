@@ -84,8 +84,9 @@ def _prepare(settings: Settings) -> bool:
     from analytics_dagster.project import prepare_project  # noqa: PLC0415 - see `_build`
     from analytics_dagster.transform.groups import load_groups  # noqa: PLC0415 - see `_build`
 
-    selections = [group.selection for group in load_groups(settings)]
-    return prepare_project(settings, selections, lambda line: _console.print(escape(line), soft_wrap=True))
+    return prepare_project(
+        settings, load_groups(settings).selections, lambda line: _console.print(escape(line), soft_wrap=True)
+    )
 
 
 def _build(settings: Settings, groups: list[str], *, full_refresh: bool, started: float) -> bool:

@@ -6,6 +6,7 @@ Dagster's. Run as ``python -m analytics_dagster.dbt_process REQUEST RESULT``, tw
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -18,22 +19,36 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Selection:
-    """What a schedule group takes: dbt's selection syntax, or the name of one of the project's YAML selectors."""
+    """What is asked of dbt: its selection syntax, or the name of one of the project's YAML selectors; all without.
+
+    ``variables`` are dbt vars as a JSON object, all of them; empty for those of the location.
+    """
 
     select: str | None = None
     selector: str | None = None
+    variables: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The options of dbt's command line that mean the same."""
         if self.selector is not None:
             return ("--selector", self.selector)
-        return ("--select", self.select or "")
+        return ("--select", self.select) if self.select is not None else ()
+
+
+def artifacts_of(target_path: Path, variables: str) -> Path:
+    """Return the folder of what dbt writes when it parses with these vars: each set of vars has one of its own.
+
+    So a run finds the parse of its own vars, and the manifest of the location stays the one that was made without.
+    """
+    if not variables:
+        return target_path
+    return target_path / "vars" / hashlib.sha256(variables.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One parse: where the project is, which target, and the selections to resolve with it."""
+    """One parse: where the project is, which target and vars (a JSON object), and the selections to resolve with it."""
 
     project_dir: str
     profiles_dir: str
@@ -41,6 +56,7 @@ class Request:
     target: str
     target_path: str
     install_packages: bool
+    variables: str
     selections: tuple[Selection, ...]
 
 
@@ -87,24 +103,41 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
         *("--no-use-colors", "--no-send-anonymous-usage-stats"),
     ]
     if request["install_packages"]:
-        result = dbtRunner().invoke(["deps", "--quiet", *where, "--log-path", request["target_path"]])
+        result = dbtRunner().invoke(
+            ["deps", "--quiet", *where, "--vars", request["variables"] or "{}", "--log-path", request["target_path"]]
+        )
         if not result.success:
             return _failed("dbt deps", result.exception)
-    where += ["--target-path", request["target_path"], "--log-path", request["target_path"]]
-    result = dbtRunner().invoke(["parse", "--quiet", *where])
-    if not result.success:
-        return _failed("dbt parse", result.exception)
-    runner = dbtRunner(manifest=result.result)  # type: ignore[arg-type] # `parse` returns a Manifest
-    selected = []
-    for item in request["selections"]:
-        arguments = Selection(**item).arguments
-        listing = ["ls", "--quiet", *where, *arguments, "--output", "json", "--output-keys", "unique_id"]
-        result = runner.invoke(listing)
+    selections = [Selection(**item) for item in request["selections"]]
+    found: dict[Selection, list[str]] = {}
+    # The location's own vars first: theirs is the manifest that everything else reads.
+    for variables in dict.fromkeys(["", *(selection.variables for selection in selections)]):
+        asked = [selection for selection in selections if selection.variables == variables]
+        folder = artifacts_of(Path(request["target_path"]), variables)
+        folder.mkdir(parents=True, exist_ok=True)
+        options = [*where, "--vars", variables or request["variables"] or "{}"]
+        options += ["--target-path", str(folder), "--log-path", request["target_path"]]
+        result = dbtRunner().invoke(["parse", "--quiet", *options])
         if not result.success:
-            return _failed(f"dbt ls {' '.join(arguments)}", result.exception)
-        lines: Sequence[str] = result.result or []  # type: ignore[assignment] # `ls` returns its lines
-        selected.append([json.loads(line)["unique_id"] for line in lines])
-    return {"selected": selected}
+            return _failed("dbt parse", result.exception)
+        runner = dbtRunner(manifest=result.result)  # type: ignore[arg-type] # `parse` returns a Manifest
+        for selection in asked:
+            listing = [
+                "ls",
+                "--quiet",
+                *options,
+                *selection.arguments,
+                "--output",
+                "json",
+                "--output-keys",
+                "unique_id",
+            ]
+            result = runner.invoke(listing)
+            if not result.success:
+                return _failed(f"dbt ls {' '.join(selection.arguments)}", result.exception)
+            lines: Sequence[str] = result.result or []  # type: ignore[assignment] # `ls` returns its lines
+            found[selection] = [json.loads(line)["unique_id"] for line in lines]
+    return {"selected": [found[selection] for selection in selections]}
 
 
 def _failed(command: str, exception: BaseException | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     Raises `AnalyticsError` where the settings, the project, its profile or its schedule groups can't be used.
     """
     groups = load_groups(settings)
-    project = load_project(settings, [group.selection for group in groups])
+    project = load_project(settings, groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
     transform = build_transform(settings, project, plan)
     ingestion = build_ingestion(settings, project.manifest, transform.sources)

@@ -19,7 +19,7 @@ from analytics_dagster.profile import SECRET_NAME, Target
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
-_VERSION = 2
+_VERSION = 3
 _READ_BY_DBT = {".sql", ".yml", ".yaml", ".py", ".md", ".csv"}
 _TOP_LEVEL = ("dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "selectors.yml")
 _FOLDERS = {
@@ -81,13 +81,20 @@ class Record:
         return None
 
 
-def read_inputs(project_dir: Path, configuration: Mapping[str, Any], target: Target, target_path: Path) -> Inputs:
-    """Return what a manifest made now would be made of: looks at every file that dbt reads, opens few."""
+def read_inputs(
+    project_dir: Path, configuration: Mapping[str, Any], target: Target, target_path: Path, variables: str
+) -> Inputs:
+    """Return what a manifest made now would be made of: looks at every file that dbt reads, opens few.
+
+    ``variables`` are the dbt vars of the location, as a JSON object.
+    """
     profiles = target.profiles_dir / "profiles.yml"
     files = {str(path): _stat(path) for path in _files(project_dir, configuration, target_path)}
     files[str(profiles)] = _stat(profiles)
     facts = {
         "the target": f"{target.profile}.{target.name}",
+        "the dbt vars": _digest(variables.encode()),
+        "the state to compare with": _state(project_dir),
         "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),
     }
     installed = (project_dir / _packages_dir(configuration)).resolve()
@@ -148,6 +155,13 @@ def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Pat
             here = Path(folder)
             folders[:] = [name for name in folders if not name.startswith(".") and here / name != target_path]
             yield from (here / name for name in names if Path(name).suffix in _READ_BY_DBT)
+
+
+def _state(project_dir: Path) -> str:
+    """Return what tells the manifest apart that dbt's `state:` method compares with; empty where there is none."""
+    folder = environment_variables().get("DBT_STATE")
+    manifest = project_dir / folder / "manifest.json" if folder else None
+    return f"{manifest} {_stat(manifest)}" if manifest is not None and manifest.is_file() else ""
 
 
 def _packages_dir(configuration: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 from dagster_dbt import DbtProject
 from filelock import FileLock
@@ -93,9 +94,10 @@ class _Location:
     artifacts: Path
     configuration: Mapping[str, Any]
     target: Target
+    variables: str
 
     def inputs(self) -> Inputs:
-        return read_inputs(self.directory, self.configuration, self.target, self.artifacts)
+        return read_inputs(self.directory, self.configuration, self.target, self.artifacts, self.variables)
 
     @property
     def needs_packages(self) -> bool:
@@ -123,7 +125,8 @@ def _locate(settings: Settings) -> _Location:
     target = load_target(settings, str(configuration.get("profile", "default")))
     _require_adapter(target)
     artifacts = (directory / settings.dbt_target_path).resolve()
-    return _Location(directory, artifacts, configuration, target)
+    variables = orjson.dumps(settings.dbt_vars, option=orjson.OPT_SORT_KEYS).decode()
+    return _Location(directory, artifacts, configuration, target, variables)
 
 
 def _require_adapter(target: Target) -> None:
@@ -158,6 +161,7 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
                     target=location.target.name,
                     target_path=str(location.artifacts),
                     install_packages=location.needs_packages,
+                    variables=location.variables,
                     selections=tuple(selections),
                 )
             )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AliasChoices, Field, PositiveFloat, SecretStr, ValidationError
@@ -85,6 +85,9 @@ class Settings(BaseSettings):
     dbt_target_path: Path = Field(
         default=Path("target"),
         description="Where dbt writes the manifest and each run's artifacts; relative to the dbt project.",
+    )
+    dbt_vars: dict[str, Any] = Field(
+        default_factory=dict, description="JSON object of dbt vars for every parse and build of the project."
     )
     schedule_groups_file: Path | None = Field(
         default=None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."

@@ -5,54 +5,73 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.transform.groups import ScheduleGroup
-
-BUILT = frozenset({"model", "seed", "snapshot"})
-"""The resource types whose nodes dbt builds as relations, and which are assets."""
+from analytics_dagster.transform.graph import Graph
+from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
 
 
 @dataclass(frozen=True)
 class PlannedTest:
     """A data test: a check of one asset, run by one group.
 
-    ``node`` is the unique id of the node or source that it is a check of; ``reads`` are all that it needs.
+    ``node`` is the unique id of the node or source that it is a check of, or None where the project has neither;
+    ``reads`` are all that it needs.
     """
 
     unique_id: str
-    node: str
+    node: str | None
     reads: frozenset[str]
 
 
 @dataclass(frozen=True)
 class GroupPlan:
-    """What a group's run executes: dbt unique ids, sorted."""
+    """What a group's run executes: dbt unique ids, sorted.
+
+    ``refreshes`` are nodes of other groups that this one selects too, and ``refreshed_tests`` those of their tests
+    whose data this group's run makes complete.
+    """
 
     group: ScheduleGroup
     nodes: tuple[str, ...]
     tests: tuple[PlannedTest, ...]
     unit_tests: tuple[str, ...]
+    refreshes: tuple[str, ...] = ()
+    refreshed_tests: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to run."""
+        return not (self.nodes or self.tests or self.refreshes)
+
+    @cached_property
+    def builds(self) -> frozenset[str]:
+        """Every node that the group's run builds, its own and others'."""
+        return frozenset((*self.nodes, *self.refreshes))
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A node of the group ``downstream`` reads one of ``upstream``; the ids of one such pair show it."""
+    """A run of the group ``downstream`` reads what one of ``upstream`` builds; the ids of one such pair show it.
+
+    ``previous`` edges are those that a group means to read as the last run left them: nobody waits for these.
+    """
 
     upstream: str
     downstream: str
     parent: str
     child: str
+    previous: bool = False
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps the plan from being run."""
+    """Something that keeps the plan from being run, or that is worth a look."""
 
     code: str
     message: str
@@ -66,12 +85,23 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Nodes of the project that no run builds by themselves, and why."""
+
+    what: str
+    why: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """Every node and test in its group; ``groups`` are in the order in which they run, upstream first."""
 
     groups: tuple[GroupPlan, ...]
     edges: tuple[Edge, ...]
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @cached_property
     def group_of(self) -> Mapping[str, str]:
@@ -83,6 +113,35 @@ class Plan:
         """Every test by its unique id."""
         return {test.unique_id: test for plan in self.groups for test in plan.tests}
 
+    @cached_property
+    def by_name(self) -> Mapping[str, GroupPlan]:
+        """Each group's plan by the group's name."""
+        return {plan.group.name: plan for plan in self.groups}
+
+    def before(self, name: str) -> tuple[str, ...]:
+        """Return the groups that a run of this one waits for when they run too, in the order in which they run.
+
+        These are the groups that it reads, those that they read, and of the groups that build a node which it builds
+        too, those that come before it.
+        """
+        found, pending = {name}, [name]
+        while pending:
+            new = self._directly_before[pending.pop()] - found
+            found |= new
+            pending.extend(new)
+        return tuple(plan.group.name for plan in self.groups if plan.group.name in found - {name})
+
+    @cached_property
+    def _directly_before(self) -> Mapping[str, frozenset[str]]:
+        before: dict[str, set[str]] = {plan.group.name: set() for plan in self.groups}
+        for edge in self.edges:
+            if not edge.previous:
+                before[edge.downstream].add(edge.upstream)
+        for earlier, later in itertools.combinations(self.groups, 2):
+            if earlier.builds & later.builds:
+                before[later.group.name].add(earlier.group.name)
+        return {name: frozenset(names) for name, names in before.items()}
+
     def require(self) -> Plan:
         """Return the plan itself, or raise `ScheduleGroupError` with every problem and its remedy."""
         if not self.problems:
@@ -92,34 +151,41 @@ class Plan:
 
 
 def make_plan(
-    groups: Sequence[ScheduleGroup], manifest: Mapping[str, Any], selected: Mapping[Selection, frozenset[str]]
+    groups: ScheduleGroups, manifest: Mapping[str, Any], selected: Mapping[Selection, frozenset[str]]
 ) -> Plan:
     """Put every node and every test of a manifest into one group.
 
-    ``selected`` holds the unique ids that each group's selection names, as dbt resolved it.
+    ``selected`` holds the unique ids that each of ``groups.selections`` names, as dbt resolved it.
     """
-    graph = _Graph(manifest)
-    owner, problems = _assign(groups, graph, selected)
-    edges = _edges(owner, graph)
-    order, cycles = _order(groups, edges)
+    graph = Graph(manifest)
+    takers = _takers(groups, graph, selected)
+    owner, problems = _assign(groups, takers)
+    refreshes = _refreshes(groups, takers, owner)
+    edges = _edges(groups, owner, refreshes, graph)
+    order, cycles = _order(groups.groups, edges)
     tests = _assign_tests(order, owner, graph)
-    nodes: dict[str, list[str]] = defaultdict(list)
-    for node, group in owner.items():
-        nodes[group].append(node)
+    edges += _edges_of_tests(tests, owner, edges)
     unit_tests = _unit_tests(manifest, owner)
-    return Plan(
+    nodes: dict[str, list[str]] = defaultdict(list)
+    for node, name in owner.items():
+        nodes[name].append(node)
+    plan = Plan(
         groups=tuple(
             GroupPlan(
                 group=group,
                 nodes=tuple(sorted(nodes[group.name])),
                 tests=tuple(sorted(tests[group.name], key=lambda test: test.unique_id)),
                 unit_tests=tuple(sorted(unit_tests[group.name])),
+                refreshes=tuple(sorted(refreshes[group.name])),
             )
             for group in order
         ),
-        edges=edges,
-        problems=(*problems, *cycles),
+        edges=tuple(sorted(edges, key=lambda edge: (edge.upstream, edge.downstream))),
+        problems=(*problems, *cycles, *_changed_by_variables(groups, graph, selected)),
+        warnings=tuple(_matching_nothing(groups, graph, selected)),
+        left_out=tuple(_left_out(manifest, graph)),
     )
+    return replace(plan, groups=tuple(_with_refreshed_tests(group, plan) for group in plan.groups))
 
 
 def with_checked_nodes(manifest: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
@@ -130,80 +196,35 @@ def with_checked_nodes(manifest: Mapping[str, Any], plan: Plan) -> Mapping[str, 
     """
     nodes = dict(manifest["nodes"])
     for test in plan.tests.values():
-        nodes[test.unique_id] = {**nodes[test.unique_id], "depends_on": {"nodes": [test.node], "macros": []}}
+        checked = [test.node] if test.node else []
+        nodes[test.unique_id] = {**nodes[test.unique_id], "depends_on": {"nodes": checked, "macros": []}}
     return {**manifest, "nodes": nodes}
 
 
-class _Graph:
-    """The manifest's nodes, with ephemeral models looked through: they are part of what reads them."""
-
-    def __init__(self, manifest: Mapping[str, Any]) -> None:
-        self.nodes: Mapping[str, Mapping[str, Any]] = manifest["nodes"]
-        self.sources: Mapping[str, Mapping[str, Any]] = manifest["sources"]
-        self._looked_through: dict[str, frozenset[str]] = {}
-
-    @cached_property
-    def built(self) -> frozenset[str]:
-        """The unique ids of what dbt builds as relations."""
-        return frozenset(
-            unique_id
-            for unique_id, node in self.nodes.items()
-            if node["resource_type"] in BUILT and node["config"].get("materialized") != "ephemeral"
-        )
-
-    @cached_property
-    def tests(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every data test by its unique id."""
-        return {unique_id: node for unique_id, node in self.nodes.items() if node["resource_type"] == "test"}
-
-    def reads(self, unique_id: str) -> frozenset[str]:
-        """Return the built nodes and the sources that a node reads, directly or through ephemeral models."""
-        if unique_id not in self._looked_through:
-            found: set[str] = set()
-            pending = self._parents(unique_id)
-            seen: set[str] = set()
-            while pending:
-                parent = pending.pop()
-                if parent in seen:
-                    continue
-                seen.add(parent)
-                if parent in self.built or parent in self.sources:
-                    found.add(parent)
-                elif parent in self.nodes:
-                    pending.extend(self._parents(parent))
-            self._looked_through[unique_id] = frozenset(found)
-        return self._looked_through[unique_id]
-
-    def _parents(self, unique_id: str) -> list[str]:
-        # A seed reads nothing, and its `depends_on` has no `nodes`.
-        return list(self.nodes[unique_id]["depends_on"].get("nodes") or [])
-
-    @cached_property
-    def position(self) -> Mapping[str, int]:
-        """The place of each built node in an order in which every node comes after all that it reads."""
-        # Sorted throughout: the order must be the same in every process, whatever its hash seed.
-        sorter = TopologicalSorter({node: sorted(self.reads(node) & self.built) for node in sorted(self.built)})
-        return {node: place for place, node in enumerate(sorter.static_order())}
-
-
-def _assign(
-    groups: Sequence[ScheduleGroup], graph: _Graph, selected: Mapping[Selection, frozenset[str]]
-) -> tuple[dict[str, str], list[Problem]]:
+def _takers(
+    groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
+) -> Mapping[str, list[str]]:
+    """Return the groups that select each node, in the order of the file."""
     takers: dict[str, list[str]] = {node: [] for node in sorted(graph.built)}
-    for group in groups:
+    for group in groups.groups:
         for node in selected[group.selection] & graph.built:
             takers[node].append(group.name)
-    default = next((group.name for group in groups if group.default), None)
+    return takers
+
+
+def _assign(groups: ScheduleGroups, takers: Mapping[str, list[str]]) -> tuple[dict[str, str], list[Problem]]:
+    default = next((group.name for group in groups.groups if group.default), None)
     owner = {node: names[0] if names else default for node, names in takers.items()}
     problems = []
     twice = tuple(f"{node} ({', '.join(names)})" for node, names in takers.items() if len(names) > 1)
-    if twice:
+    if twice and groups.on_overlap is OnOverlap.ERROR:
         problems.append(
             Problem(
                 code="node-in-several-groups",
                 message="Nodes are selected by more than one schedule group:",
                 nodes=twice,
-                remedy="Leave each of them in one group: take a tag away, or narrow a group's selection.",
+                remedy="Leave each of them in one group (take a tag away, narrow a selection), or say in the groups' "
+                "file what is meant: `on_overlap: first` (the first group has it) or `all` (all of them refresh it).",
             )
         )
     lost = tuple(node for node, name in owner.items() if name is None)
@@ -219,27 +240,66 @@ def _assign(
     return {node: name for node, name in owner.items() if name is not None}, problems
 
 
-def _edges(owner: Mapping[str, str], graph: _Graph) -> tuple[Edge, ...]:
+def _refreshes(
+    groups: ScheduleGroups, takers: Mapping[str, list[str]], owner: Mapping[str, str]
+) -> Mapping[str, set[str]]:
+    """Return what each group builds of the nodes of others."""
+    found: dict[str, set[str]] = {group.name: set() for group in groups.groups}
+    if groups.on_overlap is OnOverlap.ALL:
+        for node, names in takers.items():
+            for name in names:
+                if name != owner[node]:
+                    found[name].add(node)
+    return found
+
+
+def _edges(
+    groups: ScheduleGroups, owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph
+) -> list[Edge]:
     found: dict[tuple[str, str], Edge] = {}
-    for child, downstream in owner.items():
-        for parent in sorted(graph.reads(child) & owner.keys()):
+    built_by = [(child, group) for child, group in owner.items()]
+    built_by += [(child, group) for group, nodes in sorted(refreshes.items()) for child in sorted(nodes)]
+    previous = {group.name: set(group.reads_previous) for group in groups.groups}
+    for child, downstream in built_by:
+        for parent in sorted(graph.parents(child) & owner.keys()):
             upstream = owner[parent]
-            if upstream != downstream:
-                found.setdefault((upstream, downstream), Edge(upstream, downstream, parent, child))
-    return tuple(found[pair] for pair in sorted(found))
+            # What a run refreshes itself, it need not wait for.
+            if upstream != downstream and parent not in refreshes[downstream]:
+                found.setdefault(
+                    (upstream, downstream),
+                    Edge(upstream, downstream, parent, child, previous=upstream in previous[downstream]),
+                )
+    return list(found.values())
+
+
+def _edges_of_tests(
+    tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[str, str], known: Iterable[Edge]
+) -> list[Edge]:
+    """Return an edge for each pair of groups that only a test connects: it needs what both have built."""
+    found: dict[tuple[str, str], Edge] = {}
+    pairs = {(edge.upstream, edge.downstream) for edge in known}
+    for downstream, planned in tests.items():
+        for test in planned:
+            for parent in sorted(test.reads & owner.keys()):
+                pair = owner[parent], downstream
+                if pair[0] != downstream and pair not in pairs:
+                    found.setdefault(pair, Edge(*pair, parent, test.unique_id))
+    return list(found.values())
 
 
 def _order(groups: Sequence[ScheduleGroup], edges: Iterable[Edge]) -> tuple[tuple[ScheduleGroup, ...], list[Problem]]:
     upstream: dict[str, set[str]] = {group.name: set() for group in groups}
     shown: dict[tuple[str, str], Edge] = {}
     for edge in edges:
-        upstream[edge.downstream].add(edge.upstream)
-        shown[edge.upstream, edge.downstream] = edge
+        if not edge.previous:
+            upstream[edge.downstream].add(edge.upstream)
+            shown[edge.upstream, edge.downstream] = edge
     try:
         return tuple(_upstream_first(groups, upstream)), []
     except CycleError as error:
         path: list[str] = error.args[1]
         pairs = [shown[pair] for pair in itertools.pairwise(path)]
+        first = pairs[-1]
         return tuple(groups), [
             Problem(
                 code="cycle-between-groups",
@@ -247,14 +307,15 @@ def _order(groups: Sequence[ScheduleGroup], edges: Iterable[Edge]) -> tuple[tupl
                 nodes=tuple(
                     f"{edge.child} ({edge.downstream}) reads {edge.parent} ({edge.upstream})" for edge in pairs
                 ),
-                remedy="Move one of these nodes into the other's group.",
+                remedy="Move one of these nodes into the other's group; or, where a group is meant to read what the "
+                f"other built in its last run, say so: `reads_previous: [{first.upstream}]` at {first.downstream}.",
             )
         ]
 
 
 def _upstream_first(groups: Sequence[ScheduleGroup], upstream: Mapping[str, set[str]]) -> Iterator[ScheduleGroup]:
     """Yield each group after those that it reads, else in the order of the file; raises `CycleError`."""
-    TopologicalSorter(upstream).prepare()
+    TopologicalSorter({name: sorted(names) for name, names in upstream.items()}).prepare()
     waiting, done = list(groups), set[str]()
     while waiting:
         group = next(group for group in waiting if upstream[group.name] <= done)
@@ -264,10 +325,11 @@ def _upstream_first(groups: Sequence[ScheduleGroup], upstream: Mapping[str, set[
 
 
 def _assign_tests(
-    order: Sequence[ScheduleGroup], owner: Mapping[str, str], graph: _Graph
+    order: Sequence[ScheduleGroup], owner: Mapping[str, str], graph: Graph
 ) -> dict[str, list[PlannedTest]]:
     place = {group.name: index for index, group in enumerate(order)}
     readers = _readers_of_sources(owner, graph)
+    last = _last_nodes(owner, graph)
     tests: dict[str, list[PlannedTest]] = defaultdict(list)
     for unique_id, test in graph.tests.items():
         reads = graph.reads(unique_id)
@@ -278,14 +340,13 @@ def _assign_tests(
         else:
             # A test of sources alone guards those who read them: the first group that does.
             reading = {name for source in reads for name in readers[source]}
-            group = min(reading, key=place.__getitem__) if reading else _fallback(order, owner if not reads else None)
-        node = _checked_node(test, reads, graph) or _last_node(group, owner, graph)
-        if node is not None:
-            tests[group].append(PlannedTest(unique_id, node, reads))
+            group = min(reading, key=place.__getitem__) if reading else _fallback(order, last if not reads else None)
+        node = _checked_node(test, reads, graph) or last.get(group)
+        tests[group].append(PlannedTest(unique_id, node, reads))
     return tests
 
 
-def _readers_of_sources(owner: Mapping[str, str], graph: _Graph) -> Mapping[str, set[str]]:
+def _readers_of_sources(owner: Mapping[str, str], graph: Graph) -> Mapping[str, set[str]]:
     readers: dict[str, set[str]] = defaultdict(set)
     for node, group in owner.items():
         for source in graph.reads(node) & graph.sources.keys():
@@ -293,16 +354,21 @@ def _readers_of_sources(owner: Mapping[str, str], graph: _Graph) -> Mapping[str,
     return readers
 
 
-def _fallback(order: Sequence[ScheduleGroup], owner: Mapping[str, str] | None) -> str:
+def _last_nodes(owner: Mapping[str, str], graph: Graph) -> Mapping[str, str]:
+    """Return the node that stands for a whole group, its last: where a test that reads nothing is shown."""
+    return {owner[node]: node for node in sorted(owner, key=graph.position.__getitem__)}
+
+
+def _fallback(order: Sequence[ScheduleGroup], last: Mapping[str, str] | None) -> str:
     """Return the group of a test that no group has a claim to: the default one, else the first.
 
-    With ``owner``, only among groups that have a node to show the test at, which reads none.
+    With ``last``, rather one that has a node to show the test at, which reads none.
     """
-    used = [group for group in order if owner is None or group.name in set(owner.values())] or order
+    used = [group for group in order if last is None or group.name in last] or order
     return next((group.name for group in used if group.default), used[0].name)
 
 
-def _checked_node(test: Mapping[str, Any], reads: frozenset[str], graph: _Graph) -> str | None:
+def _checked_node(test: Mapping[str, Any], reads: frozenset[str], graph: Graph) -> str | None:
     """Return what a test is a check of: the node it is written beside, else the last that it reads."""
     beside = test.get("attached_node")
     if beside in reads:
@@ -312,10 +378,20 @@ def _checked_node(test: Mapping[str, Any], reads: frozenset[str], graph: _Graph)
     return max(reads, key=lambda node: (graph.position.get(node, -1), node))
 
 
-def _last_node(group: str, owner: Mapping[str, str], graph: _Graph) -> str | None:
-    """Return the node that stands for a whole group: where a test that reads nothing is shown."""
-    nodes = [node for node, name in owner.items() if name == group]
-    return max(nodes, key=graph.position.__getitem__) if nodes else None
+def _with_refreshed_tests(group: GroupPlan, plan: Plan) -> GroupPlan:
+    """Return the group with those tests of what it refreshes whose data is complete in its own run."""
+    if not group.refreshes:
+        return group
+    complete = group.builds.union(*(plan.by_name[name].nodes for name in plan.before(group.group.name)))
+    refreshed = set(group.refreshes)
+    tests = [
+        test.unique_id
+        for other in plan.groups
+        if other is not group
+        for test in other.tests
+        if test.reads & refreshed and all(node in complete for node in test.reads if node in plan.group_of)
+    ]
+    return replace(group, refreshed_tests=tuple(sorted(tests)))
 
 
 def _unit_tests(manifest: Mapping[str, Any], owner: Mapping[str, str]) -> Mapping[str, list[str]]:
@@ -326,3 +402,73 @@ def _unit_tests(manifest: Mapping[str, Any], owner: Mapping[str, str]) -> Mappin
                 found[owner[model]].append(unique_id)
                 break
     return found
+
+
+def _changed_by_variables(
+    groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
+) -> Iterator[Problem]:
+    known = graph.built | graph.tests.keys()
+    for group in groups.groups:
+        if group.everything is None:
+            continue
+        under = selected[group.everything]
+        added = {node for node in under if node.partition(".")[0] in _COMPARED and node not in graph.nodes}
+        missing = known - under
+        if added or missing:
+            yield Problem(
+                code="vars-change-nodes",
+                message=f"The vars of the schedule group {group.name} change which nodes the project has:",
+                nodes=(
+                    *(f"{node} is there only under these vars" for node in sorted(added)),
+                    *(f"{node} is not there under these vars" for node in sorted(missing)),
+                ),
+                remedy="A node must be there for all groups or for none: set the var for the whole location "
+                "(ANALYTICS_DBT_VARS or dbt_project.yml).",
+            )
+
+
+_COMPARED = {"model", "seed", "snapshot", "function", "test"}
+
+
+def _matching_nothing(
+    groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
+) -> Iterator[Problem]:
+    for group in groups.groups:
+        if not selected[group.selection] & graph.built:
+            what = f"the selector {group.selector!r}" if group.selector else repr(group.select)
+            yield Problem(
+                code="selection-matches-nothing",
+                message=f"The selection of the schedule group {group.name} matches no node: {what}.",
+                nodes=(),
+                remedy="Correct the selection, tag the nodes that are meant, or take the group away.",
+            )
+
+
+def _left_out(manifest: Mapping[str, Any], graph: Graph) -> Iterator[LeftOut]:
+    disabled = sorted(manifest.get("disabled") or {})
+    found = {
+        "ephemeral models": ("part of the SQL of what reads them", sorted(graph.ephemeral)),
+        "disabled nodes": ("switched off by their configuration", disabled),
+        **{
+            f"{kind.replace('_', ' ')}": (why, sorted(manifest.get(key) or {}))
+            for kind, (key, why) in _NEVER_BUILT.items()
+        },
+        "analyses": ("compiled, never run", _of_type(graph, "analysis")),
+        "hooks": ("run by dbt at the start and the end of each build", _of_type(graph, "operation")),
+    }
+    for what, (why, nodes) in found.items():
+        if nodes:
+            yield LeftOut(what, why, tuple(nodes))
+
+
+_NEVER_BUILT = {
+    "sources": ("sources", "loaded before dbt; external assets unless this location loads them"),
+    "exposures": ("exposures", "made of what is built, outside dbt; assets without a run"),
+    "metrics": ("metrics", "definitions, computed when asked for"),
+    "semantic_models": ("semantic_models", "definitions on top of models"),
+    "saved_queries": ("saved_queries", "definitions; dbt's open-source engine runs none"),
+}
+
+
+def _of_type(graph: Graph, resource_type: str) -> list[str]:
+    return sorted(node for node, content in graph.nodes.items() if content["resource_type"] == resource_type)

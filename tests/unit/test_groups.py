@@ -28,11 +28,11 @@ groups:
 def load(folder: Path, content: str, **others: Any) -> tuple[ScheduleGroup, ...]:
     path = folder / "my_groups.yaml"
     path.write_text(content)
-    return load_groups(Settings(schedule_groups_file=path, **others))
+    return load_groups(Settings(schedule_groups_file=path, **others)).groups
 
 
 def test_the_bundled_groups_are_hourly_at_minute_0_and_nightly_at_6() -> None:
-    hourly, nightly = load_groups(Settings())
+    hourly, nightly = load_groups(Settings()).groups
     assert (hourly.name, hourly.cron, hourly.time_zone, hourly.selection) == (
         "hourly",
         ("0 * * * *",),

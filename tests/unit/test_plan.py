@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups
 from analytics_dagster.transform.plan import Plan, make_plan, with_checked_nodes
 
 
@@ -82,7 +82,7 @@ class Manifest:
         """Plan it for groups that select by their names."""
         content = {"nodes": self.nodes, "sources": self.sources, "unit_tests": self.unit_tests}
         selected = {group.selection: frozenset(self.tagged.get(group.name, ())) for group in groups}
-        return make_plan(groups, content, selected)
+        return make_plan(ScheduleGroups(groups=groups), content, selected)
 
 
 def group(name: str, *, default: bool = False) -> ScheduleGroup:
@@ -427,5 +427,7 @@ def test_two_groups_of_one_selection_are_told_as_nodes_in_two_groups() -> None:
     same = (ScheduleGroup(name="a", select="x"), ScheduleGroup(name="b", select="x"))
     manifest = Manifest().model("x")
     content = {"nodes": manifest.nodes, "sources": {}}
-    (problem,) = make_plan(same, content, {Selection(select="x"): frozenset({"model.p.x"})}).problems
+    (problem,) = make_plan(
+        ScheduleGroups(groups=same), content, {Selection(select="x"): frozenset({"model.p.x"})}
+    ).problems
     assert problem.code == "node-in-several-groups"

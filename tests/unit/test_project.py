@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def selections(settings: Settings) -> list[Selection]:
-    return [group.selection for group in load_groups(settings)]
+    return list(load_groups(settings).selections)
 
 
 def load(library: Library, **others: Any) -> Any:

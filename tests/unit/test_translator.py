@@ -26,7 +26,7 @@ SCREEN = dg.AssetKey(["exposures", "front_desk_screen"])
 def made(preparation: Preparation) -> tuple[Plan, Transform]:
     settings = preparation.library.settings()
     groups = load_groups(settings)
-    project = load_project(settings, [group.selection for group in groups])
+    project = load_project(settings, groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
     return plan, build_transform(settings, project, plan)
 

@@ -1,0 +1,134 @@
+"""The manifest's graph as a schedule group sees it: what is built, what is a test, and what each of them reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from graphlib import TopologicalSorter
+from typing import Any
+
+BUILT = frozenset({"model", "seed", "snapshot", "function"})
+"""The resource types whose nodes dbt builds in the warehouse, and which are assets."""
+
+
+class Graph:
+    """The nodes of a manifest, with ephemeral models looked through: they are part of what reads them.
+
+    A source that is the relation of a built node (a seed read as source, another package's model) is read as that
+    node too, though dbt draws no line between the two.
+    """
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        self.nodes: Mapping[str, Mapping[str, Any]] = {**manifest["nodes"], **(manifest.get("functions") or {})}
+        self.sources: Mapping[str, Mapping[str, Any]] = manifest["sources"]
+        self._reads: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def built(self) -> frozenset[str]:
+        """The unique ids of what dbt builds in the warehouse."""
+        return frozenset(
+            unique_id
+            for unique_id, node in self.nodes.items()
+            if node["resource_type"] in BUILT and node["config"].get("materialized") != "ephemeral"
+        )
+
+    @cached_property
+    def ephemeral(self) -> frozenset[str]:
+        """The unique ids of the models that are part of what reads them."""
+        return frozenset(
+            unique_id
+            for unique_id, node in self.nodes.items()
+            if node["resource_type"] == "model" and unique_id not in self.built
+        )
+
+    @cached_property
+    def tests(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every data test by its unique id."""
+        return {unique_id: node for unique_id, node in self.nodes.items() if node["resource_type"] == "test"}
+
+    @cached_property
+    def built_as(self) -> Mapping[str, str]:
+        """The built node of each source that is the same relation as one, unless that would close a circle."""
+        node_of = {
+            name.lower(): unique_id
+            for unique_id in sorted(self.built, reverse=True)
+            if (name := self.nodes[unique_id].get("relation_name"))
+        }
+        named = {unique_id: (source.get("relation_name") or "").lower() for unique_id, source in self.sources.items()}
+        candidates = {source: node_of[name] for source, name in sorted(named.items()) if name in node_of}
+        if not candidates:
+            return {}
+        parents = {node: set(self._drawn(node)) for node in self.built}
+        found = {}
+        for source, node in candidates.items():
+            readers = {reader for reader, read in parents.items() if source in read and reader != node}
+            # A model may read, over a day, what it wrote itself: dbt draws no line there, and neither do we.
+            if not readers & _upstream({node}, parents):
+                found[source] = node
+                for reader in readers:
+                    parents[reader].add(node)
+        return found
+
+    def reads(self, unique_id: str) -> frozenset[str]:
+        """Return the built nodes and the sources that a node or test reads, directly or through ephemeral models."""
+        if unique_id not in self._reads:
+            drawn = self._drawn(unique_id)
+            also = {self.built_as[source] for source in drawn if source in self.built_as} - {unique_id}
+            self._reads[unique_id] = drawn | also
+        return self._reads[unique_id]
+
+    def parents(self, unique_id: str) -> frozenset[str]:
+        """Return the built nodes that a node or test reads."""
+        return self.reads(unique_id) & self.built
+
+    @cached_property
+    def readers(self) -> Mapping[str, frozenset[str]]:
+        """The built nodes that read each built node or source."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for node in self.built:
+            for parent in self.reads(node):
+                found[parent].add(node)
+        return {parent: frozenset(nodes) for parent, nodes in found.items()}
+
+    @cached_property
+    def position(self) -> Mapping[str, int]:
+        """The place of each built node in an order in which every node comes after all that it reads."""
+        # Sorted throughout: the order must be the same in every process, whatever its hash seed.
+        sorter = TopologicalSorter({node: sorted(self.parents(node)) for node in sorted(self.built)})
+        return {node: place for place, node in enumerate(sorter.static_order())}
+
+    def upstream(self, nodes: frozenset[str]) -> frozenset[str]:
+        """Return all built nodes that the given ones read, directly or through others, without themselves."""
+        return frozenset(_upstream(nodes, {node: self.parents(node) for node in self.built})) - nodes
+
+    def _drawn(self, unique_id: str) -> frozenset[str]:
+        """Return what dbt itself says that a node or test reads, with ephemeral models looked through."""
+        found: set[str] = set()
+        pending = self._parents(unique_id)
+        seen: set[str] = set()
+        while pending:
+            parent = pending.pop()
+            if parent in seen:
+                continue
+            seen.add(parent)
+            if parent in self.built or parent in self.sources:
+                found.add(parent)
+            elif parent in self.nodes:
+                pending.extend(self._parents(parent))
+        return frozenset(found)
+
+    def _parents(self, unique_id: str) -> list[str]:
+        # A seed reads nothing, and its `depends_on` has no `nodes`.
+        return list(self.nodes[unique_id]["depends_on"].get("nodes") or [])
+
+
+def _upstream(nodes: Collection[str], parents: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the nodes themselves and all that they read, directly or through others."""
+    found = set(nodes)
+    pending = list(nodes)
+    while pending:
+        new = [parent for parent in parents.get(pending.pop(), ()) if parent not in found]
+        found.update(new)
+        pending.extend(new)
+    return found

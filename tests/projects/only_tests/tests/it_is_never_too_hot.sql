@@ -1,0 +1,2 @@
+{{ config(severity='warn', store_failures=true) }}
+select * from {{ source('plant', 'meters') }} where degrees > 20

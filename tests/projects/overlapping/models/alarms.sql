@@ -1,0 +1,2 @@
+{{ config(tags=['hourly']) }}
+select * from {{ ref('latest') }} where value > 10

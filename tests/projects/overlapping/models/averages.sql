@@ -1,0 +1,2 @@
+{{ config(tags=['nightly']) }}
+select place, avg(value) as mean_value from {{ ref('latest') }} group by place

@@ -1,0 +1,2 @@
+{{ config(tags=['hourly', 'nightly']) }}
+select * from {{ ref('readings') }}

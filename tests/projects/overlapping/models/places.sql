@@ -1,0 +1,2 @@
+{{ config(tags=['hourly', 'nightly']) }}
+select distinct place from {{ ref('latest') }}

@@ -1,0 +1,1 @@
+amount * (select rate from {{ ref('rates') }} where currency = code)

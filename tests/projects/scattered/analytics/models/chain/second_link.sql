@@ -1,0 +1,1 @@
+select currency, rate from {{ ref('first_link') }} where rate > 0

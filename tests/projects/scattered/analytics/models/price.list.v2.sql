@@ -1,0 +1,2 @@
+{{ config(tags=['heavy']) }}
+select currency, ten from {{ ref('price.list') }}

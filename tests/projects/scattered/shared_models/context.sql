@@ -1,0 +1,2 @@
+-- A word that Dagster keeps for itself.
+select länge from {{ ref('größe') }}

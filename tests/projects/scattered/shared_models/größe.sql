@@ -1,0 +1,1 @@
+select only_column as länge from {{ ref('much_tagged') }}

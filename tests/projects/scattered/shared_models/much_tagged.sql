@@ -1,0 +1,2 @@
+{{ config(materialized='table', tags=three_hundred_tags()) }}
+select 1 as only_column

@@ -1,0 +1,2 @@
+-- Not the same as `price.list`, but for those who turn dots into underscores.
+select currency from {{ ref('rates') }}

@@ -1,0 +1,1 @@
+{% macro in_cents(amount) %}cast({{ amount }} * 100 as integer){% endmacro %}
