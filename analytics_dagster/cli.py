@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from datetime import datetime, timezone
+from importlib.resources import files
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from dotenv import load_dotenv
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from analytics_dagster.errors import AnalyticsError, ScheduleGroupError
 from analytics_dagster.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from analytics_dagster.headless.building import Request
+    from analytics_dagster.headless.planning import Planned
 
 app = typer.Typer(
     name="analytics-dagster",
@@ -40,20 +47,64 @@ def prepare() -> None:
 
 
 @app.command()
+def plan(
+    group: Annotated[str | None, typer.Option(help="Explain one schedule group.")] = None,
+    node: Annotated[
+        str | None, typer.Option(help="Explain one node or test: its unique id, its name, or the end of its unique id.")
+    ] = None,
+    as_json: Annotated[  # noqa: FBT002 - an option of the command line
+        bool, typer.Option("--json", help="Print it for machines.")
+    ] = False,
+) -> None:
+    """Show what each schedule group runs, in which order, and what is wrong; needs no warehouse."""
+    with _told_errors():
+        if group is not None and node is not None:
+            raise ScheduleGroupError("A group and a node can't be explained at once.", remedy="Name one of them.")
+        settings = _settings()
+        from analytics_dagster.headless.planning import plan_project  # noqa: PLC0415 - see `_build`
+
+        planned = plan_project(settings, _tell_aside)
+        if planned.stand_in is not None:
+            reason = planned.stand_in.problem
+            _tell_aside(f"Parsed with a stand-in for the dbt profile (DuckDB, in memory), since: {reason}")
+        if as_json:
+            typer.echo(_plan_as_json(planned, group, node))
+        else:
+            _console.print(_plan_for_people(planned, group, node))
+    raise typer.Exit(code=1 if planned.plan.problems else 0)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the schedule groups' file, for editors."""
+    # As a file of the package: nothing needs to be imported for it.
+    typer.echo((files("analytics_dagster") / "transform" / "groups.schema.json").read_text("utf-8"), nl=False)
+
+
+@app.command()
 def build(
     group: Annotated[
         list[str] | None, typer.Option(help="A schedule group; several by repeating it. All, and ingestion, without.")
     ] = None,
+    select: Annotated[
+        str | None, typer.Option(help="Just these nodes, in dbt's selection syntax, each in its group's job.")
+    ] = None,
+    upstream: Annotated[  # noqa: FBT002 - an option of the command line
+        bool, typer.Option("--upstream", help="Also all that they read, and the ingestion of the sources needed.")
+    ] = False,
     full_refresh: Annotated[  # noqa: FBT002 - an option of the command line
         bool, typer.Option("--full-refresh", help="Rebuild incremental models and seeds from scratch.")
     ] = False,
 ) -> None:
-    """Run ingestion and the schedule groups through Dagster, upstream first, and print what came of it."""
+    """Run ingestion and the schedule groups, or parts of them, through Dagster, and print what came of it."""
     started = time.monotonic()
     with _told_errors():
         settings = _settings()
         _prepare(settings)
-        succeeded = _build(settings, group or [], full_refresh=full_refresh, started=started)
+        from analytics_dagster.headless.building import Request  # noqa: PLC0415 - see `_build`
+
+        request = Request(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
+        succeeded = _build(settings, request, started)
     raise typer.Exit(code=0 if succeeded else 1)
 
 
@@ -65,13 +116,33 @@ def dev(
     """Open the UI with schedules, sensors and run history that are kept between starts."""
     with _told_errors():
         settings = _settings()
-        from analytics_dagster.headless.home import WORKSPACE, prepare_home  # noqa: PLC0415 - see `_build`
+        from analytics_dagster.headless.home import WORKSPACE, occupy_home, prepare_home  # noqa: PLC0415 - see `_build`
 
         home = prepare_home(settings)
+        occupy_home(home)
         _prepare(settings)
+        _tidy(settings)
         _console.print(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}", soft_wrap=True)
     arguments = ["dagster", "dev", "--workspace", str(WORKSPACE), "--port", str(port), "--host", host]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - this process becomes Dagster's
+
+
+def _tidy(settings: Settings) -> None:
+    """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
+    import dagster as dg  # noqa: PLC0415 - see `_build`
+
+    from analytics_dagster.headless.home import set_pool_limit  # noqa: PLC0415
+    from analytics_dagster.processes import fail_dead_runs  # noqa: PLC0415
+    from analytics_dagster.project import find_target  # noqa: PLC0415
+    from analytics_dagster.warehouse import count_writers  # noqa: PLC0415
+
+    with dg.DagsterInstance.get() as instance:
+        for run in fail_dead_runs(instance):
+            _console.print(
+                f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}", soft_wrap=True
+            )
+        writers = count_writers(settings, find_target(settings))
+        set_pool_limit(instance, writers, replace=settings.warehouse_writers is not None)
 
 
 def _settings() -> Settings:
@@ -89,50 +160,82 @@ def _prepare(settings: Settings) -> bool:
     )
 
 
-def _build(settings: Settings, groups: list[str], *, full_refresh: bool, started: float) -> bool:
+def _build(settings: Settings, request: Request, started: float) -> bool:
     # Dagster takes seconds to import: not before the settings are known to be right, and not for `--help`.
     import dagster as dg  # noqa: PLC0415
 
-    from analytics_dagster.automation.jobs import INGESTION  # noqa: PLC0415
     from analytics_dagster.consumers import GROUP as CONSUMERS  # noqa: PLC0415
-    from analytics_dagster.definitions import defs  # noqa: PLC0415
+    from analytics_dagster.definitions import location  # noqa: PLC0415
+    from analytics_dagster.headless.building import requested_works  # noqa: PLC0415
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
-    from analytics_dagster.headless.home import fail_orphans, living_process, prepare_home  # noqa: PLC0415
+    from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
     from analytics_dagster.headless.summary import summarize, summary_table  # noqa: PLC0415
+    from analytics_dagster.headless.works import asset_groups  # noqa: PLC0415
 
+    works = requested_works(settings, location, request, _warn)
+    if not works:
+        _console.print("There is nothing to build.")
+        return True
     home = prepare_home(settings)
-    known = [job.name for job in defs.jobs or []]
-    unknown = [name for name in groups if name not in known]
-    if unknown:
-        raise ScheduleGroupError(
-            f"There is no schedule group {', '.join(unknown)}.", remedy=f"Name one of: {', '.join(known)}."
-        )
-    jobs = [name for name in known if not groups or name in groups]
-    configuration = {
-        name: {"ops": {f"dbt_{name}": {"config": {"full_refresh": True}}}}
-        for name in jobs
-        if full_refresh and name != INGESTION
-    }
-    with dg.DagsterInstance.get() as instance, living_process(home) as process:
-        for run_id in fail_orphans(instance, home):
-            _console.print(f"[yellow]Run {run_id} was cut off: its process was killed. Marked as failed.[/]")
-        results = execute_jobs(defs, jobs, instance=instance, process=process, configuration=configuration)
-        asset_groups = {
-            key: defs.resolve_asset_graph().get(key).group_name
-            for key in defs.resolve_asset_graph().get_all_asset_keys()
-        }
-        lines = summarize(instance, results, asset_groups)
+    _tidy(settings)
+    groups = asset_groups(location.definitions)
+    with dg.DagsterInstance.get() as instance:
+        results = execute_jobs(location.definitions, works, instance=instance)
+        lines = summarize(instance, results, groups)
     _console.print(summary_table(lines, seconds=time.monotonic() - started))
     for result in results:
         if not result.succeeded:
             _console.print(f"[red]{result.job}[/]: {result.reason or f'run {result.run_id} failed'}")
-    warehouse = (defs.resources or {})["warehouse"]
+    warehouse = (location.definitions.resources or {})["warehouse"]
     where = {"warehouse": warehouse.path or f"the {warehouse.adapter} target of the dbt profile"}
-    if any(group == CONSUMERS for group in asset_groups.values()):
+    if CONSUMERS in groups.values():
         where |= {"reports": settings.reports, "exports": settings.outbound}
     for what, place in {**where, "run history": f"{home} (`analytics-dagster dev` shows it)"}.items():
         _console.print(f"{what:<12} {escape(place)}", soft_wrap=True)
     return all(result.succeeded for result in results)
+
+
+def _plan_as_json(planned: Planned, group: str | None, node: str | None) -> str:
+    from analytics_dagster.headless.lookup import find_group  # noqa: PLC0415 - see `_build`
+    from analytics_dagster.headless.plan_document import node_document, plan_document  # noqa: PLC0415
+
+    if node is not None:
+        document = node_document(planned, _node(planned, node))
+    else:
+        known = list(planned.plan.by_name)
+        document = plan_document(planned, _now(), find_group(group, known) if group is not None else None)
+    return json.dumps(document, indent=2)
+
+
+def _plan_for_people(planned: Planned, group: str | None, node: str | None) -> RenderableType:
+    from analytics_dagster.headless.explanation import explain  # noqa: PLC0415 - see `_build`
+    from analytics_dagster.headless.lookup import find_group  # noqa: PLC0415
+    from analytics_dagster.headless.plan_report import group_report, node_report, plan_report  # noqa: PLC0415
+
+    if node is not None:
+        return node_report(planned, explain(planned, _node(planned, node)))
+    if group is not None:
+        return group_report(planned, find_group(group, list(planned.plan.by_name)), _now())
+    return plan_report(planned, _now())
+
+
+def _node(planned: Planned, wanted: str) -> str:
+    from analytics_dagster.headless.lookup import find_node, names_of  # noqa: PLC0415 - see `_build`
+
+    return find_node(wanted, names_of(planned.project.manifest, planned.name))
+
+
+def _now() -> datetime:
+    return datetime.now(tz=timezone.utc)
+
+
+def _warn(line: str) -> None:
+    _console.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
+
+
+def _tell_aside(line: str) -> None:
+    """Tell on stderr what a machine that reads stdout is not to read."""
+    _errors.print(escape(line), soft_wrap=True)
 
 
 @contextmanager

@@ -16,24 +16,32 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from analytics_dagster.settings import environment_variables
+
+_OVERRULING_SELECTIONS = {"DBT_RESOURCE_TYPES", "DBT_EXCLUDE_RESOURCE_TYPES"}
+
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked of dbt: its selection syntax, or the name of one of the project's YAML selectors; all without.
+    """What is asked of dbt: its selection syntax, or the name of one of the project's YAML selectors.
 
-    ``variables`` are dbt vars as a JSON object, all of them; empty for those of the location.
+    ``variables`` are dbt vars as a JSON object, all of them; empty for those of the location. With ``changed`` the
+    question is which nodes these vars change: those that are there only with them or only without, and those that
+    read or are another table.
     """
 
     select: str | None = None
     selector: str | None = None
     variables: str = ""
+    changed: bool = False
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """The options of dbt's command line that mean the same."""
         if self.selector is not None:
             return ("--selector", self.selector)
-        return ("--select", self.select) if self.select is not None else ()
+        # Named, since a project may have a YAML selector that is the default where nothing is.
+        return ("--select", "*" if self.select is None else self.select)
 
 
 def artifacts_of(target_path: Path, variables: str) -> Path:
@@ -77,8 +85,13 @@ def parse(request: Request) -> tuple[frozenset[str], ...]:
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder, "request.json"), Path(folder, "result.json")
         asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        # These would overrule what a selection names, and so lose nodes.
+        environment = {
+            name: value for name, value in environment_variables().items() if name not in _OVERRULING_SELECTIONS
+        }
         process = subprocess.run(  # noqa: S603 - our own module, with two files of ours
             [sys.executable, "-m", __name__, str(asked), str(answered)],
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -112,32 +125,53 @@ def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[Selection, list[str]] = {}
     # The location's own vars first: theirs is the manifest that everything else reads.
     for variables in dict.fromkeys(["", *(selection.variables for selection in selections)]):
-        asked = [selection for selection in selections if selection.variables == variables]
         folder = artifacts_of(Path(request["target_path"]), variables)
         folder.mkdir(parents=True, exist_ok=True)
-        options = [*where, "--vars", variables or request["variables"] or "{}"]
+        options = [*where, "--vars", variables or request["variables"] or "{}", "--write-json"]
         options += ["--target-path", str(folder), "--log-path", request["target_path"]]
         result = dbtRunner().invoke(["parse", "--quiet", *options])
         if not result.success:
             return _failed("dbt parse", result.exception)
         runner = dbtRunner(manifest=result.result)  # type: ignore[arg-type] # `parse` returns a Manifest
-        for selection in asked:
-            listing = [
-                "ls",
-                "--quiet",
-                *options,
-                *selection.arguments,
-                "--output",
-                "json",
-                "--output-keys",
-                "unique_id",
-            ]
-            result = runner.invoke(listing)
+        for selection in [selection for selection in selections if selection.variables == variables]:
+            if selection.changed:
+                found[selection] = changed_nodes(
+                    *(_read_manifest(path) for path in (Path(request["target_path"]), folder))
+                )
+                continue
+            result = runner.invoke(["ls", "--quiet", *options, *selection.arguments, *_AS_JSON])
             if not result.success:
                 return _failed(f"dbt ls {' '.join(selection.arguments)}", result.exception)
             lines: Sequence[str] = result.result or []  # type: ignore[assignment] # `ls` returns its lines
             found[selection] = [json.loads(line)["unique_id"] for line in lines]
     return {"selected": [found[selection] for selection in selections]}
+
+
+_AS_JSON = ("--output", "json", "--output-keys", "unique_id")
+
+
+def changed_nodes(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return what is built or tested in only one of two manifests, or reads or is another table there."""
+    here, there = _tables(manifest), _tables(other)
+    return sorted(unique_id for unique_id in here.keys() | there.keys() if here.get(unique_id) != there.get(unique_id))
+
+
+def _tables(manifest: Mapping[str, Any]) -> Mapping[str, tuple[object, ...]]:
+    nodes = {**manifest["nodes"], **(manifest.get("functions") or {})}
+    return {
+        unique_id: (
+            sorted(node["depends_on"].get("nodes") or []),
+            node.get("relation_name"),
+            node["config"].get("materialized") == "ephemeral",
+        )
+        for unique_id, node in nodes.items()
+        if node["resource_type"] in {"model", "seed", "snapshot", "function", "test"}
+    }
+
+
+def _read_manifest(folder: Path) -> Mapping[str, Any]:
+    manifest: Mapping[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
 
 
 def _failed(command: str, exception: BaseException | None) -> dict[str, Any]:

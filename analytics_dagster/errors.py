@@ -23,6 +23,10 @@ class ProjectError(AnalyticsError):
     """The dbt project, its profile or its manifest can't be used."""
 
 
+class ProfileError(ProjectError):
+    """The dbt profile can't be used here: it is absent or incomplete, or its adapter is not installed."""
+
+
 class ScheduleGroupError(AnalyticsError):
     """The schedule groups, or what they select, can't be used."""
 
@@ -33,3 +37,7 @@ class LandingZoneError(AnalyticsError):
 
 class WarehouseError(AnalyticsError):
     """The warehouse can't be reached, or another process holds it."""
+
+
+class HomeError(AnalyticsError):
+    """Dagster's home can't be used: another process has it open."""

@@ -11,8 +11,11 @@ from typing import Any
 import jinja2
 import yaml
 
-from analytics_dagster.errors import ProjectError
+from analytics_dagster.errors import ProfileError
 from analytics_dagster.settings import Settings, absent_variables, environment_variables, variable_name
+
+PROFILES = "profiles.yml"
+"""The name of the file of dbt's profiles."""
 
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
 
@@ -46,14 +49,14 @@ def find_profiles_dir(settings: Settings) -> Path:
     """Return the folder of `profiles.yml`, looked for in dbt's own order.
 
     Source: dbt's documentation of connection profiles (`--profiles-dir` or `DBT_PROFILES_DIR`, then the
-    current folder, which is the project's for us, then `~/.dbt`). Raises `ProjectError` that lists the places.
+    current folder, which is the project's for us, then `~/.dbt`). Raises `ProfileError` that lists the places.
     """
     named = settings.dbt_profiles_dir or environment_variables().get("DBT_PROFILES_DIR")
     places = [Path(named)] if named else [settings.project_dir, Path.home() / ".dbt"]
     for place in places:
-        if (place.expanduser() / "profiles.yml").is_file():
+        if (place.expanduser() / PROFILES).is_file():
             return place.expanduser().resolve()
-    raise ProjectError(
+    raise ProfileError(
         f"No profiles.yml for the dbt project {settings.project_dir}: looked in "
         + ", ".join(str(place) for place in places)
         + ".",
@@ -64,37 +67,37 @@ def find_profiles_dir(settings: Settings) -> Path:
 def load_target(settings: Settings, profile_name: str) -> Target:
     """Read the profile and return its chosen target, rendered.
 
-    ``profile_name`` is what `dbt_project.yml` names; a setting overrides it. Raises `ProjectError` when the
+    ``profile_name`` is what `dbt_project.yml` names; a setting overrides it. Raises `ProfileError` when the
     file, the profile, or the target is not there (with those that are), or a variable that the target needs
     is absent (all of them by name).
     """
     profiles_dir = find_profiles_dir(settings)
-    path = profiles_dir / "profiles.yml"
-    profiles = _read(path)
+    path = profiles_dir / PROFILES
+    profiles = read_profiles(path)
     name = settings.dbt_profile or profile_name
     profile = profiles.get(name)
     if not isinstance(profile, dict) or not isinstance(profile.get("outputs"), dict):
-        raise ProjectError(
+        raise ProfileError(
             f"{path} has no profile {name!r} with outputs; it has: {_listed(profiles)}.",
             remedy=f"Add it, or choose one by {variable_name('dbt_profile')}.",
         )
     outputs = profile["outputs"]
-    target = settings.target_name or _render(path, profile.get("target", "default"))
+    target = settings.target_name or render(path, profile.get("target", "default"))
     if not isinstance(outputs.get(target), dict):
-        raise ProjectError(
+        raise ProfileError(
             f"The profile {name!r} in {path} has no target {target!r}; it has: {_listed(outputs)}.",
             remedy=f"Choose one by {variable_name('dbt_target')} (without it, {_target_rule(settings)}).",
         )
     output = outputs[target]
     absent = absent_variables(_required_variables(output))
     if absent:
-        raise ProjectError(
+        raise ProfileError(
             f"The target {target!r} of the profile {name!r} in {path} needs variables that are not set: "
             + ", ".join(absent)
             + ".",
             remedy="Set them in the environment (in production from a Secret) and start again.",
         )
-    rendered = _render(path, output)
+    rendered = render(path, output)
     return Target(
         profile=name,
         name=str(target),
@@ -115,13 +118,19 @@ def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
         yield value
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_profiles(path: Path) -> Mapping[str, Any]:
+    """Return the profiles of a file as they stand in it; raises `ProfileError` where it can't be read."""
     try:
         profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+    except yaml.YAMLError as error:
+        # Its message quotes the line, which may hold a secret.
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" at line {mark.line + 1}"
+        raise ProfileError(f"{path} can't be read: it is no valid YAML{where}.", remedy="Correct the file.") from None
     if not isinstance(profiles, dict):
-        raise ProjectError(f"{path} holds no profiles.", remedy="Write a profile into it.")
+        raise ProfileError(f"{path} holds no profiles.", remedy="Write a profile into it.")
     return profiles
 
 
@@ -141,11 +150,12 @@ def _required_variables(value: Any) -> list[str]:
     return []
 
 
-def _render(path: Path, value: Any) -> Any:
+def render(path: Path, value: Any) -> Any:
+    """Return a value of a profiles' file with its expressions evaluated; raises `ProfileError` where one can't be."""
     if isinstance(value, dict):
-        return {key: _render(path, item) for key, item in value.items()}
+        return {key: render(path, item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_render(path, item) for item in value]
+        return [render(path, item) for item in value]
     if isinstance(value, str) and "{" in value:
         expression = _EXPRESSION.match(value)
         try:
@@ -154,7 +164,7 @@ def _render(path: Path, value: Any) -> Any:
                 return _defined(_JINJA.compile_expression(expression["inside"], undefined_to_none=False)())
             return _JINJA.from_string(value).render()
         except jinja2.TemplateError as error:
-            raise ProjectError(
+            raise ProfileError(
                 f"{path} can't be rendered at {value!r}: {error}", remedy="Correct the expression."
             ) from None
     return value

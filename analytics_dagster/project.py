@@ -16,11 +16,12 @@ from filelock import FileLock
 
 from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import Selection
-from analytics_dagster.errors import ProjectError
+from analytics_dagster.errors import ProfileError, ProjectError
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
 from analytics_dagster.profile import Target, load_target
 from analytics_dagster.settings import Settings, variable_name
+from analytics_dagster.stand_in import FOLDER, make_stand_in
 
 PREPARE = "analytics-dagster prepare"
 """The command that makes a missing or stale manifest."""
@@ -56,6 +57,26 @@ def load_project(settings: Settings, selections: Sequence[Selection]) -> Project
     location = _locate(settings)
     if settings.is_dev_cli:
         _prepare(location, selections, _to_stderr)
+    return _load(location, selections)
+
+
+def load_or_stand_in(
+    settings: Settings, selections: Sequence[Selection], announce: Announce
+) -> tuple[Project, ProfileError | None]:
+    """Prepare the project and load it, by a stand-in for its profile where that can't be used here; return also why.
+
+    What it makes by a stand-in lies in a folder of its own. Raises `ProjectError` with what dbt said.
+    """
+    reason: ProfileError | None = None
+    try:
+        location = _locate(settings)
+    except ProfileError as error:
+        location, reason = _locate_with_stand_in(settings), error
+    _prepare(location, selections, announce)
+    return _load(location, selections), reason
+
+
+def _load(location: _Location, selections: Sequence[Selection]) -> Project:
     manifest = read_manifest(location.artifacts / "manifest.json", remedy=f"Run `{PREPARE}`.")
     record = read_record(location.artifacts)
     difference = "it was not made for this location" if record is None else None
@@ -88,6 +109,11 @@ def prepare_project(settings: Settings, selections: Sequence[Selection], announc
     return _prepare(_locate(settings), selections, announce)
 
 
+def find_target(settings: Settings) -> Target:
+    """Return the target that dbt builds in, without the manifest; raises `ProjectError`."""
+    return _locate(settings).target
+
+
 @dataclass(frozen=True)
 class _Location:
     directory: Path
@@ -111,6 +137,29 @@ class _Location:
 
 
 def _locate(settings: Settings) -> _Location:
+    directory, configuration = _configuration(settings)
+    target = load_target(settings, _profile_name(configuration))
+    _require_adapter(target)
+    artifacts = (directory / settings.dbt_target_path).resolve()
+    return _Location(directory, artifacts, configuration, target, _variables(settings))
+
+
+def _locate_with_stand_in(settings: Settings) -> _Location:
+    directory, configuration = _configuration(settings)
+    artifacts = (directory / settings.dbt_target_path / FOLDER).resolve()
+    target = make_stand_in(settings, _profile_name(configuration), artifacts)
+    return _Location(directory, artifacts, configuration, target, _variables(settings))
+
+
+def _profile_name(configuration: Mapping[str, Any]) -> str:
+    return str(configuration.get("profile", "default"))
+
+
+def _variables(settings: Settings) -> str:
+    return orjson.dumps(settings.dbt_vars, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _configuration(settings: Settings) -> tuple[Path, Mapping[str, Any]]:
     directory = settings.project_dir
     path = directory / "dbt_project.yml"
     if not path.is_file():
@@ -119,24 +168,19 @@ def _locate(settings: Settings) -> _Location:
             remedy=f"Name the folder of your dbt project by {variable_name('dbt_project_dir')}.",
         )
     try:
-        configuration = read_configuration(path)
+        return directory, read_configuration(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
-    target = load_target(settings, str(configuration.get("profile", "default")))
-    _require_adapter(target)
-    artifacts = (directory / settings.dbt_target_path).resolve()
-    variables = orjson.dumps(settings.dbt_vars, option=orjson.OPT_SORT_KEYS).decode()
-    return _Location(directory, artifacts, configuration, target, variables)
 
 
 def _require_adapter(target: Target) -> None:
     if not target.adapter:
-        raise ProjectError(
+        raise ProfileError(
             f"The target {target.name!r} of the profile {target.profile!r} in {target.profiles_dir} has no type.",
             remedy="Give it one: `type: duckdb`, or whatever its warehouse is.",
         )
     if importlib.util.find_spec(f"dbt.adapters.{target.adapter}") is None:
-        raise ProjectError(
+        raise ProfileError(
             f"The target {target.name!r} of the profile {target.profile!r} is of type {target.adapter!r}, "
             "whose dbt adapter is not installed.",
             remedy=f"Install it: pip install dbt-{target.adapter}",

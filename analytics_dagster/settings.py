@@ -133,6 +133,11 @@ class Settings(BaseSettings):
         default=300.0,
         description="How many seconds to wait for a warehouse file that another process holds.",
     )
+    warehouse_writers: int | None = Field(
+        default=None,
+        ge=1,
+        description="How many runs may write the warehouse at once; 1 for a DuckDB file (always), 4 otherwise.",
+    )
     slack_token: SecretStr | None = Field(default=None, description="The bot token that posts failures to Slack.")
     slack_channel: str | None = Field(default=None, description="The Slack channel that hears of failed runs.")
     webserver_url: str | None = Field(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import tenacity
+from filelock import FileLock, Timeout
+from pydantic import PrivateAttr
 
-from analytics_dagster.errors import WarehouseError
+from analytics_dagster.errors import SettingsError, WarehouseError
+from analytics_dagster.processes import Life, Process, child_tags
 from analytics_dagster.profile import Target
-from analytics_dagster.settings import variable_name
+from analytics_dagster.settings import Settings, variable_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,6 +27,9 @@ if TYPE_CHECKING:
 
 POOL = "warehouse"
 """The concurrency pool of every step that touches the warehouse; its limit is the number of writers it takes."""
+
+WRITERS = 4
+"""How many runs write at once where the warehouse takes several and no setting says how many."""
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
@@ -39,6 +47,85 @@ class Table:
         return f"{_quoted(self.schema)}.{_quoted(self.name)}"
 
 
+@dataclass(frozen=True)
+class _Run:
+    """The run in which the warehouse is used."""
+
+    instance: dg.DagsterInstance
+    run_id: str
+    job: str
+
+    def __str__(self) -> str:
+        return f"run {self.run_id[:8]} of {self.job}"
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What lies beside a locked DuckDB file, for those who wait: who holds it, and what the holder has started."""
+
+    holder: str
+    child: Process | None = None
+
+    @classmethod
+    def read(cls, path: Path) -> _Note | None:
+        """Return the note, or None where there is none, or one that is just being written."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(str(content["holder"]), Process.from_text(content["child"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        child = self.child.to_text() if self.child else None
+        path.write_text(json.dumps({"holder": self.holder, "child": child}), encoding="utf-8")
+
+    @property
+    def survivor(self) -> Process | None:
+        """What the holder has started, where that is still at work."""
+        return self.child if self.child is not None and self.child.life is Life.ALIVE else None
+
+
+class Hold:
+    """The warehouse, held by a step."""
+
+    def __init__(self, run: _Run | None, note: Path | None) -> None:
+        self._run = run
+        self._path = note
+        where = str(Process.current())
+        self._note = _Note(f"{where} ({run})" if run else where)
+        if note is not None:
+            self._note.write(note)
+
+    def note_child(self, pid: int) -> None:
+        """Record a process that was started to write the warehouse, and which the end of this one may leave behind.
+
+        Whoever holds the warehouse next waits for it, and the run counts as alive as long as it is.
+        """
+        child = Process.of(pid)
+        if child is None:
+            return
+        self._note = _Note(self._note.holder, child)
+        if self._path is not None:
+            self._note.write(self._path)
+        if self._run is not None:
+            self._run.instance.add_run_tags(self._run.run_id, child_tags(self._run.run_id, child))
+
+    def release(self) -> None:
+        """Take the note away, unless what was started is still at work."""
+        if self._path is not None and self._note.survivor is None:
+            self._path.unlink(missing_ok=True)
+
+
+class _Holds(threading.local):
+    """The DuckDB files that this thread holds, so that a step may ask for its file again."""
+
+    def __init__(self) -> None:
+        self.by_path: dict[Path, Hold] = {}
+
+
+_HOLDS = _Holds()
+
+
 class Warehouse(dg.ConfigurableResource["Warehouse"]):
     """Reads and writes tables of the warehouse that dbt builds.
 
@@ -49,6 +136,49 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     adapter: str
     path: str
     lock_timeout: float
+
+    _run: _Run | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Remember the run, so that others can be told who holds the warehouse."""
+        if context.instance is not None and context.run is not None:
+            self._run = _Run(context.instance, context.run.run_id, context.run.job_name)
+
+    @contextmanager
+    def exclusively(self) -> Iterator[Hold]:
+        """Hold the warehouse for a program that writes it by itself, such as dbt; it finds a DuckDB file free.
+
+        As `locked`, and then waits for programs that know nothing of our lock (a notebook, DuckDB's shell): for as
+        many seconds as the setting allows. Raises `WarehouseError` that says who holds the file.
+        """
+        with self.locked() as hold:
+            if self.path:
+                wait_for_file(Path(self.path), timeout=self.lock_timeout)
+            yield hold
+
+    @contextmanager
+    def locked(self) -> Iterator[Hold]:
+        """Keep every other step out of a DuckDB file, of this Dagster home or of another; else only take notes.
+
+        Waits for as long as the holder lives, idly, and says for whom; and for the dbt of a holder that was
+        killed. The operating system ends the hold when this process ends. A thread may hold what it holds already.
+        """
+        if not self.path:
+            yield Hold(self._run, None)
+            return
+        path = Path(self.path)
+        held = _HOLDS.by_path.get(path)
+        if held is not None:
+            yield held
+            return
+        note = path.with_name(f"{path.name}.holder")
+        with _file_lock(path, note):
+            hold = _HOLDS.by_path[path] = Hold(self._run, note)
+            try:
+                yield hold
+            finally:
+                del _HOLDS.by_path[path]
+                hold.release()
 
     def read(self, sql: str) -> pd.DataFrame:
         """Run one query and return its rows as a data frame."""
@@ -73,11 +203,65 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     @contextmanager
     def _connect(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         require_duckdb(self.adapter)
-        connection = open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=read_only)
-        try:
-            yield connection
-        finally:
-            connection.close()
+        with self.locked():
+            connection = open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=read_only)
+            try:
+                yield connection
+            finally:
+                connection.close()
+
+
+@contextmanager
+def _file_lock(path: Path, note: Path) -> Iterator[None]:
+    """Hold the lock of a DuckDB file, once nothing that an earlier holder left behind is at work any more."""
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    _waiting(
+        retry=tenacity.retry_if_exception_type(Timeout),
+        before_sleep=_Announcement(path, lambda _: _told(_Note.read(note))),
+        reraise=True,
+    )(_acquire, lock, path)
+    try:
+        _waiting(
+            retry=tenacity.retry_if_result(lambda left: left is not None and left.survivor is not None),
+            before_sleep=_Announcement(path, lambda _: _told(_Note.read(note))),
+        )(_Note.read, note)
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except PermissionError as error:
+        raise WarehouseError(
+            f"The warehouse {path} can't be locked: {error}.",
+            remedy=f"Let this user write {path.parent}, where the lock lies beside the file.",
+        ) from error
+
+
+def _told(note: _Note | None) -> str:
+    if note is None:
+        return "another step"
+    return f"dbt, {note.survivor}, started by {note.holder}," if note.survivor else note.holder
+
+
+def count_writers(settings: Settings, target: Target) -> int:
+    """Return how many runs may write the warehouse at once.
+
+    Raises `SettingsError` where the setting asks for more than a DuckDB file takes.
+    """
+    asked = settings.warehouse_writers
+    path = duckdb_path(target, settings.project_dir)
+    if path is not None and asked is not None and asked > 1:
+        raise SettingsError(
+            f"{variable_name('warehouse_writers')} is {asked}, but the warehouse of the target {target.name!r} is the "
+            f"DuckDB file {path}, which one process can write at a time.",
+            remedy="Unset it, or choose a target whose warehouse takes several writers.",
+        )
+    # DuckLake is DuckDB too: two dbt builds at once failed 9 times in 20.
+    return asked or (1 if target.adapter == "duckdb" else WRITERS)
 
 
 def build_warehouse(target: Target, project_dir: Path, *, lock_timeout: float) -> Warehouse:
@@ -128,11 +312,10 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
             f"The warehouse {path} does not exist yet.", remedy="Build it first: run a schedule group's job."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = tenacity.Retrying(
+    waiting = _waiting(
         retry=tenacity.retry_if_exception(_is_held),
-        wait=tenacity.wait_exponential(multiplier=0.1, max=2.0),
         stop=tenacity.stop_after_delay(timeout),
-        before_sleep=_Announcement(path),
+        before_sleep=_Announcement(path, _holder),
         reraise=True,
     )
     try:
@@ -149,18 +332,23 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
         ) from error
 
 
-class _Announcement:
-    """Says once, and then every half minute, for whom an opening waits."""
+def _waiting(**how: Any) -> tenacity.Retrying:
+    return tenacity.Retrying(wait=tenacity.wait_exponential(multiplier=0.1, max=2.0), **how)
 
-    def __init__(self, path: Path) -> None:
+
+class _Announcement:
+    """Says once, and then every half minute, for whom a wait is; ``holder`` is told what the last look raised."""
+
+    def __init__(self, path: Path, holder: Callable[[BaseException | None], str]) -> None:
         self._path = path
+        self._holder = holder
         self._next = 0.0
 
     def __call__(self, state: tenacity.RetryCallState) -> None:
         waited = state.seconds_since_start or 0.0
         if state.outcome is not None and waited >= self._next:
             self._next = waited + 30
-            holder = _holder(state.outcome.exception())
+            holder = self._holder(state.outcome.exception() if state.outcome.failed else None)
             dg.get_dagster_logger().warning(f"waiting for the warehouse {self._path}, which {holder} holds")
 
 

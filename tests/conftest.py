@@ -1,4 +1,4 @@
-"""What tests of several modules share: an environment without our variables, and a second dbt project to copy."""
+"""What tests of several modules share: an environment without our variables, and other dbt projects to copy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ import pytest
 
 from analytics_dagster.settings import Settings
 
+pytest.register_assert_rewrite("tests.integration.any_project")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-LENDING_LIBRARY = REPOSITORY / "tests" / "projects" / "lending_library"
+PROJECTS = REPOSITORY / "tests" / "projects"
+LENDING_LIBRARY = PROJECTS / "lending_library"
 COMMAND = Path(sys.executable).with_name("analytics-dagster")
 
-_OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_")
+_OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_", "BANK_", "SCATTERED_")
+_LEFT_BY_DBT = ("target", "artifacts", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -32,20 +36,34 @@ def _no_variables_of_ours() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Library:
-    """A copy of the lending library: a dbt project that shares no name, folder or group with the bundled one."""
+class ProjectCopy:
+    """A copy of one of the projects below `tests/projects`, with a Dagster home beside it.
+
+    ``inside`` and ``profiles`` are where `dbt_project.yml` and `profiles.yml` lie, below the copy and below that;
+    ``target_path`` is relative to the dbt project; ``variables`` are more of the environment.
+    """
 
     folder: Path
+    name: str
+    inside: str = ""
+    profiles: str = ""
+    target_path: str = "target"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The folder of the copy."""
+        return self.folder / self.name
 
     @property
     def project(self) -> Path:
         """The folder of its `dbt_project.yml`."""
-        return self.folder / "lending_library"
+        return self.root / self.inside
 
     @property
     def artifacts(self) -> Path:
         """The folder of what dbt writes."""
-        return self.project / "target"
+        return (self.project / self.target_path).resolve()
 
     @property
     def manifest(self) -> Path:
@@ -53,19 +71,22 @@ class Library:
         return self.artifacts / "manifest.json"
 
     @property
-    def warehouse(self) -> Path:
-        """Its DuckDB file, once it was built."""
-        return self.project / "library.duckdb"
+    def groups_file(self) -> Path | None:
+        """Its schedule groups; None for the bundled ones."""
+        path = self.root / "schedule_groups.yaml"
+        return path if path.exists() else None
 
     @property
     def environment(self) -> Mapping[str, str]:
         """The variables that point the location at it."""
         return {
             "ANALYTICS_DBT_PROJECT_DIR": str(self.project),
-            "ANALYTICS_DBT_PROFILES_DIR": str(self.project / "profiles"),
-            "ANALYTICS_SCHEDULE_GROUPS_FILE": str(self.project / "schedule_groups.yaml"),
+            "ANALYTICS_DBT_PROFILES_DIR": str(self.project / self.profiles),
+            **({"ANALYTICS_DBT_TARGET_PATH": self.target_path} if self.target_path != "target" else {}),
+            **({"ANALYTICS_SCHEDULE_GROUPS_FILE": str(self.groups_file)} if self.groups_file else {}),
             "ANALYTICS_DATA_DIR": str(self.folder / "data"),
             "DAGSTER_HOME": str(self.folder / "home"),
+            **self.variables,
         }
 
     def settings(self, **others: Any) -> Settings:
@@ -73,8 +94,9 @@ class Library:
         return Settings(
             **{
                 "dbt_project_dir": self.project,
-                "dbt_profiles_dir": self.project / "profiles",
-                "schedule_groups_file": self.project / "schedule_groups.yaml",
+                "dbt_profiles_dir": self.project / self.profiles,
+                "dbt_target_path": Path(self.target_path),
+                "schedule_groups_file": self.groups_file,
                 "data_dir": self.folder / "data",
                 "dagster_home": self.folder / "home",
                 **others,
@@ -100,11 +122,30 @@ class Library:
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
 
+def copy_project(copy: ProjectCopy) -> ProjectCopy:
+    """Make the copy, of nothing that dbt may have left in the original."""
+    shutil.copytree(PROJECTS / copy.name, copy.root, ignore=shutil.ignore_patterns(*_LEFT_BY_DBT))
+    return copy
+
+
+@dataclass(frozen=True)
+class Library(ProjectCopy):
+    """A copy of the lending library: a dbt project that shares no name, folder or group with the bundled one."""
+
+    name: str = "lending_library"
+    profiles: str = "profiles"
+
+    @property
+    def warehouse(self) -> Path:
+        """Its DuckDB file, once it was built."""
+        return self.project / "library.duckdb"
+
+
 def copy_library(folder: Path) -> Library:
     """Copy the lending library, and nothing that dbt may have left in it, below a folder."""
-    left = shutil.ignore_patterns("target", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
-    shutil.copytree(LENDING_LIBRARY, folder / "lending_library", ignore=left)
-    return Library(folder)
+    library = Library(folder)
+    copy_project(library)
+    return library
 
 
 @pytest.fixture

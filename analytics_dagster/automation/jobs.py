@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
+
+from analytics_dagster.transform.groups import ScheduleGroup
 
 if TYPE_CHECKING:
     # What `define_asset_job` returns has no public name; only the type checker needs one.
@@ -16,29 +18,59 @@ if TYPE_CHECKING:
 GROUP_TAG = "analytics_dagster/schedule_group"
 """The tag of a run that says of which schedule group it is."""
 
+PROJECT_TAG = "analytics_dagster/project"
+"""The tag of a run that says of which dbt project it is: two locations may have groups of the same names."""
+
 INGESTION = "ingestion"
 """The name of the job that loads the landing zone, and of its asset group."""
 
 
 def build_group_job(
-    name: str,
+    group: ScheduleGroup,
+    *,
+    project: str,
     nodes: Collection[dg.AssetKey],
     checks: Collection[dg.AssetCheckKey],
     consumers: Collection[dg.AssetKey],
 ) -> AssetJob:
-    """Return the job of a schedule group: its nodes, the checks that it runs, and the consumers that start with it.
+    """Return the job of a schedule group: what it builds, the checks that it runs, the consumers that start with it.
 
-    A check of one of its assets that another group runs (a test which crosses groups) is not in it.
+    ``nodes`` and ``checks`` are the group's own and those of others that it refreshes. A check of one of its assets
+    that another group runs (a test which crosses groups) is not in it.
     """
     selection = dg.AssetSelection.assets(*nodes).without_checks() | dg.AssetSelection.checks(*checks)
     if consumers:
         selection |= dg.AssetSelection.assets(*consumers)
     return dg.define_asset_job(
-        name=name,
+        name=group.name,
         selection=selection,
-        description=f"Builds the schedule group {name}, runs its tests, and updates the consumers that start with it.",
-        tags={GROUP_TAG: name},
+        description=f"Builds the schedule group {group.name}, runs its tests, and updates the consumers that start "
+        "with it.",
+        tags=run_tags(group, project),
     )
+
+
+def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
+    """Return the tags of a group's runs: whose they are, how often they are retried, what their pod gets.
+
+    The number of retries is always named, so that no default of the instance stands in for the groups' file.
+    """
+    tags: dict[str, Any] = {
+        GROUP_TAG: group.name,
+        PROJECT_TAG: project,
+        "dagster/max_retries": str(group.retries),
+        # What failed and what was skipped is built again, not what worked.
+        "dagster/retry_strategy": "FROM_ASSET_FAILURE",
+    }
+    if group.resources:
+        asked = {"requests": group.resources.requests, "limits": group.resources.limits}
+        resources = {what: _as_text(values) for what, values in asked.items() if values}
+        tags["dagster-k8s/config"] = {"container_config": {"resources": resources}}
+    return tags
+
+
+def _as_text(quantities: Mapping[str, str | int | float]) -> dict[str, str]:
+    return {name: str(value) for name, value in quantities.items()}
 
 
 def build_ingestion_job(tables: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]) -> AssetJob:

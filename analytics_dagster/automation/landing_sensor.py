@@ -1,17 +1,18 @@
-"""New files in the landing zone start ingestion, and an ingestion that loaded something starts the jobs after it."""
+"""New files in the landing zone start ingestion."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from analytics_dagster.automation.order import UNFINISHED
 from analytics_dagster.errors import LandingZoneError
-from analytics_dagster.ingestion.assets import CHECK, ROWS_LOADED
+from analytics_dagster.ingestion.assets import CHECK
 from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.sketch import Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
@@ -23,16 +24,8 @@ STARTED_BY = "analytics_dagster/started_by"
 """The tag of an ingestion run that new files started; its value is the sensor's name."""
 
 SENSOR = "landing_sensor"
-AFTER_SENSOR = "after_ingestion_sensor"
 
 _VERSION = 1
-_GOING = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 @dataclass(frozen=True)
@@ -118,7 +111,7 @@ def build_landing_sensor(
         description="Starts ingestion when files have landed: one run for the tables that have new ones.",
     )
     def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        filters = dg.RunsFilter(job_name=job.name, statuses=_GOING)
+        filters = dg.RunsFilter(job_name=job.name, statuses=list(UNFINISHED))
         going = context.instance.get_runs(filters=filters, limit=1)
         if going:
             return dg.SkipReason(
@@ -143,41 +136,3 @@ def build_landing_sensor(
         return dg.SensorResult(run_requests=[request], cursor=cursor)
 
     return landing_sensor
-
-
-def build_after_ingestion_sensor(
-    ingestion_job: AssetJob, jobs_after: Sequence[AssetJob], default_status: dg.DefaultSensorStatus
-) -> dg.SensorDefinition:
-    """Return the sensor that starts the given jobs after each ingestion that files started and that loaded rows.
-
-    Each job is asked for once an ingestion run, by its run key.
-    """
-
-    @dg.run_status_sensor(
-        name=AFTER_SENSOR,
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[ingestion_job],
-        request_jobs=list(jobs_after),
-        default_status=default_status,
-        description="Starts what builds on the raw tables when new files have brought new rows.",
-    )
-    def after_ingestion_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        run = context.dagster_run
-        if STARTED_BY not in run.tags:
-            yield dg.SkipReason(f"Run {run.run_id} was not started by new files.")
-        elif not rows_loaded(context.instance, run.run_id):
-            yield dg.SkipReason(f"Run {run.run_id} found no new rows.")
-        else:
-            # The job's name in the key too: Dagster takes two requests of one sensor with one key for the same.
-            for job in jobs_after:
-                yield dg.RunRequest(run_key=f"{run.run_id}:{job.name}", job_name=job.name)
-
-    return after_ingestion_sensor
-
-
-def rows_loaded(instance: dg.DagsterInstance, run_id: str) -> int:
-    """Return how many rows a run of the ingestion job wrote, from the metadata of its materializations."""
-    events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    materializations = [event.asset_materialization for event in events]
-    found = [one.metadata.get(ROWS_LOADED) for one in materializations if one]
-    return sum(int(entry.value) for entry in found if entry and isinstance(entry.value, int))

@@ -85,8 +85,10 @@ def build_asset(
     )
     def consume(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
         ensure_healthy(context.instance, context.run.run_id, marts, blocking_checks)
-        with _extra_installed(consumer.name):
-            yield consumer.materialize(inputs(warehouse))
+        # Held from the first mart that it reads to the last: all are of one build.
+        with _extra_installed(consumer.name), warehouse.locked():
+            result = consumer.materialize(inputs(warehouse))
+        yield result
 
     return consume
 

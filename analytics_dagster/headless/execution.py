@@ -1,18 +1,39 @@
-"""One job after the other, executed by Dagster in this process."""
+"""Jobs executed by Dagster in this process, one after the other, through the executor that the UI's runs have too."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.headless.home import PROCESS_TAG
+# What `dg.execute_job` does by public names it does with neither a run id of ours nor a selection of checks.
+# `tests/unit/test_execution.py` fails when one of these is called otherwise.
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import create_execution_plan, execute_run
+from dagster._core.snap import snapshot_from_execution_plan
+
 from analytics_dagster.headless.narration import narration
+from analytics_dagster.processes import process_tags
 
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What of one job is to be run.
+
+    ``assets`` is None for the whole job; ``checks`` goes with ``assets``, and is None for all checks of these.
+    ``after`` names the jobs whose failure keeps this one from being started.
+    """
+
+    job: str
+    assets: frozenset[dg.AssetKey] | None = None
+    checks: frozenset[dg.AssetCheckKey] | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    after: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -26,31 +47,78 @@ class JobResult:
 
 
 def execute_jobs(
-    definitions: dg.Definitions,
-    jobs: Sequence[str],
-    *,
-    instance: dg.DagsterInstance,
-    process: str,
-    configuration: Mapping[str, Mapping[str, Any]],
+    definitions: dg.Definitions, works: Sequence[Work], *, instance: dg.DagsterInstance
 ) -> list[JobResult]:
-    """Execute the jobs in order; those after a failed one are not started, since they read what it builds.
+    """Execute the jobs in order, and return what came of each.
 
-    ``process`` names the lock that this process holds; ``configuration`` is each job's run configuration.
+    One that failed, or was not started, keeps those from being started that name it in ``after``; the others go
+    on. Ctrl-C cancels the run that goes on, and no other is started.
     """
     results: list[JobResult] = []
-    for job in jobs:
-        failed = next((result.job for result in results if not result.succeeded), None)
-        if failed is not None:
-            results.append(JobResult(job, None, succeeded=False, reason=f"not started: {failed} failed"))
+    interrupted = False
+    for work in works:
+        obstacle = "interrupted" if interrupted else _obstacle(work, results)
+        if obstacle:
+            results.append(JobResult(work.job, None, succeeded=False, reason=f"not started: {obstacle}"))
             continue
         run_id = str(uuid.uuid4())
-        with narration(instance, job, run_id):
-            outcome = definitions.resolve_job_def(job).execute_in_process(
-                instance=instance,
-                run_id=run_id,
-                raise_on_error=False,
-                run_config={**_QUIET, **configuration.get(job, {})},
-                tags={PROCESS_TAG: process},
-            )
-        results.append(JobResult(job, run_id, succeeded=outcome.success))
+        try:
+            with narration(instance, work.job, run_id):
+                status = _execute(definitions, work, instance, run_id)
+        except KeyboardInterrupt:
+            # Before Dagster listened for it, or after.
+            status = _cancel(instance, run_id)
+        interrupted = status is dg.DagsterRunStatus.CANCELED
+        succeeded = status is dg.DagsterRunStatus.SUCCESS
+        results.append(JobResult(work.job, run_id, succeeded, reason="canceled" if interrupted else ""))
     return results
+
+
+def _obstacle(work: Work, results: Collection[JobResult]) -> str:
+    """Return why a job can't be started, or nothing."""
+    for result in results:
+        if result.job in work.after and not result.succeeded:
+            return f"{result.job} {'failed' if result.run_id else 'was not started'}"
+    return ""
+
+
+def _execute(definitions: dg.Definitions, work: Work, instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    whole = definitions.resolve_job_def(work.job)
+    job = whole.get_subset(asset_selection=work.assets, asset_check_selection=work.checks)
+    configuration = {**_QUIET, **work.configuration}
+    tags = {**job.run_tags, **process_tags(run_id)}
+    plan = create_execution_plan(
+        job,
+        run_config=configuration,
+        instance_ref=instance.get_ref() if instance.is_persistent else None,
+        tags=tags,
+    )
+    run = instance.create_run(
+        job_name=job.name,
+        run_id=run_id,
+        run_config=configuration,
+        status=None,
+        tags=tags,
+        root_run_id=None,
+        parent_run_id=None,
+        step_keys_to_execute=plan.step_keys_to_execute,
+        execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
+        job_snapshot=job.get_job_snapshot(),
+        parent_job_snapshot=job.get_parent_job_snapshot(),
+        asset_selection=work.assets,
+        asset_check_selection=work.checks,
+        resolved_op_selection=None,
+        op_selection=None,
+        remote_job_origin=None,
+        job_code_origin=None,
+        asset_graph=job.asset_layer.asset_graph,
+    )
+    return execute_run(InMemoryJob(whole), run, instance).dagster_run.status
+
+
+def _cancel(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_canceled(run, "Interrupted.")
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    return dg.DagsterRunStatus.CANCELED

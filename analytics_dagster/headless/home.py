@@ -1,83 +1,79 @@
-"""Dagster's home: its folder, its configuration, and the runs whose process died in it."""
+"""Dagster's home: its folder, its configuration, the limit of the warehouse's pool, and who has it open."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
 from pathlib import Path
 
 import dagster as dg
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from analytics_dagster.settings import Settings, set_dagster_home
-
-PROCESS_TAG = "analytics_dagster/process"
-"""The tag of a run that names the lock which the process that executes it holds as long as it lives."""
+from analytics_dagster.errors import HomeError
+from analytics_dagster.processes import Life, Process
+from analytics_dagster.settings import Settings, set_dagster_home, variable_name
+from analytics_dagster.warehouse import POOL
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 """The workspace that the UI opens."""
 
-_CONFIGURATION = Path(__file__).with_name("dagster.yaml")
-_UNFINISHED = [
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+CONFIGURATION = Path(__file__).with_name("dagster.yaml")
+"""The configuration of a new home. Whoever changes it adds the SHA-256 of what it was to `EARLIER`."""
+
+EARLIER = frozenset(
+    {
+        "991e3a470df8d11681705167fc13d10b8afe160915a313a7faa5e9d37a0803cb",
+        "7b76b4b48210f0d445cfe1a0f3dbd64328cd493add1d738404c2437de1ace2e4",
+    }
+)
+"""What the configuration was in earlier versions: where a home's is still one of these, nobody has changed it."""
+
+_EVENT_LOG = "EVENT_LOG"
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Make Dagster's home and its configuration where they are missing, and let Dagster find it; return its folder."""
+    """Make Dagster's home and its configuration where they are missing, and let Dagster find it; return its folder.
+
+    A configuration that an earlier version has written is renewed; one that somebody has changed is kept.
+    """
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / "dagster.yaml"
-    if not configuration.exists():
-        template = _CONFIGURATION.read_text(encoding="utf-8")
-        event_log = json.dumps(str(home / "history" / "runs"))
-        configuration.write_text(template.replace("EVENT_LOG", event_log), encoding="utf-8")
+    event_log = json.dumps(str(home / "history" / "runs"))
+    if not configuration.exists() or _is_ours(configuration.read_text(encoding="utf-8"), event_log):
+        template = CONFIGURATION.read_text(encoding="utf-8")
+        configuration.write_text(template.replace(_EVENT_LOG, event_log), encoding="utf-8")
     set_dagster_home(home)
     return home
 
 
-@contextmanager
-def living_process(home: Path) -> Iterator[str]:
-    """Hold a lock that the operating system lets go of when this process ends in whatever way; yield its name."""
-    name = f"{uuid.uuid4()}.lock"
-    path = _locks(home) / name
-    with FileLock(path):
-        try:
-            yield name
-        finally:
-            path.unlink(missing_ok=True)
+def _is_ours(text: str, event_log: str) -> bool:
+    return hashlib.sha256(text.replace(event_log, _EVENT_LOG).encode()).hexdigest() in EARLIER
 
 
-def fail_orphans(instance: dg.DagsterInstance, home: Path) -> list[str]:
-    """Mark as failed every unfinished run of the command line whose process is dead; return their ids.
+def set_pool_limit(instance: dg.DagsterInstance, writers: int, *, replace: bool) -> None:
+    """Write how many runs may use the warehouse at once, where nobody has said so yet.
 
-    Such a run would stay STARTED for ever, and keep its slot of the warehouse's pool.
+    ``replace`` says that it was asked for by name, and replaces what is there.
     """
-    orphans = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED)):
-        name = run.tags.get(PROCESS_TAG)
-        if name is not None and _is_dead(_locks(home) / name):
-            instance.report_run_failed(run, "The process that executed this run was killed.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-            orphans.append(run.run_id)
-    return orphans
+    storage = instance.event_log_storage
+    known = {limit.name: limit for limit in storage.get_pool_limits()}.get(POOL)
+    if known is None or known.from_default or (replace and known.limit != writers):
+        storage.set_concurrency_slots(POOL, writers)
 
 
-def _locks(home: Path) -> Path:
-    folder = home / "processes"
-    folder.mkdir(exist_ok=True)
-    return folder
+def occupy_home(home: Path) -> None:
+    """Record that this process opens the UI of a home, whose schedules and queue one process alone may work off.
 
-
-def _is_dead(path: Path) -> bool:
-    try:
-        with FileLock(path, timeout=0):
-            path.unlink(missing_ok=True)
-            return True
-    except Timeout:
-        return False
+    Raises `HomeError` that names the process which has it open already.
+    """
+    path = home / "dev_process"
+    with FileLock(home / "dev_process.lock"):
+        other = Process.from_text(path.read_text(encoding="utf-8")) if path.exists() else None
+        if other is not None and other.pid != os.getpid() and other.life is Life.ALIVE:
+            raise HomeError(
+                f"Dagster's home {home} is open already: `analytics-dagster dev` runs as {other}.",
+                remedy=f"Use its UI, or end it first; or name another home by {variable_name('dagster_home')}.",
+            )
+        path.write_text(Process.current().to_text(), encoding="utf-8")

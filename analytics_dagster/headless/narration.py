@@ -1,30 +1,44 @@
-"""What a run tells the terminal while it goes: its event log, read as it grows, as lines for people."""
+"""What a run tells the terminal while it goes: its event log, read as it grows, as lines and bars for people."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from typing import Any
 
 import dagster as dg
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_MOST_LINES = 8  # of one message, beside a bar
 # How Dagster begins the message of a `dagster.Failure`, whose text alone is for people.
 _FAILURE = "dagster._core.definitions.events.Failure: "
 _DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's logs"
+# How `transform.execution` says how far dbt is, and the executor and the warehouse for whom they wait.
+_PROGRESS = re.compile(r"(?P<done>\d+) of (?P<total>\d+): (?P<node>.+)", re.DOTALL)
+_WAITING = re.compile(r"waiting for |\S+ waits for ")
+
+Show = Callable[[dg.EventLogRecord], None]
+"""Shows an event of a run, if it is of interest."""
 
 
 @contextmanager
 def narration(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[None]:
-    """Tell the terminal what a run does, and keep all else away from it, for as long as the context lasts."""
-    with _terminal() as console:
-        narrator = _Narrator(console, instance, job, run_id)
+    """Tell the terminal what a run does, and keep all else away from it, for as long as the context lasts.
+
+    A terminal shows a bar for each step that goes on, and above the bars what went wrong; anything else gets lines.
+    """
+    with _terminal() as console, _shown(console, job) as show:
+        narrator = _Narrator(show, instance, run_id)
         stop = threading.Event()
         thread = threading.Thread(target=narrator.follow, args=(stop,), name=f"narration of {job}", daemon=True)
         thread.start()
@@ -47,19 +61,112 @@ def _terminal() -> Iterator[Console]:
         os.dup2(quiet, 1)
         os.close(quiet)
         try:
-            yield Console(file=terminal, highlight=False, soft_wrap=True)
+            yield Console(file=terminal, highlight=False)
         finally:
             sys.stdout.flush()
             os.dup2(terminal.fileno(), 1)
 
 
-class _Narrator:
-    """Reads a run's event log while it grows, and tells the terminal what a person wants to know of it."""
+@contextmanager
+def _shown(console: Console, job: str) -> Iterator[Show]:
+    """Yield what shows an event; the terminal is left as it was."""
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _Lines(console, job).show
+        return
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[done]}", table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[now]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # where all that is printed beside the bars goes is arranged already
+    ) as progress:
+        yield _Bars(progress, _Lines(console, job, _MOST_LINES)).show
 
-    def __init__(self, console: Console, instance: dg.DagsterInstance, job: str, run_id: str) -> None:
+
+class _Lines:
+    """A line for each event, with the time and the job: for logs. ``most_lines`` of one message are told, or all."""
+
+    def __init__(self, console: Console, job: str, most_lines: int | None = None) -> None:
         self._console = console
-        self._instance = instance
         self._job = job
+        self._most_lines = most_lines
+
+    def show(self, record: dg.EventLogRecord) -> None:
+        """Print an event as a line, if it is of interest."""
+        line = _line(record.event_log_entry, self._most_lines)
+        if line:
+            self._console.print(f"[dim]{_clock(record)} {self._job:<10}[/] {line}", soft_wrap=True)
+
+
+class _Bars:
+    """A bar for each step that goes on, which goes away with it; above them, lines for what ended or went wrong."""
+
+    def __init__(self, progress: Progress, lines: _Lines) -> None:
+        self._progress = progress
+        self._lines = lines
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, record: dg.EventLogRecord) -> None:
+        """Move a bar, or print a line above the bars."""
+        entry = record.event_log_entry
+        event, step = entry.dagster_event, entry.step_key
+        if step is not None and event is None and self._move(step, entry):
+            return
+        if step is not None and event is not None:
+            if event.event_type is dg.DagsterEventType.STEP_START:
+                self._progress.update(self._task(step), now="")
+                return
+            if event.event_type in _ENDS:
+                self._end(step)
+        self._lines.show(record)
+
+    def _move(self, step: str, entry: dg.EventLogEntry) -> bool:
+        """Show at a step's bar what its log says, if that is where it belongs; return whether it does."""
+        message = entry.user_message
+        if _WAITING.match(message):
+            self._progress.update(self._task(step), now=f"[yellow]{escape(_shortened(message, 1))}[/]")
+            return True
+        told = _PROGRESS.fullmatch(message)
+        if told is None:
+            return False
+        self._progress.update(
+            self._task(step),
+            completed=int(told["done"]),
+            total=int(told["total"]),
+            done=f"{told['done']} of {told['total']}",
+            now=escape(told["node"]),
+        )
+        # What failed is told above as well.
+        return int(entry.level) < logging.WARNING
+
+    def _task(self, step: str) -> TaskID:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(escape(step), total=None, done="", now="")
+        return self._tasks[step]
+
+    def _end(self, step: str) -> None:
+        if step in self._tasks:
+            self._progress.remove_task(self._tasks.pop(step))
+
+
+_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+}
+
+
+class _Narrator:
+    """Reads a run's event log while it grows, and has each event shown."""
+
+    def __init__(self, show: Show, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._show = show
+        self._instance = instance
         self._run_id = run_id
         self._cursor: str | None = None
 
@@ -74,9 +181,7 @@ class _Narrator:
         while more:
             page = self._instance.get_records_for_run(self._run_id, cursor=self._cursor)
             for record in page.records:
-                line = _line(record.event_log_entry)
-                if line:
-                    self._console.print(f"[dim]{_clock(record)} {self._job:<10}[/] {line}")
+                self._show(record)
             self._cursor, more = page.cursor, page.has_more
 
 
@@ -84,40 +189,52 @@ def _clock(record: dg.EventLogRecord) -> str:
     return datetime.fromtimestamp(record.timestamp, tz=timezone.utc).astimezone().strftime("%H:%M:%S")
 
 
-def _line(entry: dg.EventLogEntry) -> str | None:
+def _line(entry: dg.EventLogEntry, most_lines: int | None) -> str | None:
     """Return what to tell of one entry, or None for what interests no one at a terminal."""
     event, step = entry.dagster_event, entry.step_key or ""
     if event is None:
-        return _logged(entry)
+        return _logged(entry, most_lines)
     match event.event_type:
         case dg.DagsterEventType.STEP_START:
             line = f"{step} started"
         case dg.DagsterEventType.STEP_SUCCESS:
             line = f"[green]{step} done[/] in {event.step_success_data.duration_ms / 1000:.1f} s"
         case dg.DagsterEventType.STEP_FAILURE:
-            line = f"[red]{step} failed[/]: {escape(_root_cause(event))}"
+            line = f"[red]{step} failed[/]: {escape(_shortened(_cause(event.step_failure_data.error), most_lines))}"
         case dg.DagsterEventType.STEP_SKIPPED:
             line = f"[yellow]{step} skipped[/]: {escape(event.message or '')}"
         case dg.DagsterEventType.RUN_FAILURE:
-            line = f"[red]{escape(event.message or 'failed')}[/]"
+            failure = event.job_failure_data
+            # What a step said was told at the step.
+            cause = "" if failure.first_step_failure_event else _cause(failure.error)
+            line = f"[red]{escape(_shortened(cause or event.message or 'failed', most_lines))}[/]"
         case _:
             return None
     return line
 
 
-def _logged(entry: dg.EventLogEntry) -> str | None:
+def _logged(entry: dg.EventLogEntry, most_lines: int | None) -> str | None:
     level = int(entry.level)
     # dagster-dbt's command lines are longer than they are useful.
     if level < logging.INFO or "dbt command" in entry.user_message:
         return None
-    message = escape(entry.user_message)
+    message = escape(_shortened(entry.user_message, most_lines))
     return message if level < logging.WARNING else f"[yellow]{message}[/]"
 
 
-def _root_cause(event: dg.DagsterEvent) -> str:
-    error = event.step_failure_data.error
+def _cause(error: Any) -> str:
+    """Return what lies at the root of an error (Dagster's `SerializableErrorInfo`), or nothing where there is none."""
     while error is not None and error.cause is not None:
         error = error.cause
-    message = error.message.strip() if error is not None else event.message or ""
+    message = error.message.strip() if error is not None else ""
     # What dbt says of each node was told before; its command line is longer than it is useful.
     return _DBT_FAILED if "The dbt CLI process" in message else message.removeprefix(_FAILURE)
+
+
+def _shortened(text: str, most_lines: int | None) -> str:
+    """Return the first lines of a text that say anything, and how many there are more; the run's logs have them all."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if most_lines is None or len(lines) <= most_lines:
+        return text
+    more = f" … ({len(lines) - most_lines} more lines in the run's logs)" if most_lines > 1 else ""
+    return "\n".join(lines[:most_lines]) + more

@@ -62,7 +62,9 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
         try:
             from analytics_dagster.ingestion.loading import load_table  # noqa: PLC0415 - brings pyarrow and duckdb
 
-            report = load_table(table, landing, warehouse, context.log)
+            # Held from the first look into the ledger to the last entry: nobody else loads the same files meanwhile.
+            with warehouse.locked():
+                report = load_table(table, landing, warehouse, context.log)
         except AnalyticsError as error:
             raise dg.Failure(description=str(error)) from None
         except ModuleNotFoundError as error:

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.transform.groups import FullRefresh, ScheduleGroup
+
 SELECTION_FILE = "run_results.json"
 """The name under which dbt looks for results in a state folder."""
 
@@ -18,6 +21,34 @@ class Build:
     unique_ids: frozenset[str]
     full_refresh: bool = False
     variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the launchpad or the command line asks of one run."""
+
+    full_refresh: bool = False
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+
+def make_build(
+    unique_ids: Iterable[str], group: ScheduleGroup, wish: Wish, location_variables: Mapping[str, Any]
+) -> Build:
+    """Return the build of these ids in a run of a schedule group.
+
+    The nearer vars win: the wish's over the group's over the location's. Raises `ScheduleGroupError` where a full
+    refresh is asked of a group that is never refreshed so.
+    """
+    if wish.full_refresh and group.full_refresh is FullRefresh.NEVER:
+        raise ScheduleGroupError(
+            f"The schedule group {group.name} is never rebuilt from scratch (`full_refresh: never`): nothing was run.",
+            remedy="Run it without a full refresh; or, if it is meant, change `full_refresh` in the groups' file.",
+        )
+    return Build(
+        frozenset(unique_ids),
+        full_refresh=wish.full_refresh or group.full_refresh is FullRefresh.ALWAYS,
+        variables={**location_variables, **group.variables, **wish.variables},
+    )
 
 
 def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:

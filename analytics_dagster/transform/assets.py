@@ -9,16 +9,17 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.project import Project
-from analytics_dagster.transform.arguments import Build
+from analytics_dagster.transform.arguments import Wish, make_build
 from analytics_dagster.transform.dbt_resource import DbtResource
-from analytics_dagster.transform.execution import run_build
+from analytics_dagster.transform.execution import Assets, Builder
+from analytics_dagster.transform.keys import EXPOSURES, dagster_names
 from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.translator import Translator
 from analytics_dagster.warehouse import POOL, Warehouse
 
-EXPOSURES = "exposures"
-"""The asset group of dbt's exposures, and the first part of their keys."""
+GROUP_TAG = "analytics_dagster/schedule_group"
+"""The tag of a run that says of which schedule group it is."""
 
 
 class BuildConfig(dg.Config):
@@ -29,74 +30,110 @@ class BuildConfig(dg.Config):
 
 
 def build_group_assets(
-    project: Project,
-    plan: Plan,
-    translator: Translator,
-    specs: Mapping[str, dg.AssetSpec],
-    checks: Mapping[str, dg.AssetCheckSpec],
-    *,
-    unit_tests: bool,
+    plan: Plan, assets: Assets, specs: Mapping[str, dg.AssetSpec], checks: Mapping[str, dg.AssetCheckSpec]
 ) -> list[dg.AssetsDefinition]:
-    """Return one multi-asset for each schedule group that has anything to run.
+    """Return one multi-asset for each schedule group that has nodes or tests of its own.
 
-    ``specs`` and ``checks`` are by dbt unique id; ``unit_tests`` says whether runs execute these too.
+    ``specs`` and ``checks`` are by dbt unique id; unit tests are among the checks where runs execute them.
     """
     return [
         _group_assets(
-            project,
-            translator,
-            name=group_plan.group.name,
-            specs={node: specs[node] for node in group_plan.nodes},
-            checks={test.unique_id: checks[test.unique_id] for test in group_plan.tests},
-            unit_tests=group_plan.unit_tests if unit_tests else (),
+            assets,
+            name=group.group.name,
+            place=place,
+            specs={node: specs[node] for node in group.nodes},
+            checks={
+                test: checks[test]
+                for test in (*(test.unique_id for test in group.tests), *group.unit_tests)
+                if test in checks
+            },
         )
-        for group_plan in plan.groups
-        if group_plan.nodes or group_plan.tests
+        for place, group in enumerate(plan.groups)
+        if group.nodes or group.tests
     ]
 
 
 def _group_assets(
-    project: Project,
-    translator: Translator,
+    assets: Assets,
     *,
     name: str,
+    place: int,
     specs: Mapping[str, dg.AssetSpec],
     checks: Mapping[str, dg.AssetCheckSpec],
-    unit_tests: Sequence[str],
 ) -> dg.AssetsDefinition:
     node_of = {spec.key: node for node, spec in specs.items()}
     test_of = {spec.key: test for test, spec in checks.items()}
-    unit_tests_of: dict[str, list[str]] = {}
-    for unit_test in unit_tests:
-        for model in project.manifest["unit_tests"][unit_test]["depends_on"]["nodes"]:
-            unit_tests_of.setdefault(model, []).append(unit_test)
+    outputs = _outputs(list(specs.values()), list(checks.values()))
+    inputs = _inputs(list(specs.values()), list(checks.values()))
 
-    @dg.multi_asset(
+    @dg.op(
         name=f"dbt_{name}",
         description=f"`dbt build` of the schedule group {name}.",
-        specs=list(specs.values()),
-        check_specs=list(checks.values()),
-        can_subset=True,
+        ins={input_name: dg.In(dg.Nothing) for input_name in inputs},
+        out={output_name: dg.Out(dg.Nothing, is_required=False) for output_name in outputs},
         pool=POOL,
-        # A test that crosses groups is run by the last of them, and is a check of an asset that may be another's.
-        allow_arbitrary_check_specs=True,
+        # A test may read what another group's step builds without an asset between the two: upstream groups first.
+        tags={"dagster/priority": str(-place)},
     )
+    # Dagster takes an `AssetExecutionContext` only where a step has an asset: one may have nothing but checks.
     def build_group(
-        context: dg.AssetExecutionContext, config: BuildConfig, dbt: DbtResource, warehouse: Warehouse
+        context: dg.OpExecutionContext, config: BuildConfig, dbt: DbtResource, warehouse: Warehouse
     ) -> Iterator[Any]:
         nodes = {node_of[key] for key in context.selected_asset_keys}
         tests = {test_of[key] for key in context.selected_asset_check_keys}
-        units = {unit_test for node in nodes for unit_test in unit_tests_of.get(node, ())}
-        build = Build(frozenset(nodes | tests | units), full_refresh=config.full_refresh, variables=config.variables)
-        yield from run_build(context, build, project=project, translator=translator, dbt=dbt, warehouse=warehouse)
+        # A run of a group that refreshes this one's nodes does so by its own vars and policy.
+        group = assets.groups.get(context.run.tags.get(GROUP_TAG, name), assets.groups[name])
+        wish = Wish(full_refresh=config.full_refresh, variables=config.variables)
+        try:
+            build = make_build(nodes | tests, group, wish, assets.variables)
+        except ScheduleGroupError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        yield from Builder(context, assets, dbt, warehouse).run(build, group)
 
-    return build_group
+    # Not by `@multi_asset`, which derives the names of inputs and outputs from keys, and so knows fewer keys than dbt
+    # knows names; and which has no input for what a check reads, so that its step would not wait for it.
+    return dg.AssetsDefinition(
+        node_def=build_group,
+        keys_by_input_name=inputs,
+        keys_by_output_name={name: key for name, key in outputs.items() if isinstance(key, dg.AssetKey)},
+        check_specs_by_output_name={
+            name: checks[test_of[key]] for name, key in outputs.items() if isinstance(key, dg.AssetCheckKey)
+        },
+        specs=list(specs.values()),
+        can_subset=True,
+    )
+
+
+def _outputs(
+    specs: Sequence[dg.AssetSpec], checks: Sequence[dg.AssetCheckSpec]
+) -> Mapping[str, dg.AssetKey | dg.AssetCheckKey]:
+    """Return what a step makes by the names of its outputs: Dagster's own names where these are free."""
+    wanted: list[tuple[dg.AssetKey | dg.AssetCheckKey, str]] = [
+        *((spec.key, spec.key.to_python_identifier()) for spec in sorted(specs, key=lambda spec: spec.key)),
+        *((spec.key, spec.get_python_identifier()) for spec in sorted(checks, key=lambda spec: spec.key)),
+    ]
+    return dagster_names(wanted)
+
+
+def _inputs(specs: Sequence[dg.AssetSpec], checks: Sequence[dg.AssetCheckSpec]) -> Mapping[str, dg.AssetKey]:
+    """Return what a step or a part of it may wait for, by the names of its inputs.
+
+    What the group builds itself is among it: Dagster splits a step where the steps of several groups would wait for
+    each other.
+    """
+    read = {
+        *(dep.asset_key for spec in specs for dep in spec.deps),
+        *(dep.asset_key for spec in checks for dep in spec.additional_deps),
+        *(spec.asset_key for spec in checks),
+    }
+    return dagster_names((key, "_".join(key.path)) for key in sorted(read))
 
 
 def build_exposure_specs(project: Project, keys: Mapping[str, dg.AssetKey], owner: Any) -> list[dg.AssetSpec]:
     """Return an asset for each exposure, downstream of what it depends on.
 
-    ``keys`` are the asset keys of nodes and sources by unique id; ``owner`` turns a name into a Dagster owner.
+    ``keys`` are the asset keys of nodes, sources and exposures by unique id; ``owner`` turns a name into a Dagster
+    owner.
     """
     return [_exposure_spec(project, exposure, keys, owner) for exposure in project.manifest["exposures"].values()]
 
@@ -114,7 +151,7 @@ def _exposure_spec(
         **({"url": dg.MetadataValue.url(exposure["url"])} if exposure.get("url") else {}),
     }
     return dg.AssetSpec(
-        key=[EXPOSURES, exposure["name"]],
+        key=keys[exposure["unique_id"]],
         deps=sorted({keys[unique_id] for unique_id in _upstream(project.manifest, exposure) if unique_id in keys}),
         description=exposure.get("description") or exposure.get("label") or "",
         group_name=EXPOSURES,

@@ -1,137 +1,275 @@
-"""One dbt build inside a Dagster step: wait for the warehouse, run dbt, turn what it reports into Dagster's events."""
+"""One dbt build inside a Dagster step: hold the warehouse, run dbt, turn what it reports into Dagster's events."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import orjson
 from dagster_dbt import DbtCliInvocation
 
+from analytics_dagster.dbt_process import artifacts_of
+from analytics_dagster.manifest import read_manifest
 from analytics_dagster.project import Project
+from analytics_dagster.settings import absent_variables
 from analytics_dagster.transform.arguments import SELECTION_FILE, Build, build_arguments, selection_content
 from analytics_dagster.transform.dbt_resource import DbtResource
-from analytics_dagster.transform.translator import Translator
-from analytics_dagster.warehouse import Warehouse, wait_for_file
+from analytics_dagster.transform.events import BUILT, REASONS, NodeResult, read_result, to_check_result
+from analytics_dagster.transform.graph import Graph
+from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.transform.missing import (
+    Readers,
+    describe,
+    in_adapter,
+    in_file,
+    missing,
+    read_from_others,
+    surely_needed,
+)
+from analytics_dagster.warehouse import Warehouse
 
 RUNS = "runs"
 """The folder, beside the manifest, of each run's own artifacts."""
 
+_SELECTION = "selection"
 _SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_TO_STOP = 25.0
 _COUNTED = {"table", "incremental", "seed", "snapshot"}
 _LONGEST_SQL = 20_000
-_BAD = {"error", "fail", "warn", "runtime error"}
-_REASONS = {"RunResultError", "RunResultFailure", "RunResultWarning"}
-"""dbt's events that say, after everything has run, why a node or test did not pass."""
+_MOST_NAMED = 50
+_GOOD = {*BUILT, "pass", "skipped"}
 
 
-def run_build(
-    context: dg.AssetExecutionContext,
-    build: Build,
-    *,
-    project: Project,
-    translator: Translator,
-    dbt: DbtResource,
-    warehouse: Warehouse,
-) -> Iterator[dg.Output[None] | dg.AssetCheckResult | dg.AssetObservation]:
-    """Run one dbt build and yield its materializations and checks; whatever succeeded is kept if the rest fails.
+@dataclass(frozen=True)
+class Assets:
+    """What every build of the location needs to know: the project, its groups, and its assets by dbt unique id.
 
-    Materializations come when dbt has ended, with row counts from one query; until then the log tells the
-    progress. Raises what dagster-dbt raises when dbt fails, and `WarehouseError` when the warehouse stays held.
+    ``variables`` are the location's own dbt vars, with which the project's manifest was made.
     """
-    if warehouse.path:
-        wait_for_file(Path(warehouse.path), timeout=warehouse.lock_timeout)
-    target_path = _run_folder(context, project)
-    selection = target_path / "selection"
-    selection.mkdir(parents=True, exist_ok=True)
-    (selection / SELECTION_FILE).write_text(json.dumps(selection_content(build.unique_ids)), encoding="utf-8")
-    invocation = dbt.cli(
-        list(build_arguments(build, str(selection))),
-        manifest=project.manifest,
-        dagster_dbt_translator=translator,
-        target_path=target_path,
-    )
-    progress = _Progress(context, total=len(build.unique_ids))
-    outputs: list[dg.Output[None]] = []
-    failure: BaseException | None = None
-    try:
+
+    project: Project
+    variables: Mapping[str, Any]
+    groups: Mapping[str, ScheduleGroup]
+    group_of: Mapping[str, str]
+    keys: Mapping[str, dg.AssetKey]
+    checks: Mapping[str, dg.AssetCheckKey]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Runs dbt builds in one step of a run."""
+
+    context: dg.OpExecutionContext
+    assets: Assets
+    dbt: DbtResource
+    warehouse: Warehouse
+
+    def run(self, build: Build, group: ScheduleGroup) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        """Run one dbt build and yield its materializations and checks; whatever succeeded is kept if the rest fails.
+
+        Materializations come when dbt has ended, with row counts from one query; until then the log tells the
+        progress. Raises `Failure` where what others build is not there yet, what dagster-dbt raises when dbt fails,
+        and `WarehouseError` when the warehouse stays held.
+        """
+        with self.warehouse.exclusively() as hold:
+            self._require_what_is_read(build, group)
+            folder = self._prepare_folder(build)
+            invocation = self.dbt.cli(list(build_arguments(build, str(folder / _SELECTION))), target_path=folder)
+            hold.note_child(invocation.process.pid)
+            results: list[NodeResult] = []
+            failure: BaseException | None = None
+            try:
+                for result in self._follow(invocation, total=len(build.unique_ids)):
+                    results.append(result)
+                    if result.unique_id in self.assets.checks and result.status != "skipped":
+                        yield to_check_result(result, self.assets.checks[result.unique_id])
+            except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again below
+                failure = error
+            finally:
+                # Also where Dagster gave up on this step while it took an event.
+                _stop(invocation.process)
+            # Also when dbt failed or was stopped: what it built before is built.
+            yield from self._materializations(results, build, invocation)
+            if failure is not None:
+                raise self._explained(failure, results, build, group, invocation)
+            _require_all(build, results)
+
+    def _prepare_folder(self, build: Build) -> Path:
+        """Make the folder of the run's own artifacts, with the selection and what was parsed with the same vars."""
+        # A step's name, not the group's: a group whose steps wait for others' in a circle comes in several steps.
+        folder = self.assets.project.artifacts / RUNS / f"{self.context.run.run_id}-{self.context.op.name}"
+        selection = folder / _SELECTION
+        selection.mkdir(parents=True, exist_ok=True)
+        (selection / SELECTION_FILE).write_text(json.dumps(selection_content(build.unique_ids)), encoding="utf-8")
+        parsed = self._artifacts(build) / "partial_parse.msgpack"
+        if parsed.exists():
+            # dbt then parses only what changed since.
+            shutil.copyfile(parsed, folder / parsed.name)
+        return folder
+
+    def _artifacts(self, build: Build) -> Path:
+        """Return the folder of what was parsed with the vars of a build, if that was ever done."""
+        artifacts = self.assets.project.artifacts
+        if build.variables == self.assets.variables:
+            return artifacts
+        return artifacts_of(artifacts, orjson.dumps(build.variables, option=orjson.OPT_SORT_KEYS).decode())
+
+    def _manifest(self, build: Build, run_folder: Path | None = None) -> Mapping[str, Any] | None:
+        """Return the manifest under the vars of a build; of vars that only this run has there is one once it ran."""
+        folder = self._artifacts(build)
+        if folder == self.assets.project.artifacts:
+            return self.assets.project.manifest
+        paths = [place / "manifest.json" for place in (folder, run_folder) if place is not None]
+        path = next((path for path in paths if path.exists()), None)
+        return None if path is None else read_manifest(path, remedy="Run the build again.")
+
+    def _follow(self, invocation: DbtCliInvocation, total: int) -> Iterator[NodeResult]:
+        """Yield each result as it comes; say in the log how far dbt is, and why something did not pass."""
+        progress = _Progress(self.context, total)
         for message in invocation.stream_raw_events():
-            progress.see(message.raw_event)
-            for event in message.to_default_asset_events(
-                project.manifest, translator, context=context, target_path=target_path, project=project.dbt
-            ):
-                if isinstance(event, dg.Output):
-                    outputs.append(event)
-                else:
-                    yield event  # type: ignore[misc] # an asset's run yields no bare materialization
-    except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again below
-        failure = error
-    # Also when dbt failed or was stopped: what it built before is built.
-    yield from _with_metadata(outputs, invocation, project, warehouse, context)
-    if failure is not None:
-        raise failure
+            if message.raw_event["info"]["name"] in REASONS:
+                self.context.log.warning(message.raw_event["info"]["msg"].strip())
+            result = read_result(message.raw_event)
+            if result is not None:
+                progress.see(result)
+                yield result
+
+    # --- what others build -------------------------------------------------------------------------------------
+
+    def _require_what_is_read(self, build: Build, group: ScheduleGroup) -> None:
+        """Raise `Failure` where a DuckDB file lacks what the build reads of others: then dbt need not start."""
+        manifest = self._manifest(build)
+        # Where dbt is told to read what is absent somewhere else, it knows better.
+        if not self.warehouse.path or manifest is None or not absent_variables(["DBT_DEFER"]):
+            return
+        graph = Graph(manifest)
+        readers = surely_needed(graph, read_from_others(graph, build.unique_ids))
+        absent = missing(graph, readers, in_file(self.warehouse)) if readers else {}
+        if absent:
+            raise dg.Failure(self._described(absent, group), allow_retries=False)
+
+    def _explained(
+        self,
+        failure: BaseException,
+        results: Sequence[NodeResult],
+        build: Build,
+        group: ScheduleGroup,
+        invocation: DbtCliInvocation,
+    ) -> BaseException:
+        """Return what is to be raised: dbt's failure, with what was missing if what failed read something missing."""
+        failed = {result.unique_id for result in results if result.status == "error"}
+        manifest = self._manifest(build, invocation.target_path)
+        if not failed or manifest is None or not isinstance(failure, dg.Failure):
+            return failure
+        graph = Graph(manifest)
+        readers = read_from_others(graph, build.unique_ids)
+        readers = {parent: [name for name in names if name in failed] for parent, names in readers.items()}
+        try:
+            absent = self._missing(graph, {parent: names for parent, names in readers.items() if names}, invocation)
+        except Exception as error:
+            # Each adapter has exceptions of its own, and dbt's own failure must not be lost over a hint.
+            self.context.log.debug("What dbt read was not looked up in the warehouse", exc_info=error)
+            return failure
+        if not absent:
+            return failure
+        return dg.Failure(f"{failure.description}\n\n{self._described(absent, group)}", allow_retries=False)
+
+    def _missing(self, graph: Graph, readers: Readers, invocation: DbtCliInvocation) -> Readers:
+        if self.warehouse.path:
+            return missing(graph, readers, in_file(self.warehouse))
+        adapter = invocation.adapter
+        if adapter is None:
+            return {}
+        try:
+            with adapter.connection_named("missing_relations"):
+                return missing(graph, readers, in_adapter(adapter))
+        finally:
+            adapter.cleanup_connections()
+
+    def _described(self, absent: Readers, group: ScheduleGroup) -> str:
+        return describe(absent, keys=self.assets.keys, group_of=self.assets.group_of, group=group.name)
+
+    # --- what was built ----------------------------------------------------------------------------------------
+
+    def _materializations(
+        self, results: Sequence[NodeResult], build: Build, invocation: DbtCliInvocation
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        built = [result for result in results if result.unique_id in self.assets.group_of and result.status in BUILT]
+        if not built:
+            return
+        graph = Graph(self._manifest(build, invocation.target_path) or self.assets.project.manifest)
+        counts = self._row_counts([graph.nodes[result.unique_id] for result in built], invocation)
+        for result in built:
+            count = counts.get(result.unique_id)
+            yield dg.MaterializeResult(
+                asset_key=self.assets.keys[result.unique_id],
+                metadata={
+                    **result.metadata,
+                    **_compiled_sql(graph.nodes[result.unique_id], invocation.target_path),
+                    **({} if count is None else {"dagster/row_count": dg.MetadataValue.int(count)}),
+                },
+            )
+
+    def _row_counts(self, nodes: Sequence[Mapping[str, Any]], invocation: DbtCliInvocation) -> Mapping[str, int]:
+        """Count the rows of every table that was built, in one query."""
+        tables = [
+            node for node in nodes if node["config"].get("materialized") in _COUNTED and node.get("relation_name")
+        ]
+        if not tables:
+            return {}
+        query = "\nunion all\n".join(
+            f"select {place} as place, count(*) as row_count from {node['relation_name']}"  # noqa: S608 - dbt's own name
+            for place, node in enumerate(tables)
+        )
+        try:
+            rows = self.warehouse.rows(query) if self.warehouse.path else _rows_through_adapter(query, invocation)
+        except Exception as error:
+            # Each adapter has exceptions of its own, and a count that can't be had fails no build.
+            self.context.log.warning(f"The rows were not counted: {type(error).__name__}")
+            self.context.log.debug("The rows were not counted", exc_info=error)
+            return {}
+        return {tables[int(row[0])]["unique_id"]: int(row[1]) for row in rows}
 
 
-def _run_folder(context: dg.AssetExecutionContext, project: Project) -> Path:
-    folder = project.artifacts / RUNS / f"{context.run.run_id}-{context.op_execution_context.op.name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    parsed = project.artifacts / "partial_parse.msgpack"
-    if parsed.exists():
-        # dbt then parses only what changed since.
-        shutil.copyfile(parsed, folder / parsed.name)
-    return folder
+def _require_all(build: Build, results: Sequence[NodeResult]) -> None:
+    """Raise `Failure` where dbt succeeded, but has left out something that it was to run."""
+    left_out = sorted(build.unique_ids - {result.unique_id for result in results})
+    if left_out:
+        listed = "".join(f"\n    {unique_id}" for unique_id in left_out[:_MOST_NAMED])
+        raise dg.Failure(
+            f"dbt left out {len(left_out)} of the {len(build.unique_ids)} nodes and tests that it was to run:{listed}\n"
+            "  -> See whether the vars of this run disable them, or a variable of the environment "
+            "(DBT_RESOURCE_TYPES, DBT_EXCLUDE_RESOURCE_TYPES) leaves them out.",
+            allow_retries=False,
+        )
 
 
 class _Progress:
     """Says in the log how far dbt is: every failure at once, the rest at most every other second."""
 
-    def __init__(self, context: dg.AssetExecutionContext, total: int) -> None:
+    def __init__(self, context: dg.OpExecutionContext, total: int) -> None:
         self._context = context
         self._total = total
         self._done = 0
         self._next = 0.0
 
-    def see(self, raw_event: Mapping[str, Any]) -> None:
-        """Take note of one of dbt's structured log events."""
-        name = raw_event["info"]["name"]
-        if name in _REASONS:
-            self._context.log.warning(raw_event["info"]["msg"].strip())
-        if not (name.startswith("Log") and name.endswith("Result")):
-            return
+    def see(self, result: NodeResult) -> None:
+        """Take note of how a node or test came out."""
         self._done += 1
-        node = raw_event["data"].get("node_info") or {}
-        status = str(node.get("node_status"))
-        line = f"{self._done} of {self._total}: {node.get('node_name')} {status}"
-        if status in _BAD:
+        line = f"{self._done} of {self._total}: {result.name} {result.status}"
+        if result.status not in _GOOD:
             self._context.log.warning(line)
         elif time.monotonic() >= self._next or self._done == self._total:
             self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
             self._context.log.info(line)
-
-
-def _with_metadata(
-    outputs: list[dg.Output[None]],
-    invocation: DbtCliInvocation,
-    project: Project,
-    warehouse: Warehouse,
-    context: dg.AssetExecutionContext,
-) -> Iterator[dg.Output[None]]:
-    nodes = {
-        output.output_name: project.manifest["nodes"][str(output.metadata["unique_id"].value)] for output in outputs
-    }
-    counts = _row_counts(list(nodes.values()), invocation, warehouse, context)
-    for output in outputs:
-        node = nodes[output.output_name]
-        count = counts.get(node["unique_id"])
-        extra = {
-            **_compiled_sql(node, invocation.target_path),
-            **({} if count is None else {"dagster/row_count": dg.MetadataValue.int(count)}),
-        }
-        yield output.with_metadata({**output.metadata, **extra})
 
 
 def _compiled_sql(node: Mapping[str, Any], target_path: Path) -> Mapping[str, dg.MetadataValue[Any]]:
@@ -139,30 +277,6 @@ def _compiled_sql(node: Mapping[str, Any], target_path: Path) -> Mapping[str, dg
     if not path.is_file():
         return {}
     return {"compiled_sql": dg.MetadataValue.md(f"```sql\n{path.read_text(encoding='utf-8')[:_LONGEST_SQL]}\n```")}
-
-
-def _row_counts(
-    nodes: list[Mapping[str, Any]],
-    invocation: DbtCliInvocation,
-    warehouse: Warehouse,
-    context: dg.AssetExecutionContext,
-) -> Mapping[str, int]:
-    """Count the rows of every table that was built, in one query."""
-    tables = [node for node in nodes if node["config"].get("materialized") in _COUNTED and node.get("relation_name")]
-    if not tables:
-        return {}
-    query = "\nunion all\n".join(
-        f"select {place} as place, count(*) as row_count from {node['relation_name']}"  # noqa: S608 - dbt's own name
-        for place, node in enumerate(tables)
-    )
-    try:
-        rows = warehouse.rows(query) if warehouse.path else _rows_through_adapter(query, invocation)
-    except Exception as error:
-        # Each adapter has exceptions of its own, and a count that can't be had fails no build.
-        context.log.warning(f"The rows were not counted: {type(error).__name__}")
-        context.log.debug("The rows were not counted", exc_info=error)
-        return {}
-    return {tables[int(row[0])]["unique_id"]: int(row[1]) for row in rows}
 
 
 def _rows_through_adapter(query: str, invocation: DbtCliInvocation) -> list[tuple[Any, ...]]:
@@ -175,3 +289,15 @@ def _rows_through_adapter(query: str, invocation: DbtCliInvocation) -> list[tupl
             return [tuple(row) for row in table]
     finally:
         adapter.cleanup_connections()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End dbt if it is still at work: it has nobody any more to report to."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

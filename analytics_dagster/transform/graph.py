@@ -22,6 +22,7 @@ class Graph:
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         self.nodes: Mapping[str, Mapping[str, Any]] = {**manifest["nodes"], **(manifest.get("functions") or {})}
         self.sources: Mapping[str, Mapping[str, Any]] = manifest["sources"]
+        self.unit_tests: Mapping[str, Mapping[str, Any]] = manifest.get("unit_tests") or {}
         self._reads: dict[str, frozenset[str]] = {}
 
     @cached_property
@@ -64,14 +65,17 @@ class Graph:
         for source, node in candidates.items():
             readers = {reader for reader, read in parents.items() if source in read and reader != node}
             # A model may read, over a day, what it wrote itself: dbt draws no line there, and neither do we.
-            if not readers & _upstream({node}, parents):
+            if not readers & reachable({node}, parents):
                 found[source] = node
                 for reader in readers:
                     parents[reader].add(node)
         return found
 
     def reads(self, unique_id: str) -> frozenset[str]:
-        """Return the built nodes and the sources that a node or test reads, directly or through ephemeral models."""
+        """Return the built nodes and the sources that a node or test reads, directly or through ephemeral models.
+
+        A unit test reads its model.
+        """
         if unique_id not in self._reads:
             drawn = self._drawn(unique_id)
             also = {self.built_as[source] for source in drawn if source in self.built_as} - {unique_id}
@@ -81,6 +85,18 @@ class Graph:
     def parents(self, unique_id: str) -> frozenset[str]:
         """Return the built nodes that a node or test reads."""
         return self.reads(unique_id) & self.built
+
+    def checked(self, test: str, rather: Collection[str] = ()) -> str | None:
+        """Return what a test or unit test is a check of; None for one that reads nothing.
+
+        It is what the test is written beside, else the last node that it reads (of ``rather``, where it reads any of
+        these), else a source.
+        """
+        reads = self.reads(test)
+        beside = self.tests[test].get("attached_node") if test in self.tests else None
+        if beside in reads:
+            return str(beside)
+        return max(reads, key=lambda node: (node in rather, self.position.get(node, -1), node)) if reads else None
 
     @cached_property
     def readers(self) -> Mapping[str, frozenset[str]]:
@@ -100,7 +116,7 @@ class Graph:
 
     def upstream(self, nodes: frozenset[str]) -> frozenset[str]:
         """Return all built nodes that the given ones read, directly or through others, without themselves."""
-        return frozenset(_upstream(nodes, {node: self.parents(node) for node in self.built})) - nodes
+        return frozenset(reachable(nodes, {node: self.parents(node) for node in self.built})) - nodes
 
     def _drawn(self, unique_id: str) -> frozenset[str]:
         """Return what dbt itself says that a node or test reads, with ephemeral models looked through."""
@@ -119,14 +135,15 @@ class Graph:
         return frozenset(found)
 
     def _parents(self, unique_id: str) -> list[str]:
+        node = self.unit_tests[unique_id] if unique_id in self.unit_tests else self.nodes[unique_id]
         # A seed reads nothing, and its `depends_on` has no `nodes`.
-        return list(self.nodes[unique_id]["depends_on"].get("nodes") or [])
+        return list(node["depends_on"].get("nodes") or [])
 
 
-def _upstream(nodes: Collection[str], parents: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the nodes themselves and all that they read, directly or through others."""
-    found = set(nodes)
-    pending = list(nodes)
+def reachable(start: Collection[str], parents: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the given ones themselves and all that they read, directly or through others."""
+    found = set(start)
+    pending = list(start)
     while pending:
         new = [parent for parent in parents.get(pending.pop(), ()) if parent not in found]
         found.update(new)

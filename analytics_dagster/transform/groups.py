@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +22,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
@@ -29,6 +33,9 @@ BUNDLED = Path(__file__).with_name("groups.yaml")
 
 SCHEMA = Path(__file__).with_name("groups.schema.json")
 """The JSON schema of the file, for editors; a test holds it against the classes below."""
+
+RESERVED = frozenset({"consumers", "exposures", "ingestion", "sources"})
+"""Names of the location's other jobs and asset groups, which no schedule group may have."""
 
 
 class OnOverlap(str, Enum):
@@ -64,13 +71,66 @@ class OnUpstreamFailure(str, Enum):
     """It waits for the upstream run's retries, starts if one of them succeeds, and is left out otherwise."""
 
 
+def _as_quantity(value: Any) -> Any:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _valid_quantity(quantity: str) -> str:
+    if not re.fullmatch(r"[0-9.]+([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?", quantity):
+        raise ValueError(f"{quantity!r} is no quantity of Kubernetes (such as 500m, 2, 1Gi)")
+    return quantity
+
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(_as_quantity),
+    AfterValidator(_valid_quantity),
+    WithJsonSchema({"type": ["string", "number"]}),
+]
+
+
 class Resources(BaseModel):
     """What a run's pod asks for and may use, in Kubernetes' own words and units (`cpu: 500m`, `memory: 1Gi`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    requests: dict[str, str | int | float] = Field(default_factory=dict, description="What the pod is given at least.")
-    limits: dict[str, str | int | float] = Field(default_factory=dict, description="What the pod may use at most.")
+    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the pod is given at least.")
+    limits: dict[str, Quantity] = Field(default_factory=dict, description="What the pod may use at most.")
+
+
+def _valid_name(name: str) -> str:
+    if name.lower() in RESERVED:
+        raise ValueError(f"{name!r} is the name of another job or asset group of this location")
+    try:
+        # Dagster itself says which names it has for itself.
+        dg.GraphDefinition(name=name)
+    except dg.DagsterInvalidDefinitionError:
+        raise ValueError(f"{name!r} can't be the name of a job: Dagster or Python reserves it") from None
+    return name
+
+
+def _as_one_text(select: Any) -> Any:
+    if isinstance(select, list):
+        raise ValueError(  # noqa: TRY004 - pydantic wants this type
+            "one text is wanted, in which several selections (either is meant) have spaces between them"
+        )
+    return select
+
+
+def _valid_selection(select: str) -> str:
+    words = select.split()
+    if not words:
+        raise ValueError("an empty selection names nothing; all nodes are `*`")
+    for word in words:
+        # dbt would take each of these for the name of a node that there is not, and say nothing.
+        if word.startswith("-"):
+            raise ValueError(
+                f"{word!r} is no selection but an option; select positively, or name one of the project's YAML "
+                "selectors by `selector`, which can exclude"
+            )
+        if not all(word.split(",")):
+            raise ValueError(f"{word!r}: a comma (both are meant) stands between two selections, without spaces")
+    return select
 
 
 def _valid_cron(cron: str) -> str:
@@ -85,7 +145,17 @@ def _valid_cron(cron: str) -> str:
 
 
 def _as_list(value: Any) -> Any:
+    if not isinstance(value, str | list | tuple):
+        raise ValueError("a cron schedule or a list of them is wanted")  # noqa: TRY004 - pydantic wants this type
     return [value] if isinstance(value, str) else value
+
+
+def _valid_variables(variables: dict[str, Any]) -> dict[str, Any]:
+    try:
+        _as_json(variables)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"dbt is given its vars as JSON, and these can't be written as such: {error}") from None
+    return variables
 
 
 Crons = Annotated[
@@ -95,19 +165,28 @@ Crons = Annotated[
 ]
 
 
+_TEXT = {"type": "string"}
+_ONE_SELECTION: dict[str, Any] = {
+    "oneOf": [
+        {"required": ["select"], "properties": {"select": _TEXT}},
+        {"required": ["selector"], "properties": {"selector": _TEXT}},
+    ]
+}
+
+
 class ScheduleGroup(BaseModel):
     """Nodes of the dbt project that run together, when and how."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_ONE_SELECTION)
 
-    name: str = Field(
+    name: Annotated[str, AfterValidator(_valid_name)] = Field(
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Also the name of the group's job and of its asset group."
     )
-    select: str | None = Field(
+    select: Annotated[str, BeforeValidator(_as_one_text), AfterValidator(_valid_selection)] | None = Field(
         default=None,
         description="The nodes, in dbt's selection syntax: `tag:hourly`, `+orders,config.materialized:table`.",
     )
-    selector: str | None = Field(
+    selector: Annotated[str, Field(min_length=1)] | None = Field(
         default=None, description="The nodes, by the name of one of the dbt project's YAML selectors."
     )
     cron: Crons = Field(
@@ -118,7 +197,7 @@ class ScheduleGroup(BaseModel):
     )
     default: bool = Field(default=False, description="Whether it takes every node that no group selects.")
     after_ingestion: bool = Field(default=False, description="Whether newly ingested files start it too.")
-    variables: dict[str, Any] = Field(
+    variables: Annotated[dict[str, Any], AfterValidator(_valid_variables)] = Field(
         default_factory=dict, alias="vars", description="dbt vars of its runs, beside the location's."
     )
     full_refresh: FullRefresh = Field(
@@ -152,9 +231,9 @@ class ScheduleGroup(BaseModel):
         return Selection(select=self.select, selector=self.selector, variables=_as_json(self.variables))
 
     @property
-    def everything(self) -> Selection | None:
-        """What dbt is asked for to find all nodes that there are under the group's vars; None where it has none."""
-        return Selection(variables=_as_json(self.variables)) if self.variables else None
+    def changes(self) -> Selection | None:
+        """What dbt is asked for to find the nodes that the group's vars change; None where it has none."""
+        return Selection(variables=_as_json(self.variables), changed=True) if self.variables else None
 
 
 class ScheduleGroups(BaseModel):
@@ -166,28 +245,58 @@ class ScheduleGroups(BaseModel):
         default=OnOverlap.ERROR,
         description="What it means that several groups select a node: an error, the first group's, or all refresh it.",
     )
-    groups: tuple[ScheduleGroup, ...] = Field(min_length=1, description="The schedule groups.")
+    # Pydantic's own `min_length` counts the groups that are right alone, so that one mistake would be told as two.
+    groups: tuple[ScheduleGroup, ...] = Field(description="The schedule groups.", json_schema_extra={"minItems": 1})
 
     @model_validator(mode="after")
     def _fit_together(self) -> ScheduleGroups:
-        names = [group.name for group in self.groups]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"more than one group is named {', '.join(twice)}")
-        defaults = [group.name for group in self.groups if group.default]
-        if len(defaults) > 1:
-            raise ValueError(f"more than one group is the default: {', '.join(defaults)}")
-        for group in self.groups:
-            unknown = sorted(set(group.reads_previous) - set(names))
-            if unknown:
-                raise ValueError(f"{group.name} reads_previous names no group of this file: {', '.join(unknown)}")
+        misfits = list(_misfits(self.groups))
+        if misfits:
+            messages = "; ".join(message for _, message in misfits)
+            raise PydanticCustomError(_MISFITS, "{messages}", {"messages": messages, "misfits": misfits})
         return self
 
     @property
     def selections(self) -> tuple[Selection, ...]:
         """All that dbt is asked for, once each."""
-        asked = [one for group in self.groups for one in (group.selection, group.everything) if one is not None]
+        asked = [one for group in self.groups for one in (group.selection, group.changes) if one is not None]
         return tuple(dict.fromkeys(asked))
+
+
+_MISFITS = "misfits"
+
+Location = tuple[int | str, ...]
+"""Where something stands in the file: keys and indexes."""
+
+
+def _misfits(groups: Sequence[ScheduleGroup]) -> Iterator[tuple[Location, str]]:
+    """Yield what is wrong between groups that are right each, and where."""
+    if not groups:
+        yield ("groups",), "at least one group is wanted"
+    names: dict[str, str] = {}
+    defaults: list[str] = []
+    for place, group in enumerate(groups):
+        # Settings name groups by environment variables, which have no case.
+        twin = names.get(group.name.lower())
+        if twin is not None:
+            told = "" if twin == group.name else f" (capitals do not tell it from {group.name})"
+            yield ("groups", place, "name"), f"more than one group is named {twin}{told}"
+        names[group.name.lower()] = group.name
+        defaults += [group.name] if group.default else []
+        if group.default and len(defaults) > 1:
+            yield ("groups", place, "default"), f"more than one group is the default: {', '.join(defaults)}"
+        others = [other.name for other in groups if other is not group]
+        for index, name in enumerate(group.reads_previous):
+            if name not in others:
+                yield (
+                    ("groups", place, "reads_previous", index),
+                    f"{name!r} is no other group of this file{_meant(name, others)}",
+                )
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def load_groups(settings: Settings) -> ScheduleGroups:
@@ -219,7 +328,9 @@ def _read(path: Path) -> ScheduleGroups:
     try:
         return ScheduleGroups.model_validate(content.value)
     except ValidationError as error:
-        lines = [_line(path, content, item["loc"], _message(item)) for item in error.errors()]
+        wrong = [one for item in error.errors() for one in _wrong(item)]
+        wrong.sort(key=lambda one: content.line(one[0]))
+        lines = [_line(path, content, location, message) for location, message in wrong]
         raise ScheduleGroupError(
             f"The schedule groups {path} can't be used:\n  " + "\n  ".join(lines),
             remedy="Correct these lines; the JSON schema in "
@@ -227,24 +338,59 @@ def _read(path: Path) -> ScheduleGroups:
         ) from None
 
 
-def _message(item: Mapping[str, Any]) -> str:
-    if item["type"] != "extra_forbidden":
-        return str(item["msg"]).removeprefix("Value error, ")
-    model: type[BaseModel] = ScheduleGroups
-    if "resources" in item["loc"]:
-        model = Resources
-    elif "groups" in item["loc"]:
-        model = ScheduleGroup
-    known = sorted(field.alias or name for name, field in model.model_fields.items())
-    return f"there is no such key; the keys are {', '.join(known)}"
+def _wrong(item: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Yield what one of pydantic's errors says, in the words of who writes YAML, and where."""
+    location: Location = item["loc"]
+    kind: str = item["type"]
+    if kind == _MISFITS:
+        yield from item["ctx"]["misfits"]
+    elif kind == "extra_forbidden":
+        known = sorted(field.alias or name for name, field in _model_at(location).model_fields.items())
+        yield location, f"there is no such key{_meant(str(location[-1]), known)} (the keys are {', '.join(known)})"
+    elif kind == "value_error":
+        yield location, str(item["ctx"]["error"])
+    else:
+        given = item["input"]
+        told = f", not {given!r}" if isinstance(given, _SCALARS) else ""
+        yield location, (f"{_WANTED[kind]} is wanted" if kind in _WANTED else str(item["msg"])) + told
 
 
-def _line(path: Path, content: LocatedYaml, location: tuple[int | str, ...], message: str) -> str:
+_SCALARS = (str, int, float, date)
+
+_WANTED = {
+    "string_type": "a text (in quotes where YAML sees something else in it)",
+    "string_pattern_mismatch": "a name of letters, digits and underscores that begins with no digit",
+    "string_too_short": "a text that is not empty",
+    "tuple_type": "a list",
+    "model_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "bool_type": "`true` or `false`",
+    "bool_parsing": "`true` or `false`",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "missing": "this key",
+}
+"""What a value is to be, by pydantic's type of the error, which speaks of Python's tuples and dictionaries."""
+
+
+def _model_at(location: Location) -> type[BaseModel]:
+    match location:
+        case ("groups", int(), "resources", _):
+            return Resources
+        case ("groups", int(), _):
+            return ScheduleGroup
+        case _:
+            return ScheduleGroups
+
+
+def _line(path: Path, content: LocatedYaml, location: Location, message: str) -> str:
     match location:
         case ("groups", int(index), *rest):
             group = content.value["groups"][index]
             name = group.get("name") if isinstance(group, dict) else None
-            where = [f"group {name or index + 1}", *map(str, rest)]
+            known = (str(part) for part in rest if part != "[key]")
+            where = [f"group {name if isinstance(name, str) else index + 1}", *known]
         case _:
             where = [str(part) for part in location]
     place = f"{path.name}:{content.line(location)}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.transform.graph import Graph
+from analytics_dagster.transform.graph import Graph, reachable
 from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
 
 
@@ -20,8 +20,8 @@ from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, Schedul
 class PlannedTest:
     """A data test: a check of one asset, run by one group.
 
-    ``node`` is the unique id of the node or source that it is a check of, or None where the project has neither;
-    ``reads`` are all that it needs.
+    ``node`` is the unique id of the node or source that it is a check of, or None where it reads nothing and its
+    group has no node to show it at; ``reads`` are all that it needs.
     """
 
     unique_id: str
@@ -59,7 +59,8 @@ class GroupPlan:
 class Edge:
     """A run of the group ``downstream`` reads what one of ``upstream`` builds; the ids of one such pair show it.
 
-    ``previous`` edges are those that a group means to read as the last run left them: nobody waits for these.
+    The ``child`` is a node or a test. ``previous`` edges are those that a group means to read as the last run left
+    them: nobody waits for these.
     """
 
     upstream: str
@@ -138,7 +139,7 @@ class Plan:
             if not edge.previous:
                 before[edge.downstream].add(edge.upstream)
         for earlier, later in itertools.combinations(self.groups, 2):
-            if earlier.builds & later.builds:
+            if earlier.builds & later.builds and earlier.group.name not in later.group.reads_previous:
                 before[later.group.name].add(earlier.group.name)
         return {name: frozenset(names) for name, names in before.items()}
 
@@ -161,11 +162,11 @@ def make_plan(
     takers = _takers(groups, graph, selected)
     owner, problems = _assign(groups, takers)
     refreshes = _refreshes(groups, takers, owner)
-    edges = _edges(groups, owner, refreshes, graph)
-    order, cycles = _order(groups.groups, edges)
-    tests = _assign_tests(order, owner, graph)
-    edges += _edges_of_tests(tests, owner, edges)
-    unit_tests = _unit_tests(manifest, owner)
+    edges, refreshers = _edges(groups, owner, refreshes, graph), _refreshers(owner, refreshes, graph)
+    order, cycles = _order(groups.groups, edges, refreshers)
+    edges += _later(refreshers, order, edges)
+    tests, unit_tests = _assign_tests(groups, order, owner, graph, selected)
+    edges += _later(_edges_of_tests(tests, owner), order, edges)
     nodes: dict[str, list[str]] = defaultdict(list)
     for node, name in owner.items():
         nodes[name].append(node)
@@ -182,10 +183,10 @@ def make_plan(
         ),
         edges=tuple(sorted(edges, key=lambda edge: (edge.upstream, edge.downstream))),
         problems=(*problems, *cycles, *_changed_by_variables(groups, graph, selected)),
-        warnings=tuple(_matching_nothing(groups, graph, selected)),
         left_out=tuple(_left_out(manifest, graph)),
     )
-    return replace(plan, groups=tuple(_with_refreshed_tests(group, plan) for group in plan.groups))
+    plan = replace(plan, groups=tuple(_with_refreshed_tests(group, plan) for group in plan.groups))
+    return replace(plan, warnings=tuple(_warnings(plan, groups, graph, selected)))
 
 
 def with_checked_nodes(manifest: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
@@ -257,65 +258,97 @@ def _edges(
     groups: ScheduleGroups, owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph
 ) -> list[Edge]:
     found: dict[tuple[str, str], Edge] = {}
-    built_by = [(child, group) for child, group in owner.items()]
-    built_by += [(child, group) for group, nodes in sorted(refreshes.items()) for child in sorted(nodes)]
     previous = {group.name: set(group.reads_previous) for group in groups.groups}
-    for child, downstream in built_by:
-        for parent in sorted(graph.parents(child) & owner.keys()):
-            upstream = owner[parent]
-            # What a run refreshes itself, it need not wait for.
-            if upstream != downstream and parent not in refreshes[downstream]:
-                found.setdefault(
-                    (upstream, downstream),
-                    Edge(upstream, downstream, parent, child, previous=upstream in previous[downstream]),
-                )
+    for child, parent, downstream in _reads_of_others(owner, refreshes, graph):
+        pair = owner[parent], downstream
+        found.setdefault(pair, Edge(*pair, parent, child, previous=pair[0] in previous[downstream]))
     return list(found.values())
 
 
-def _edges_of_tests(
-    tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[str, str], known: Iterable[Edge]
-) -> list[Edge]:
-    """Return an edge for each pair of groups that only a test connects: it needs what both have built."""
+def _refreshers(owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph) -> list[Edge]:
+    """Return an edge for each pair of groups of which one reads what the other refreshes and a third one owns."""
+    refreshed_by: dict[str, list[str]] = defaultdict(list)
+    for group, nodes in refreshes.items():
+        for node in nodes:
+            refreshed_by[node].append(group)
     found: dict[tuple[str, str], Edge] = {}
-    pairs = {(edge.upstream, edge.downstream) for edge in known}
-    for downstream, planned in tests.items():
-        for test in planned:
-            for parent in sorted(test.reads & owner.keys()):
-                pair = owner[parent], downstream
-                if pair[0] != downstream and pair not in pairs:
-                    found.setdefault(pair, Edge(*pair, parent, test.unique_id))
+    for child, parent, downstream in _reads_of_others(owner, refreshes, graph):
+        for upstream in refreshed_by.get(parent, ()):
+            found.setdefault((upstream, downstream), Edge(upstream, downstream, parent, child))
     return list(found.values())
 
 
-def _order(groups: Sequence[ScheduleGroup], edges: Iterable[Edge]) -> tuple[tuple[ScheduleGroup, ...], list[Problem]]:
+def _reads_of_others(
+    owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph
+) -> Iterator[tuple[str, str, str]]:
+    """Yield each node that a group builds and each that it reads there and does not build: child, parent, group."""
+    built_by = [(child, group) for child, group in owner.items()]
+    built_by += [(child, group) for group, nodes in refreshes.items() for child in sorted(nodes)]
+    for child, group in built_by:
+        for parent in sorted(graph.parents(child) & owner.keys()):
+            if owner[parent] != group and parent not in refreshes[group]:
+                yield child, parent, group
+
+
+def _later(edges: Iterable[Edge], order: Sequence[ScheduleGroup], known: Iterable[Edge]) -> list[Edge]:
+    """Return those of the edges that the order of the groups agrees with, and that are not known yet."""
+    place = {group.name: index for index, group in enumerate(order)}
+    pairs = {(edge.upstream, edge.downstream) for edge in known}
+    return [
+        replace(edge, previous=edge.upstream in order[place[edge.downstream]].reads_previous)
+        for edge in edges
+        if place[edge.upstream] < place[edge.downstream] and (edge.upstream, edge.downstream) not in pairs
+    ]
+
+
+def _order(
+    groups: Sequence[ScheduleGroup], edges: Sequence[Edge], refreshers: Iterable[Edge]
+) -> tuple[tuple[ScheduleGroup, ...], list[Problem]]:
+    """Return the groups upstream first, else in the order of the file; and each circle of groups as a problem.
+
+    What is to be read as the last run left it, and what a third group refreshes, comes first too where the rest allows.
+    """
     upstream: dict[str, set[str]] = {group.name: set() for group in groups}
-    shown: dict[tuple[str, str], Edge] = {}
-    for edge in edges:
-        if not edge.previous:
+    shown = {(edge.upstream, edge.downstream): edge for edge in edges if not edge.previous}
+    for one, other in shown:
+        upstream[other].add(one)
+    problems = []
+    while path := _cycle(upstream):
+        pairs = [shown[pair] for pair in itertools.pairwise(path)]
+        problems.append(_cycle_problem(path, pairs))
+        # As if the remedy had been taken: what is found then is another circle.
+        upstream[pairs[-1].downstream].remove(pairs[-1].upstream)
+    place = {group.name: index for index, group in enumerate(groups)}
+    wished = [*(edge for edge in edges if edge.previous), *refreshers]
+    for edge in sorted(wished, key=lambda edge: place[edge.upstream] > place[edge.downstream]):
+        if edge.downstream not in reachable({edge.upstream}, upstream):
             upstream[edge.downstream].add(edge.upstream)
-            shown[edge.upstream, edge.downstream] = edge
+    return tuple(_upstream_first(groups, upstream)), problems
+
+
+def _cycle(upstream: Mapping[str, set[str]]) -> Sequence[str]:
+    """Return groups each of which reads the one before it, the first again at the end; none where none wait so."""
     try:
-        return tuple(_upstream_first(groups, upstream)), []
+        TopologicalSorter({name: sorted(names) for name, names in upstream.items()}).prepare()
     except CycleError as error:
         path: list[str] = error.args[1]
-        pairs = [shown[pair] for pair in itertools.pairwise(path)]
-        first = pairs[-1]
-        return tuple(groups), [
-            Problem(
-                code="cycle-between-groups",
-                message=f"Schedule groups wait for each other: {' -> '.join(path)}:",
-                nodes=tuple(
-                    f"{edge.child} ({edge.downstream}) reads {edge.parent} ({edge.upstream})" for edge in pairs
-                ),
-                remedy="Move one of these nodes into the other's group; or, where a group is meant to read what the "
-                f"other built in its last run, say so: `reads_previous: [{first.upstream}]` at {first.downstream}.",
-            )
-        ]
+        return path
+    return ()
+
+
+def _cycle_problem(path: Sequence[str], pairs: Sequence[Edge]) -> Problem:
+    last = pairs[-1]
+    return Problem(
+        code="cycle-between-groups",
+        message=f"Schedule groups wait for each other: {' -> '.join(path)}:",
+        nodes=tuple(f"{edge.child} ({edge.downstream}) reads {edge.parent} ({edge.upstream})" for edge in pairs),
+        remedy="Move one of these nodes into the other's group; or, where a group is meant to read what the "
+        f"other built in its last run, say so: `reads_previous: [{last.upstream}]` at {last.downstream}.",
+    )
 
 
 def _upstream_first(groups: Sequence[ScheduleGroup], upstream: Mapping[str, set[str]]) -> Iterator[ScheduleGroup]:
-    """Yield each group after those that it reads, else in the order of the file; raises `CycleError`."""
-    TopologicalSorter({name: sorted(names) for name, names in upstream.items()}).prepare()
+    """Yield each group after those that it reads, else in the order of the file."""
     waiting, done = list(groups), set[str]()
     while waiting:
         group = next(group for group in waiting if upstream[group.name] <= done)
@@ -324,26 +357,49 @@ def _upstream_first(groups: Sequence[ScheduleGroup], upstream: Mapping[str, set[
         yield group
 
 
+def _edges_of_tests(tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[str, str]) -> Iterable[Edge]:
+    """Return an edge for each pair of groups that a test connects: it needs what both have built."""
+    found: dict[tuple[str, str], Edge] = {}
+    for downstream, planned in tests.items():
+        for test in planned:
+            for parent in sorted(test.reads & owner.keys()):
+                pair = owner[parent], downstream
+                if pair[0] != downstream:
+                    found.setdefault(pair, Edge(*pair, parent, test.unique_id))
+    return found.values()
+
+
 def _assign_tests(
-    order: Sequence[ScheduleGroup], owner: Mapping[str, str], graph: Graph
-) -> dict[str, list[PlannedTest]]:
+    groups: ScheduleGroups,
+    order: Sequence[ScheduleGroup],
+    owner: Mapping[str, str],
+    graph: Graph,
+    selected: Mapping[Selection, frozenset[str]],
+) -> tuple[Mapping[str, list[PlannedTest]], Mapping[str, list[str]]]:
+    """Return the tests and the unit tests of each group."""
     place = {group.name: index for index, group in enumerate(order)}
     readers = _readers_of_sources(owner, graph)
     last = _last_nodes(owner, graph)
     tests: dict[str, list[PlannedTest]] = defaultdict(list)
-    for unique_id, test in graph.tests.items():
+    unit_tests: dict[str, list[str]] = defaultdict(list)
+    for unique_id in (*graph.tests, *graph.unit_tests):
         reads = graph.reads(unique_id)
         owners = {owner[node] for node in reads if node in owner}
         if owners:
             # The group that runs last is the one whose run makes complete what the test needs.
             group = max(owners, key=place.__getitem__)
-        else:
+        elif reading := {name for source in reads for name in readers[source]}:
             # A test of sources alone guards those who read them: the first group that does.
-            reading = {name for source in reads for name in readers[source]}
-            group = min(reading, key=place.__getitem__) if reading else _fallback(order, last if not reads else None)
-        node = _checked_node(test, reads, graph) or last.get(group)
-        tests[group].append(PlannedTest(unique_id, node, reads))
-    return tests
+            group = min(reading, key=place.__getitem__)
+        else:
+            asking = [group.name for group in groups.groups if unique_id in selected[group.selection]]
+            group = asking[0] if asking else _fallback(order, last if not reads else None)
+        if unique_id in graph.tests:
+            own = [node for node in reads if owner.get(node) == group]
+            tests[group].append(PlannedTest(unique_id, graph.checked(unique_id, own) or last.get(group), reads))
+        else:
+            unit_tests[group].append(unique_id)
+    return tests, unit_tests
 
 
 def _readers_of_sources(owner: Mapping[str, str], graph: Graph) -> Mapping[str, set[str]]:
@@ -368,16 +424,6 @@ def _fallback(order: Sequence[ScheduleGroup], last: Mapping[str, str] | None) ->
     return next((group.name for group in used if group.default), used[0].name)
 
 
-def _checked_node(test: Mapping[str, Any], reads: frozenset[str], graph: Graph) -> str | None:
-    """Return what a test is a check of: the node it is written beside, else the last that it reads."""
-    beside = test.get("attached_node")
-    if beside in reads:
-        return str(beside)
-    if not reads:
-        return None
-    return max(reads, key=lambda node: (graph.position.get(node, -1), node))
-
-
 def _with_refreshed_tests(group: GroupPlan, plan: Plan) -> GroupPlan:
     """Return the group with those tests of what it refreshes whose data is complete in its own run."""
     if not group.refreshes:
@@ -394,53 +440,43 @@ def _with_refreshed_tests(group: GroupPlan, plan: Plan) -> GroupPlan:
     return replace(group, refreshed_tests=tuple(sorted(tests)))
 
 
-def _unit_tests(manifest: Mapping[str, Any], owner: Mapping[str, str]) -> Mapping[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for unique_id, test in (manifest.get("unit_tests") or {}).items():
-        for model in test["depends_on"]["nodes"]:
-            if model in owner:
-                found[owner[model]].append(unique_id)
-                break
-    return found
-
-
 def _changed_by_variables(
     groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
 ) -> Iterator[Problem]:
-    known = graph.built | graph.tests.keys()
     for group in groups.groups:
-        if group.everything is None:
-            continue
-        under = selected[group.everything]
-        added = {node for node in under if node.partition(".")[0] in _COMPARED and node not in graph.nodes}
-        missing = known - under
-        if added or missing:
+        changed = sorted(selected[group.changes]) if group.changes else []
+        if changed:
             yield Problem(
                 code="vars-change-nodes",
-                message=f"The vars of the schedule group {group.name} change which nodes the project has:",
-                nodes=(
-                    *(f"{node} is there only under these vars" for node in sorted(added)),
-                    *(f"{node} is not there under these vars" for node in sorted(missing)),
+                message=f"The vars of the schedule group {group.name} change which nodes the project has, what they "
+                "read or where they are built:",
+                nodes=tuple(
+                    f"{node} is {'another, or none,' if node in graph.nodes else 'there only'} under these vars"
+                    for node in changed
                 ),
-                remedy="A node must be there for all groups or for none: set the var for the whole location "
+                remedy="A node must be the same for all groups: set the var for the whole location "
                 "(ANALYTICS_DBT_VARS or dbt_project.yml).",
             )
 
 
-_COMPARED = {"model", "seed", "snapshot", "function", "test"}
-
-
-def _matching_nothing(
-    groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
+def _warnings(
+    plan: Plan, groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
 ) -> Iterator[Problem]:
     for group in groups.groups:
-        if not selected[group.selection] & graph.built:
-            what = f"the selector {group.selector!r}" if group.selector else repr(group.select)
+        what = f"the selector {group.selector!r}" if group.selector else repr(group.select)
+        if not selected[group.selection] & (graph.built | graph.tests.keys()):
             yield Problem(
                 code="selection-matches-nothing",
                 message=f"The selection of the schedule group {group.name} matches no node: {what}.",
                 nodes=(),
                 remedy="Correct the selection, tag the nodes that are meant, or take the group away.",
+            )
+        elif plan.by_name[group.name].is_empty:
+            yield Problem(
+                code="group-runs-nothing",
+                message=f"All that the schedule group {group.name} selects is run by other groups: {what}.",
+                nodes=(),
+                remedy="Put the group above them in the file, narrow their selections, or take it away.",
             )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 
+from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan
 
 SOURCES = "sources"
@@ -17,43 +18,40 @@ SOURCES = "sources"
 
 
 class Translator(DagsterDbtTranslator):
-    """Takes the group from the plan, and the rest from the manifest."""
+    """Takes the group and what is read from the plan and its graph, and the rest from the manifest.
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True))
+    ``keys`` are the asset keys of nodes and sources by unique id.
+    """
+
+    def __init__(self, plan: Plan, graph: Graph, keys: Mapping[str, dg.AssetKey]) -> None:
+        super().__init__(DagsterDbtTranslatorSettings(enable_code_references=True, enable_source_metadata=False))
         self._plan = plan
+        self._graph = graph
+        self._keys = keys
         self._specs: dict[str, dg.AssetSpec] = {}
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Return dagster-dbt's specification of a node or source, with the kind of its materialization."""
+        """Return dagster-dbt's specification of a node, function or source, with the kind of its materialization.
+
+        It depends on what the graph says that it reads: dagster-dbt looks through functions, and does not know that
+        a source is the relation of a node.
+        """
         if unique_id not in self._specs:
             # Beta in Dagster's words, though years old; the message for each node would bury all others.
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*CodeReference", category=dg.BetaWarning)
                 spec = super().get_asset_spec(manifest, unique_id, project)
-            self._specs[unique_id] = spec.replace_attributes(kinds={*spec.kinds, *_kinds(manifest, unique_id)})
+            self._specs[unique_id] = spec.replace_attributes(
+                kinds={*spec.kinds, *_kinds(self._graph.nodes.get(unique_id))},
+                deps=sorted({self._keys[read] for read in self._reads(unique_id)} - {spec.key}),
+            )
         return self._specs[unique_id]
 
-    def get_asset_check_spec(
-        self,
-        asset_spec: dg.AssetSpec,
-        manifest: Mapping[str, Any],
-        unique_id: str,
-        project: DbtProject | None,
-    ) -> dg.AssetCheckSpec:
-        """Return a test as a check of the asset that the plan names; an error-severity check stops what follows."""
-        test = manifest["nodes"][unique_id]
-        needed = {self.get_asset_spec(manifest, node, project).key for node in self._plan.tests[unique_id].reads} - {
-            asset_spec.key
-        }
-        return dg.AssetCheckSpec(
-            name=test["name"],
-            asset=asset_spec.key,
-            description=test.get("description") or None,
-            additional_deps=sorted(needed),
-            blocking=_severity(test) == "error",
-            metadata={"dagster_dbt/unique_id": unique_id},
-        )
+    def _reads(self, unique_id: str) -> Iterable[str]:
+        if unique_id in self._graph.nodes:
+            return self._graph.reads(unique_id)
+        # A source that a node builds comes after it.
+        return [self._graph.built_as[unique_id]] if unique_id in self._graph.built_as else []
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Return the schedule group of a node."""
@@ -95,12 +93,7 @@ def dagster_owner(name: str) -> str:
     return "team:" + (re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "unknown")
 
 
-def _severity(test: Mapping[str, Any]) -> str:
-    return str(test["config"].get("severity") or "error").lower()
-
-
-def _kinds(manifest: Mapping[str, Any], unique_id: str) -> set[str]:
-    node = manifest["nodes"].get(unique_id)
+def _kinds(node: Mapping[str, Any] | None) -> set[str]:
     if node is None:
         return set()
     materialized = node["config"].get("materialized") or node["resource_type"]

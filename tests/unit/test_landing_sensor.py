@@ -1,4 +1,4 @@
-"""Which files a tick of the landing sensor takes for new, and what it and the sensor after ingestion ask for."""
+"""Which files a tick of the landing sensor takes for new, and what it asks for."""
 
 from __future__ import annotations
 
@@ -12,14 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_dagster.automation.landing_sensor import (
-    STARTED_BY,
-    Cursor,
-    build_after_ingestion_sensor,
-    build_landing_sensor,
-    decide,
-    rows_loaded,
-)
+from analytics_dagster.automation.landing_sensor import STARTED_BY, Cursor, build_landing_sensor, decide
 from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.sketch import Difference, Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
@@ -132,7 +125,7 @@ def test_a_cursor_that_cannot_be_read_has_seen_nothing(text: str | None) -> None
     assert Cursor.from_text(text) == Cursor()
 
 
-# --- the sensors --------------------------------------------------------------------------------------------
+# --- the sensor ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -142,24 +135,15 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @dg.asset(key=KEYS["orders"])
-def orders() -> dg.MaterializeResult[None]:
-    return dg.MaterializeResult(metadata={"rows_loaded": 3})
+def orders() -> None: ...
 
 
 @dg.asset(key=KEYS["items"])
-def items() -> dg.MaterializeResult[None]:
-    return dg.MaterializeResult(metadata={"rows_loaded": 0})
-
-
-@dg.asset
-def mart() -> None: ...
+def items() -> None: ...
 
 
 INGESTION = dg.define_asset_job("ingestion", selection=dg.AssetSelection.assets(orders, items))
-HOURLY = dg.define_asset_job("hourly", selection=dg.AssetSelection.assets(mart))
-DAILY = dg.define_asset_job("daily", selection=dg.AssetSelection.assets(mart))
-AFTER = build_after_ingestion_sensor(INGESTION, [HOURLY, DAILY], STOPPED)
-DEFINITIONS = dg.Definitions(assets=[orders, items, mart], jobs=[INGESTION, HOURLY, DAILY], sensors=[AFTER])
+DEFINITIONS = dg.Definitions(assets=[orders, items], jobs=[INGESTION])
 
 
 def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
@@ -223,40 +207,3 @@ def test_while_ingestion_goes_new_files_wait(
     assert going.run_id in str(result.skip_reason)
     assert not result.run_requests
     assert result.cursor is None
-
-
-def after(instance: dg.DagsterInstance, assets: list[dg.AssetKey], tags: dict[str, str]) -> list[object]:
-    job = DEFINITIONS.resolve_job_def("ingestion")
-    result = job.execute_in_process(instance=instance, asset_selection=assets, tags=tags)
-    context = dg.build_run_status_sensor_context(
-        sensor_name=AFTER.name,
-        dagster_instance=instance,
-        dagster_run=result.dagster_run,
-        dagster_event=result.get_run_success_event(),
-    )
-    found = AFTER(context)
-    assert isinstance(found, Iterator)
-    return list(found)
-
-
-def test_an_ingestion_that_loaded_rows_starts_each_job_after_it_once(instance: dg.DagsterInstance) -> None:
-    requests = after(instance, list(KEYS.values()), {STARTED_BY: "landing_sensor"})
-    assert [request.job_name for request in requests if isinstance(request, dg.RunRequest)] == ["hourly", "daily"]
-    assert len({request.run_key for request in requests if isinstance(request, dg.RunRequest)}) == 2
-
-
-@pytest.mark.parametrize(
-    ("key", "tags", "reason"),
-    [("items", {STARTED_BY: "landing_sensor"}, "no new rows"), ("orders", {}, "not started by new files")],
-)
-def test_an_ingestion_without_new_rows_or_by_hand_starts_nothing(
-    instance: dg.DagsterInstance, key: str, tags: dict[str, str], reason: str
-) -> None:
-    (skip,) = after(instance, [KEYS[key]], tags)
-    assert isinstance(skip, dg.SkipReason)
-    assert reason in str(skip.skip_message)
-
-
-def test_the_rows_of_a_run_are_summed_from_its_materializations(instance: dg.DagsterInstance) -> None:
-    run = DEFINITIONS.resolve_job_def("ingestion").execute_in_process(instance=instance)
-    assert rows_loaded(instance, run.run_id) == 3

@@ -1,93 +1,22 @@
-"""The plan: every node and every test in exactly one group, proved on small manifests made by hand and by chance."""
+"""The plan: every node and every test in exactly one group, proved on small manifests made by hand."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups
-from analytics_dagster.transform.plan import Plan, make_plan, with_checked_nodes
+from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
+from analytics_dagster.transform.plan import Plan, Problem, make_plan, with_checked_nodes
+from tests.unit.manifests import Manifest, group
 
-
-class Manifest:
-    """Builds the few parts of a manifest that a plan is made of; each name is also the tag that a group selects."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[str, dict[str, Any]] = {}
-        self.sources: dict[str, dict[str, Any]] = {}
-        self.unit_tests: dict[str, dict[str, Any]] = {}
-        self.tagged: dict[str, set[str]] = {}
-
-    def __repr__(self) -> str:
-        """Show what a failing example is made of."""
-        reads = {name: node["depends_on"].get("nodes", []) for name, node in self.nodes.items()}
-        return f"Manifest({reads}, tagged={self.tagged})"
-
-    def model(self, name: str, *reads: str, tag: str | Iterable[str] = (), materialized: str = "table") -> Manifest:
-        """Add a model; `tag` names the groups that select it."""
-        return self._node(f"model.p.{name}", "model", reads, tag, materialized=materialized)
-
-    def seed(self, name: str, *, tag: str | Iterable[str] = ()) -> Manifest:
-        """Add a seed."""
-        self._node(f"seed.p.{name}", "seed", (), tag)
-        # A seed's dependencies have macros alone.
-        self.nodes[f"seed.p.{name}"]["depends_on"] = {"macros": []}
-        return self
-
-    def snapshot(self, name: str, *reads: str, tag: str | Iterable[str] = ()) -> Manifest:
-        """Add a snapshot."""
-        return self._node(f"snapshot.p.{name}", "snapshot", reads, tag, materialized="snapshot")
-
-    def source(self, name: str) -> Manifest:
-        """Add a table of the source `s`."""
-        self.sources[f"source.p.s.{name}"] = {"unique_id": f"source.p.s.{name}"}
-        return self
-
-    def test(self, name: str, *reads: str, beside: str | None = None) -> Manifest:
-        """Add a data test, written beside a node or singular."""
-        self._node(f"test.p.{name}", "test", reads, ())
-        self.nodes[f"test.p.{name}"]["attached_node"] = beside
-        return self
-
-    def unit_test(self, name: str, model: str) -> Manifest:
-        """Add a unit test of a model."""
-        self.unit_tests[f"unit_test.p.{name}"] = {"depends_on": {"nodes": [model]}}
-        return self
-
-    def _node(
-        self, unique_id: str, kind: str, reads: Sequence[str], tag: str | Iterable[str], **config: Any
-    ) -> Manifest:
-        self.nodes[unique_id] = {
-            "unique_id": unique_id,
-            "resource_type": kind,
-            "config": config,
-            "depends_on": {"nodes": list(reads), "macros": []},
-        }
-        for one in [tag] if isinstance(tag, str) else tag:
-            self.tagged.setdefault(one, set()).add(unique_id)
-        return self
-
-    def plan(self, *groups: ScheduleGroup) -> Plan:
-        """Plan it for groups that select by their names."""
-        content = {"nodes": self.nodes, "sources": self.sources, "unit_tests": self.unit_tests}
-        selected = {group.selection: frozenset(self.tagged.get(group.name, ())) for group in groups}
-        return make_plan(ScheduleGroups(groups=groups), content, selected)
-
-
-def group(name: str, *, default: bool = False) -> ScheduleGroup:
-    return ScheduleGroup(name=name, select=f"tag:{name}", default=default)
-
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 A, B, C = group("a"), group("b"), group("c")
 REST = group("rest", default=True)
@@ -97,12 +26,27 @@ def nodes_of(plan: Plan) -> Mapping[str, list[str]]:
     return {part.group.name: [node.split(".")[-1] for node in part.nodes] for part in plan.groups}
 
 
-def checks_of(plan: Plan) -> Mapping[str, list[tuple[str, str]]]:
+def checks_of(plan: Plan) -> Mapping[str, list[tuple[str, str | None]]]:
     """By group: each test and what it is a check of, by their last names."""
     return {
-        part.group.name: [(test.unique_id.split(".")[-1], test.node.split(".")[-1]) for test in part.tests]
+        part.group.name: [(last(test.unique_id), last(test.node) if test.node else None) for test in part.tests]
         for part in plan.groups
     }
+
+
+def last(unique_id: str) -> str:
+    return unique_id.rpartition(".")[2]
+
+
+def edges_of(plan: Plan) -> list[tuple[str, str, str, str]]:
+    """Each edge: upstream, downstream, and the last names of the pair that shows it."""
+    return [(edge.upstream, edge.downstream, last(edge.parent), last(edge.child)) for edge in plan.edges]
+
+
+def only_problem(plan: Plan, code: str) -> Problem:
+    (problem,) = plan.problems
+    assert problem.code == code
+    return problem
 
 
 # --- nodes --------------------------------------------------------------------------------------------------
@@ -118,8 +62,7 @@ def test_each_node_is_in_the_group_that_selects_it() -> None:
 
 def test_a_node_in_no_group_is_a_problem_that_names_every_such_node_and_the_remedy() -> None:
     plan = Manifest().model("x", tag="a").model("y").seed("z").plan(A)
-    (problem,) = plan.problems
-    assert problem.code == "node-in-no-group"
+    problem = only_problem(plan, "node-in-no-group")
     assert problem.nodes == ("model.p.y", "seed.p.z")
     with pytest.raises(ScheduleGroupError, match=r"(?s)no schedule group.*model\.p\.y.*seed\.p\.z") as raised:
         plan.require()
@@ -138,8 +81,7 @@ def test_the_default_group_takes_what_it_selects_too() -> None:
 
 def test_a_node_in_two_groups_is_an_error_that_names_it_and_them() -> None:
     plan = Manifest().model("x", tag=["a", "b"]).model("y", tag=["b", "rest"]).model("z", tag="a").plan(A, B, REST)
-    (problem,) = plan.problems
-    assert problem.code == "node-in-several-groups"
+    problem = only_problem(plan, "node-in-several-groups")
     assert problem.nodes == ("model.p.x (a, b)", "model.p.y (b, rest)")
     with pytest.raises(ScheduleGroupError, match=r"model\.p\.x \(a, b\)"):
         plan.require()
@@ -204,8 +146,7 @@ def test_a_cycle_between_groups_is_a_problem_explained_by_the_nodes_on_its_path(
         .model("w", "model.p.z", tag="a")
     )
     plan = manifest.plan(A, B, C)
-    (problem,) = plan.problems
-    assert problem.code == "cycle-between-groups"
+    problem = only_problem(plan, "cycle-between-groups")
     assert set(problem.nodes) == {
         "model.p.y (b) reads model.p.x (a)",
         "model.p.z (c) reads model.p.y (b)",
@@ -213,6 +154,197 @@ def test_a_cycle_between_groups_is_a_problem_explained_by_the_nodes_on_its_path(
     }
     with pytest.raises(ScheduleGroupError, match=r"wait for each other: \w -> \w -> \w -> \w"):
         plan.require()
+
+
+def test_a_function_is_in_the_group_that_selects_it_and_comes_before_what_calls_it() -> None:
+    manifest = Manifest().function("f", tag="a").model("x", "function.p.f", tag="b")
+    plan = manifest.plan(B, A).require()
+    assert nodes_of(plan) == {"a": ["f"], "b": ["x"]}
+    assert edges_of(plan) == [("a", "b", "f", "x")]
+
+
+# --- overlaps -----------------------------------------------------------------------------------------------
+
+
+def both() -> Manifest:
+    """Make `x`, which a and b select, above `p` of a and below `y` of b; each with a test."""
+    manifest = Manifest().model("p", tag="a").model("x", "model.p.p", tag=["a", "b"]).model("y", "model.p.x", tag="b")
+    for name in "pxy":
+        manifest.test(f"t{name}", f"model.p.{name}", beside=f"model.p.{name}")
+    return manifest
+
+
+def test_of_several_groups_the_first_of_the_file_has_a_node_where_the_file_says_so() -> None:
+    plan = both().plan(A, B, on_overlap=OnOverlap.FIRST).require()
+    assert nodes_of(plan) == {"a": ["p", "x"], "b": ["y"]}
+    assert [part.refreshes for part in plan.groups] == [(), ()]
+    assert edges_of(plan) == [("a", "b", "x", "y")]
+    plan = both().plan(B, A, on_overlap=OnOverlap.FIRST)
+    assert nodes_of(plan) == {"a": ["p"], "b": ["x", "y"]}
+    assert edges_of(plan) == [("a", "b", "p", "x")]
+
+
+def test_every_other_group_that_selects_a_node_refreshes_it_with_its_tests_where_the_file_says_all() -> None:
+    plan = both().plan(A, B, on_overlap=OnOverlap.ALL).require()
+    first, second = plan.groups
+    assert (first.group.name, first.nodes, first.refreshes) == ("a", ("model.p.p", "model.p.x"), ())
+    assert (second.nodes, second.refreshes) == (("model.p.y",), ("model.p.x",))
+    assert checks_of(plan) == {"a": [("tp", "p"), ("tx", "x")], "b": [("ty", "y")]}
+    assert (first.refreshed_tests, second.refreshed_tests) == ((), ("test.p.tx",))
+    assert second.builds == {"model.p.x", "model.p.y"}
+    assert plan.group_of["model.p.x"] == "a"
+
+
+def test_a_group_reads_of_others_what_its_own_nodes_and_those_that_it_refreshes_read() -> None:
+    plan = both().plan(A, B, on_overlap=OnOverlap.ALL).require()
+    assert edges_of(plan) == [("a", "b", "p", "x")], "y reads the x that its own run has made"
+
+
+def test_what_a_group_refreshes_together_it_does_not_wait_for() -> None:
+    manifest = Manifest().model("x", tag=["a", "b"]).model("y", "model.p.x", tag=["a", "b"])
+    plan = manifest.plan(A, B, on_overlap=OnOverlap.ALL).require()
+    assert plan.edges == ()
+    assert plan.by_name["b"].refreshes == ("model.p.x", "model.p.y")
+
+
+def test_of_groups_that_build_the_same_node_the_later_waits_for_the_earlier_when_both_run() -> None:
+    plan = Manifest().model("x", tag=["a", "b", "c"]).plan(A, B, C, on_overlap=OnOverlap.ALL).require()
+    assert [plan.before(name) for name in "abc"] == [(), ("a",), ("a", "b")]
+
+
+def test_a_group_waits_for_all_that_refresh_what_it_reads() -> None:
+    manifest = Manifest().model("x", tag=["a", "b"]).model("y", "model.p.x", tag="c")
+    plan = manifest.plan(C, A, B, on_overlap=OnOverlap.ALL).require()
+    assert edges_of(plan) == [("a", "c", "x", "y"), ("b", "c", "x", "y")]
+    assert list(nodes_of(plan)) == ["a", "b", "c"]
+    assert plan.before("c") == ("a", "b")
+
+
+def test_a_refresh_that_reads_what_its_reader_builds_is_no_circle() -> None:
+    # b refreshes x for itself, after c, which reads the x of a.
+    manifest = Manifest().model("x", tag=["a", "b"]).model("y", "model.p.x", tag="c").model("z", "model.p.y", tag="b")
+    plan = manifest.plan(A, B, C, on_overlap=OnOverlap.ALL).require()
+    assert list(nodes_of(plan)) == ["a", "c", "b"]
+    assert edges_of(plan) == [("a", "c", "x", "y"), ("c", "b", "y", "z")]
+
+
+def test_a_refreshed_nodes_test_that_needs_what_runs_later_is_not_run_with_the_refresh() -> None:
+    manifest = (
+        Manifest()
+        .model("x", tag=["a", "b"])
+        .model("late", tag="c")
+        .test("alone", "model.p.x")
+        .test("crossing", "model.p.x", "model.p.late")
+    )
+    plan = manifest.plan(A, B, C, on_overlap=OnOverlap.ALL).require()
+    assert plan.by_name["b"].refreshed_tests == ("test.p.alone",)
+    assert checks_of(plan)["c"] == [("crossing", "late")]
+
+
+def test_a_refreshed_nodes_test_that_needs_what_runs_earlier_is_run_with_the_refresh() -> None:
+    manifest = Manifest().model("x", tag=["a", "b"]).model("w", tag="a").test("crossing", "model.p.x", "model.p.w")
+    plan = manifest.plan(A, B, on_overlap=OnOverlap.ALL).require()
+    assert plan.by_name["b"].refreshed_tests == ("test.p.crossing",)
+
+
+def test_nothing_is_refreshed_where_one_group_has_each_node() -> None:
+    plan = Manifest().model("x", tag="a").model("y").plan(A, REST, on_overlap=OnOverlap.ALL).require()
+    assert [part.refreshes for part in plan.groups] == [(), ()]
+    assert plan.before("rest") == ()
+
+
+# --- what is meant to be read as the last run left it ---------------------------------------------------------
+
+
+def circle() -> Manifest:
+    """Make a circle between the groups a and b: y (b) reads x (a), z (a) reads y (b)."""
+    return Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").model("z", "model.p.y", tag="a")
+
+
+def test_a_cycle_is_allowed_where_the_file_says_that_the_last_run_is_meant() -> None:
+    plan = circle().plan(group("a", reads_previous=("b",)), B).require()
+    assert list(nodes_of(plan)) == ["a", "b"]
+    assert [(edge.upstream, edge.downstream, edge.previous) for edge in plan.edges] == [
+        ("a", "b", False),
+        ("b", "a", True),
+    ]
+    assert (plan.before("a"), plan.before("b")) == ((), ("a",))
+
+
+def test_a_cycle_that_is_meant_at_both_ends_keeps_the_files_order() -> None:
+    plan = circle().plan(group("b", reads_previous=("a",)), group("a", reads_previous=("b",))).require()
+    assert list(nodes_of(plan)) == ["b", "a"]
+    assert (plan.before("a"), plan.before("b")) == ((), ())
+
+
+def test_who_reads_the_last_run_on_purpose_comes_later_all_the_same_where_nothing_speaks_against_it() -> None:
+    # So that a first build of all groups, one after the other, works.
+    manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b")
+    plan = manifest.plan(group("b", reads_previous=("a",)), A).require()
+    assert list(nodes_of(plan)) == ["a", "b"]
+    assert plan.before("b") == ()
+
+
+def test_a_group_that_only_a_test_ties_to_one_that_it_reads_on_purpose_does_not_wait_for_it() -> None:
+    manifest = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", "model.p.y")
+    plan = manifest.plan(A, group("b", reads_previous=("a",))).require()
+    assert [(edge.upstream, edge.downstream, edge.previous) for edge in plan.edges] == [("a", "b", True)]
+    assert plan.before("b") == ()
+
+
+def test_a_group_that_refreshes_what_another_owns_does_not_wait_for_it_where_it_reads_that_on_purpose() -> None:
+    manifest = Manifest().model("x", tag=["a", "b"])
+    plan = manifest.plan(A, group("b", reads_previous=("a",)), on_overlap=OnOverlap.ALL).require()
+    assert plan.before("b") == ()
+
+
+def test_every_circle_is_told_and_what_the_remedies_say_ends_them_all() -> None:
+    manifest = circle().model("v", tag="c").model("w", "model.p.v", tag="rest").model("u", "model.p.w", tag="c")
+    plan = manifest.plan(A, B, C, REST)
+    assert [problem.code for problem in plan.problems] == ["cycle-between-groups"] * 2
+    assert [part.group.name for part in plan.groups] == list(dict.fromkeys(part.group.name for part in plan.groups))
+    remedies = [problem.remedy.split("`")[1] + problem.remedy.rsplit(" at ", 1)[1] for problem in plan.problems]
+    assert remedies == ["reads_previous: [b]a.", "reads_previous: [rest]c."]
+    mended = (group("a", reads_previous=("b",)), B, group("c", reads_previous=("rest",)), REST)
+    assert manifest.plan(*mended).require()
+
+
+# --- who waits for whom -------------------------------------------------------------------------------------
+
+
+def test_a_group_waits_for_all_that_it_reads_directly_or_through_others_in_their_order() -> None:
+    manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").model("z", "model.p.y", tag="c")
+    plan = manifest.model("other", tag="rest").plan(C, REST, B, A).require()
+    assert [plan.before(name) for name in ("a", "b", "c", "rest")] == [(), ("a",), ("a", "b"), ()]
+
+
+def test_groups_that_only_a_test_ties_run_in_the_files_order_and_the_later_waits() -> None:
+    manifest = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", "model.p.y")
+    plan = manifest.plan(B, A).require()
+    assert edges_of(plan) == [("b", "a", "y", "t")]
+    assert checks_of(plan) == {"b": [], "a": [("t", "x")]}, "a check of what its own group builds"
+    assert (plan.before("a"), plan.before("b")) == (("b",), ())
+
+
+# --- seeds and models that are read as sources ---------------------------------------------------------------
+
+
+def test_who_reads_a_seed_as_a_source_comes_after_it() -> None:
+    manifest = (
+        Manifest().seed("rates", tag="a").source("rates", relation="RATES").model("x", "source.p.s.rates", tag="b")
+    )
+    plan = manifest.plan(B, A).require()
+    assert list(nodes_of(plan)) == ["a", "b"]
+    assert edges_of(plan) == [("a", "b", "rates", "x")]
+
+
+def test_a_test_of_a_source_that_is_a_seed_is_run_by_the_seeds_group_as_a_check_of_the_source() -> None:
+    manifest = Manifest().seed("rates", tag="a").source("rates", relation="rates").model("x", tag="b")
+    manifest.test("t", "source.p.s.rates", beside="source.p.s.rates")
+    plan = manifest.plan(B, A).require()
+    assert checks_of(plan) == {"b": [], "a": [("t", "rates")]}
+    assert plan.tests["test.p.t"].node == "source.p.s.rates"
+    assert plan.tests["test.p.t"].reads == {"source.p.s.rates", "seed.p.rates"}
 
 
 # --- tests --------------------------------------------------------------------------------------------------
@@ -322,18 +454,126 @@ def test_a_unit_test_is_run_by_its_models_group() -> None:
 
 def test_dagster_dbt_is_given_each_test_with_the_one_node_that_it_is_a_check_of() -> None:
     manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").test("t", "model.p.x", "model.p.y")
-    content = {"nodes": manifest.nodes, "sources": {}}
+    content = manifest.content
     changed = with_checked_nodes(content, manifest.plan(A, B))
     assert changed["nodes"]["test.p.t"]["depends_on"]["nodes"] == ["model.p.y"]
     assert content["nodes"]["test.p.t"]["depends_on"]["nodes"] == ["model.p.x", "model.p.y"], "the original is kept"
 
 
+def test_a_test_that_reads_nothing_is_a_check_of_nothing_where_there_is_no_node_at_all() -> None:
+    plan = Manifest().test("t").plan(A, REST).require()
+    assert checks_of(plan) == {"a": [], "rest": [("t", None)]}
+    assert [part.is_empty for part in plan.groups] == [True, False]
+
+
+@pytest.mark.parametrize("reads", [(), ("source.p.s.raw",)])
+def test_a_test_that_no_nodes_group_has_a_claim_to_is_run_by_the_first_group_that_selects_it(
+    reads: tuple[str, ...],
+) -> None:
+    manifest = Manifest().source("raw").model("x", tag="a").model("y", tag="rest").test("t", *reads, tag=["c", "b"])
+    plan = manifest.plan(A, B, C, REST).require()
+    assert [name for name, checks in checks_of(plan).items() if checks] == ["b"]
+    assert plan.warnings[0].message.startswith("The selection of the schedule group c") is False
+
+
+def test_a_test_whose_data_is_in_another_group_stays_there_whoever_selects_it() -> None:
+    plan = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", tag="b").plan(A, B).require()
+    assert checks_of(plan) == {"a": [("t", "x")], "b": []}
+
+
+@pytest.mark.parametrize("reads", [["model.p.x"], ["model.p.x", "model.p.y"], ["source.p.s.raw"], []])
+def test_a_unit_test_of_an_ephemeral_model_is_run_where_a_test_of_it_is(reads: list[str]) -> None:
+    manifest = (
+        Manifest()
+        .source("raw")
+        .model("x", tag="a")
+        .model("y", "source.p.s.raw", tag="b")
+        .model("e", *reads, materialized="ephemeral")
+        .test("t", "model.p.e", beside="model.p.e")
+        .unit_test("u", "model.p.e")
+    )
+    plan = manifest.plan(A, B).require()
+    with_test = [part.group.name for part in plan.groups if part.tests]
+    assert [part.group.name for part in plan.groups if part.unit_tests] == with_test
+    assert manifest.graph.checked("unit_test.p.u") == manifest.graph.checked("test.p.t")
+
+
+# --- what is left out, and what is worth a look ---------------------------------------------------------------
+
+
+def test_what_no_run_builds_by_itself_is_counted_and_explained() -> None:
+    manifest = (
+        Manifest()
+        .source("raw")
+        .model("e", materialized="ephemeral")
+        .model("x", tag="a")
+        .other("disabled", "model.p.off")
+        .other("exposures", "exposure.p.board")
+        .other("metrics", "metric.p.sales", "metric.p.costs")
+        .other("saved_queries", "saved_query.p.q")
+        .other("semantic_models", "semantic_model.p.m")
+        .other("analysis", "analysis.p.why")
+        .other("operation", "operation.p.hook")
+    )
+    plan = manifest.plan(A).require()
+    assert {left.what: left.nodes for left in plan.left_out} == {
+        "ephemeral models": ("model.p.e",),
+        "disabled nodes": ("model.p.off",),
+        "sources": ("source.p.s.raw",),
+        "exposures": ("exposure.p.board",),
+        "metrics": ("metric.p.costs", "metric.p.sales"),
+        "saved queries": ("saved_query.p.q",),
+        "semantic models": ("semantic_model.p.m",),
+        "analyses": ("analysis.p.why",),
+        "hooks": ("operation.p.hook",),
+    }
+    assert all(left.why for left in plan.left_out)
+
+
+def test_nothing_is_said_of_what_a_project_has_not() -> None:
+    assert Manifest().model("x", tag="a").plan(A).left_out == ()
+
+
+def test_a_selection_that_matches_nothing_is_a_warning_that_names_it() -> None:
+    plan = Manifest().source("raw").model("x", tag="a").plan(A, B, ScheduleGroup(name="c", selector="by_name"))
+    assert [(warning.code, warning.message) for warning in plan.require().warnings] == [
+        ("selection-matches-nothing", "The selection of the schedule group b matches no node: 'tag:b'."),
+        ("selection-matches-nothing", "The selection of the schedule group c matches no node: the selector 'by_name'."),
+    ]
+
+
+def test_a_selection_of_tests_alone_is_no_warning_where_they_are_run_there() -> None:
+    plan = Manifest().model("x", tag="a").test("t", tag="b").plan(A, B).require()
+    assert plan.warnings == ()
+
+
+def test_a_group_whose_nodes_all_belong_to_others_is_a_warning() -> None:
+    plan = Manifest().model("x", tag=["a", "b"]).plan(A, B, on_overlap=OnOverlap.FIRST).require()
+    (warning,) = plan.warnings
+    assert (warning.code, warning.message) == (
+        "group-runs-nothing",
+        "All that the schedule group b selects is run by other groups: 'tag:b'.",
+    )
+    assert Manifest().model("x", tag=["a", "b"]).plan(A, B, on_overlap=OnOverlap.ALL).warnings == ()
+
+
+def test_vars_of_a_group_that_change_the_graph_are_a_problem_that_names_what_they_change() -> None:
+    with_vars = group("a", vars={"day": "2026-01-01"})
+    manifest = Manifest().model("x", tag="a").model("y", tag="a")
+    assert manifest.plan(with_vars).problems == ()
+    problem = only_problem(manifest.plan(with_vars, changed={"model.p.y", "model.p.new"}), "vars-change-nodes")
+    assert problem.nodes == (
+        "model.p.new is there only under these vars",
+        "model.p.y is another, or none, under these vars",
+    )
+    assert "group a" in problem.message
+    assert "ANALYTICS_DBT_VARS" in problem.remedy
+
+
 # --- of every project ---------------------------------------------------------------------------------------
 
 _ANOTHER_PROCESS = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from test_plan import plan_that_sets_could_shuffle
+from tests.unit.test_plan import plan_that_sets_could_shuffle
 print(plan_that_sets_could_shuffle())
 """
 
@@ -353,7 +593,8 @@ def plan_that_sets_could_shuffle() -> list[object]:
 def test_every_process_makes_the_same_plan() -> None:
     # Each run is a process of its own: if it put a test elsewhere than the UI's, Dagster would not find it there.
     other = subprocess.run(
-        [sys.executable, "-c", _ANOTHER_PROCESS, str(Path(__file__).parent)],
+        [sys.executable, "-c", _ANOTHER_PROCESS],
+        cwd=REPOSITORY,
         env={**os.environ, "PYTHONHASHSEED": "1"},
         capture_output=True,
         text=True,
@@ -362,72 +603,8 @@ def test_every_process_makes_the_same_plan() -> None:
     assert other.stdout.strip() == str(plan_that_sets_could_shuffle())
 
 
-@st.composite
-def manifests(draw: st.DrawFn) -> tuple[Manifest, tuple[ScheduleGroup, ...]]:
-    """Any project: sources, seeds, snapshots, models of every kind, each tagged or not; tests on any of them."""
-    others = draw(st.permutations([A, B, C]))[: draw(st.integers(0, 3))]
-    default_place = draw(st.integers(0, len(others)))
-    groups = (*others[:default_place], REST, *others[default_place:])
-    manifest = Manifest()
-    known: list[str] = []
-    for place in range(draw(st.integers(0, 3))):
-        manifest.source(f"s{place}")
-        known.append(f"source.p.s.s{place}")
-    for place in range(draw(st.integers(0, 8))):
-        reads = draw(st.lists(st.sampled_from(known), max_size=3, unique=True)) if known else []
-        kind = draw(st.sampled_from(["table", "view", "incremental", "ephemeral", "seed", "snapshot"]))
-        tag = () if kind == "ephemeral" else draw(st.sampled_from([(), *({one.name} for one in groups)]))
-        if kind == "seed":
-            manifest.seed(f"n{place}", tag=tag)
-        elif kind == "snapshot":
-            manifest.snapshot(f"n{place}", *reads, tag=tag)
-        else:
-            manifest.model(f"n{place}", *reads, tag=tag, materialized=kind)
-        known.append(next(reversed(manifest.nodes)))
-    for place in range(draw(st.integers(0, 6)) if known else 0):
-        reads = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True))
-        manifest.test(f"t{place}", *reads, beside=draw(st.sampled_from([None, *reads])))
-    return manifest, groups
-
-
-def _is_ephemeral(node: Mapping[str, Any]) -> bool:
-    return bool(node["config"].get("materialized") == "ephemeral")
-
-
-@settings(deadline=None)  # a busy machine is no error
-@given(manifests())
-def test_with_a_default_group_every_node_and_every_test_is_in_exactly_one_group_and_groups_come_in_order(
-    made: tuple[Manifest, tuple[ScheduleGroup, ...]],
-) -> None:
-    manifest, groups = made
-    plan = manifest.plan(*groups)
-    assert {problem.code for problem in plan.problems} <= {"cycle-between-groups"}
-    built = {
-        name for name, node in manifest.nodes.items() if node["resource_type"] != "test" and not _is_ephemeral(node)
-    }
-    assert Counter(node for part in plan.groups for node in part.nodes) == dict.fromkeys(built, 1)
-    tests = {name for name, node in manifest.nodes.items() if node["resource_type"] == "test"}
-    # A test that reads nothing can be shown on any asset, but not where there is none at all.
-    shown = tests if built else plan.tests.keys()
-    assert Counter(test.unique_id for part in plan.groups for test in part.tests) == dict.fromkeys(shown, 1)
-    assert all(test.node in {*built, *manifest.sources} for test in plan.tests.values())
-    assert sorted(part.group.name for part in plan.groups) == sorted(one.name for one in groups)
-    order = [part.group.name for part in plan.groups]
-    if not plan.problems:
-        assert all(order.index(edge.upstream) < order.index(edge.downstream) for edge in plan.edges)
-        # What a test needs is there when its group runs: nothing that it reads is built later.
-        for part in plan.groups:
-            owners = {plan.group_of[node] for test in part.tests for node in test.reads if node in plan.group_of}
-            assert all(order.index(owner) <= order.index(part.group.name) for owner in owners)
-    for edge in plan.edges:
-        assert (plan.group_of[edge.parent], plan.group_of[edge.child]) == (edge.upstream, edge.downstream)
-
-
 def test_two_groups_of_one_selection_are_told_as_nodes_in_two_groups() -> None:
     same = (ScheduleGroup(name="a", select="x"), ScheduleGroup(name="b", select="x"))
-    manifest = Manifest().model("x")
-    content = {"nodes": manifest.nodes, "sources": {}}
-    (problem,) = make_plan(
-        ScheduleGroups(groups=same), content, {Selection(select="x"): frozenset({"model.p.x"})}
-    ).problems
-    assert problem.code == "node-in-several-groups"
+    selected = {Selection(select="x"): frozenset({"model.p.x"})}
+    plan = make_plan(ScheduleGroups(groups=same), Manifest().model("x").content, selected)
+    assert only_problem(plan, "node-in-several-groups").nodes == ("model.p.x (a, b)",)

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from analytics_dagster.headless.execution import JobResult, execute_jobs
+from analytics_dagster.headless.execution import JobResult, Work, execute_jobs
 from analytics_dagster.headless.summary import AssetSummary, Status, summarize, summary_table
 
 WARN = dg.AssetCheckSeverity.WARN
@@ -58,10 +58,11 @@ def ran() -> Iterator[tuple[dg.DagsterInstance, list[JobResult]]]:
             dg.define_asset_job("second", dg.AssetSelection.assets("good", "bad", "after_bad")),
             dg.define_asset_job("third", "of_the_first_job"),
         ],
+        executor=dg.in_process_executor,
     )
-    jobs = ["first", "second", "third"]
+    works = [Work("first"), Work("second"), Work("third", after=frozenset({"second"}))]
     with dg.DagsterInstance.ephemeral() as instance:
-        yield instance, execute_jobs(definitions, jobs, instance=instance, process="none", configuration={})
+        yield instance, execute_jobs(definitions, works, instance=instance)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def lines(ran: tuple[dg.DagsterInstance, list[JobResult]]) -> Mapping[str, Asset
     return {line.key.to_user_string(): line for line in summarize(instance, results, groups)}
 
 
-def test_a_job_after_a_failed_one_is_not_started_and_says_why(
+def test_a_job_that_comes_after_a_failed_one_is_not_started_and_says_why(
     ran: tuple[dg.DagsterInstance, list[JobResult]],
 ) -> None:
     first, second, third = ran[1]
@@ -105,17 +106,6 @@ def test_what_failed_and_what_was_skipped_for_it_are_not_built(lines: Mapping[st
 
 def test_an_asset_that_was_only_checked_is_not_said_to_have_failed(lines: Mapping[str, AssetSummary]) -> None:
     assert (lines["elsewhere"].status, lines["elsewhere"].passed) == (Status.BUILT, 1)
-
-
-def test_the_run_is_told_line_by_line_while_it_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
-    definitions = dg.Definitions([two_at_once, after_bad], jobs=[dg.define_asset_job("job", "*")])
-    with dg.DagsterInstance.ephemeral() as instance:
-        execute_jobs(definitions, ["job"], instance=instance, process="none", configuration={})
-    said = capfd.readouterr().out
-    assert "two_at_once started" in said
-    assert "two_at_once failed: " in said
-    assert "bad went wrong [/] for a reason" in said
-    assert "Dependencies for step after_bad failed" in said
 
 
 def rendered(lines: list[AssetSummary], width: int) -> str:

@@ -1,0 +1,29 @@
+"""Runs whose process was killed are marked as failed, so that they hold neither their group nor the warehouse."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from analytics_dagster.processes import fail_dead_runs
+
+SENSOR = "dead_runs_sensor"
+
+
+def build_dead_runs_sensor() -> dg.SensorDefinition:
+    """Return the sensor that looks for dead runs twice a minute; it is on everywhere, and starts nothing."""
+
+    @dg.sensor(
+        name=SENSOR,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=30,
+        description="Marks runs as failed whose process was killed, and frees the slots that they held.",
+    )
+    def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        dead = fail_dead_runs(context.instance)
+        if not dead:
+            return dg.SkipReason("No run is dead.")
+        return dg.SkipReason(
+            "Marked as failed: " + "; ".join(f"run {run.run_id} of {run.job} ({run.reason})" for run in dead)
+        )
+
+    return dead_runs_sensor

@@ -1,0 +1,118 @@
+"""The sensor that starts what is due: runs of groups that had to wait for those before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from analytics_dagster.automation.notes import Note, Settlement, Trigger
+from analytics_dagster.automation.order import Awaited, Decision, Fate, RunState, Verdict, await_run, decide, find_fate
+from analytics_dagster.automation.schedules import DUE_RUNS_SENSOR
+from analytics_dagster.automation.situation import Order, Situation
+
+if TYPE_CHECKING:
+    from analytics_dagster.automation.jobs import AssetJob
+
+SCHEDULE_NAME = "dagster/schedule_name"
+"""The tag by which Dagster finds the runs of a schedule; a test compares it with Dagster's own."""
+
+
+def build_due_runs_sensor(
+    jobs: Sequence[AssetJob], order: Order, *, minimum_interval_seconds: int = 10
+) -> dg.SensorDefinition:
+    """Return the sensor that starts due runs; it is always on, as a schedule that is on needs it.
+
+    What became due is started, even though its schedule may have been turned off meanwhile: a run that waits in the
+    queue is not taken back either.
+    """
+
+    @dg.sensor(
+        name=DUE_RUNS_SENSOR,
+        jobs=list(jobs),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=minimum_interval_seconds,
+        description="Starts the runs that were due together with those of groups upstream, when these have ended.",
+    )
+    def due_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        origin = context.code_location_origin
+        situation = Situation(context.instance, order, origin.location_name if origin else None)
+        requests, lines = look(order, situation, datetime.now(timezone.utc))
+        for line in lines:
+            context.log.info(line)
+        if requests:
+            return dg.SensorResult(run_requests=requests)
+        return dg.SkipReason(" ".join(lines) or "No run is due.")
+
+    return due_runs_sensor
+
+
+def look(order: Order, situation: Situation, now: datetime) -> tuple[list[dg.RunRequest], list[str]]:
+    """Return the runs to start now, and a line for each due run; one that is left out is settled at once.
+
+    A due run counts as started when there is a run with its trigger's tags, not when it was asked for: however often
+    this is repeated, and wherever the daemon stops, it is started once.
+    """
+    requests: list[dg.RunRequest] = []
+    lines: list[str] = []
+    for name in order.groups:
+        for note in situation.notebook[name].pending:
+            decision = _decide(name, note, order, situation, now)
+            if decision is None:
+                situation.notebook.settle(name, Settlement(note.trigger))
+                continue
+            if decision.verdict is Verdict.LEAVE_OUT:
+                situation.notebook.settle(name, Settlement(note.trigger, left_out=decision.reason))
+                lines.append(f"The run of {name} that was due since {note.trigger} is left out: {decision.reason}.")
+            elif decision.verdict is Verdict.WAIT or any(request.job_name == name for request in requests):
+                reason = decision.reason or "another run of it that starts now"
+                lines.append(f"The run of {name} that is due since {note.trigger} waits: {reason}.")
+            else:
+                requests.append(_request(name, note.trigger, order))
+                lines.append(f"The run of {name} that was due since {note.trigger} starts.")
+    return requests, lines
+
+
+def _decide(name: str, note: Note, order: Order, situation: Situation, now: datetime) -> Decision | None:
+    """Return what happens to a due run, or None where it has been started."""
+    runs = situation.runs_of(name, note.trigger)
+    if any(run.status is not dg.DagsterRunStatus.NOT_STARTED for run in runs):
+        return None
+    if runs:
+        # The daemon stopped between making the run and queueing it: asked for again, it queues the same run.
+        return Decision(Verdict.START)
+    own = next(iter(situation.unfinished(name)), None)
+    return decide(order.groups[name].group.on_upstream_failure, list(_awaited(note, order, situation, now)), own)
+
+
+def _awaited(note: Note, order: Order, situation: Situation, now: datetime) -> Iterator[Awaited]:
+    for wait in note.waits:
+        ordered = order.groups.get(wait.group)
+        ticks = ordered is not None and situation.is_on(ordered.schedule_name, default=order.running)
+        counted = set[str]()
+        for trigger in wait.triggers:
+            fate = find_fate(trigger, situation.notebook[wait.group], ticks=ticks, since=note.noted, now=now)
+            runs = _runs(wait.group, fate, situation)
+            counted |= {run.run_id for run in runs}
+            yield await_run(wait.group, fate, runs, counts=trigger == note.trigger, now=now)
+        for run_id in wait.runs:
+            if run_id not in counted:
+                yield Awaited(wait.group, counts=False, runs=tuple(situation.family(run_id)))
+
+
+def _runs(group: str, fate: Fate, situation: Situation) -> list[RunState]:
+    if fate.run_of:
+        return situation.runs_of(group, fate.run_of)
+    return situation.family(fate.instead) if fate.instead else []
+
+
+def _request(name: str, trigger: Trigger, order: Order) -> dg.RunRequest:
+    # A run of a tick has the tags that the scheduler would have given it: it is listed with its schedule's runs.
+    schedule = {} if trigger.ingestion else {SCHEDULE_NAME: order.groups[name].schedule_name}
+    return dg.RunRequest(
+        run_key=f"{name}:{trigger.ingestion or trigger.moment.isoformat()}",
+        job_name=name,
+        tags={**trigger.tags, **schedule},
+    )

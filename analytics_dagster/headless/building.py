@@ -1,0 +1,72 @@
+"""What is typed after `analytics-dagster build`, as what Dagster executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from analytics_dagster.automation.jobs import INGESTION
+from analytics_dagster.errors import ProjectError
+from analytics_dagster.headless.choice import Asked, Choice, choose, require_full_refresh
+from analytics_dagster.headless.lookup import find_group
+from analytics_dagster.headless.selection import require_runnable, resolve_selection
+from analytics_dagster.headless.works import works_of
+from analytics_dagster.transform.graph import Graph
+
+if TYPE_CHECKING:
+    from analytics_dagster.definitions import Location  # importing it would build the location
+    from analytics_dagster.headless.execution import Work
+    from analytics_dagster.settings import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was typed: schedule groups by name (or ingestion's), a selection in dbt's syntax, and how."""
+
+    groups: tuple[str, ...] = ()
+    select: str | None = None
+    upstream: bool = False
+    full_refresh: bool = False
+
+
+def requested_works(
+    settings: Settings, location: Location, request: Request, tell: Callable[[str], None]
+) -> list[Work]:
+    """Return what is to be executed, in order; ``tell`` is called with what is left out, and why.
+
+    Raises `AnalyticsError` for what there is not, what matches nothing, and what is refused.
+    """
+    plan = location.plan
+    known = [*([INGESTION] if location.ingestion.tables else []), *plan.by_name]
+    for name in request.groups:
+        find_group(name, known)
+    choice = _choice(settings, location, request)
+    if request.full_refresh:
+        require_full_refresh(plan, choice.parts)
+    for test, reason in choice.left_out.items():
+        tell(f"left out: {test}, since {reason}")
+    everything = not request.groups and request.select is None
+    return works_of(
+        location, choice, ingestion=everything or INGESTION in request.groups, full_refresh=request.full_refresh
+    )
+
+
+def _choice(settings: Settings, location: Location, request: Request) -> Choice:
+    plan, graph = location.plan, Graph(location.project.manifest)
+    groups = tuple(name for name in plan.by_name if not request.groups or name in request.groups)
+    asked = Asked(groups, upstream=request.upstream, unit_tests=settings.unit_tests)
+    if request.select is None:
+        return choose(plan, graph, asked)
+    found = resolve_selection(settings, location.project, request.select)
+    require_runnable(request.select, found, plan, graph)
+    choice = choose(plan, graph, replace(asked, selected=found))
+    if choice.parts:
+        return choice
+    homes = {plan.group_of[node] for node in found if node in plan.group_of}
+    homes |= {group.group.name for group in plan.groups for test in group.tests if test.unique_id in found}
+    elsewhere = ", ".join(name for name in plan.by_name if name in homes)
+    raise ProjectError(
+        f"The selection {request.select!r} names nothing of {', '.join(request.groups)}.",
+        remedy=f"What it names belongs to {elsewhere}: name that, or no group.",
+    )

@@ -1,0 +1,155 @@
+"""A project of 3,000 models with 6,000 tests: the plan is what the project was drawn to be, and it comes in seconds."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from analytics_dagster.project import Project, load_project, prepare_project
+from analytics_dagster.settings import Settings
+from analytics_dagster.transform.groups import load_groups
+from analytics_dagster.transform.plan import Plan, make_plan
+from benchmarks.generate import DEFAULT, GROUPS, Drawn, draw, write
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+
+MODELS, TESTS = 3000, 6000
+
+# Loads the location as any of its processes does, and tells what is in it.
+_LOAD = """
+import json, time
+started = time.perf_counter()
+import dagster, dagster_dbt
+imported = time.perf_counter()
+from analytics_dagster.definitions import defs
+loaded = time.perf_counter()
+graph = defs.resolve_asset_graph()
+resolved = time.perf_counter()
+print(json.dumps({
+    "groups": [[key.path, graph.get(key).group_name] for key in graph.get_all_asset_keys()],
+    "checks": [[key.asset_key.path, key.name] for key in graph.asset_check_keys],
+    "seconds": {"libraries": imported - started, "definitions": loaded - imported, "graph": resolved - loaded},
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Large:
+    """The project as it was drawn, what dbt made of it, and the plan of that."""
+
+    drawn: Drawn
+    settings: Settings
+    project: Project
+    plan: Plan
+
+    def sources_and_nodes(self, names: Iterable[str]) -> set[str]:
+        """Return what the named nodes come to, with ephemeral models looked through."""
+        found: set[str] = set()
+        for name in names:
+            node = self.drawn.nodes[name]
+            found |= self.sources_and_nodes(node.reads) if node.materialized == "ephemeral" else {name}
+        return found
+
+    def group_of_test(self, name: str) -> str:
+        """Return the group that a test is for: the last of those whose nodes it reads, by the order of `GROUPS`."""
+        reads = self.sources_and_nodes(self.drawn.tests[name].reads)
+        places = [node.group for node in map(self.drawn.nodes.__getitem__, reads) if node.group is not None]
+        if places:
+            return GROUPS[max(places)]
+        # Sources alone: the first group that reads one of them.
+        places = [
+            node.group
+            for node in self.drawn.nodes.values()
+            if node.group is not None and self.sources_and_nodes(node.reads) & reads
+        ]
+        return GROUPS[min(places, default=DEFAULT)]
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
+    """Draw the project, let dbt parse it, and plan it, once."""
+    folder = tmp_path_factory.mktemp("large")
+    drawn = draw(MODELS, TESTS, seed=1)
+    write(drawn, folder)
+    settings = Settings(
+        dbt_project_dir=folder, schedule_groups_file=folder / "schedule_groups.yaml", data_dir=folder / "data"
+    )
+    groups = load_groups(settings)
+    moments = [time.perf_counter()]
+    prepare_project(settings, groups.selections, _tell)
+    moments.append(time.perf_counter())
+    project = load_project(settings, groups.selections)
+    moments.append(time.perf_counter())
+    plan = make_plan(groups, project.manifest, project.selected)
+    moments.append(time.perf_counter())
+    prepared, read, planned = (after - before for before, after in itertools.pairwise(moments))
+    _tell(f"prepared in {prepared:.1f} s, read in {read:.2f} s, planned in {planned:.2f} s")
+    return Large(drawn, settings, project, plan)
+
+
+def test_every_node_is_in_the_group_that_it_was_drawn_for(large: Large) -> None:
+    planned = {node.split(".")[2]: name for node, name in large.plan.group_of.items()}
+    assert planned == {node.name: GROUPS[node.group] for node in large.drawn.nodes.values() if node.group is not None}
+    assert len(planned) == len(large.plan.group_of)
+
+
+def test_every_test_is_in_the_last_of_the_groups_whose_data_it_needs(large: Large) -> None:
+    planned = Counter(
+        (test.unique_id.split(".")[2], part.group.name) for part in large.plan.groups for test in part.tests
+    )
+    assert planned == Counter((name, large.group_of_test(name)) for name in large.drawn.tests)
+    assert sum(planned.values()) == TESTS
+
+
+def test_the_groups_are_in_the_order_in_which_they_were_drawn_and_nothing_is_wrong(large: Large) -> None:
+    assert [part.group.name for part in large.plan.groups] == list(GROUPS)
+    assert {(edge.upstream, edge.downstream) for edge in large.plan.edges} == {
+        ("hourly", "nightly"),
+        ("hourly", "weekly"),
+        ("nightly", "weekly"),
+    }
+    assert (large.plan.problems, large.plan.warnings) == ((), ())
+
+
+def test_the_location_loads_with_one_asset_for_every_table_and_one_check_for_every_test(large: Large) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD],
+        env={
+            **os.environ,
+            "ANALYTICS_DBT_PROJECT_DIR": str(large.settings.project_dir),
+            "ANALYTICS_SCHEDULE_GROUPS_FILE": str(large.settings.schedule_groups_file),
+            "ANALYTICS_DATA_DIR": str(large.settings.local_data_dir),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+    told: dict[str, Any] = json.loads(done.stdout)
+    _tell("loaded: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in told["seconds"].items()))
+    groups = {"/".join(path): group for path, group in told["groups"]}
+    assert len(groups) == len(told["groups"])
+    assert groups == {
+        f"raw/{node.name}" if node.kind == "source" else node.name: "sources"
+        if node.group is None
+        else GROUPS[node.group]
+        for node in large.drawn.nodes.values()
+        if node.materialized != "ephemeral"
+    }
+    assert Counter(name for _, name in told["checks"]) == Counter(large.drawn.tests)
+
+
+def _tell(figures: str) -> None:
+    # For whoever asks, with `pytest -s`: how fast a machine is decides nothing.
+    print(figures)  # noqa: T201

@@ -1,0 +1,88 @@
+"""A project of which Dagster would make one asset twice: an error that says how to resolve it, and what follows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ProjectCopy, copy_project
+from tests.integration.any_project import RULES, Account, Expected, give_account, names
+
+pytestmark = pytest.mark.integration
+
+COPY = ProjectCopy(Path(), "colliding")
+EXPECTED = {
+    "all_of_it": Expected(
+        names(
+            "seed.orders model.calendar model.neighbour:calendar model.prices.v1 model.neighbour:prices_v1 "
+            "model.people model.raw_orders model.weekly"
+        ),
+        names(
+            "test.source_not_null_crm_people_id test.source_not_null_raw_orders_id "
+            "test.unique_calendar_day_number test.neighbour:unique_calendar_day_number"
+        ),
+    )
+}
+# The seed and the source `raw.orders` are not among them: they are one table, and may well be one asset.
+COLLIDING = {
+    "calendar": {"model.colliding.calendar", "model.neighbour.calendar"},
+    "prices_v1": {"model.colliding.prices.v1", "model.neighbour.prices_v1"},
+    "crm/people": {"model.colliding.people", "source.colliding.crm.people"},
+    "exposures/weekly": {"model.colliding.weekly", "exposure.colliding.weekly"},
+}
+REMEDY = """
+models:
+  neighbour:
+    calendar: {+meta: {dagster: {asset_key: [neighbour, calendar]}}}
+    prices_v1: {+meta: {dagster: {asset_key: [neighbour, prices_v1]}}}
+  colliding:
+    people: {+meta: {dagster: {asset_key: [people]}}}
+    weekly: {+meta: {dagster: {asset_key: [weekly]}}}
+"""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What `plan --json` and `build` say of the project as it is."""
+
+    plan: dict[str, Any]
+    planned: subprocess.CompletedProcess[str]
+    built: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def refusal(tmp_path_factory: pytest.TempPathFactory) -> Refusal:
+    copy = copy_project(ProjectCopy(tmp_path_factory.mktemp("refused"), COPY.name))
+    planned = copy.run("plan", "--json")
+    return Refusal(json.loads(planned.stdout), planned, copy.run("build"))
+
+
+def test_what_would_be_one_asset_is_a_problem_that_names_both_the_key_and_the_remedy(refusal: Refusal) -> None:
+    assert refusal.planned.returncode == 1, refusal.planned.stderr
+    (problem,) = refusal.plan["problems"]
+    assert problem["code"] == "asset-key-collision"
+    named = {(unique_id, key) for key, unique_ids in COLLIDING.items() for unique_id in unique_ids}
+    assert set(problem["nodes"]) == {f"{unique_id} (asset {key})" for unique_id, key in named}
+    assert "asset_key" in problem["remedy"]
+
+
+def test_nothing_is_built_while_two_tables_would_be_one_asset(refusal: Refusal) -> None:
+    assert refusal.built.returncode == 2
+    assert "would be the same asset" in refusal.built.stderr
+    assert "Traceback" not in refusal.built.stderr
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
+    return give_account(COPY, EXPECTED, tmp_path_factory.mktemp("resolved"), {"dbt_project.yml": REMEDY})
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_with_the_remedy_everything_is_built(rule: Callable[[Account], None], account: Account) -> None:
+    rule(account)

@@ -1,0 +1,2 @@
+{{ config(schema='crm', materialized='table') }}
+select id from {{ source('crm', 'people') }}

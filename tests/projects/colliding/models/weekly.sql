@@ -1,0 +1,2 @@
+{{ config(schema='exposures') }}
+select id from {{ ref('people') }}

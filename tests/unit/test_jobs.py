@@ -1,0 +1,51 @@
+"""What the runs of a group are tagged with: whose they are, their retries, and what their pod asks for."""
+
+from __future__ import annotations
+
+import json
+
+import dagster as dg
+import pytest
+from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the names that must not change
+from dagster._core.storage import tags
+
+from analytics_dagster.automation.jobs import build_group_job, run_tags
+from analytics_dagster.transform.groups import ScheduleGroup
+
+
+def group(**content: object) -> ScheduleGroup:
+    return ScheduleGroup.model_validate({"name": "hourly", "select": "tag:hourly", **content})
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_a_run_is_retried_as_often_as_its_group_says_and_only_what_failed(retries: int) -> None:
+    found = run_tags(group(retries=retries), "shop")
+    assert found[tags.MAX_RETRIES_TAG] == str(retries)
+    assert found[tags.RETRY_STRATEGY_TAG] in ReexecutionStrategy.__members__
+    assert found[tags.RETRY_STRATEGY_TAG] == "FROM_ASSET_FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        (
+            {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+            {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        ),
+        ({"requests": {"cpu": 2}}, {"requests": {"cpu": "2"}}),
+        ({"limits": {"cpu": 0.5}}, {"limits": {"cpu": "0.5"}}),
+    ],
+)
+def test_the_resources_of_a_group_are_those_of_its_runs_container(resources: object, expected: object) -> None:
+    job = build_group_job(group(resources=resources), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
+    assert job.tags is not None
+    assert json.loads(job.tags["dagster-k8s/config"]) == {"container_config": {"resources": expected}}
+
+
+def test_a_group_that_asks_for_nothing_has_no_tag_for_its_pod() -> None:
+    assert run_tags(group(), "shop").keys() == {
+        "analytics_dagster/schedule_group",
+        "analytics_dagster/project",
+        "dagster/max_retries",
+        "dagster/retry_strategy",
+    }

@@ -1,0 +1,376 @@
+"""Whether a run's process lives: told by the process, and never called dead while it may live."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.events import EngineEventData
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+
+from analytics_dagster import processes
+from analytics_dagster.headless.home import prepare_home
+from analytics_dagster.processes import (
+    PROCESS_TAG,
+    Finding,
+    Life,
+    Process,
+    child_tags,
+    conclude,
+    examine,
+    fail_dead_runs,
+    is_executed_here,
+    is_local,
+    process_tags,
+)
+from analytics_dagster.settings import Settings
+
+Start = Callable[[], subprocess.Popen[bytes]]
+ALIVE, DEAD, UNKNOWN = Life.ALIVE, Life.DEAD, Life.UNKNOWN
+STATUS = dg.DagsterRunStatus
+JOB = dg.GraphDefinition("job", node_defs=[]).to_job()
+ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "repository"), "job")
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start processes that do nothing, and end them with the test."""
+    with ExitStack() as stack:
+
+        def sleeper() -> subprocess.Popen[bytes]:
+            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]))
+            stack.callback(process.kill)
+            return process
+
+        yield sleeper
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+def of(process: subprocess.Popen[bytes]) -> Process:
+    found = Process.of(process.pid)
+    assert found is not None
+    return found
+
+
+def gone() -> Process:
+    """Return a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"]) as process:
+        found = of(process)
+        process.kill()
+    return found
+
+
+def make_run(
+    instance: dg.DagsterInstance,
+    process: Process | None = None,
+    *,
+    status: dg.DagsterRunStatus = STATUS.STARTED,
+    child: Process | None = None,
+) -> dg.DagsterRun:
+    run = instance.create_run_for_job(JOB, status=status, remote_job_origin=ORIGIN if status is STATUS.QUEUED else None)
+    if process is not None:
+        own = process_tags(run.run_id)[PROCESS_TAG]
+        instance.add_run_tags(run.run_id, {PROCESS_TAG: own.replace(Process.current().to_text(), process.to_text())})
+    if child is not None:
+        instance.add_run_tags(run.run_id, child_tags(run.run_id, child))
+    return now(instance, run)
+
+
+def now(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    return found
+
+
+def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    storage = instance.event_log_storage
+    if not storage.get_pool_limits():
+        storage.set_concurrency_slots("pool", 1)
+    return bool(storage.claim_concurrency_slot("pool", run.run_id, "step").is_claimed)
+
+
+# --- a process ----------------------------------------------------------------------------------------------
+
+
+def test_a_process_is_alive_until_it_ends(start: Start) -> None:
+    process = start()
+    found = of(process)
+    assert found.life is ALIVE
+    process.kill()
+    # Its parent has not reaped it yet: it is still in the system's table, but at no work.
+    time.sleep(0.5)
+    assert found.life is DEAD
+    process.wait()
+    assert found.life is DEAD
+    assert Process.of(process.pid) is None
+
+
+def test_another_process_of_the_same_number_is_not_it(start: Start) -> None:
+    found = of(start())
+    assert replace(found, started=found.started - 60, uptime=found.uptime - 60).life is DEAD
+
+
+@pytest.mark.parametrize("changed", [{"started": 7200.0}, {"uptime": 7200.0}])
+def test_a_clock_that_was_put_right_kills_nobody(changed: Mapping[str, float]) -> None:
+    here = Process.current()
+    assert replace(here, **{name: getattr(here, name) + by for name, by in changed.items()}).life is ALIVE
+
+
+def test_of_a_process_of_another_machine_nothing_is_known() -> None:
+    assert replace(Process.current(), host="elsewhere").life is UNKNOWN
+
+
+def test_a_process_is_the_same_after_it_was_written_down() -> None:
+    here = Process.current()
+    written = Process.from_text(here.to_text())
+    assert written is not None
+    assert written.to_text() == here.to_text()
+    assert written.life is ALIVE
+    assert str(written) == f"process {os.getpid()} on {here.host}"
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "none", "1b2d-44.lock", "12@host", "x@host 1 2", "12@host 1.0 2.0 of run x"]
+)
+def test_any_other_text_names_no_process(text: str | None) -> None:
+    assert Process.from_text(text) is None
+
+
+# --- a run --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lives", "expected"),
+    [
+        ([ALIVE], ALIVE),
+        ([DEAD], DEAD),
+        ([UNKNOWN], UNKNOWN),
+        ([DEAD, ALIVE], ALIVE),
+        ([UNKNOWN, DEAD], DEAD),
+        ([UNKNOWN, ALIVE], ALIVE),
+        ([DEAD, UNKNOWN, ALIVE], ALIVE),
+        ([], UNKNOWN),
+    ],
+)
+def test_one_witness_who_saw_life_is_right_and_one_who_knows_nothing_has_no_say(
+    lives: list[Life], expected: Life
+) -> None:
+    assert conclude([Finding(life, life.value) for life in lives]).life is expected
+
+
+def test_a_run_is_alive_as_long_as_its_process_is(instance: dg.DagsterInstance, start: Start) -> None:
+    process = start()
+    run = make_run(instance, of(process))
+    assert examine(instance, run) == Finding(ALIVE, f"{of(process)} executes it")
+    process.kill()
+    process.wait()
+    finding = examine(instance, run)
+    assert finding.life is DEAD
+    assert f"process {process.pid}" in finding.reason
+
+
+def test_a_run_that_left_dbt_behind_is_alive_until_dbt_has_ended(instance: dg.DagsterInstance, start: Start) -> None:
+    dbt = start()
+    run = make_run(instance, gone(), child=of(dbt))
+    assert fail_dead_runs(instance) == []
+    assert examine(instance, run).reason == f"dbt, {of(dbt)}, which it started, is still at work"
+    dbt.kill()
+    dbt.wait()
+    assert [dead.run_id for dead in fail_dead_runs(instance)] == [run.run_id]
+
+
+def test_a_re_execution_that_has_its_parents_tags_is_not_taken_for_dead(instance: dg.DagsterInstance) -> None:
+    parent = make_run(instance, gone())
+    run = instance.create_run_for_job(JOB, status=STATUS.STARTING, tags=dict(parent.tags))
+    assert examine(instance, run).life is UNKNOWN
+
+
+def test_the_process_that_made_a_run_knows_it(instance: dg.DagsterInstance, start: Start) -> None:
+    assert is_executed_here(make_run(instance, Process.current()))
+    assert not is_executed_here(make_run(instance, of(start())))
+    assert not is_executed_here(make_run(instance))
+
+
+@pytest.mark.parametrize("status", [STATUS.NOT_STARTED, STATUS.STARTING, STATUS.STARTED, STATUS.CANCELING])
+def test_nothing_is_known_of_a_run_that_names_no_process(
+    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
+) -> None:
+    run = make_run(instance, status=status)
+    assert fail_dead_runs(instance) == []
+    assert now(instance, run).status is status
+
+
+def test_dagsters_own_events_name_the_process_where_no_tag_does(local: dg.DagsterInstance, start: Start) -> None:
+    instance, run, process = local, make_run(local), start()
+    instance.report_engine_event("Started", run, EngineEventData.in_process(gone().pid))
+    instance.report_engine_event("Executing", run, EngineEventData.multiprocess(process.pid))
+    instance.report_engine_event("Something without a process", run)
+    assert examine(instance, run) == Finding(ALIVE, f"process {process.pid} executes it")
+    process.kill()
+    process.wait()
+    finding = examine(instance, run)
+    assert finding.life is DEAD
+    assert str(process.pid) in finding.reason
+
+
+def test_a_process_younger_than_the_event_that_names_its_number_is_another(
+    local: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(local)
+    local.report_engine_event("Started", run, EngineEventData.in_process(os.getpid()))
+    assert examine(local, run).life is ALIVE
+    monkeypatch.setattr(processes, "_EVENT_TOLERANCE", -1e9)
+    assert examine(local, run).life is DEAD
+
+
+def test_events_are_not_believed_where_runs_may_be_executed_on_several_machines(instance: dg.DagsterInstance) -> None:
+    assert not is_local(instance)
+    run = make_run(instance)
+    instance.report_engine_event("Started", run, EngineEventData.in_process(gone().pid))
+    assert examine(instance, run).life is UNKNOWN
+
+
+def test_a_home_of_ours_and_a_stock_one_are_local(
+    local: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_local(local)
+    monkeypatch.setenv("DAGSTER_HOME", "put back when the test has ended")
+    prepare_home(Settings(dagster_home=tmp_path / "home"))
+    with dg.DagsterInstance.get() as ours:
+        assert is_local(ours)
+
+
+class LookingLauncher(dg.DefaultRunLauncher):
+    """A launcher that looks after what it launched, as those of Docker and Kubernetes do."""
+
+    def __init__(self, health: CheckRunHealthResult | Exception) -> None:
+        super().__init__()
+        self._health = health
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        """Return that it does."""
+        return True
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """Return what it was made to say."""
+        assert run.run_id
+        if isinstance(self._health, Exception):
+            raise self._health
+        return self._health
+
+
+@pytest.mark.parametrize(
+    ("health", "expected"),
+    [
+        (CheckRunHealthResult(WorkerStatus.RUNNING), ALIVE),
+        (CheckRunHealthResult(WorkerStatus.FAILED, "OOMKilled"), DEAD),
+        (CheckRunHealthResult(WorkerStatus.NOT_FOUND), DEAD),
+        (CheckRunHealthResult(WorkerStatus.FAILED, transient=True), UNKNOWN),
+        (CheckRunHealthResult(WorkerStatus.SUCCESS), UNKNOWN),
+        (CheckRunHealthResult(WorkerStatus.UNKNOWN), UNKNOWN),
+        (PermissionError("jobs is forbidden"), UNKNOWN),
+    ],
+)
+def test_a_run_on_another_machine_is_what_its_launcher_says(
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    health: CheckRunHealthResult | Exception,
+    expected: Life,
+) -> None:
+    monkeypatch.setattr(instance, "_run_launcher", LookingLauncher(health))
+    run = instance.create_run_for_job(JOB, status=STATUS.STARTED, remote_job_origin=ORIGIN)
+    elsewhere = replace(Process.current(), host="a-pod")
+    instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{elsewhere.to_text()} of run {run.run_id}"})
+    assert examine(instance, now(instance, run)).life is expected
+    # One that is on its way to start, or to its end, has no pod yet, or none any more; one of a terminal never had one.
+    for status, origin in ((STATUS.STARTING, ORIGIN), (STATUS.CANCELING, ORIGIN), (STATUS.STARTED, None)):
+        another = instance.create_run_for_job(JOB, status=status, remote_job_origin=origin)
+        assert examine(instance, another).life is UNKNOWN
+
+
+# --- the end of dead ones -----------------------------------------------------------------------------------
+
+
+def test_a_dead_run_is_marked_as_failed_once_with_the_reason_and_gives_up_its_slot(
+    instance: dg.DagsterInstance,
+) -> None:
+    dead, waiting = make_run(instance, gone()), make_run(instance, Process.current())
+    assert claim(instance, dead)
+    assert not claim(instance, waiting)
+    [found] = fail_dead_runs(instance)
+    assert (found.run_id, found.job) == (dead.run_id, "job")
+    assert now(instance, dead).status is STATUS.FAILURE
+    [failure] = instance.all_logs(dead.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
+    assert failure.dagster_event is not None
+    assert failure.dagster_event.message == f"The run was cut off: {found.reason}."
+    assert claim(instance, waiting)
+    assert now(instance, waiting).status is STATUS.STARTED
+    assert fail_dead_runs(instance) == []
+
+
+def test_one_that_was_to_be_canceled_is_canceled(instance: dg.DagsterInstance) -> None:
+    run = make_run(instance, gone(), status=STATUS.CANCELING)
+    assert len(fail_dead_runs(instance)) == 1
+    assert now(instance, run).status is STATUS.CANCELED
+
+
+def test_a_queued_run_is_nobodys_yet(instance: dg.DagsterInstance) -> None:
+    run = make_run(instance, gone(), status=STATUS.QUEUED)
+    assert fail_dead_runs(instance) == []
+    assert now(instance, run).status is STATUS.QUEUED
+
+
+def test_only_the_runs_that_are_asked_for_are_looked_at(instance: dg.DagsterInstance) -> None:
+    one, other = make_run(instance, gone()), make_run(instance, gone())
+    assert fail_dead_runs(instance, []) == []
+    assert [dead.run_id for dead in fail_dead_runs(instance, [one.run_id])] == [one.run_id]
+    assert now(instance, other).status is STATUS.STARTED
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_a_run_that_was_marked_from_outside_gives_up_its_slot_when_its_process_has_gone(
+    local: dg.DagsterInstance, *, alive: bool
+) -> None:
+    run, waiting = make_run(local, Process.current() if alive else gone()), make_run(local, Process.current())
+    assert claim(local, run)
+    local.report_run_canceled(run)
+    assert not claim(local, waiting)
+    assert fail_dead_runs(local, [run.run_id]) == []
+    assert claim(local, waiting) is not alive
+
+
+def test_a_run_that_was_deleted_or_ended_long_ago_holds_nothing(
+    local: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted, ended, waiting = make_run(local), make_run(local), make_run(local, Process.current())
+    assert claim(local, deleted)
+    local.delete_run(deleted.run_id)
+    fail_dead_runs(local)
+    assert claim(local, ended)
+    local.report_run_failed(ended)
+    fail_dead_runs(local)
+    assert not claim(local, waiting)
+    monkeypatch.setattr(processes, "_FORGOTTEN_AFTER", -1.0)
+    fail_dead_runs(local)
+    assert claim(local, waiting)
