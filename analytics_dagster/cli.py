@@ -165,13 +165,14 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
     import dagster as dg  # noqa: PLC0415
 
     from analytics_dagster.consumers import GROUP as CONSUMERS  # noqa: PLC0415
-    from analytics_dagster.definitions import location  # noqa: PLC0415
     from analytics_dagster.headless.building import requested_works  # noqa: PLC0415
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
     from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
     from analytics_dagster.headless.summary import summarize, summary_table  # noqa: PLC0415
     from analytics_dagster.headless.works import asset_groups  # noqa: PLC0415
+    from analytics_dagster.location import build_location  # noqa: PLC0415
 
+    location = build_location(settings)
     works = requested_works(settings, location, request, _warn)
     if not works:
         _console.print("There is nothing to build.")

@@ -76,6 +76,18 @@ class DbtFailedError(Exception):
         self.command = command
         self.output = output
 
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if "no comparison" in self.output.lower():
+            return (
+                "`state:` and `result:` compare with the artifacts of another build: name the folder of its "
+                "manifest.json by DBT_STATE, absolute or relative to the dbt project."
+            )
+        if self.command.startswith("dbt ls"):
+            return "Correct the selection in the schedule groups; dbt's documentation of node selection has its syntax."
+        return "Correct what dbt names, then try again."
+
 
 def parse(request: Request) -> tuple[frozenset[str], ...]:
     """Parse the project, which writes its manifest; return the unique ids that each selection names.

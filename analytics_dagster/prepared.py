@@ -21,7 +21,14 @@ from analytics_dagster.settings import environment_variables
 RECORD = "analytics_dagster.json"
 _VERSION = 3
 _READ_BY_DBT = {".sql", ".yml", ".yaml", ".py", ".md", ".csv"}
-_TOP_LEVEL = ("dbt_project.yml", "packages.yml", "dependencies.yml", "package-lock.yml", "selectors.yml")
+_TOP_LEVEL = (
+    "dbt_project.yml",
+    "packages.yml",
+    "dependencies.yml",
+    "package-lock.yml",
+    "selectors.yml",
+    ".dbtignore",
+)
 _FOLDERS = {
     "model": "models",
     "seed": "seeds",
@@ -31,6 +38,7 @@ _FOLDERS = {
     "analysis": "analyses",
     "function": "functions",
 }
+_COMPARED_WITH = ("manifest.json", "run_results.json", "sources.json")
 _VARIABLE = re.compile(rb"env_var\(\s*['\"]([^'\"]+)")
 
 
@@ -158,10 +166,10 @@ def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Pat
 
 
 def _state(project_dir: Path) -> str:
-    """Return what tells the manifest apart that dbt's `state:` method compares with; empty where there is none."""
+    """Return what tells the artifacts apart that dbt's `state:` and `result:` compare with; empty without any."""
     folder = environment_variables().get("DBT_STATE")
-    manifest = project_dir / folder / "manifest.json" if folder else None
-    return f"{manifest} {_stat(manifest)}" if manifest is not None and manifest.is_file() else ""
+    artifacts = [project_dir / folder / name for name in _COMPARED_WITH] if folder else []
+    return ", ".join(f"{path} {_stat(path)}" for path in artifacts if path.is_file())
 
 
 def _packages_dir(configuration: Mapping[str, Any]) -> str:

@@ -213,7 +213,7 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
             said = location.target.redact(failure.output).strip()
             raise ProjectError(
                 f"`{failure.command}` failed in {location.directory}:\n{said}",
-                remedy="Correct what dbt names, then try again.",
+                remedy=failure.remedy,
             ) from None
         # Looked at again after the parse, which may have installed packages.
         write_record(location.artifacts, location.inputs().known_since(before), selections, selected)

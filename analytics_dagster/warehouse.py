@@ -152,8 +152,8 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
         many seconds as the setting allows. Raises `WarehouseError` that says who holds the file.
         """
         with self.locked() as hold:
-            if self.path:
-                wait_for_file(Path(self.path), timeout=self.lock_timeout)
+            if self.path and Path(self.path).exists():
+                open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=False).close()
             yield hold
 
     @contextmanager
@@ -234,7 +234,9 @@ def _acquire(lock: FileLock, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except PermissionError as error:
+    except Timeout:  # an OSError too, and no error here
+        raise
+    except OSError as error:
         raise WarehouseError(
             f"The warehouse {path} can't be locked: {error}.",
             remedy=f"Let this user write {path.parent}, where the lock lies beside the file.",
@@ -288,16 +290,6 @@ def require_duckdb(adapter: str) -> None:
             f"Python assets can't read a warehouse of type {adapter!r} yet.",
             remedy="Choose a DuckDB target, or leave these assets out of the run.",
         )
-
-
-def wait_for_file(path: Path, *, timeout: float) -> None:
-    """Wait until no other process holds a DuckDB file, so that dbt finds it free; make its folder.
-
-    ``timeout`` is in seconds. Raises `WarehouseError` that says who holds the file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        open_duckdb(path, timeout=timeout, read_only=False).close()
 
 
 def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:

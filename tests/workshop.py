@@ -1,17 +1,20 @@
-"""Processes that execute real runs in one Dagster home, each for as long as a test wants it to."""
+"""Processes that execute real runs in one Dagster home, or hold a warehouse, each for as long as a test wants it to."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -19,11 +22,15 @@ from dagster._core.execution.api import execute_run
 
 from analytics_dagster.executor import build_executor
 from analytics_dagster.processes import process_tags
+from analytics_dagster.warehouse import Warehouse
 
 T = TypeVar("T")
 
 ASSETS = {"one": "warehouse", "other": "warehouse", "another": "warehouse", "apart": "elsewhere"}
 """The assets that a worker can make, with their pools; each has a job of its own."""
+
+SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(300)")
+"""A command that does nothing for long enough."""
 
 # A server that has Dagster imported, from which a process starts in a moment.
 _FORKS = multiprocessing.get_context("forkserver")
@@ -181,3 +188,57 @@ def wait_for(what: str, found: Callable[[], T], seconds: float = 60) -> T:
             return value
         time.sleep(0.1)
     raise AssertionError(f"waited {seconds:g} s until {what}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A process that holds a warehouse, or waits for it."""
+
+    process: BaseProcess
+    connection: Connection
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def hear(self) -> Any:
+        """Return the next that it says: `started`, the number of its child if it has one, `in`."""
+        assert self.connection.poll(60)
+        return self.connection.recv()
+
+    def let_go(self) -> None:
+        """Let it give the warehouse back and end."""
+        self.connection.send("go")
+
+    def kill(self) -> None:
+        """Kill it, and wait for its end."""
+        self.process.kill()
+        self.process.join(60)
+
+
+@contextmanager
+def open_step(path: Path, *, with_child: bool = False) -> Iterator[Step]:
+    """Start a process that takes a DuckDB file, and kill it afterwards."""
+    ours, its = _FORKS.Pipe()
+    process = _FORKS.Process(target=_hold, args=(path, with_child, its))
+    process.start()
+    step = Step(process, ours)
+    try:
+        assert step.hear() == "started"
+        yield step
+    finally:
+        step.kill()
+
+
+def _hold(path: Path, with_child: bool, connection: Connection) -> None:  # noqa: FBT001 - what a process is given
+    warehouse = Warehouse(adapter="duckdb", path=str(path), lock_timeout=1.0)
+    connection.send("started")
+    with warehouse.exclusively() as hold:
+        if with_child:
+            child = subprocess.Popen(SLEEP)
+            hold.note_child(child.pid)
+            connection.send(child.pid)
+        connection.send("in")
+        connection.recv()

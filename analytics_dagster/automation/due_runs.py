@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from analytics_dagster.automation.notes import Note, Settlement, Trigger
-from analytics_dagster.automation.order import Awaited, Decision, Fate, RunState, Verdict, await_run, decide, find_fate
+from analytics_dagster.automation.notes import Settlement, Trigger
+from analytics_dagster.automation.order import Verdict
 from analytics_dagster.automation.schedules import DUE_RUNS_SENSOR
 from analytics_dagster.automation.situation import Order, Situation
 
@@ -59,7 +59,7 @@ def look(order: Order, situation: Situation, now: datetime) -> tuple[list[dg.Run
     lines: list[str] = []
     for name in order.groups:
         for note in situation.notebook[name].pending:
-            decision = _decide(name, note, order, situation, now)
+            decision = situation.decide(name, note, now)
             if decision is None:
                 situation.notebook.settle(name, Settlement(note.trigger))
                 continue
@@ -73,39 +73,6 @@ def look(order: Order, situation: Situation, now: datetime) -> tuple[list[dg.Run
                 requests.append(_request(name, note.trigger, order))
                 lines.append(f"The run of {name} that was due since {note.trigger} starts.")
     return requests, lines
-
-
-def _decide(name: str, note: Note, order: Order, situation: Situation, now: datetime) -> Decision | None:
-    """Return what happens to a due run, or None where it has been started."""
-    runs = situation.runs_of(name, note.trigger)
-    if any(run.status is not dg.DagsterRunStatus.NOT_STARTED for run in runs):
-        return None
-    if runs:
-        # The daemon stopped between making the run and queueing it: asked for again, it queues the same run.
-        return Decision(Verdict.START)
-    own = next(iter(situation.unfinished(name)), None)
-    return decide(order.groups[name].group.on_upstream_failure, list(_awaited(note, order, situation, now)), own)
-
-
-def _awaited(note: Note, order: Order, situation: Situation, now: datetime) -> Iterator[Awaited]:
-    for wait in note.waits:
-        ordered = order.groups.get(wait.group)
-        ticks = ordered is not None and situation.is_on(ordered.schedule_name, default=order.running)
-        counted = set[str]()
-        for trigger in wait.triggers:
-            fate = find_fate(trigger, situation.notebook[wait.group], ticks=ticks, since=note.noted, now=now)
-            runs = _runs(wait.group, fate, situation)
-            counted |= {run.run_id for run in runs}
-            yield await_run(wait.group, fate, runs, counts=trigger == note.trigger, now=now)
-        for run_id in wait.runs:
-            if run_id not in counted:
-                yield Awaited(wait.group, counts=False, runs=tuple(situation.family(run_id)))
-
-
-def _runs(group: str, fate: Fate, situation: Situation) -> list[RunState]:
-    if fate.run_of:
-        return situation.runs_of(group, fate.run_of)
-    return situation.family(fate.instead) if fate.instead else []
 
 
 def _request(name: str, trigger: Trigger, order: Order) -> dg.RunRequest:

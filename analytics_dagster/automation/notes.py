@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -67,8 +68,10 @@ class Answer(str, Enum):
     """Its run starts at once."""
     DUE = "due"
     """Its run starts when those have ended for whom it waits."""
+    JOINED = "joined"
+    """A run of the group that is due already stands for it; if that is left out, it is due itself."""
     SKIPPED = "skipped"
-    """A run of the group is still going, and stands for this one."""
+    """A run of the group is still going, and stands for it."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +113,37 @@ class GroupNotes:
         """Return what became of the run that was due at a trigger; None while it is due."""
         return next((one for one in self.settled if one.trigger == trigger), None)
 
-    @property
+    def stand_in(self, trigger: Trigger) -> Trigger:
+        """Return the trigger whose run stands for that of another: the one that it joined, or itself."""
+        return self._stand_ins.get(trigger, trigger)
+
+    @cached_property
     def pending(self) -> tuple[Note, ...]:
-        """The due runs that are not settled: a later one of its kind replaces it, so at most two."""
-        latest = [_latest(notes) for notes in (self.ticks, self.ingestions)]
-        due = [note for note in latest if note and note.answer is Answer.DUE]
+        """The due runs that are not settled: one of a tick and one of an ingestion at most, as others join it."""
+        standing = (
+            next((note for note in reversed(notes) if self._stand_ins.get(note.trigger) == note.trigger), None)
+            for notes in (self.ticks, self.ingestions)
+        )
+        due = [note for note in standing if note and note.answer in {Answer.DUE, Answer.JOINED}]
         return tuple(note for note in due if not self.settlement(note.trigger))
+
+    @cached_property
+    def _stand_ins(self) -> Mapping[Trigger, Trigger]:
+        found: dict[Trigger, Trigger] = {}
+        for notes in (self.ticks, self.ingestions):
+            standing: Trigger | None = None
+            for note in notes:
+                if note.answer is Answer.SKIPPED:
+                    continue
+                if note.answer is not Answer.JOINED or (standing and self._is_left_out(standing)):
+                    standing = note.trigger
+                if standing:
+                    found[note.trigger] = standing
+        return found
+
+    def _is_left_out(self, trigger: Trigger) -> bool:
+        settled = self.settlement(trigger)
+        return settled is not None and bool(settled.left_out)
 
 
 class KeyValues(Protocol):
@@ -155,11 +183,8 @@ class Notebook:
 
     def write(self, name: str, note: Note) -> None:
         """Keep what a group did at a trigger; for the one writer of this kind of trigger alone."""
-        notes = [one for one in self[name].like(note.trigger) if one.trigger != note.trigger]
-        notes = sorted([*notes, note], key=lambda one: one.trigger.moment)
-        latest = _latest(notes)
-        # However many ticks were skipped since: what is due is not forgotten.
-        kept = tuple(one for one in notes if one is latest or one in notes[-_KEPT:])
+        due = (one for one in self[name].pending if bool(one.trigger.ingestion) is bool(note.trigger.ingestion))
+        kept = _with_note(self[name].like(note.trigger), note, next(due, None))
         if note.trigger.ingestion:
             self._groups[name] = replace(self[name], ingestions=kept)
             self._set(_INGESTIONS, name, _NOTES.dump_json(kept))
@@ -188,9 +213,24 @@ _SETTLEMENTS: TypeAdapter[tuple[Settlement, ...]] = TypeAdapter(tuple[Settlement
 _Kept = TypeVar("_Kept")
 
 
-def _latest(notes: Sequence[Note]) -> Note | None:
-    """Return the last note that is not of a skipped tick: such a one replaces nothing."""
-    return next((note for note in reversed(notes) if note.answer is not Answer.SKIPPED), None)
+def _with_note(notes: Sequence[Note], new: Note, due: Note | None) -> tuple[Note, ...]:
+    """Return the last notes with a new one, in their order; what is ``due`` stays, however many follow.
+
+    Of those that join it the last is enough. It may have joined itself, and be due since what it joined was left out:
+    then it is one of its own from now on.
+    """
+    found = {note.trigger: note for note in notes}
+    if due:
+        found[due.trigger] = replace(due, answer=Answer.DUE)
+    if due and new.answer is Answer.JOINED:
+        found = {
+            trigger: note
+            for trigger, note in found.items()
+            if note.answer is not Answer.JOINED or trigger.moment < due.trigger.moment
+        }
+    found[new.trigger] = new
+    ordered = sorted(found.values(), key=lambda note: note.trigger.moment)
+    return tuple(note for note in ordered if note in ordered[-_KEPT:] or (due and note.trigger == due.trigger))
 
 
 def _read(adapter: TypeAdapter[tuple[_Kept, ...]], value: str | None) -> tuple[_Kept, ...]:

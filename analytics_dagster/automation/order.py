@@ -42,14 +42,20 @@ class Upstream:
     going: tuple[str, ...] = ()
 
 
-def answer_tick(trigger: Trigger, own: Sequence[str], upstream: Sequence[Upstream], now: datetime) -> Note:
-    """Return what a group does at a tick; ``own`` are ids of its unfinished runs, the oldest first.
+def answer_tick(
+    trigger: Trigger, own: Sequence[str], upstream: Sequence[Upstream], now: datetime, *, is_due: bool
+) -> Note:
+    """Return what a group does at a tick.
 
-    Two runs of one group never overlap, and a tick is not queued up: the run that is going stands for it.
+    ``own`` are ids of its unfinished runs, the oldest first. Two runs of one group never overlap, and a tick is not
+    queued up: the run that is going stands for it. So does one that ``is_due`` since an earlier tick: were it replaced,
+    and waited for those upstream anew, a group might never run whose upstream takes longer than from tick to tick.
     """
     if own:
         return Note(trigger, Answer.SKIPPED, now, instead=own[0])
     waits = tuple(_waits(upstream))
+    if is_due:
+        return Note(trigger, Answer.JOINED, now, waits)
     return Note(trigger, Answer.DUE if waits else Answer.LAUNCHED, now, waits)
 
 
@@ -88,24 +94,22 @@ class Fate:
 def find_fate(trigger: Trigger, notes: GroupNotes, *, ticks: bool, since: datetime, now: datetime) -> Fate:
     """Return what became of a trigger; ``ticks`` says whether the group's schedule is on.
 
-    ``since`` is when somebody began to wait for it. A tick that the daemon left out, as it was down, and a due run
-    that was replaced have their successor stand for them.
+    ``since`` is when somebody began to wait for it. For a tick that the daemon left out, as it was down, the next one
+    stands; for one that joined what was due already, the run that it joined.
     """
-    following = [note for note in notes.like(trigger) if note.trigger.moment >= trigger.moment]
-    # A tick that was skipped stands for itself alone: it replaced nothing.
-    for note in [*following[:1], *(one for one in following[1:] if one.answer is not Answer.SKIPPED)]:
-        settled = notes.settlement(note.trigger)
-        if note.answer is Answer.SKIPPED:
-            return Fate(instead=note.instead)
-        if settled and settled.left_out:
-            return Fate(left_out=settled.left_out)
-        if settled or note.answer is Answer.LAUNCHED:
-            return Fate(run_of=note.trigger, since=note.noted)
-        if note in notes.pending:
-            return Fate(coming=f"is due itself since {note.trigger}")
-    if ticks and not trigger.ingestion and now < max(trigger.moment, since) + GRACE:
-        return Fate(coming=f"is expected to run at {trigger}")
-    return Fate()
+    note = next((note for note in notes.like(trigger) if note.trigger.moment >= trigger.moment), None)
+    if note is None:
+        comes = ticks and not trigger.ingestion and now < max(trigger.moment, since) + GRACE
+        return Fate(coming=f"is expected to run at {trigger}" if comes else "")
+    if note.answer is Answer.SKIPPED:
+        return Fate(instead=note.instead)
+    standing = notes.stand_in(note.trigger)
+    settled = notes.settlement(standing)
+    if settled and settled.left_out:
+        return Fate(left_out=settled.left_out)
+    if any(due.trigger == standing for due in notes.pending):
+        return Fate(coming=f"is due itself since {standing}")
+    return Fate(run_of=standing, since=note.noted)
 
 
 @dataclass(frozen=True)

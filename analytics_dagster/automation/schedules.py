@@ -38,48 +38,56 @@ def build_schedule(name: str, job: AssetJob, order: Order) -> dg.ScheduleDefinit
     def group_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         situation = Situation(context.instance, order)
         tick = Trigger(context.scheduled_execution_time.astimezone(timezone.utc))
-        result, replaced = answer(name, tick, situation, is_preview=_is_preview(context))
-        if replaced:
-            context.log.info(replaced)
-        return result
+        return answer(name, tick, situation, is_preview=_is_preview(context))
 
     return group_schedule
 
 
 def answer(
     name: str, tick: Trigger, situation: Situation, *, is_preview: bool = False
-) -> tuple[dg.RunRequest | dg.SkipReason, str]:
-    """Return what a group's schedule does at a tick, and which due run that replaces; keep a note of it.
+) -> dg.RunRequest | dg.SkipReason:
+    """Return what a group's schedule does at a tick, and keep a note of it unless it is a preview.
 
-    A preview keeps none. A tick that the daemon evaluates again, as it was interrupted, comes to the same: Dagster
-    finds the run that it asked for by the tick's tags, and what is due is due once.
+    A tick that the daemon evaluates again, as it was interrupted, comes to the same: Dagster finds the run that it
+    asked for by the tick's tags, and what is due is due once.
     """
-    before = situation.notebook[name]
-    note = before.of(tick)
+    note = situation.notebook[name].of(tick)
     if note is None or note.answer is Answer.SKIPPED:
-        note = answer_tick(
-            tick,
-            [run.run_id for run in situation.unfinished(name)],
-            situation.upstream(name, lambda other: tick if situation.ticks_too(other, tick.moment) else None),
-            datetime.now(timezone.utc),
-        )
+        note = _answer(name, tick, situation)
         if not is_preview:
             situation.notebook.write(name, note)
+    if note.answer is Answer.LAUNCHED:
+        return dg.RunRequest()
+    return dg.SkipReason(" ".join(_why(name, note, situation)))
+
+
+def _answer(name: str, tick: Trigger, situation: Situation) -> Note:
+    return answer_tick(
+        tick,
+        own=[run.run_id for run in situation.unfinished(name)],
+        upstream=situation.upstream(name, lambda other: tick if situation.ticks_too(other, tick.moment) else None),
+        now=datetime.now(timezone.utc),
+        is_due=_due_tick(name, situation) is not None,
+    )
+
+
+def _due_tick(name: str, situation: Situation) -> Trigger | None:
+    """Return the tick since which a run of a group is due; None also where the sensor has just started it."""
+    due = [note.trigger for note in situation.notebook[name].pending if not note.trigger.ingestion]
+    return next((trigger for trigger in due if not situation.runs_of(name, trigger)), None)
+
+
+def _why(name: str, note: Note, situation: Situation) -> Iterator[str]:
     if note.answer is Answer.SKIPPED:
         state = next(run for run in situation.unfinished(name) if run.run_id == note.instead)
-        return dg.SkipReason(f"The last run of {name} is not over ({state}): this tick is left out."), ""
-    replaced = " ".join(
-        f"It replaces the run that was due since {one.trigger}."
-        for one in before.pending
-        if not one.trigger.ingestion and one.trigger != tick and not situation.runs_of(name, one.trigger)
-    )
-    if note.answer is Answer.LAUNCHED:
-        return dg.RunRequest(), replaced
-    return dg.SkipReason(" ".join([*_why_due(note, situation), replaced]).strip()), replaced
-
-
-def _why_due(note: Note, situation: Situation) -> Iterator[str]:
-    yield f"A run is due and waits for {', '.join(_named(wait) for wait in note.waits)}; {DUE_RUNS_SENSOR} starts it."
+        yield f"The last run of {name} is not over ({state}): this tick is left out."
+        return
+    if note.answer is Answer.JOINED:
+        earlier = _due_tick(name, situation) or "an earlier tick"
+        yield f"The run of {name} that is due since {earlier} waits still, and stands for this tick too."
+    else:
+        waits = ", ".join(_named(wait) for wait in note.waits)
+        yield f"A run is due and waits for {waits}; {DUE_RUNS_SENSOR} starts it."
     if not situation.is_on(DUE_RUNS_SENSOR, default=True):
         yield f"But {DUE_RUNS_SENSOR} is turned off: turn it on."
 

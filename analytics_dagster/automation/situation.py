@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,8 +10,19 @@ from functools import cached_property
 import dagster as dg
 
 from analytics_dagster.automation.jobs import GROUP_TAG, PROJECT_TAG
-from analytics_dagster.automation.notes import Notebook, Trigger
-from analytics_dagster.automation.order import UNFINISHED, RunState, Upstream
+from analytics_dagster.automation.notes import Note, Notebook, Trigger
+from analytics_dagster.automation.order import (
+    UNFINISHED,
+    Awaited,
+    Decision,
+    Fate,
+    RunState,
+    Upstream,
+    Verdict,
+    await_run,
+    decide,
+    find_fate,
+)
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.ticks import ticks_at
 
@@ -103,15 +114,40 @@ class Situation:
         return [self.see(other, shared(other)) for other in self._order.groups[name].before]
 
     def see(self, name: str, shared: Trigger | None = None) -> Upstream:
-        """Return what is to come of a group, and what is going.
-
-        A tick replaces the one that is due, so only the one of both that comes is named.
-        """
+        """Return what is to come of a group, and what is going; ``shared`` is a trigger of the one who looks too."""
         due = [note.trigger for note in self.notebook[name].pending]
-        if shared and not shared.ingestion:
-            due = [trigger for trigger in due if trigger.ingestion]
         triggers = dict.fromkeys([*([shared] if shared else []), *due])
         return Upstream(name, tuple(triggers), tuple(run.run_id for run in self.unfinished(name)))
+
+    def decide(self, name: str, note: Note, now: datetime) -> Decision | None:
+        """Return what happens to a due run of a group, or None where it has been started."""
+        runs = self.runs_of(name, note.trigger)
+        if any(run.status is not dg.DagsterRunStatus.NOT_STARTED for run in runs):
+            return None
+        if runs:
+            # The daemon stopped between making the run and queueing it: asked for again, it queues the same run.
+            return Decision(Verdict.START)
+        own = next(iter(self.unfinished(name)), None)
+        return decide(self._order.groups[name].group.on_upstream_failure, list(self._awaited(note, now)), own)
+
+    def _awaited(self, note: Note, now: datetime) -> Iterator[Awaited]:
+        for wait in note.waits:
+            ordered = self._order.groups.get(wait.group)
+            ticks = ordered is not None and self.is_on(ordered.schedule_name, default=self._order.running)
+            counted = set[str]()
+            for trigger in wait.triggers:
+                fate = find_fate(trigger, self.notebook[wait.group], ticks=ticks, since=note.noted, now=now)
+                runs = self._runs(wait.group, fate)
+                counted |= {run.run_id for run in runs}
+                yield await_run(wait.group, fate, runs, counts=trigger == note.trigger, now=now)
+            for run_id in wait.runs:
+                if run_id not in counted:
+                    yield Awaited(wait.group, counts=False, runs=tuple(self.family(run_id)))
+
+    def _runs(self, group: str, fate: Fate) -> list[RunState]:
+        if fate.run_of:
+            return self.runs_of(group, fate.run_of)
+        return self.family(fate.instead) if fate.instead else []
 
     @cached_property
     def _unfinished(self) -> list[dg.DagsterRun]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from analytics_dagster.automation.jobs import INGESTION
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.headless.choice import Asked, Choice, choose, require_full_refresh
+from analytics_dagster.headless.execution import Work
 from analytics_dagster.headless.lookup import find_group
 from analytics_dagster.headless.selection import require_runnable, resolve_selection
 from analytics_dagster.headless.works import works_of
+from analytics_dagster.location import Location
+from analytics_dagster.settings import Settings
 from analytics_dagster.transform.graph import Graph
-
-if TYPE_CHECKING:
-    from analytics_dagster.definitions import Location  # importing it would build the location
-    from analytics_dagster.headless.execution import Work
-    from analytics_dagster.settings import Settings
 
 
 @dataclass(frozen=True)

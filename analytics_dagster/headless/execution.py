@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.snap import snapshot_from_execution_plan
+from dagster._utils.interrupts import capture_interrupts
 
 from analytics_dagster.headless.narration import narration
 from analytics_dagster.processes import process_tags
@@ -62,12 +63,8 @@ def execute_jobs(
             results.append(JobResult(work.job, None, succeeded=False, reason=f"not started: {obstacle}"))
             continue
         run_id = str(uuid.uuid4())
-        try:
-            with narration(instance, work.job, run_id):
-                status = _execute(definitions, work, instance, run_id)
-        except KeyboardInterrupt:
-            # Before Dagster listened for it, or after.
-            status = _cancel(instance, run_id)
+        with narration(instance, work.job, run_id):
+            status = _execute(definitions, work, instance, run_id)
         interrupted = status is dg.DagsterRunStatus.CANCELED
         succeeded = status is dg.DagsterRunStatus.SUCCESS
         results.append(JobResult(work.job, run_id, succeeded, reason="canceled" if interrupted else ""))
@@ -93,32 +90,26 @@ def _execute(definitions: dg.Definitions, work: Work, instance: dg.DagsterInstan
         instance_ref=instance.get_ref() if instance.is_persistent else None,
         tags=tags,
     )
-    run = instance.create_run(
-        job_name=job.name,
-        run_id=run_id,
-        run_config=configuration,
-        status=None,
-        tags=tags,
-        root_run_id=None,
-        parent_run_id=None,
-        step_keys_to_execute=plan.step_keys_to_execute,
-        execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
-        job_snapshot=job.get_job_snapshot(),
-        parent_job_snapshot=job.get_parent_job_snapshot(),
-        asset_selection=work.assets,
-        asset_check_selection=work.checks,
-        resolved_op_selection=None,
-        op_selection=None,
-        remote_job_origin=None,
-        job_code_origin=None,
-        asset_graph=job.asset_layer.asset_graph,
-    )
-    return execute_run(InMemoryJob(whole), run, instance).dagster_run.status
-
-
-def _cancel(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
-    run = instance.get_run_by_id(run_id)
-    if run is not None and not run.is_finished:
-        instance.report_run_canceled(run, "Interrupted.")
-        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
-    return dg.DagsterRunStatus.CANCELED
+    # From here on until the run has ended a Ctrl-C waits until Dagster asks for it, which it does in every step.
+    with capture_interrupts():
+        run = instance.create_run(
+            job_name=job.name,
+            run_id=run_id,
+            run_config=configuration,
+            status=None,
+            tags=tags,
+            root_run_id=None,
+            parent_run_id=None,
+            step_keys_to_execute=plan.step_keys_to_execute,
+            execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
+            job_snapshot=job.get_job_snapshot(),
+            parent_job_snapshot=job.get_parent_job_snapshot(),
+            asset_selection=work.assets,
+            asset_check_selection=work.checks,
+            resolved_op_selection=None,
+            op_selection=None,
+            remote_job_origin=None,
+            job_code_origin=None,
+            asset_graph=job.asset_layer.asset_graph,
+        )
+        return execute_run(InMemoryJob(whole), run, instance).dagster_run.status

@@ -24,7 +24,7 @@ def find_group(wanted: str, names: Sequence[str]) -> str:
 
 
 def find_node(wanted: str, names: Mapping[str, str]) -> str:
-    """Return the one unique id that is meant by a unique id, a name, or the end of a unique id.
+    """Return the one unique id that is meant by a unique id, a name, or the end of either.
 
     ``names`` are what people call each node, by unique id. Where a name is both a built node's and another thing's
     (a test's, a source's), the built node is meant, as in dbt's own selection. Raises `ProjectError` that lists what
@@ -35,7 +35,7 @@ def find_node(wanted: str, names: Mapping[str, str]) -> str:
     ways: tuple[Callable[[str], bool], ...] = (
         lambda unique_id: names[unique_id] == wanted,
         lambda unique_id: unique_id.endswith(f".{wanted}"),
-        lambda unique_id: unique_id.endswith(wanted),
+        lambda unique_id: unique_id.endswith(wanted) or names[unique_id].endswith(wanted),
     )
     for meant in ways if wanted else ():
         found = [unique_id for unique_id in names if meant(unique_id)]
@@ -51,7 +51,7 @@ def find_node(wanted: str, names: Mapping[str, str]) -> str:
     near = _near(wanted, names)
     raise ProjectError(
         f"The dbt project has no node {wanted!r}" + (f"; near it are:{_listed(near)}" if near else "."),
-        remedy="Name a node or test by its unique id, its name, or an end of its unique id that no other has.",
+        remedy="Name a node or test by its unique id, its name, or an end of either that no other has.",
     )
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from analytics_dagster.headless.explanation import ByGroup, Explanation, kind_of, way_of
 from analytics_dagster.headless.planning import Planned
+from analytics_dagster.headless.words import counted
 from analytics_dagster.transform.groups import FullRefresh, OnUpstreamFailure, ScheduleGroup
 from analytics_dagster.transform.plan import Edge, PlannedTest, Problem
 from analytics_dagster.transform.ticks import next_ticks
@@ -37,7 +38,9 @@ def plan_report(planned: Planned, now: datetime) -> RenderableType:
     parts += _edges(planned, planned.plan.edges)
     if planned.plan.left_out:
         parts.append("[bold]Built by no run of their own[/]")
-        parts += [f"  {len(entry.nodes)} {entry.what}: [dim]{escape(entry.why)}[/]" for entry in planned.plan.left_out]
+        parts += [
+            f"  {entry.what} ({len(entry.nodes)}): [dim]{escape(entry.why)}[/]" for entry in planned.plan.left_out
+        ]
         parts.append("")
     return Group(*parts, *_verdict(planned))
 
@@ -108,8 +111,8 @@ def _headline(planned: Planned) -> str:
     plan, project = planned.plan, planned.project
     nodes, tests = sum(len(group.nodes) for group in plan.groups), sum(len(group.tests) for group in plan.groups)
     name = escape(str(project.manifest["metadata"].get("project_name") or project.directory.name))
-    groups = _counted(len(plan.groups), "schedule group")
-    return f"[bold]{name}[/]: {_counted(nodes, 'node')} and {_counted(tests, 'test')} in {groups}"
+    groups = counted(len(plan.groups), "schedule group")
+    return f"[bold]{name}[/]: {counted(nodes, 'node')} and {counted(tests, 'test')} in {groups}"
 
 
 def _groups_table(planned: Planned, now: datetime) -> Table:
@@ -159,11 +162,7 @@ def _moments(moments: Sequence[datetime]) -> str:
 
 def _by_type(planned: Planned, nodes: Iterable[str]) -> str:
     types = Counter(str(planned.graph.nodes[node]["resource_type"]) for node in nodes)
-    return ", ".join(_counted(number, kind) for kind, number in types.most_common()) or "none"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")
+    return ", ".join(counted(number, kind) for kind, number in types.most_common()) or "none"
 
 
 def _edges(planned: Planned, edges: Sequence[Edge]) -> list[RenderableType]:

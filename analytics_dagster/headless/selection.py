@@ -12,6 +12,7 @@ import orjson
 from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import DbtFailedError, Request, Selection
 from analytics_dagster.errors import ProjectError
+from analytics_dagster.headless.words import counted
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.graph import Graph
@@ -64,7 +65,7 @@ def require_runnable(select: str, found: frozenset[str], plan: Plan, graph: Grap
         "ephemeral model" if unique_id in graph.ephemeral else unique_id.partition(".")[0].replace("_", " ")
         for unique_id in found
     )
-    listed = ", ".join(f"{number} {kind}{'' if number == 1 else 's'}" for kind, number in sorted(kinds.items()))
+    listed = ", ".join(counted(number, kind) for kind, number in sorted(kinds.items()))
     raise ProjectError(
         f"The selection {select!r} names nothing that a schedule group runs by itself: {listed}.",
         remedy="Select what reads it: in dbt's syntax a `+` behind a name; the job `ingestion` loads landed sources.",

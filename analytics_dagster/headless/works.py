@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from analytics_dagster.automation.jobs import INGESTION
 from analytics_dagster.headless.choice import Choice, Part
 from analytics_dagster.headless.execution import Work
-
-if TYPE_CHECKING:
-    from analytics_dagster.definitions import Location  # importing it would build the location
+from analytics_dagster.location import Location
 
 _OP = "dbt_"
 """What the name of each op begins with that runs dbt."""

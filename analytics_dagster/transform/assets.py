@@ -13,8 +13,8 @@ from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.project import Project
 from analytics_dagster.transform.arguments import Wish, make_build
 from analytics_dagster.transform.dbt_resource import DbtResource
-from analytics_dagster.transform.execution import Assets, Builder
-from analytics_dagster.transform.keys import EXPOSURES, dagster_names
+from analytics_dagster.transform.execution import Assets, Builder, permanent_failure
+from analytics_dagster.transform.keys import EXPOSURES, dagster_names, exposures
 from analytics_dagster.transform.plan import Plan
 from analytics_dagster.warehouse import POOL, Warehouse
 
@@ -87,18 +87,23 @@ def _group_assets(
         try:
             build = make_build(nodes | tests, group, wish, assets.variables)
         except ScheduleGroupError as error:
-            raise dg.Failure(str(error), allow_retries=False) from None
+            raise permanent_failure(context, str(error)) from None
         yield from Builder(context, assets, dbt, warehouse).run(build, group)
 
     # Not by `@multi_asset`, which derives the names of inputs and outputs from keys, and so knows fewer keys than dbt
     # knows names; and which has no input for what a check reads, so that its step would not wait for it.
+    keys = {output: key for output, key in outputs.items() if isinstance(key, dg.AssetKey)}
+    tests = {output: checks[test_of[key]] for output, key in outputs.items() if isinstance(key, dg.AssetCheckKey)}
+    if not keys:
+        checked: dg.AssetsDefinition = dg.AssetChecksDefinition.create(
+            node_def=build_group, keys_by_input_name=inputs, check_specs_by_output_name=tests, can_subset=True
+        )
+        return checked
     return dg.AssetsDefinition(
         node_def=build_group,
         keys_by_input_name=inputs,
-        keys_by_output_name={name: key for name, key in outputs.items() if isinstance(key, dg.AssetKey)},
-        check_specs_by_output_name={
-            name: checks[test_of[key]] for name, key in outputs.items() if isinstance(key, dg.AssetCheckKey)
-        },
+        keys_by_output_name=keys,
+        check_specs_by_output_name=tests,
         specs=list(specs.values()),
         can_subset=True,
     )
@@ -135,7 +140,7 @@ def build_exposure_specs(project: Project, keys: Mapping[str, dg.AssetKey], owne
     ``keys`` are the asset keys of nodes, sources and exposures by unique id; ``owner`` turns a name into a Dagster
     owner.
     """
-    return [_exposure_spec(project, exposure, keys, owner) for exposure in project.manifest["exposures"].values()]
+    return [_exposure_spec(project, exposure, keys, owner) for exposure in exposures(project.manifest)]
 
 
 def _exposure_spec(

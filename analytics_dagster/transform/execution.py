@@ -21,7 +21,7 @@ from analytics_dagster.manifest import read_manifest
 from analytics_dagster.project import Project
 from analytics_dagster.settings import absent_variables
 from analytics_dagster.transform.arguments import SELECTION_FILE, Build, build_arguments, selection_content
-from analytics_dagster.transform.dbt_resource import DbtResource
+from analytics_dagster.transform.dbt_resource import DbtResource, opened
 from analytics_dagster.transform.events import BUILT, REASONS, NodeResult, read_result, to_check_result
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroup
@@ -100,7 +100,7 @@ class Builder:
             yield from self._materializations(results, build, invocation)
             if failure is not None:
                 raise self._explained(failure, results, build, group, invocation)
-            _require_all(build, results)
+            self._require_all(build, results)
 
     def _prepare_folder(self, build: Build) -> Path:
         """Make the folder of the run's own artifacts, with the selection and what was parsed with the same vars."""
@@ -154,7 +154,7 @@ class Builder:
         readers = surely_needed(graph, read_from_others(graph, build.unique_ids))
         absent = missing(graph, readers, in_file(self.warehouse)) if readers else {}
         if absent:
-            raise dg.Failure(self._described(absent, group), allow_retries=False)
+            raise permanent_failure(self.context, self._described(absent, group))
 
     def _explained(
         self,
@@ -180,22 +180,30 @@ class Builder:
             return failure
         if not absent:
             return failure
-        return dg.Failure(f"{failure.description}\n\n{self._described(absent, group)}", allow_retries=False)
+        return permanent_failure(self.context, f"{failure.description}\n\n{self._described(absent, group)}")
 
     def _missing(self, graph: Graph, readers: Readers, invocation: DbtCliInvocation) -> Readers:
         if self.warehouse.path:
             return missing(graph, readers, in_file(self.warehouse))
-        adapter = invocation.adapter
-        if adapter is None:
+        if invocation.adapter is None:
             return {}
-        try:
-            with adapter.connection_named("missing_relations"):
-                return missing(graph, readers, in_adapter(adapter))
-        finally:
-            adapter.cleanup_connections()
+        with opened(invocation.adapter):
+            return missing(graph, readers, in_adapter(invocation.adapter))
 
     def _described(self, absent: Readers, group: ScheduleGroup) -> str:
         return describe(absent, keys=self.assets.keys, group_of=self.assets.group_of, group=group.name)
+
+    def _require_all(self, build: Build, results: Sequence[NodeResult]) -> None:
+        """Raise `Failure` where dbt succeeded, but has left out something that it was to run."""
+        left_out = sorted(build.unique_ids - {result.unique_id for result in results})
+        if left_out:
+            listed = "".join(f"\n    {unique_id}" for unique_id in left_out[:_MOST_NAMED])
+            raise permanent_failure(
+                self.context,
+                f"dbt left out {len(left_out)} of the {len(build.unique_ids)} nodes and tests of this build:{listed}\n"
+                "  -> See whether the vars of this run disable them, or a variable of the environment "
+                "(DBT_RESOURCE_TYPES, DBT_EXCLUDE_RESOURCE_TYPES) leaves them out.",
+            )
 
     # --- what was built ----------------------------------------------------------------------------------------
 
@@ -239,17 +247,10 @@ class Builder:
         return {tables[int(row[0])]["unique_id"]: int(row[1]) for row in rows}
 
 
-def _require_all(build: Build, results: Sequence[NodeResult]) -> None:
-    """Raise `Failure` where dbt succeeded, but has left out something that it was to run."""
-    left_out = sorted(build.unique_ids - {result.unique_id for result in results})
-    if left_out:
-        listed = "".join(f"\n    {unique_id}" for unique_id in left_out[:_MOST_NAMED])
-        raise dg.Failure(
-            f"dbt left out {len(left_out)} of the {len(build.unique_ids)} nodes and tests that it was to run:{listed}\n"
-            "  -> See whether the vars of this run disable them, or a variable of the environment "
-            "(DBT_RESOURCE_TYPES, DBT_EXCLUDE_RESOURCE_TYPES) leaves them out.",
-            allow_retries=False,
-        )
+def permanent_failure(context: dg.OpExecutionContext, description: str) -> dg.Failure:
+    """Return a failure that would come again, and see to it that neither the step nor the run is tried again."""
+    context.instance.add_run_tags(context.run.run_id, {"dagster/max_retries": "0"})
+    return dg.Failure(description, allow_retries=False)
 
 
 class _Progress:
@@ -280,15 +281,11 @@ def _compiled_sql(node: Mapping[str, Any], target_path: Path) -> Mapping[str, dg
 
 
 def _rows_through_adapter(query: str, invocation: DbtCliInvocation) -> list[tuple[Any, ...]]:
-    adapter = invocation.adapter
-    if adapter is None:
+    if invocation.adapter is None:
         return []
-    try:
-        with adapter.connection_named("row_counts"):
-            _, table = adapter.execute(query, fetch=True)
-            return [tuple(row) for row in table]
-    finally:
-        adapter.cleanup_connections()
+    with opened(invocation.adapter):
+        _, table = invocation.adapter.execute(query, fetch=True)
+        return [tuple(row) for row in table]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

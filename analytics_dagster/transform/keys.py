@@ -50,9 +50,15 @@ def asset_keys(manifest: Mapping[str, Any], graph: Graph) -> Mapping[str, dg.Ass
     resources = [
         *(graph.nodes[node] for node in sorted(graph.built)),
         *(manifest["sources"][source] for source in sorted(manifest["sources"])),
-        *(manifest["exposures"][exposure] for exposure in sorted(manifest["exposures"])),
+        *exposures(manifest),
     ]
     return {resource["unique_id"]: asset_key(resource) for resource in resources}
+
+
+def exposures(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the exposures that are not disabled; dbt leaves some of these in its manifest."""
+    found = [manifest["exposures"][unique_id] for unique_id in sorted(manifest["exposures"])]
+    return [exposure for exposure in found if (exposure.get("config") or {}).get("enabled", True)]
 
 
 def project_key(manifest: Mapping[str, Any]) -> dg.AssetKey:

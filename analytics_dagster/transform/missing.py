@@ -128,7 +128,7 @@ def describe(readers: Readers, *, keys: Mapping[str, dg.AssetKey], group_of: Map
     ]
     listed = "".join(f"\n    {line}" for line in _at_most(lines))
     return (
-        f"This build of {group} reads what is not in the warehouse yet, and what it does not build:{listed}\n"
+        f"This build of the schedule group {group} reads assets that are not in the warehouse yet:{listed}\n"
         f"  -> Build what comes first: `analytics-dagster build --group {group} --upstream`; "
         "or materialize these assets."
     )

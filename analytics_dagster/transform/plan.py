@@ -319,8 +319,10 @@ def _order(
         # As if the remedy had been taken: what is found then is another circle.
         upstream[pairs[-1].downstream].remove(pairs[-1].upstream)
     place = {group.name: index for index, group in enumerate(groups)}
-    wished = [*(edge for edge in edges if edge.previous), *refreshers]
-    for edge in sorted(wished, key=lambda edge: place[edge.upstream] > place[edge.downstream]):
+    for edge in sorted(
+        (*(edge for edge in edges if edge.previous), *refreshers),
+        key=lambda edge: (not edge.previous, place[edge.upstream] > place[edge.downstream]),
+    ):
         if edge.downstream not in reachable({edge.upstream}, upstream):
             upstream[edge.downstream].add(edge.upstream)
     return tuple(_upstream_first(groups, upstream)), problems

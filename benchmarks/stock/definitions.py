@@ -12,12 +12,12 @@ project.prepare_if_dev()
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, select="tag:hourly")
-def hourly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def hourly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:  # noqa: D103 - as the tutorials write it
     yield from dbt.cli(["build"], context=context).stream()
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, select="tag:nightly")
-def nightly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+def nightly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:  # noqa: D103 - as the tutorials write it
     yield from dbt.cli(["build"], context=context).stream()
 
 

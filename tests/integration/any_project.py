@@ -159,7 +159,7 @@ def give_account(
                 file.write(addition)
     with ours.start("build") as building:
         plain = build_with_dbt_alone(alone)
-        stdout, stderr = building.communicate(timeout=300)
+        stdout, stderr = building.communicate(timeout=500)
     said = subprocess.CompletedProcess("build", building.returncode, stdout, stderr)
     assert said.returncode == 0, said.stdout + said.stderr
     return Account(ours, expected, said, plain, tuple(runs_of(ours)))

@@ -31,36 +31,43 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 COMMAND = Path(sys.executable).with_name("analytics-dagster")
-GROUPS = """
+FILES = {
+    "dbt_project.yml": "name: tiny\nversion: '1.0'\nprofile: tiny\nflags: {send_anonymous_usage_stats: false}\n",
+    "profiles/profiles.yml": "tiny: {target: laptop, outputs: {laptop: {type: duckdb, path: tiny.duckdb}}}\n",
+    "schedule_groups.yaml": """
 groups:
-  - {name: stock, select: "resource_type:seed", cron: "* * * * *"}
-  - {name: shelves, select: "path:transformations", cron: "* * * * *", default: true}
-  - {name: wrong, select: wrong, cron: "* * * * *"}
+  - {name: first, select: first, cron: "* * * * *"}
   - {name: careful, select: careful, cron: "* * * * *", on_upstream_failure: skip}
-  - {name: bold, select: bold, cron: "* * * * *", on_upstream_failure: run}
-"""
-NAMES = ("stock", "shelves", "wrong", "careful", "bold")
+  - {name: bold, select: bold, cron: "* * * * *", on_upstream_failure: run, default: true}
+""",
+    "models/first.sql": "select 1 as one",
+    "models/careful.sql": "select * from {{ ref('first') }}",
+    # In a chain with both: it comes last.
+    "models/bold.sql": "select * from {{ ref('careful') }} union all select * from {{ ref('first') }}",
+    # Fails while there is a file of this name.
+    "tests/nothing_is_broken.sql": "select * from {{ ref('first') }} where (select count(*) from glob('BROKEN')) > 0",
+}
+NAMES = ("first", "careful", "bold")
 PREVIEW = """
 mutation ($tick: Float!) {
   scheduleDryRun(selectorData: {repositoryLocationName: "analytics_dagster", repositoryName: "__repository__",
-                                scheduleName: "shelves_schedule"}, timestamp: $tick) {
+                                scheduleName: "bold_schedule"}, timestamp: $tick) {
     ... on DryRunInstigationTick { evaluationResult { skipReason runRequests { jobName } error { message } } }
   }
 }
 """
 
 
-def write_project(library: Library) -> None:
-    """Put groups into the library which all tick each minute; one of them builds its table, and fails its test."""
-    (library.project / "schedule_groups.yaml").write_text(GROUPS)
-    others = library.project / "others"
-    others.mkdir()
-    (others / "wrong.sql").write_text("select 1 as one")
-    (others / "careful.sql").write_text("select * from {{ ref('wrong') }}")
-    (others / "bold.sql").write_text("select * from {{ ref('wrong') }}")
-    (library.project / "reconciliations" / "wrong_is_right.sql").write_text("select * from {{ ref('wrong') }}")
-    project = library.project / "dbt_project.yml"
-    project.write_text(project.read_text().replace("[transformations]", "[transformations, others]"))
+def write_project(folder: Path) -> Library:
+    """Write three groups of one model each, which read each other and all tick each minute."""
+    from tests.conftest import Library  # noqa: PLC0415 - pytest loads it
+
+    tiny = Library(folder)
+    for name, content in FILES.items():
+        file = tiny.project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content.replace("BROKEN", str(folder / "broken")))
+    return tiny
 
 
 def ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
@@ -127,7 +134,7 @@ def ended(records: list[dg.RunRecord]) -> list[dg.RunRecord]:
 
 
 def notes_of(instance: dg.DagsterInstance) -> Notebook:
-    return Notebook(instance.daemon_cursor_storage, "lending_library", NAMES)
+    return Notebook(instance.daemon_cursor_storage, "tiny", NAMES)
 
 
 def left_out(instance: dg.DagsterInstance) -> list[str]:
@@ -135,11 +142,10 @@ def left_out(instance: dg.DagsterInstance) -> list[str]:
 
 
 @pytest.fixture
-def finished(library: Library) -> Iterator[dg.DagsterInstance]:
-    """Let the daemon run until each group had two ticks, with another limit of the pool in between; stop it."""
-    write_project(library)
-    (library.folder / "home").mkdir()
-    with dev(library) as port:
+def finished(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """Let the daemon run: first all goes well, then the first group fails; the pool takes four at once, then one."""
+    tiny = write_project(tmp_path)
+    with dev(tiny) as port:
 
         def loaded() -> bool:
             try:
@@ -147,72 +153,80 @@ def finished(library: Library) -> Iterator[dg.DagsterInstance]:
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 return False
 
-        wait_for("the UI", loaded, library, 150)
-        with dg.DagsterInstance.from_config(str(library.folder / "home")) as instance:
+        wait_for("the UI", loaded, tiny, 200)
+        with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
+
+            def ends(name: str) -> int:
+                return len(ended(records_of(instance)[name]))
+
             instance.event_log_storage.set_concurrency_slots(POOL, 4)
-
-            def have_run(times: int) -> bool:
-                records = records_of(instance)
-                ran = min(len(ended(records["shelves"])), len(ended(records["bold"])), len(left_out(instance)))
-                return ran >= times
-
-            wait_for("the first ticks", lambda: have_run(1), library, 240)
+            wait_for("a chain of three", lambda: ends("bold") >= 1, tiny, 300)
             instance.event_log_storage.set_concurrency_slots(POOL, 1)
             preview(port, instance)
-            wait_for("the second ticks", lambda: have_run(2), library, 240)
-    with dg.DagsterInstance.from_config(str(library.folder / "home")) as instance:
+            (tmp_path / "broken").touch()
+            before = ends("bold")
+            wait_for("what follows a failure", lambda: left_out(instance) and ends("bold") > before, tiny, 300)
+    with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
         yield instance
 
 
 def preview(port: int, instance: dg.DagsterInstance) -> None:
-    """Preview a tick by the UI, as people do who wonder what it does: it does nothing."""
+    """Preview a tick in the UI, as people do who wonder what it does: it does nothing."""
     tick = Trigger(datetime(2030, 1, 1, 6, tzinfo=timezone.utc))
     answer = ask(port, PREVIEW, tick=tick.moment.timestamp())["scheduleDryRun"]["evaluationResult"]
     assert not answer["error"]
-    assert "stock (the tick of 2030-01-01 06:00 UTC" in answer["skipReason"] or "is not over" in answer["skipReason"]
-    assert notes_of(instance)["shelves"].of(tick) is None
+    assert answer["skipReason"]
+    assert notes_of(instance)["bold"].of(tick) is None
+
+
+def tick_of(record: dg.RunRecord) -> Trigger:
+    return Trigger(datetime.fromisoformat(record.dagster_run.tags[SCHEDULED_TIME]))
 
 
 def test_of_groups_that_tick_together_the_upstream_ones_run_first(finished: dg.DagsterInstance) -> None:
-    records = records_of(finished)
+    records = {name: ended(runs) for name, runs in records_of(finished).items()}
     notes = notes_of(finished)
+    assert records.keys() == set(NAMES)
+    broken = [record for record in records["first"] if record.dagster_run.status is dg.DagsterRunStatus.FAILURE]
 
-    # Each run was started by a tick, and none failed but those that were to.
+    # No run failed but those of the first group that were to.
     for name, runs in records.items():
-        for record in ended(runs):
-            assert SCHEDULED_TIME in record.dagster_run.tags
-            expected = dg.DagsterRunStatus.FAILURE if name == "wrong" else dg.DagsterRunStatus.SUCCESS
-            if record.dagster_run.status is not dg.DagsterRunStatus.CANCELED:  # the end of the test
-                assert record.dagster_run.status is expected, (name, record.dagster_run.run_id)
+        for record in runs:
+            run = record.dagster_run
+            assert run.is_success or record in broken or is_cut_off(record, runs), (name, run.run_id)
 
     # Two runs of a group never overlap: not even in the queue.
     for name, runs in records.items():
         for earlier, later in pairwise(runs):
-            assert earlier.end_time, name
+            assert earlier.end_time is not None
             assert earlier.end_time <= later.create_timestamp.timestamp(), name
 
-    # A run starts when the upstream run of the same tick has ended, however that did where the group says so.
+    # A run starts when those upstream of the same tick have ended.
     compared = 0
-    for upstream, downstream in (("stock", "shelves"), ("wrong", "bold")):
-        ends = {record.dagster_run.tags[SCHEDULED_TIME]: record.end_time for record in records[upstream]}
+    for upstream, downstream in (("first", "careful"), ("first", "bold"), ("careful", "bold")):
+        ends = {tick_of(record): record.end_time for record in records[upstream]}
         for record in records[downstream]:
-            tick = record.dagster_run.tags[SCHEDULED_TIME]
-            note = notes[downstream].of(Trigger(datetime.fromisoformat(tick)))
+            note = notes[downstream].of(tick_of(record))
             assert note is not None
-            assert note.answer is Answer.DUE
-            if tick in ends:  # else the upstream tick was skipped for a run that went on
-                end = ends[tick]
-                assert end
-                assert end <= record.create_timestamp.timestamp(), (downstream, tick)
+            assert note.answer in {Answer.DUE, Answer.JOINED}
+            end = ends.get(tick_of(record))  # none where that tick was skipped for a run that went on
+            if end is not None:
+                assert end <= record.create_timestamp.timestamp(), (downstream, tick_of(record))
                 compared += 1
     assert compared >= 4
 
-    # Where the group wants none of it, the failed run upstream is the reason that is given.
-    assert not records["careful"]
-    failed = {record.dagster_run.run_id for record in ended(records["wrong"])}
-    assert len(left_out(finished)) >= 2
+    # After a failure the careful group is left out, and says why; the bold one runs.
+    assert broken
     for reason in left_out(finished):
-        assert any(f"wrong's run {run} is FAILURE" in reason for run in failed)
+        assert any(f"first's run {record.dagster_run.run_id} is FAILURE" in reason for record in broken)
+    after = [record for record in records["bold"] if tick_of(record) in {tick_of(one) for one in broken}]
+    assert after
+    assert not {tick_of(record) for record in records["careful"]} & {tick_of(one) for one in broken}
 
     # As a schedule's own run would be: listed with the schedule's runs.
-    assert {record.dagster_run.tags["dagster/schedule_name"] for record in records["shelves"]} == {"shelves_schedule"}
+    assert {record.dagster_run.tags["dagster/schedule_name"] for record in records["bold"]} == {"bold_schedule"}
+
+
+def is_cut_off(record: dg.RunRecord, runs: list[dg.RunRecord]) -> bool:
+    """Return whether a run was the last of its group, and ended with the daemon."""
+    return record is runs[-1] and record.dagster_run.status is dg.DagsterRunStatus.CANCELED

@@ -104,7 +104,7 @@ class Shop:
 
     def tick(self, name: str, moment: datetime = SIX) -> str:
         """Let a group's schedule tick; return the id of the run that it launched, or why it launched none."""
-        found, _ = answer(name, Trigger(moment), Situation(self.instance, self.order))
+        found = answer(name, Trigger(moment), Situation(self.instance, self.order))
         if isinstance(found, dg.SkipReason):
             return str(found.skip_message)
         scheduled = {".dagster/scheduled_execution_time": moment.astimezone(timezone.utc).isoformat()}

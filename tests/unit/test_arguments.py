@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from analytics_dagster.transform.arguments import Build, build_arguments, selection_content
+from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.transform.arguments import Build, Wish, build_arguments, make_build, selection_content
+from analytics_dagster.transform.groups import FullRefresh, ScheduleGroup
 
 # A selection file instead of names: a command line has a limit, and a name can select more than one node.
 # `empty`: dbt's other ways to select tests lose those that cross groups, or run them in the wrong group.
@@ -29,6 +32,49 @@ ALWAYS = ["build", "--no-use-colors", "--select", "result:success", "--state", "
 )
 def test_a_build_selects_by_file_and_says_no_more_than_is_asked(build: Build, more: Sequence[str]) -> None:
     assert build_arguments(build, "here") == [*ALWAYS, *more]
+
+
+def group(full_refresh: FullRefresh = FullRefresh.ON_REQUEST, **variables: Any) -> ScheduleGroup:
+    return ScheduleGroup(name="nightly", select="*", full_refresh=full_refresh, vars=variables)
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked", "done"),
+    [
+        (FullRefresh.ON_REQUEST, False, False),
+        (FullRefresh.ON_REQUEST, True, True),
+        (FullRefresh.ALWAYS, False, True),
+        (FullRefresh.ALWAYS, True, True),
+        (FullRefresh.NEVER, False, False),
+    ],
+)
+def test_a_full_refresh_is_made_when_the_groups_policy_says_so(policy: FullRefresh, *, asked: bool, done: bool) -> None:
+    assert make_build(["model.p.x"], group(policy), Wish(full_refresh=asked), {}).full_refresh is done
+
+
+def test_a_full_refresh_that_is_asked_of_a_group_which_never_makes_one_is_refused_with_the_remedy() -> None:
+    with pytest.raises(ScheduleGroupError, match=r"nightly is never rebuilt from scratch.*\n.*without a full refresh"):
+        make_build(["model.p.x"], group(FullRefresh.NEVER), Wish(full_refresh=True), {})
+
+
+@pytest.mark.parametrize(
+    ("location", "of_group", "launchpad", "variables"),
+    [
+        ({}, {}, {}, {}),
+        ({"a": 1}, {}, {}, {"a": 1}),
+        ({"a": 1, "b": 1}, {"b": 2}, {}, {"a": 1, "b": 2}),
+        (
+            {"a": 1, "b": 1, "c": 1},
+            {"b": 2, "c": 2},
+            {"c": 3, "d": {"deep": None}},
+            {"a": 1, "b": 2, "c": 3, "d": {"deep": None}},
+        ),
+    ],
+)
+def test_the_launchpads_vars_win_over_the_groups_and_these_over_the_locations(
+    location: dict[str, Any], of_group: dict[str, Any], launchpad: dict[str, Any], variables: dict[str, Any]
+) -> None:
+    assert make_build([], group(**of_group), Wish(variables=launchpad), location).variables == variables
 
 
 def test_the_selections_file_holds_each_id_once_as_a_success_in_order() -> None:

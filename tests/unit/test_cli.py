@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,19 @@ def test_help_is_quick_for_it_imports_nothing_of_dagster_or_dbt() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     help_text, modules = said.split("modules:")
     assert not HEAVY & set(modules.split())
-    assert all(command in help_text for command in ("prepare", "build", "dev"))
+    assert all(command in help_text for command in ("prepare", "plan", "schema", "build", "dev"))
+
+
+def test_the_schema_is_printed_at_once_and_is_json() -> None:
+    code = (
+        "import sys\n"
+        "from analytics_dagster.cli import app\n"
+        "try:\n    app(['schema'])\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["title"] == "ScheduleGroups"
+    assert not HEAVY & set(done.stderr.split())
 
 
 def _no_project(library: Library) -> dict[str, str]:
@@ -56,7 +69,7 @@ def _bad_time_zone(_: Library) -> dict[str, str]:
     ("harm", "told"),
     [
         (_no_project, ["ProjectError", "is no dbt project", "ANALYTICS_DBT_PROJECT_DIR"]),
-        (_unknown_target, ["ProjectError", "'cellar'", "laptop, server"]),
+        (_unknown_target, ["ProfileError", "'cellar'", "laptop, server"]),
         (_bad_cron, ["ScheduleGroupError", "ANALYTICS_CRON__CLOSING_TIME", "'soon'"]),
         (_unknown_group, ["ScheduleGroupError", "weekly", "closing_time, opening_time"]),
         (_bad_time_zone, ["SettingsError", "ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons"]),
@@ -97,3 +110,64 @@ def test_a_file_env_sets_what_the_shell_has_not(library: Library, monkeypatch: p
     result = CliRunner().invoke(app, ["prepare"])
     assert result.exit_code == 2
     assert "'cellar'" in result.stderr
+
+
+# --- plan ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def at_the_library(preparation: Preparation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Point the command line at the prepared library."""
+    for name, value in preparation.library.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("at_the_library")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "6 nodes and 8 tests in 2 schedule groups"),
+        (["--group", "closing_time"], "closing_time, group 2 of 2"),
+        (["--node", "shelf"], "opening_time selects it by `select: shelf`"),
+        (["--node", "unique_members_member"], "closing_time builds all that it reads"),
+    ],
+)
+def test_a_plan_without_a_problem_exits_with_0(arguments: list[str], told: str) -> None:
+    result = CliRunner().invoke(app, ["plan", *arguments])
+    assert result.exit_code == 0, result.stderr
+    assert told in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("at_the_library")
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [([], "groups"), (["--group", "closing_time"], "groups"), (["--node", "shelf"], "unique_id")],
+)
+def test_a_plan_for_machines_is_json_and_nothing_else(arguments: list[str], key: str) -> None:
+    result = CliRunner().invoke(app, ["plan", "--json", *arguments])
+    assert result.exit_code == 0
+    assert key in json.loads(result.stdout)
+
+
+@pytest.mark.usefixtures("at_the_library")
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--group", "closing_tim"], "Is closing_time meant?"),
+        (["--node", "shelve"], "model.lending_library.shelf"),
+        (["--node", "loans_loan_id"], "may mean several nodes"),
+        (["--node", ""], "has no node"),
+        (["--group", "closing_time", "--node", "shelf"], "can't be explained at once"),
+        (["--no-such-option"], "No such option"),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_plan_of_what_there_is_not_exits_with_2_and_prints_nothing(
+    arguments: list[str], told: str, form: list[str]
+) -> None:
+    result = CliRunner().invoke(app, ["plan", *form, *arguments])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stdout == ""

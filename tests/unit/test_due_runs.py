@@ -317,31 +317,39 @@ def test_a_tick_says_that_the_sensor_is_turned_off(shop: Shop) -> None:
 # --- once and only once -------------------------------------------------------------------------------------
 
 
-def test_the_next_tick_replaces_a_run_that_is_still_due_and_says_so(shop: Shop) -> None:
+def test_the_next_tick_joins_a_run_that_is_still_due_and_says_so(shop: Shop) -> None:
+    # Were it due anew, a group might never run whose upstream takes longer than from tick to tick.
     hourly = shop.tick("hourly")
     shop.tick("nightly")
     tomorrow = SIX + timedelta(days=1)
-    shop.launch("hourly")
-    assert shop.tick("nightly", tomorrow).endswith(
-        "It replaces the run that was due since the tick of 2026-02-01 06:00 UTC."
+    assert hourly in shop.tick("hourly", tomorrow)
+    assert shop.tick("nightly", tomorrow) == (
+        "The run of nightly that is due since the tick of 2026-02-01 06:00 UTC waits still, and stands for this tick "
+        "too."
     )
-    for run in shop.instance.get_runs():
-        shop.end(run.run_id)
-    assert not shop.look()  # the tick of tomorrow is expected of the hourly one too
+    assert "nightly" in shop.tick("monthly", tomorrow)
+    shop.end(hourly)
+    started = shop.look()
+    assert list(started) == ["nightly"]
+    # What waits for the tick of tomorrow waits for the run that stands for it.
+    assert f"nightly's run {started['nightly']} is STARTED" in shop.why()
+    shop.end(started["nightly"])
+    assert list(shop.look()) == ["monthly"]
+    assert shop.why() == "No run is due."
+
+
+def test_a_tick_that_joined_a_run_which_is_left_out_is_due_itself(shop: Shop) -> None:
+    hourly = shop.tick("hourly")
+    shop.tick("nightly")
+    tomorrow = SIX + timedelta(days=1)
+    assert "too" in shop.tick("nightly", tomorrow)
+    shop.end(hourly, "FAILURE")
     second = shop.tick("hourly", tomorrow)
-    assert shop.look() == {}
+    assert "the tick of 2026-02-01 06:00 UTC is left out" in shop.why()
+    assert f"hourly's run {second} is STARTED" in shop.why()
     shop.end(second)
     (request,) = shop.requests()[0]
     assert request.tags[".dagster/scheduled_execution_time"] == tomorrow.isoformat()
-    assert hourly != second
-
-
-def test_a_tick_with_nobody_to_wait_for_replaces_the_due_run_too(shop: Shop) -> None:
-    hourly = shop.tick("hourly")
-    shop.tick("nightly")
-    shop.end(hourly)
-    assert is_run(shop, shop.tick("nightly", SIX + timedelta(minutes=30)))
-    assert shop.why() == "No run is due."
 
 
 def test_a_due_run_is_asked_for_again_until_it_is_there_always_by_the_same_key(shop: Shop) -> None:
@@ -361,7 +369,7 @@ def test_a_due_run_is_asked_for_again_until_it_is_there_always_by_the_same_key(s
 @pytest.mark.parametrize("name", ["hourly", "nightly"])
 def test_a_tick_that_the_daemon_evaluates_again_comes_to_the_same(shop: Shop, name: str) -> None:
     def evaluate() -> str:
-        found, _ = answer(name, Trigger(SIX), Situation(shop.instance, shop.order))
+        found = answer(name, Trigger(SIX), Situation(shop.instance, shop.order))
         return str(found.skip_message) if isinstance(found, dg.SkipReason) else "launched"
 
     hourly = shop.tick("hourly")

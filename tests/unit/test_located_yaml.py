@@ -34,6 +34,7 @@ more:
         (("groups", 1, "name"), 7),
         (("groups", 1, "vars", 5), 9),
         (("limits", "cpu"), 11),
+        (("more", "cpu"), 11),
     ],
 )
 def test_each_part_has_the_line_where_it_stands(location: tuple[int | str, ...], line: int) -> None:
@@ -48,7 +49,6 @@ def test_each_part_has_the_line_where_it_stands(location: tuple[int | str, ...],
         (("groups", 9), 2),
         (("absent", 0), 2),
         (("groups", 0, "name", "deeper"), 3),
-        (("more", "cpu"), 12),
     ],
 )
 def test_a_part_that_is_not_there_has_the_line_of_the_last_that_is(location: tuple[int | str, ...], line: int) -> None:

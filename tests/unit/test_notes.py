@@ -82,9 +82,9 @@ def test_what_is_due_is_not_forgotten_however_many_ticks_are_skipped(instance: d
     notebook = read(instance)
     notebook.write("hourly", note(0))
     for minute in range(1, 50):
-        notebook.write("hourly", note(minute, Answer.SKIPPED))
+        notebook.write("hourly", note(minute, Answer.SKIPPED if minute % 2 else Answer.JOINED))
     assert read(instance)["hourly"].pending == (note(0),)
-    assert len(read(instance)["hourly"].ticks) == 21
+    assert len(read(instance)["hourly"].ticks) <= 21
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,37 @@ def test_what_is_due_is_not_forgotten_however_many_ticks_are_skipped(instance: d
         ([], [], []),
         ([note(0)], [], [note(0)]),
         ([note(0)], [note(0)], []),
-        ([note(0), note(1)], [], [note(1)]),
-        ([note(0), note(1)], [note(1)], []),  # the first was replaced, not left over
+        ([note(0), note(1)], [note(0)], [note(1)]),
         ([note(0), note(1, Answer.LAUNCHED)], [], []),
         ([note(0), note(1, Answer.SKIPPED)], [], [note(0)]),
+        ([note(0), note(1, Answer.JOINED)], [], [note(0)]),
+        ([note(0), note(1, Answer.JOINED)], [note(0)], []),
         ([note(0, Answer.LAUNCHED)], [], []),
+        ([note(0, Answer.JOINED)], [], []),  # what it joined is no longer kept: long over
     ],
 )
-def test_the_last_due_tick_is_the_one_that_is_pending(
-    notes: list[Note], settled: list[Note], pending: list[Note]
-) -> None:
+def test_one_tick_at_most_is_due(notes: list[Note], settled: list[Note], pending: list[Note]) -> None:
     found = GroupNotes(ticks=tuple(notes), settled=tuple(Settlement(one.trigger) for one in settled))
     assert list(found.pending) == pending
+
+
+def test_a_tick_that_joined_one_that_is_left_out_is_due_itself_and_the_next_joins_it(
+    instance: dg.DagsterInstance,
+) -> None:
+    notebook = read(instance)
+    notebook.write("hourly", note(0))
+    notebook.write("hourly", note(1, Answer.JOINED))
+    notebook.write("hourly", note(2, Answer.JOINED))
+    assert [one.trigger.moment.minute for one in notebook["hourly"].ticks] == [0, 2]
+    read(instance).settle("hourly", Settlement(note(0).trigger, left_out="why"))
+    assert read(instance)["hourly"].pending == (note(2, Answer.JOINED),)
+    notebook = read(instance)
+    notebook.write("hourly", note(3, Answer.JOINED))
+    notebook.write("hourly", note(4, Answer.JOINED))
+    found = read(instance)["hourly"]
+    assert found.ticks == (note(0), note(2), note(4, Answer.JOINED))
+    assert found.pending == (note(2),)
+    assert found.stand_in(note(4).trigger) == note(2).trigger
 
 
 def test_a_tick_and_an_ingestion_are_due_side_by_side() -> None:

@@ -25,6 +25,7 @@ from analytics_dagster.transform.groups import OnUpstreamFailure
 
 SIX = datetime(2026, 1, 1, 6, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
+EARLIER = Trigger(SIX - HOUR)
 TICK = Trigger(SIX)
 LATER = Trigger(SIX + HOUR)
 LATEST = Trigger(SIX + 2 * HOUR)
@@ -58,7 +59,17 @@ def test_a_tick_launches_its_run_unless_somebody_is_to_be_waited_for_or_the_last
     own: list[str], upstream: list[Upstream], answer: Answer, waits: tuple[Wait, ...]
 ) -> None:
     instead = own[0] if own else None
-    assert answer_tick(TICK, own, upstream, SIX) == Note(TICK, answer, SIX, waits, instead)
+    assert answer_tick(TICK, own, upstream, SIX, is_due=False) == Note(TICK, answer, SIX, waits, instead)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "waits"), [([], ()), ([Upstream("hourly", (LATER,))], (Wait("hourly", (LATER,)),))]
+)
+def test_a_tick_joins_what_is_due_already_and_replaces_nothing(
+    upstream: list[Upstream], waits: tuple[Wait, ...]
+) -> None:
+    assert answer_tick(LATER, [], upstream, SIX, is_due=True) == Note(LATER, Answer.JOINED, SIX, waits)
+    assert answer_tick(LATER, ["x"], upstream, SIX, is_due=True).instead == "x"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +102,10 @@ def skipped(trigger: Trigger) -> Note:
     return Note(trigger, Answer.SKIPPED, trigger.moment, instead="x")
 
 
+def joined(trigger: Trigger) -> Note:
+    return Note(trigger, Answer.JOINED, trigger.moment)
+
+
 def ran(trigger: Trigger) -> Fate:
     return Fate(run_of=trigger, since=trigger.moment)
 
@@ -106,20 +121,30 @@ def ran(trigger: Trigger) -> Fate:
         ([due(TICK)], [Settlement(TICK, left_out="why")], Fate(left_out="why")),
         ([skipped(TICK)], [], Fate(instead="x")),
         ([skipped(TICK), launched(LATER)], [], Fate(instead="x")),
-        # Replaced by the next tick, which stands for it.
-        ([due(TICK), launched(LATER)], [], ran(LATER)),
-        ([due(TICK), due(LATER), due(LATEST)], [Settlement(LATEST)], ran(LATEST)),
-        ([due(TICK), due(LATER)], [], Fate(coming="is due itself since the tick of 2026-01-01 07:00 UTC")),
-        # A skipped tick replaces nothing.
         ([due(TICK), skipped(LATER)], [], Fate(coming="is due itself since the tick of 2026-01-01 06:00 UTC")),
-        ([due(TICK), skipped(LATER), launched(LATEST)], [], ran(LATEST)),
+        # Started, and the sensor has not settled it yet.
+        ([due(TICK), launched(LATER)], [], ran(TICK)),
+        # It joined what was due already.
+        ([due(EARLIER), joined(TICK)], [], Fate(coming="is due itself since the tick of 2026-01-01 05:00 UTC")),
+        ([due(EARLIER), joined(TICK)], [Settlement(EARLIER)], Fate(run_of=EARLIER, since=SIX)),
+        ([due(EARLIER), joined(TICK), launched(LATER)], [Settlement(EARLIER)], Fate(run_of=EARLIER, since=SIX)),
+        ([due(EARLIER), skipped(TICK), joined(LATER)], [], Fate(instead="x")),
+        # What it joined was left out: it is due itself.
+        (
+            [due(EARLIER), joined(TICK)],
+            [Settlement(EARLIER, left_out="why")],
+            Fate(coming="is due itself since the tick of 2026-01-01 06:00 UTC"),
+        ),
+        ([due(EARLIER), joined(TICK)], [Settlement(EARLIER, left_out="why"), Settlement(TICK)], ran(TICK)),
+        # Of several that joined, the last is kept, and stands for the others.
+        ([due(EARLIER), joined(LATER)], [Settlement(EARLIER)], Fate(run_of=EARLIER, since=LATER.moment)),
         # The daemon was down, and made up for the last of the ticks alone.
         ([launched(LATER)], [], ran(LATER)),
         ([skipped(LATER)], [], Fate(instead="x")),
     ],
 )
 def test_the_run_that_stands_for_a_tick_is_found(notes: list[Note], settled: list[Settlement], fate: Fate) -> None:
-    earlier = [launched(Trigger(SIX - HOUR))]
+    earlier = [launched(Trigger(SIX - 2 * HOUR))]
     known = GroupNotes(ticks=(*earlier, *notes), settled=tuple(settled))
     assert find_fate(TICK, known, ticks=True, since=SIX, now=SIX + 5 * HOUR) == fate
 

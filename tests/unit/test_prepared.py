@@ -17,15 +17,21 @@ from analytics_dagster.settings import Settings
 if TYPE_CHECKING:
     from tests.conftest import Library
 
-SELECTIONS = (Selection(select="tag:a"), Selection(selector="b"))
-SELECTED = (frozenset({"model.p.x", "model.p.y"}), frozenset({"seed.p.z"}))
+VARS = '{"day":1}'
+SELECTIONS = (
+    Selection(select="tag:a"),
+    Selection(selector="b"),
+    Selection(select="tag:a", variables=VARS),
+    Selection(variables=VARS, changed=True),
+)
+SELECTED = (frozenset({"model.p.x", "model.p.y"}), frozenset({"seed.p.z"}), frozenset({"model.p.x"}), frozenset[str]())
 MODEL = "transformations/shelf.sql"
 
 
-def inputs(library: Library, settings: Settings | None = None) -> Inputs:
+def inputs(library: Library, settings: Settings | None = None, variables: str = "{}") -> Inputs:
     configuration = read_configuration(library.project / "dbt_project.yml")
     target = load_target(settings or library.settings(), "library")
-    return read_inputs(library.project, configuration, target, library.artifacts)
+    return read_inputs(library.project, configuration, target, library.artifacts, variables)
 
 
 def write(library: Library) -> None:
@@ -33,10 +39,15 @@ def write(library: Library) -> None:
     write_record(library.artifacts, inputs(library), SELECTIONS, SELECTED)
 
 
-def difference(library: Library, settings: Settings | None = None, asked: Sequence[Selection] = SELECTIONS) -> str:
+def difference(
+    library: Library,
+    settings: Settings | None = None,
+    asked: Sequence[Selection] = SELECTIONS,
+    variables: str = "{}",
+) -> str:
     record = read_record(library.artifacts)
     assert record is not None
-    return record.difference(inputs(library, settings), asked) or ""
+    return record.difference(inputs(library, settings, variables), asked) or ""
 
 
 def test_what_was_selected_is_kept_with_the_record(library: Library) -> None:
@@ -57,6 +68,25 @@ def test_a_selection_that_was_not_recorded_is_a_change(library: Library) -> None
     assert "selection changed" in difference(library, asked=[*SELECTIONS, Selection(select="tag:c")])
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Selection(select="tag:a", variables='{"day":2}'),
+        Selection(selector="b", variables=VARS),
+        Selection(selector="tag:a"),
+        Selection(variables=VARS),
+    ],
+)
+def test_the_same_selection_under_other_vars_or_by_another_name_is_another(library: Library, asked: Selection) -> None:
+    write(library)
+    assert "selection changed" in difference(library, asked=[asked])
+
+
+def test_other_vars_of_the_location_are_a_change(library: Library) -> None:
+    write(library)
+    assert difference(library, variables=VARS) == "the dbt vars changed"
+
+
 def test_a_file_that_was_touched_but_is_equal_is_no_change(library: Library) -> None:
     write(library)
     path = library.project / MODEL
@@ -75,9 +105,16 @@ def test_a_file_that_was_touched_but_is_equal_is_no_change(library: Library) -> 
         "dbt_project.yml",
         "packages.yml",
         "profiles/profiles.yml",
+        "selectors.yml",
+        ".dbtignore",
+        "functions/in_euro.sql",
     ],
 )
 def test_a_file_of_another_content_is_a_change_that_names_it(library: Library, name: str) -> None:
+    path = library.project / name
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
     write(library)
     path = library.project / name
     path.write_text(path.read_text() + "\n")
@@ -146,6 +183,29 @@ def test_a_variable_that_a_model_names_is_a_change(monkeypatch: pytest.MonkeyPat
     write(library)
     monkeypatch.setenv("LIBRARY_BRANCH", "harbour")
     assert "LIBRARY_BRANCH" in str(difference(library))
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+@pytest.mark.parametrize("name", ["manifest.json", "run_results.json", "sources.json"])
+def test_another_state_to_compare_with_is_a_change(
+    monkeypatch: pytest.MonkeyPatch, library: Library, name: str, *, absolute: bool
+) -> None:
+    # What `state:modified` names depends on it; dbt takes a relative folder from the project's.
+    state = library.project / "last_release"
+    state.mkdir()
+    monkeypatch.setenv("DBT_STATE", str(state) if absolute else "last_release")
+    write(library)
+    assert difference(library) == ""
+    (state / name).write_text("{}")
+    assert difference(library) == "the state to compare with changed"
+
+
+def test_no_state_to_compare_with_any_more_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+    (library.project / "manifest.json").write_text("{}")
+    monkeypatch.setenv("DBT_STATE", ".")
+    write(library)
+    monkeypatch.delenv("DBT_STATE")
+    assert difference(library) == "the state to compare with changed"
 
 
 def test_a_variable_that_nothing_names_is_no_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from analytics_dagster.dbt_process import Selection
+from analytics_dagster.dbt_process import DbtFailedError, Selection
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.prepared import RECORD
 from analytics_dagster.project import load_project, prepare_project
@@ -190,11 +191,122 @@ def test_what_dbt_says_of_an_error_in_the_project_is_in_the_error_and_leaves_no_
 
 
 @pytest.mark.integration
-def test_a_selector_that_the_project_lacks_is_an_error_that_names_it(prepared: Library) -> None:
+@pytest.mark.parametrize(
+    ("selection", "told", "remedy"),
+    [
+        ("selector: no_such_selector", "no_such_selector", "Correct the selection in the schedule groups"),
+        ("select: 'state:modified'", "no comparison manifest", "by DBT_STATE"),
+    ],
+)
+def test_a_selection_that_dbt_can_not_resolve_is_an_error_that_names_it_and_the_remedy(
+    prepared: Library, selection: str, told: str, remedy: str
+) -> None:
     path = prepared.project / "schedule_groups.yaml"
-    path.write_text(path.read_text().replace("select: shelf", "selector: no_such_selector"))
-    with pytest.raises(ProjectError, match="no_such_selector"):
+    path.write_text(path.read_text().replace("select: shelf", selection))
+    with pytest.raises(ProjectError, match="`dbt ls --select") as raised:
         prepare(prepared)
+    assert told in raised.value.problem
+    assert remedy in raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "remedy"),
+    [
+        ("dbt parse", "Compilation Error", "Correct what dbt names"),
+        ("dbt deps", "no such package", "Correct what dbt names"),
+        ("dbt ls --select tug:x", "'tug' is not a valid method name", "Correct the selection in the schedule groups"),
+        ("dbt ls --select result:error", "Internal Error\n  No comparison run_results", "DBT_STATE"),
+        ("dbt ls --selector new", "Got a state selector method, but no comparison manifest", "DBT_STATE"),
+    ],
+)
+def test_the_remedy_fits_what_failed(command: str, said: str, remedy: str) -> None:
+    assert remedy in DbtFailedError(command, said).remedy
+
+
+# --- what selections name -------------------------------------------------------------------------------------
+
+WINTER = '{"season":"winter"}'
+IN_WINTER = {
+    "tagged": "{{ config(tags=[var('season', 'summer')]) }} select 1 as x",
+    "closed": "{{ config(enabled=var('season', 'summer') != 'winter') }} select 1 as x",
+    "opened": "{{ config(enabled=var('season', 'summer') == 'winter') }} select 1 as x",
+    "reading": "select * from {{ ref('shelf' if var('season', 'summer') == 'winter' else 'books') }}",
+    "renamed": "{{ config(alias='in_' ~ var('season', 'summer')) }} select 1 as x",
+    "flowing": "{{ config(materialized='ephemeral' if var('season', 'summer') == 'winter' else 'table') }} select 1 as x",
+    "slower": "{{ config(materialized='view' if var('season', 'summer') == 'winter' else 'table') }} select 1 as x",
+}
+"""Models that a var changes, each in its own way."""
+
+
+@pytest.fixture(scope="module")
+def in_winter(preparation: Preparation, moved: Callable[..., Library], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Give a project whose groups have vars and a YAML selector, prepared where all would overrule `dbt ls`."""
+    library = moved(preparation.library, tmp_path_factory.mktemp("winter"))
+    for name, body in IN_WINTER.items():
+        (library.project / "transformations" / f"{name}.sql").write_text(body)
+    # A default selector and these variables narrow what `dbt ls` lists; a plan made of that would lose nodes.
+    (library.project / "selectors.yml").write_text(
+        "selectors: [{name: the_shelf, default: true, definition: {method: fqn, value: shelf}}]"
+    )
+    regroup(
+        library,
+        "groups:\n"
+        "- {name: by_selector, selector: the_shelf}\n"
+        "- {name: winter, select: 'tag:winter', vars: {season: winter}}\n"
+        "- {name: never, select: 'tag:winter'}\n"
+        "- {name: rest, select: '*', default: true}\n",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "model seed")
+        patch.setenv("DBT_RESOURCE_TYPES", "test")
+        prepare(library)
+        return load(library)
+
+
+def regroup(library: Library, content: str) -> None:
+    (library.project / "schedule_groups.yaml").write_text(content)
+
+
+def models(unique_ids: frozenset[str]) -> set[str]:
+    return {unique_id.rpartition(".")[2] for unique_id in unique_ids if unique_id.startswith("model.")}
+
+
+@pytest.mark.integration
+def test_selections_name_what_they_name_under_their_own_vars_whatever_overrules_dbts_own_command(
+    in_winter: Any,
+) -> None:
+    named = {selection: models(unique_ids) for selection, unique_ids in in_winter.selected.items()}
+    assert named[Selection(selector="the_shelf")] == {"shelf"}
+    assert named[Selection(select="tag:winter", variables=WINTER)] == {"tagged"}
+    assert named[Selection(select="tag:winter")] == set()
+    assert named[Selection(select="*")] >= {"shelf", "members", "late_returns", "tagged"}
+    assert {unique_id.partition(".")[0] for unique_id in in_winter.selected[Selection(select="*")]} >= {"seed", "test"}
+    tagged = in_winter.manifest["nodes"]["model.lending_library.tagged"]
+    assert tagged["tags"] == ["summer"], "the manifest is that of the location's own vars"
+
+
+@pytest.mark.integration
+def test_the_nodes_that_a_groups_vars_change_are_found(in_winter: Any) -> None:
+    changed = in_winter.selected[Selection(variables=WINTER, changed=True)]
+    assert models(changed) == IN_WINTER.keys() - {"tagged", "slower"}, "a tag or a view changes no graph"
+
+
+@pytest.mark.integration
+def test_a_state_to_compare_with_is_taken_from_dbts_own_variable_and_watched(
+    prepared: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = prepared.project / "last_release"
+    state.mkdir()
+    shutil.copy(prepared.manifest, state)
+    monkeypatch.setenv("DBT_STATE", "last_release")
+    path = prepared.project / "transformations" / "shelf.sql"
+    path.write_text(path.read_text() + "-- changed\n")
+    regroup(prepared, "groups: [{name: new, select: 'state:modified.body'}]")
+    prepare(prepared)
+    assert models(load(prepared).selected[Selection(select="state:modified.body")]) == {"shelf"}
+    shutil.copy(prepared.manifest, state)
+    with pytest.raises(ProjectError, match="stale: the state to compare with changed"):
+        load(prepared)
 
 
 def test_a_file_that_changes_while_dbt_parses_is_seen_at_the_next_load(

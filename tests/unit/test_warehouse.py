@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pandas as pd
+import psutil
 import pytest
 
-from analytics_dagster.errors import WarehouseError
+from analytics_dagster.errors import SettingsError, WarehouseError
+from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.profile import Target
-from analytics_dagster.warehouse import Table, Warehouse, build_warehouse, duckdb_path, open_duckdb, wait_for_file
+from analytics_dagster.settings import Settings
+from analytics_dagster.warehouse import (
+    Hold,
+    Table,
+    Warehouse,
+    build_warehouse,
+    count_writers,
+    duckdb_path,
+    open_duckdb,
+)
+from tests.workshop import SLEEP, open_step
 
 HOLDER = """
 import sys, duckdb
@@ -73,19 +89,187 @@ def test_a_file_that_stays_held_is_an_error_that_names_the_process(tmp_path: Pat
     assert "ANALYTICS_WAREHOUSE_LOCK_TIMEOUT" in raised.value.remedy
 
 
-def test_dbt_waits_in_the_same_way(tmp_path: Path) -> None:
+def test_a_program_that_writes_by_itself_finds_the_file_free(tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
-    with held(path) as process, pytest.raises(WarehouseError, match=f"process {process.pid}"):
-        wait_for_file(path, timeout=0.3)
-    wait_for_file(path, timeout=0.3)
-    duckdb.connect(str(path)).close()
+    with held(path) as process, pytest.raises(WarehouseError, match=f"process {process.pid}"), in_hand(path):
+        pass
+    with in_hand(path):
+        duckdb.connect(str(path)).close()
 
 
-def test_waiting_for_a_file_that_is_not_there_makes_its_folder_and_no_file(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_not_made_by_holding_it_but_its_folder_is(tmp_path: Path) -> None:
     path = tmp_path / "new" / "w.duckdb"
-    wait_for_file(path, timeout=0.3)
-    assert path.parent.is_dir()
-    assert not path.exists()
+    with in_hand(path):
+        assert path.parent.is_dir()
+        assert not path.exists()
+
+
+# --- a file that another step holds -------------------------------------------------------------------------
+
+
+def in_hand(path: Path) -> AbstractContextManager[Hold]:
+    return warehouse(path, lock_timeout=0.3).exclusively()
+
+
+def announced(caplog: pytest.LogCaptureFixture) -> str:
+    [said] = [message for message in caplog.messages if "waiting for the warehouse" in message]
+    return said
+
+
+def test_a_step_is_waited_for_without_a_time_limit_and_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "w.duckdb"
+    with open_step(path) as holder:
+        assert holder.hear() == "in"
+        where = Process.of(holder.pid)
+        threading.Timer(2.0, holder.let_go).start()
+        started = time.monotonic()
+        with in_hand(path):  # its time limit, for other programs, is much shorter
+            assert time.monotonic() - started > 1.5
+        assert announced(caplog) == f"waiting for the warehouse {path}, which {where} holds"
+
+
+def test_a_wait_for_a_step_is_idle_and_ends_with_an_interrupt(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with in_hand(path), open_step(path) as waiting:
+        before = psutil.Process(waiting.pid).cpu_times().user
+        time.sleep(4)
+        assert psutil.Process(waiting.pid).cpu_times().user - before < 0.5
+        os.kill(waiting.pid, signal.SIGINT)
+        waiting.process.join(10)
+        assert waiting.process.exitcode == 1
+    with open_step(path) as other:
+        assert other.hear() == "in"
+
+
+def test_readers_and_writers_of_tables_keep_out_of_a_step(tmp_path: Path) -> None:
+    ours = warehouse(tmp_path / "w.duckdb")
+    ours.replace(Table("main", "t"), pd.DataFrame({"n": [1]}))
+    with open_step(Path(ours.path)) as holder:
+        assert holder.hear() == "in"
+        threading.Timer(1.0, holder.let_go).start()
+        started = time.monotonic()
+        assert ours.rows("from t") == [(1,)]
+        assert time.monotonic() - started > 0.5
+
+
+def test_a_step_may_ask_for_what_it_holds_and_another_thread_waits_for_it(tmp_path: Path) -> None:
+    ours = warehouse(tmp_path / "w.duckdb")
+    came_in = threading.Event()
+
+    def other() -> None:
+        with ours.locked():
+            came_in.set()
+
+    with ours.exclusively() as hold:
+        ours.replace(Table("main", "t"), pd.DataFrame({"n": [1]}))
+        with ours.locked() as again:
+            assert again is hold
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert not came_in.wait(1.0)
+    assert came_in.wait(10.0)
+    thread.join()
+    assert {file.name for file in tmp_path.iterdir()} == {"w.duckdb", "w.duckdb.lock"}
+
+
+def test_a_killed_step_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with open_step(path) as holder:
+        assert holder.hear() == "in"
+        holder.kill()
+        with in_hand(path):
+            pass
+
+
+def test_the_dbt_that_a_killed_step_left_behind_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "w.duckdb"
+    with open_step(path, with_child=True) as holder:
+        child, where = holder.hear(), Process.of(holder.pid)
+        assert holder.hear() == "in"
+        holder.kill()
+        dbt = Process.of(child)
+        threading.Timer(2.0, os.kill, [child, signal.SIGKILL]).start()
+        started = time.monotonic()
+        with in_hand(path):
+            assert time.monotonic() - started > 1.5
+        assert announced(caplog) == f"waiting for the warehouse {path}, which dbt, {dbt}, started by {where}, holds"
+
+
+def test_dbt_that_goes_on_after_its_step_has_ended_is_waited_for_too(tmp_path: Path) -> None:
+    path = tmp_path / "w.duckdb"
+    with subprocess.Popen(SLEEP) as dbt:
+        with in_hand(path) as hold:
+            hold.note_child(dbt.pid)
+        threading.Timer(1.0, dbt.kill).start()
+        started = time.monotonic()
+        with in_hand(path) as hold:
+            assert time.monotonic() - started > 0.5
+            hold.note_child(dbt.pid)  # it has gone, and there is nothing to note
+    assert not (tmp_path / "w.duckdb.holder").exists()
+
+
+def test_what_a_step_starts_is_on_record_in_its_run(tmp_path: Path) -> None:
+    started: list[Process | None] = []
+
+    @dg.asset
+    def table(warehouse: dg.ResourceParam[Warehouse]) -> None:
+        with (
+            warehouse.exclusively() as hold,
+            subprocess.Popen(SLEEP) as dbt,
+        ):
+            started.append(Process.of(dbt.pid))
+            hold.note_child(dbt.pid)
+            if warehouse.path:
+                note = json.loads((tmp_path / "w.duckdb.holder").read_text())
+                assert " of __ephemeral_asset_job__)" in note["holder"]
+            dbt.kill()
+
+    for path in (str(tmp_path / "w.duckdb"), ""):
+        resource = Warehouse(adapter="duckdb" if path else "postgres", path=path, lock_timeout=1.0)
+        with dg.DagsterInstance.ephemeral() as instance:
+            run = dg.materialize([table], resources={"warehouse": resource}, instance=instance)
+            tags = instance.get_run_by_id(run.run_id)
+            assert tags is not None
+            child = started.pop()
+            assert child is not None
+            assert tags.tags[CHILD_TAG] == f"{child.to_text()} of run {run.run_id}"
+
+
+def test_a_lock_that_can_not_be_made_is_an_error_that_says_where(tmp_path: Path) -> None:
+    (tmp_path / "w.duckdb.lock").mkdir()
+    ours = warehouse(tmp_path / "w.duckdb")
+    with pytest.raises(WarehouseError, match=f"The warehouse {ours.path} can't be locked") as raised:
+        ours.rows("select 1")
+    assert str(tmp_path) in raised.value.remedy
+
+
+# --- how many may write -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("of", "asked", "expected"),
+    [
+        (target(path="w.duckdb"), None, 1),
+        (target(path="w.duckdb"), 1, 1),
+        (target(path="ducklake:postgres:host=db"), None, 1),
+        (target(path="md:shop"), 3, 3),
+        (target("postgres"), None, 4),
+        (target("postgres"), 2, 2),
+    ],
+)
+def test_a_duckdb_file_has_one_writer_and_others_as_many_as_the_setting_says(
+    of: Target, asked: int | None, expected: int
+) -> None:
+    assert count_writers(Settings(warehouse_writers=asked), of) == expected
+
+
+def test_more_writers_than_a_duckdb_file_takes_are_an_error_that_says_why() -> None:
+    with pytest.raises(SettingsError) as raised:
+        count_writers(Settings(warehouse_writers=2, dbt_project_dir=Path("/project")), target(path="w.duckdb"))
+    assert "ANALYTICS_WAREHOUSE_WRITERS is 2" in raised.value.problem
+    assert "DuckDB file /project/w.duckdb, which one process can write at a time" in raised.value.problem
 
 
 # --- reading and writing ------------------------------------------------------------------------------------

@@ -1,0 +1,181 @@
+"""Who competes: plain dbt, the tutorials' Dagster code and this location, each on a copy of one project."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from benchmarks.measure import Command, measure
+from benchmarks.project import GROUPS, TESTS_A_MODEL, Size, kept_project
+
+BIN = Path(sys.executable).parent
+STOCK = Path(__file__).with_name("stock") / "definitions.py"
+
+GROUP = GROUPS[-1]
+"""The schedule group that is built: the downstream half."""
+
+_OURS = ("ANALYTICS_", "DAGSTER_", "DBT_")
+_LOAD = "import dagster as dg; {how}; dg.Definitions.validate_loadable(defs)"
+_IN_PROCESS = "execution: {config: {in_process: {}}}\n"
+_IN_PROCESS_FILE = "in_process.yaml"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project's copy for one contender, with a Dagster home beside it."""
+
+    project: Path
+
+    @property
+    def home(self) -> Path:
+        """Dagster's home."""
+        return self.project.parent / "home"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment of its commands: nothing of the caller's that would change what they do."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        return {
+            **inherited,
+            "DAGSTER_HOME": str(self.home),
+            "ANALYTICS_DBT_PROJECT_DIR": str(self.project),
+            "ANALYTICS_DBT_PROFILES_DIR": str(self.project),
+            "ANALYTICS_SCHEDULE_GROUPS_FILE": str(self.project / "schedule_groups.yaml"),
+            "ANALYTICS_DATA_DIR": str(self.project.parent / "data"),
+        }
+
+    def command(self, name: str, program: str, *arguments: str, folder: Path | None = None) -> Command:
+        """Return a command of this environment."""
+        return Command(name, (str(BIN / program), *arguments), self.environment, folder or self.project.parent)
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The contenders' copies of a project of one size, parsed and built once."""
+
+    folder: Path
+    size: Size
+
+    @classmethod
+    def prepare(cls, folder: Path, size: Size) -> Arena:
+        """Make the copies below a folder; each has a warehouse of its own, with all tables in it."""
+        arena = cls(folder / str(size.models), size)
+        plain = arena.plain
+        shutil.copytree(kept_project(size), plain.project, ignore=shutil.ignore_patterns("target", "logs"))
+        measure(plain.command("the first dbt build", "dbt", "build", "--quiet", folder=plain.project))
+        for place in (arena.ours, arena.stock):
+            shutil.copytree(plain.project, place.project)
+            place.home.mkdir()
+        write_stock(arena.stock.project.parent)
+        (arena.stock.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+        (arena.stock.project.parent / _IN_PROCESS_FILE).write_text(_IN_PROCESS, encoding="utf-8")
+        measure(arena.ours.command("prepare", "analytics-dagster", "prepare"))
+        return arena
+
+    @property
+    def title(self) -> str:
+        """What is built."""
+        return f"{self.size.group} models, {self.size.group * TESTS_A_MODEL} tests"
+
+    @property
+    def plain(self) -> Place:
+        """Where plain dbt builds."""
+        return Place(self.folder / "plain" / "project")
+
+    @property
+    def ours(self) -> Place:
+        """Where this location builds."""
+        return Place(self.folder / "ours" / "project")
+
+    @property
+    def stock(self) -> Place:
+        """Where the tutorials' code builds."""
+        return Place(self.folder / "stock" / "project")
+
+    def dbt_build(self) -> Command:
+        """Return plain dbt: the same selection, profile and threads, with its partial parse warm."""
+        place = self.plain
+        return place.command("dbt build", "dbt", "build", "--select", f"tag:{GROUP}", folder=place.project)
+
+    def our_build(self) -> Command:
+        """Return this location's own command."""
+        return self.ours.command("analytics-dagster build", "analytics-dagster", "build", "--group", GROUP)
+
+    def stock_build(self, *, in_process: bool) -> Command:
+        """Return Dagster's own command with the tutorials' code; several processes are its default."""
+        name = f"stock Dagster, {'in-process executor' if in_process else 'its default (multiprocess)'}"
+        options = ["-c", _IN_PROCESS_FILE] if in_process else []
+        return self.stock.command(name, "dagster", "job", "execute", "-f", "definitions.py", "-j", GROUP, *options)
+
+    def require_equal_work(self) -> None:
+        """Raise `RuntimeError` unless the last run of each recorded all that plain dbt ran."""
+        ran = json.loads((self.plain.project / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
+        kinds = Counter("tests" if result["unique_id"].startswith("test.") else "nodes" for result in ran)
+        expected = (kinds["nodes"] - _hooks(ran), kinds["tests"])
+        for place in (self.ours, self.stock):
+            if (recorded := _recorded(place.home)) != expected:
+                raise RuntimeError(
+                    f"dbt ran {expected} nodes and tests, but {place.home} has {recorded} of its last run."
+                )
+
+
+def _hooks(results: list[Mapping[str, str]]) -> int:
+    return sum(result["unique_id"].startswith("operation.") for result in results)
+
+
+def _recorded(home: Path) -> tuple[int, int]:
+    """Return how many materializations and check evaluations the last run of a home recorded."""
+    kinds = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        [run] = instance.get_runs(limit=1)
+        materializations, checks = (
+            len(instance.get_records_for_run(run.run_id, of_type=kind).records) for kind in kinds
+        )
+        return materializations, checks
+
+
+def write_stock(folder: Path) -> Path:
+    """Copy the tutorials' code beside a folder `project`; return the file."""
+    return Path(shutil.copy(STOCK, folder))
+
+
+@dataclass(frozen=True)
+class Loads:
+    """The location's load by each contender, of one manifest: none of them writes what another reads."""
+
+    place: Place
+
+    @classmethod
+    def prepare(cls, folder: Path, size: Size) -> Loads:
+        """Parse the kept project where it has not been parsed yet, and put the tutorials' code beside a link to it."""
+        project = kept_project(size)
+        place = Place(folder / f"load-{size.models}" / "project")
+        place.home.mkdir(parents=True)
+        place.project.symlink_to(project, target_is_directory=True)
+        write_stock(place.project.parent)
+        kept = Place(project)
+        measure(Command("prepare", (str(BIN / "analytics-dagster"), "prepare"), kept.environment, place.home))
+        return cls(place)
+
+    def ours(self) -> Command:
+        """Return the load of this location."""
+        return self._python("this location", _LOAD.format(how="from analytics_dagster.definitions import defs"))
+
+    def stock(self) -> Command:
+        """Return the load of the tutorials' code, as a code server and each run's process do it."""
+        return self._python("stock Dagster", _LOAD.format(how="from definitions import defs"))
+
+    def libraries(self) -> Command:
+        """Return what no location can do without, unless it hides something from its libraries."""
+        return self._python("import dagster, dagster_dbt", "import dagster, dagster_dbt")
+
+    def _python(self, name: str, code: str) -> Command:
+        return self.place.command(name, Path(sys.executable).name, "-c", code)
