@@ -45,6 +45,7 @@ class Place:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         return {
             **inherited,
+            "PATH": f"{BIN}{os.pathsep}{inherited.get('PATH', '')}",
             "DAGSTER_HOME": str(self.home),
             "ANALYTICS_DBT_PROJECT_DIR": str(self.project),
             "ANALYTICS_DBT_PROFILES_DIR": str(self.project),

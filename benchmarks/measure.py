@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +18,6 @@ import psutil
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 _MIB = 1 << 20
-_NOTED_IN = _MIB if sys.platform == "darwin" else 1024
-"""How many of the units in which the system notes a process's largest memory make a MiB."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +110,10 @@ def watched(pid: int) -> Iterator[ProcessTree]:
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(_SECONDS_BETWEEN_LOOKS):
+        while True:
             tree.look()
+            if ended.wait(_SECONDS_BETWEEN_LOOKS):
+                return
 
     thread = threading.Thread(target=watch, name=f"memory of {pid}", daemon=True)
     thread.start()
@@ -159,9 +158,8 @@ def measure(command: Command) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{command.name} failed:\n{output.decode(errors='replace')[-4000:]}")
-    # The system's own note of the largest single process catches what came and went between two looks.
-    memory = max(tree.peak, usage.ru_maxrss / _NOTED_IN)
-    return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=memory)
+    # Not the system's own note of the largest process: a child's begins with what this process has.
+    return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=tree.peak)
 
 
 def compare(contender: Command | Contender, yardstick: Command | Contender, *, pairs: int, warm: bool = True) -> Pairs:

@@ -81,7 +81,7 @@ def _tests(chance: random.Random, rank: int, nodes: list[Node], models: int) -> 
     found = []
     for number in range(models * TESTS_A_MODEL):
         kind = chance.choices(("unique", "not_null", "relationships", "singular"), (8, 8, 3, 1))[0]
-        reads = chance.sample(names, k={"relationships": 2, "singular": 3}.get(kind, 1))
+        reads = chance.sample(names, k=min(len(names), {"relationships": 2, "singular": 3}.get(kind, 1)))
         found.append(DrawnTest(f"test_{rank}_{number:05}", kind, tuple(reads)))
     return found
 

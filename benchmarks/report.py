@@ -21,7 +21,8 @@ BEGIN, END = "<!-- the last run: begin -->", "<!-- the last run: end -->"
 """What encloses the part of the README that a run may write."""
 
 _FIGURES = {"wall": ("wall s", 1), "cpu": ("CPU s", 1), "memory": ("memory MiB", 0)}
-_WIDTH = 160
+_WIDTH = 1_000
+"""Wider than any table gets: a wrapped line is no Markdown."""
 
 
 def table_of(comparison: Comparison) -> str:

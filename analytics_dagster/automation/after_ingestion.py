@@ -68,7 +68,7 @@ def start(names: Sequence[str], trigger: Trigger, situation: Situation) -> tuple
         note = situation.notebook[name].of(trigger)
         if note is None:
             upstream = situation.upstream(name, lambda other: trigger if other in started else None)
-            note = answer_ingestion(trigger, situation.see(name), upstream, datetime.now(timezone.utc))
+            note = answer_ingestion(trigger, situation.see(name), upstream, situation.now)
             if note is None:
                 lines.append(f"{name} is due already: that run reads the new rows.")
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -38,8 +37,7 @@ def build_due_runs_sensor(
     )
     def due_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         origin = context.code_location_origin
-        situation = Situation(context.instance, order, origin.location_name if origin else None)
-        requests, lines = look(order, situation, datetime.now(timezone.utc))
+        requests, lines = look(Situation(context.instance, order, location=origin.location_name if origin else None))
         for line in lines:
             context.log.info(line)
         if requests:
@@ -49,7 +47,7 @@ def build_due_runs_sensor(
     return due_runs_sensor
 
 
-def look(order: Order, situation: Situation, now: datetime) -> tuple[list[dg.RunRequest], list[str]]:
+def look(situation: Situation) -> tuple[list[dg.RunRequest], list[str]]:
     """Return the runs to start now, and a line for each due run; one that is left out is settled at once.
 
     A due run counts as started when there is a run with its trigger's tags, not when it was asked for: however often
@@ -57,9 +55,9 @@ def look(order: Order, situation: Situation, now: datetime) -> tuple[list[dg.Run
     """
     requests: list[dg.RunRequest] = []
     lines: list[str] = []
-    for name in order.groups:
+    for name in situation.order.groups:
         for note in situation.notebook[name].pending:
-            decision = situation.decide(name, note, now)
+            decision = situation.decide(name, note)
             if decision is None:
                 situation.notebook.settle(name, Settlement(note.trigger))
                 continue
@@ -70,7 +68,7 @@ def look(order: Order, situation: Situation, now: datetime) -> tuple[list[dg.Run
                 reason = decision.reason or "another run of it that starts now"
                 lines.append(f"The run of {name} that is due since {note.trigger} waits: {reason}.")
             else:
-                requests.append(_request(name, note.trigger, order))
+                requests.append(_request(name, note.trigger, situation.order))
                 lines.append(f"The run of {name} that was due since {note.trigger} starts.")
     return requests, lines
 

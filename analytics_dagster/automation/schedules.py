@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -66,7 +66,7 @@ def _answer(name: str, tick: Trigger, situation: Situation) -> Note:
         tick,
         own=[run.run_id for run in situation.unfinished(name)],
         upstream=situation.upstream(name, lambda other: tick if situation.ticks_too(other, tick.moment) else None),
-        now=datetime.now(timezone.utc),
+        now=situation.now,
         is_due=_due_tick(name, situation) is not None,
     )
 

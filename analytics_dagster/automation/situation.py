@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 
 import dagster as dg
@@ -61,16 +61,19 @@ class Switch:
 class Situation:
     """What is so at one evaluation of a schedule or a sensor; each thing is read once, when it is first asked for."""
 
-    def __init__(self, instance: dg.DagsterInstance, order: Order, location: str | None = None) -> None:
+    def __init__(
+        self, instance: dg.DagsterInstance, order: Order, *, location: str | None = None, now: datetime | None = None
+    ) -> None:
         """Take the name of the code location where it is known: a schedule does not know its own."""
+        self.order = order
+        self.now = now or datetime.now(timezone.utc)
         self._instance = instance
-        self._order = order
         self._location = location
 
     @cached_property
     def notebook(self) -> Notebook:
         """The notes of all groups."""
-        return Notebook(self._instance.daemon_cursor_storage, self._order.project, self._order.groups)
+        return Notebook(self._instance.daemon_cursor_storage, self.order.project, self.order.groups)
 
     def unfinished(self, name: str) -> list[RunState]:
         """Return the unfinished runs of a group, the oldest first.
@@ -106,12 +109,12 @@ class Situation:
 
     def ticks_too(self, name: str, moment: datetime) -> bool:
         """Return whether a group's schedule, being on, ticks at this moment."""
-        ordered = self._order.groups[name]
-        return self.is_on(ordered.schedule_name, default=self._order.running) and ticks_at(ordered.group, moment)
+        ordered = self.order.groups[name]
+        return self.is_on(ordered.schedule_name, default=self.order.running) and ticks_at(ordered.group, moment)
 
     def upstream(self, name: str, shared: Callable[[str], Trigger | None]) -> list[Upstream]:
         """Return what a group sees of those before it; ``shared`` gives the trigger that it has with one of them."""
-        return [self.see(other, shared(other)) for other in self._order.groups[name].before]
+        return [self.see(other, shared(other)) for other in self.order.groups[name].before]
 
     def see(self, name: str, shared: Trigger | None = None) -> Upstream:
         """Return what is to come of a group, and what is going; ``shared`` is a trigger of the one who looks too."""
@@ -119,7 +122,7 @@ class Situation:
         triggers = dict.fromkeys([*([shared] if shared else []), *due])
         return Upstream(name, tuple(triggers), tuple(run.run_id for run in self.unfinished(name)))
 
-    def decide(self, name: str, note: Note, now: datetime) -> Decision | None:
+    def decide(self, name: str, note: Note) -> Decision | None:
         """Return what happens to a due run of a group, or None where it has been started."""
         runs = self.runs_of(name, note.trigger)
         if any(run.status is not dg.DagsterRunStatus.NOT_STARTED for run in runs):
@@ -128,18 +131,18 @@ class Situation:
             # The daemon stopped between making the run and queueing it: asked for again, it queues the same run.
             return Decision(Verdict.START)
         own = next(iter(self.unfinished(name)), None)
-        return decide(self._order.groups[name].group.on_upstream_failure, list(self._awaited(note, now)), own)
+        return decide(self.order.groups[name].group.on_upstream_failure, list(self._awaited(note)), own)
 
-    def _awaited(self, note: Note, now: datetime) -> Iterator[Awaited]:
+    def _awaited(self, note: Note) -> Iterator[Awaited]:
         for wait in note.waits:
-            ordered = self._order.groups.get(wait.group)
-            ticks = ordered is not None and self.is_on(ordered.schedule_name, default=self._order.running)
+            ordered = self.order.groups.get(wait.group)
+            ticks = ordered is not None and self.is_on(ordered.schedule_name, default=self.order.running)
             counted = set[str]()
             for trigger in wait.triggers:
-                fate = find_fate(trigger, self.notebook[wait.group], ticks=ticks, since=note.noted, now=now)
+                fate = find_fate(trigger, self.notebook[wait.group], ticks=ticks, since=note.noted, now=self.now)
                 runs = self._runs(wait.group, fate)
                 counted |= {run.run_id for run in runs}
-                yield await_run(wait.group, fate, runs, counts=trigger == note.trigger, now=now)
+                yield await_run(wait.group, fate, runs, counts=trigger == note.trigger, now=self.now)
             for run_id in wait.runs:
                 if run_id not in counted:
                     yield Awaited(wait.group, counts=False, runs=tuple(self.family(run_id)))
@@ -166,9 +169,9 @@ class Situation:
     def _is_of(self, run: dg.DagsterRun, name: str) -> bool:
         if GROUP_TAG in run.tags:
             # Another location may have a group of the same name.
-            same_project = run.tags.get(PROJECT_TAG, self._order.project) == self._order.project
+            same_project = run.tags.get(PROJECT_TAG, self.order.project) == self.order.project
             return run.tags[GROUP_TAG] == name and same_project
-        return not self._order.groups[name].assets.isdisjoint(run.asset_selection or ())
+        return not self.order.groups[name].assets.isdisjoint(run.asset_selection or ())
 
 
 def _state(run: dg.DagsterRun) -> RunState:

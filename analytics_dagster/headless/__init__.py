@@ -1,1 +1,1 @@
-"""Runs of the location without a UI: Dagster's home, runs with a live display, and a summary of what came of them."""
+"""The location without a UI: its plan explained, runs with a live display and what came of them, Dagster's home."""

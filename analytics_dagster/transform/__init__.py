@@ -67,7 +67,7 @@ def build_transform(settings: Settings, project: Project, plan: Plan) -> Transfo
     warehouse = build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout)
     definitions = dg.Definitions(
         assets=[
-            *build_group_assets(plan, assets, specs, checks),
+            *build_group_assets(plan, graph, assets, specs, checks),
             *build_exposure_specs(project, keys, dagster_owner),
             *_project_specs(project, plan),
         ],

@@ -10,10 +10,10 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.transform.blocking import Blocking
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import project_key
 from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.steps import Blocking
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def build_check_specs(
     """
     tests = list(_data_tests(plan, graph, manifest, keys))
     if unit_tests:
-        tests += _unit_tests(plan, manifest, keys)
+        tests += _unit_tests(plan, graph, manifest, keys)
     names = check_names((test.node, test.asset) for test in tests)
     return {
         test.unique_id: dg.AssetCheckSpec(
@@ -85,12 +85,22 @@ def _data_tests(
         )
 
 
-def _unit_tests(plan: Plan, manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey]) -> Iterator[_Test]:
-    for unique_id in sorted(unit_test for group in plan.groups for unit_test in group.unit_tests):
-        node = manifest["unit_tests"][unique_id]
-        model = next(model for model in node["depends_on"]["nodes"] if model in plan.group_of)
-        # dbt does not build a model whose unit test has failed.
-        yield _Test(node, asset=keys[model], reads=frozenset(), blocking=True)
+def _unit_tests(
+    plan: Plan, graph: Graph, manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey]
+) -> Iterator[_Test]:
+    for group in plan.groups:
+        last = max(group.nodes, key=graph.position.__getitem__, default=None)
+        for unique_id in group.unit_tests:
+            node = manifest["unit_tests"][unique_id]
+            # An ephemeral model is no asset: its unit test is shown where a data test of it would be.
+            checked = graph.checked(unique_id) or last
+            yield _Test(
+                node,
+                asset=project_key(manifest) if checked is None else keys[checked],
+                reads=frozenset(keys[read] for read in graph.reads(unique_id)),
+                # dbt does not build a model whose unit test has failed.
+                blocking=checked in node["depends_on"]["nodes"],
+            )
 
 
 def _own_name(test: Mapping[str, Any]) -> str:

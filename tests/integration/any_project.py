@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
+from typer.testing import CliRunner
 
+from analytics_dagster.cli import app
 from tests.conftest import ProjectCopy, copy_project
 
 DBT = Path(sys.executable).with_name("dbt")
@@ -67,7 +70,7 @@ class Account:
     """What was done with a project: our command, run on an empty warehouse, and dbt's own `dbt build` elsewhere.
 
     ``expected`` is by group, in the order in which the groups are to run; ``plain`` is the status of all that dbt alone
-    executed.
+    executed; ``plan`` is what `plan --json` prints.
     """
 
     copy: ProjectCopy
@@ -75,6 +78,7 @@ class Account:
     said: subprocess.CompletedProcess[str]
     plain: Mapping[str, str]
     runs: tuple[Run, ...]
+    plan: Mapping[str, Any]
 
     @property
     def running(self) -> Mapping[str, Expected]:
@@ -85,6 +89,21 @@ class Account:
         """Return the one run of a group."""
         (run,) = [run for run in self.runs if run.group == group]
         return run
+
+
+def the_plan_names_for_each_group_what_its_runs_execute(account: Account) -> None:
+    def planned(what: str) -> Mapping[str, set[str]]:
+        return {
+            name: {short(unique_id, account.copy) for unique_id in group[what]}
+            for name, group in account.plan["groups"].items()
+        }
+
+    assert planned("nodes") == {name: group.nodes for name, group in account.expected.items()}
+    assert planned("tests") == {name: group.tests for name, group in account.expected.items()}
+    assert planned("refreshes") == {name: group.refreshed for name, group in account.expected.items()}
+    assert planned("refreshed_tests") == {name: group.refreshed_tests for name, group in account.expected.items()}
+    assert list(account.plan["groups"]) == list(account.expected)
+    assert account.plan["problems"] == []
 
 
 def every_run_of_the_first_build_succeeds(account: Account) -> None:
@@ -133,6 +152,7 @@ def nothing_is_a_bare_observation(account: Account) -> None:
 
 
 RULES: Sequence[Callable[[Account], None]] = (
+    the_plan_names_for_each_group_what_its_runs_execute,
     every_run_of_the_first_build_succeeds,
     the_groups_together_have_all_that_dbt_alone_builds_and_tests,
     the_groups_run_upstream_first,
@@ -162,7 +182,19 @@ def give_account(
         stdout, stderr = building.communicate(timeout=500)
     said = subprocess.CompletedProcess("build", building.returncode, stdout, stderr)
     assert said.returncode == 0, said.stdout + said.stderr
-    return Account(ours, expected, said, plain, tuple(runs_of(ours)))
+    return Account(ours, expected, said, plain, tuple(runs_of(ours)), plan_of(ours))
+
+
+def plan_of(copy: ProjectCopy) -> Mapping[str, Any]:
+    """Return what `plan --json` prints of a project, without a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Away from a developer's `.env`.
+        patch.chdir(copy.folder)
+        for name, value in copy.environment.items():
+            patch.setenv(name, value)
+        planned = CliRunner().invoke(app, ["plan", "--json"])
+    document: Mapping[str, Any] = json.loads(planned.stdout)
+    return document
 
 
 def build_with_dbt_alone(copy: ProjectCopy) -> Mapping[str, str]:
@@ -189,8 +221,8 @@ def runs_of(copy: ProjectCopy) -> Iterator[Run]:
         return
     with dg.DagsterInstance.from_config(str(copy.folder / "home")) as instance:
         for run in reversed(instance.get_runs()):
-            folders = list((copy.artifacts / "runs").glob(f"{run.run_id}-*"))
-            assert len(folders) <= 1, "one dbt build a run"
+            # One build for each group whose nodes the run has: others' nodes are refreshed as these would build them.
+            folders = sorted((copy.artifacts / "runs").glob(f"{run.run_id}-*"))
             events = [record.dagster_event for record in instance.all_logs(run.run_id) if record.dagster_event]
             checks = [
                 event.asset_check_evaluation_data
@@ -200,7 +232,7 @@ def runs_of(copy: ProjectCopy) -> Iterator[Run]:
             yield Run(
                 group=run.job_name,
                 status=run.status,
-                results={name: status for folder in folders for name, status in _results(folder, copy).items()},
+                results=_once([item for folder in folders for item in _results(folder, copy).items()]),
                 materialized=Counter(
                     _short(event.step_materialization_data.materialization.metadata, copy)
                     for event in events
@@ -239,5 +271,10 @@ def _results(folder: Path, copy: ProjectCopy) -> Mapping[str, str]:
     found = [
         (short(name, copy), status) for name, status in executed if name.split(".")[0] in {*BUILT, "test", "unit_test"}
     ]
-    assert len(found) == len(dict(found)), "two nodes of one short name"
-    return dict(found)
+    return _once(found)
+
+
+def _once(results: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+    twice = [name for name, count in Counter(name for name, _ in results).items() if count > 1]
+    assert twice == [], "executed twice"
+    return dict(results)

@@ -265,7 +265,7 @@ def test_without_a_word_ingestion_and_every_group_run_whole_each_after_what_it_r
     assert works(shop_settings, shop, Request()) == [
         Work("ingestion"),
         Work("hourly", after=frozenset({"ingestion"})),
-        Work("nightly", after=frozenset({"ingestion", "hourly"})),
+        Work("nightly", after=frozenset({"hourly"})),
     ]
 
 
@@ -294,7 +294,7 @@ def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_wit
     }
     assert set(ingestion.assets or ()) == {shop.ingestion.keys[source] for source in read}
     assert {check.asset_key for check in ingestion.checks or ()} == set(ingestion.assets or ())
-    assert nightly == Work("nightly", after=frozenset({"ingestion", "hourly"})), "whole, with its consumers"
+    assert nightly == Work("nightly", after=frozenset({"hourly"})), "whole, with its consumers"
     assert hourly.after == {"ingestion"}
     assert hourly.assets is not None
     assert hourly.assets < {

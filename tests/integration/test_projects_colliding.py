@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,10 @@ def test_what_would_be_one_asset_is_a_problem_that_names_both_the_key_and_the_re
     assert refusal.planned.returncode == 1, refusal.planned.stderr
     (problem,) = refusal.plan["problems"]
     assert problem["code"] == "asset-key-collision"
-    named = {(unique_id, key) for key, unique_ids in COLLIDING.items() for unique_id in unique_ids}
-    assert set(problem["nodes"]) == {f"{unique_id} (asset {key})" for unique_id, key in named}
+    assert Counter(problem["nodes"]) == Counter(one for unique_ids in COLLIDING.values() for one in unique_ids)
+    assert set(problem["details"]) == {
+        f"{unique_id} (asset {key})" for key, unique_ids in COLLIDING.items() for unique_id in unique_ids
+    }
     assert "asset_key" in problem["remedy"]
 
 

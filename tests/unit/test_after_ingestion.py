@@ -122,7 +122,7 @@ class Look(Situation):
 
 def started(instance: dg.DagsterInstance) -> tuple[list[str], str]:
     """Let the sensor of due runs look; return the groups whose runs it starts, and all that it says."""
-    found, lines = look(ORDER, Look(instance, ORDER), datetime.now(timezone.utc))
+    found, lines = look(Look(instance, ORDER))
     for request in found:
         run(instance, str(request.job_name), dict(request.tags))
     return [str(request.job_name) for request in found], " ".join(lines)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Recorder:
-    """Stands for dbt: notes what it is told to build and test, in which group's name, and reports that all went well."""
+    """Stands for dbt: notes what it is told to build, in which group's name, and reports that all went well."""
 
     instance: dg.DagsterInstance
     built: list[tuple[str, Build]] = field(default_factory=list)
@@ -52,7 +52,11 @@ class Recorder:
 def recorder() -> Iterator[Recorder]:
     with dg.DagsterInstance.ephemeral() as instance, pytest.MonkeyPatch.context() as patch:
         recorder = Recorder(instance)
-        patch.setattr(Builder, "run", lambda *arguments: recorder.run(*arguments))
+
+        def run(builder: Builder, build: Build, of: ScheduleGroup) -> Iterator[Any]:
+            return recorder.run(builder, build, of)
+
+        patch.setattr(Builder, "run", run)
         yield recorder
 
 
@@ -109,7 +113,7 @@ def locate(
         keys=keys,
         checks={test: spec.key for test, spec in checks.items()},
     )
-    groups = build_group_assets(plan, assets, specs, checks)
+    groups = build_group_assets(plan, graph, assets, specs, checks)
     others = [dg.AssetSpec(key) for key in (*(keys[source] for source in graph.sources), dg.AssetKey("shop"))]
     definitions = dg.Definitions(
         assets=[*groups, *others],
@@ -277,6 +281,18 @@ def test_a_circle_of_steps_is_split_so_that_every_node_comes_after_what_it_reads
     assert location.ids == ids("early shared t late tboth")
     assert location.run("often").success
     assert location.ids == ids("shared t tboth")
+
+
+def test_a_test_that_reads_what_several_steps_build_comes_after_all_of_them(recorder: Recorder) -> None:
+    # No asset of `a` comes after both: left in the step of `a`, the test would run before `shared` is there.
+    manifest = (
+        Manifest().model("first", tag="a").model("other", tag="a").model("shared", "model.p.first", tag=["b", "a"])
+    )
+    manifest.test("t", "model.p.other", "model.p.shared", beside="model.p.other")
+    location = locate(recorder, manifest, planned(manifest, group("b", reads_previous=("a",)), group("a")))
+    assert location.run("a").success
+    assert location.ids == ids("first other shared t")
+    assert [step.node_name for step in location.run("b").all_node_events if step.is_step_success] == ["dbt_b"]
 
 
 def test_a_test_that_would_hold_back_what_it_waits_for_does_not_keep_the_location_from_loading(

@@ -7,9 +7,9 @@ from collections.abc import Collection
 import dagster as dg
 import pytest
 
-from analytics_dagster.transform.blocking import Blocking
 from analytics_dagster.transform.checks import build_check_specs, check_names
 from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.steps import Blocking, tests_apart
 from tests.unit.manifests import Manifest, group
 
 ORDERS, EARLY = dg.AssetKey("orders"), dg.AssetKey("early")
@@ -137,3 +137,13 @@ def test_a_unit_test_is_a_blocking_check_of_its_model_only_where_runs_execute_th
     assert [(spec.asset_key.to_user_string(), spec.name, spec.blocking) for spec in specs.values()] == (
         [("x", "adds_up", True)] if wanted else []
     )
+
+
+@pytest.mark.parametrize(("reads", "checked"), [(["model.p.x"], "x"), (["source.p.s.raw"], "raw"), ([], "y")])
+def test_a_unit_test_of_an_ephemeral_model_is_a_check_of_what_that_reads_and_blocks_nothing(
+    reads: list[str], checked: str
+) -> None:
+    manifest = Manifest().source("raw").model("x", "source.p.s.raw", tag="a").model("y", "model.p.x", tag="a")
+    manifest.model("e", *reads, materialized="ephemeral").unit_test("adds_up", "model.p.e")
+    specs = specs_of(manifest, manifest.plan(group("a", default=True)), unit_tests=True)
+    assert [(spec.asset_key.to_user_string(), spec.blocking) for spec in specs.values()] == [(checked, False)]

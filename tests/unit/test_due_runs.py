@@ -287,10 +287,9 @@ def test_a_schedule_of_another_location_is_told_apart_by_the_sensor(instance: dg
     shop.turn("hourly_schedule", "STOPPED")
     shop.turn("hourly_schedule", "RUNNING", location="elsewhere")
     assert "waits for hourly" in shop.tick("nightly")  # a schedule does not know its location
-    now = datetime.now(timezone.utc)
-    requests, _ = look(shop.order, Situation(instance, shop.order, "here"), now)
+    requests, _ = look(Situation(instance, shop.order, location="here"))
     assert [request.job_name for request in requests] == ["nightly"]
-    assert not look(shop.order, Situation(instance, shop.order, "elsewhere"), now)[0]
+    assert not look(Situation(instance, shop.order, location="elsewhere"))[0]
 
 
 def test_a_due_run_starts_though_its_schedule_was_turned_off_meanwhile(shop: Shop) -> None:
@@ -305,7 +304,7 @@ def test_a_tick_upstream_that_never_comes_is_waited_for_a_while_only(shop: Shop)
     shop.tick("nightly")
     assert "hourly is expected to run at the tick of 2026-02-01 06:00 UTC" in shop.why()
     later = datetime.now(timezone.utc) + GRACE
-    requests, _ = look(shop.order, Situation(shop.instance, shop.order), later)
+    requests, _ = look(Situation(shop.instance, shop.order, now=later))
     assert [request.job_name for request in requests] == ["nightly"]
 
 

@@ -1,16 +1,24 @@
-"""The benchmark's clock: it counts the children's CPU time, pairs fairly, and never takes a failure for a figure."""
+"""The benchmark's clock: it counts all of a process tree, pairs fairly, and never takes a failure for a figure."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.measure import Command, compare, measure
+from benchmarks.measure import Command, Contender, Cost, ProcessTree, compare, measure
 
 BUSY = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(8_000_000))'])"
+HUNGRY = "import time; block = bytearray(b'x') * 100_000_000; time.sleep(1)"
+TWO_HUNGRY = f"""
+import subprocess, sys
+both = [subprocess.Popen([sys.executable, '-c', {HUNGRY!r}]) for _ in range(2)]
+print([process.wait() for process in both])
+"""
 
 
 def _python(code: str) -> Command:
@@ -26,15 +34,50 @@ def test_a_sleep_is_wall_time_and_no_cpu_time() -> None:
     assert cost.wall > 1.5 > cost.cpu
 
 
+def test_the_memory_is_what_all_children_have_at_once() -> None:
+    nothing, hungry = measure(_python("pass")).memory, measure(_python(TWO_HUNGRY)).memory
+    assert 0 < nothing < 100
+    assert 200 < hungry < 400
+
+
 def test_a_command_that_fails_measures_nothing_and_shows_what_it_printed() -> None:
     with pytest.raises(RuntimeError, match="no such thing"):
         measure(_python("raise SystemExit('no such thing')"))
+
+
+def test_a_tree_knows_the_cpu_time_of_those_that_live_and_of_those_that_have_ended() -> None:
+    code = f"{BUSY}\nprint('done', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        alone = time.process_time()
+        sum(range(8_000_000))
+        alone = time.process_time() - alone
+        assert ProcessTree(process.pid).cpu() > alone / 2
+        process.communicate("end\n")
 
 
 def test_each_pair_runs_both_once_after_one_run_to_warm_up(tmp_path: Path) -> None:
     def noting(name: str) -> Command:
         return _python(f"open({str(tmp_path / 'order')!r}, 'a').write({name!r})")
 
-    pair = compare("order", noting("a"), noting("b"), pairs=2)
+    pairs = compare(noting("a"), noting("b"), pairs=2)
     assert (tmp_path / "order").read_text() == "ab" + "abab"
-    assert len(pair.ours) == len(pair.yardstick) == 2
+    assert len(pairs.costs) == len(pairs.yardstick) == 2
+
+
+def test_who_is_warm_is_not_warmed_up_again() -> None:
+    ran: list[str] = []
+
+    def noting(name: str) -> Contender:
+        def run() -> Cost:
+            ran.append(name)
+            return Cost(len(ran), 1, 1)
+
+        return Contender(name, run)
+
+    pairs = compare(noting("a"), noting("b"), pairs=2, warm=False)
+    assert ran == ["a", "b", "a", "b"]
+    assert pairs.ratios("wall") == [1 / 2, 3 / 4]

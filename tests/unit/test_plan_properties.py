@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -25,12 +26,6 @@ from tests.unit.manifests import Manifest, group
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "300"))
 NAMES = ("a", "b", "c", "d", "e")
 KINDS = ("table", "table", "view", "incremental", "ephemeral", "ephemeral", "seed", "snapshot", "function")
-
-many = settings(
-    deadline=None,  # a busy machine is no error
-    max_examples=EXAMPLES,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 
 # --- any project ------------------------------------------------------------------------------------------------
@@ -119,12 +114,17 @@ def projects(draw: st.DrawFn) -> Project:
 
 def _draw_groups(draw: st.DrawFn, names: Sequence[str]) -> tuple[ScheduleGroup, ...]:
     default = draw(st.sampled_from([*names, *names, None]))
-    with_previous = draw(st.booleans())
+    previous = draw(st.sampled_from(["none", "some", "all others"]))
+    meant = {
+        "none": st.just(set[str]()),
+        "some": st.sets(st.sampled_from(names)),
+        "all others": st.just(set(names)),
+    }[previous]
     return tuple(
         group(
             name,
             default=name == default,
-            reads_previous=tuple(draw(st.sets(st.sampled_from([*names]))) - {name}) if with_previous else (),
+            reads_previous=tuple(sorted(draw(meant) - {name})),
             vars={"v": 1} if draw(st.integers(0, 7)) == 0 else {},
         )
         for name in names
@@ -138,11 +138,12 @@ def _draw_nodes(draw: st.DrawFn, project: Project, names: Sequence[str]) -> None
         manifest.source(f"s{place}")
         known.append(f"source.p.s.s{place}")
     number = draw(st.integers(0, 12))
-    way = draw(st.sampled_from(["layers", "layers", "one tag or none", "any tags"]))
+    ways = ["layers", "layers", "one tag or none"]
+    way = draw(st.sampled_from(ways if project.on_overlap is OnOverlap.ERROR else [*ways, "any tags", "any tags"]))
     borders = sorted(draw(st.lists(st.integers(0, number), min_size=len(names), max_size=len(names))))
     for place in range(number):
         kind = draw(st.sampled_from(KINDS))
-        reads = draw(st.lists(st.sampled_from(known), max_size=3, unique=True)) if known else []
+        reads = draw(st.lists(st.sampled_from(known), min_size=place % 2, max_size=3, unique=True)) if known else []
         if way == "layers":
             # Groups of nodes that read each other mostly one way, as people make them.
             layer = [name for name, border in zip(names, borders, strict=True) if place < border][:1]
@@ -232,17 +233,32 @@ def everything_once(project: Project) -> dict[str, int]:
 # --- the properties ---------------------------------------------------------------------------------------------
 
 
-@many
-@given(projects())
-def test_every_node_and_test_is_run_once_in_an_order_that_works_or_a_true_problem_says_why_not(
-    project: Project,
+@settings(
+    deadline=None,  # a busy machine is no error
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(projects(), st.data())
+def test_nothing_is_lost_or_run_twice_or_in_the_wrong_order_or_a_true_problem_says_why_not(
+    project: Project, data: st.DataObject
 ) -> None:
     plan = project.plan()
     event(f"problems: {', '.join(sorted({problem.code for problem in plan.problems})) or 'none'}")
-    assert_problems_are_true_and_complete(project, plan)
+    problems_are_true_and_complete(project, plan)
+    if not {problem.code for problem in plan.problems} - {"cycle-between-groups"}:
+        stages_run_everything_once_in_an_order_that_works_whatever_groups_read_each_other(project, plan)
     if plan.problems:
         return
-    event(f"on_overlap: {project.on_overlap.value}")
+    event(f"no problems, on_overlap: {project.on_overlap.value}")
+    every_node_and_test_is_in_one_group(project, plan)
+    a_first_run_of_all_groups_works_unless_some_read_each_other_on_purpose(project, plan)
+    stages_of_a_part_of_the_project_come_in_an_order_that_works_too(project, plan, data)
+    each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_of_it(project, plan)
+    what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there(project, plan)
+    a_run_waits_for_every_run_of_the_same_tick_whose_tables_it_reads_unless_it_means_not_to(project, plan)
+
+
+def every_node_and_test_is_in_one_group(project: Project, plan: Plan) -> None:
     assert sorted(part.group.name for part in plan.groups) == sorted(one.name for one in project.groups)
     assert Counter(node for part in plan.groups for node in part.nodes) == dict.fromkeys(project.built, 1)
     assert Counter(test.unique_id for part in plan.groups for test in part.tests) == dict.fromkeys(project.tests, 1)
@@ -251,17 +267,21 @@ def test_every_node_and_test_is_run_once_in_an_order_that_works_or_a_true_proble
     for part in plan.groups:
         assert set(part.nodes) == {node for node in project.built if project.owner(node) == part.group.name}
         assert set(part.refreshes) == project.builds(part.group.name) - set(part.nodes)
-    if not has_circle(project, with_previous=True):
-        event("a first run of all groups, one after the other")
-        warehouse = Warehouse(project)
-        for part in plan.groups:
-            tests = [*(test.unique_id for test in part.tests), *part.refreshed_tests]
-            warehouse.run([*part.nodes, *part.refreshes], tests)
-        refreshed = Counter(one for part in plan.groups for one in (*part.refreshes, *part.refreshed_tests))
-        assert warehouse.executed - refreshed == everything_once(project)
 
 
-def assert_problems_are_true_and_complete(project: Project, plan: Plan) -> None:
+def a_first_run_of_all_groups_works_unless_some_read_each_other_on_purpose(project: Project, plan: Plan) -> None:
+    if has_circle(project, with_previous=True):
+        return
+    event("a first run of all groups, one after the other")
+    warehouse = Warehouse(project)
+    for part in plan.groups:
+        tests = [*(test.unique_id for test in part.tests), *part.refreshed_tests]
+        warehouse.run([*part.nodes, *part.refreshes], tests)
+    refreshed = Counter(one for part in plan.groups for one in (*part.refreshes, *part.refreshed_tests))
+    assert warehouse.executed - refreshed == everything_once(project)
+
+
+def problems_are_true_and_complete(project: Project, plan: Plan) -> None:
     problems: dict[str, list[Problem]] = {}
     for problem in plan.problems:
         problems.setdefault(problem.code, []).append(problem)
@@ -280,11 +300,15 @@ def assert_problems_are_true_and_complete(project: Project, plan: Plan) -> None:
     circles = problems.pop("cycle-between-groups", [])
     assert bool(circles) == has_circle(project, with_previous=False)
     for problem in circles:
-        assert_circle_is_true(project, problem)
+        circle_is_true(project, problem)
+    if circles:
+        mended = with_remedies_taken(project, circles)
+        assert not has_circle(mended, with_previous=False)
+        assert all(problem.code != "cycle-between-groups" for problem in mended.plan().problems)
     assert not problems, "no other problem is known here"
 
 
-def assert_circle_is_true(project: Project, problem: Problem) -> None:
+def circle_is_true(project: Project, problem: Problem) -> None:
     ways = []
     for line in problem.nodes:
         child, downstream, verb, parent, upstream = line.split()
@@ -299,6 +323,16 @@ def assert_circle_is_true(project: Project, problem: Problem) -> None:
     assert ways == list(itertools.pairwise(path))
     assert path[0] == path[-1]
     assert " -> ".join(path) in problem.message
+
+
+def with_remedies_taken(project: Project, circles: Sequence[Problem]) -> Project:
+    """Return the project with the file that the remedies of its circles ask for."""
+    meant = {one.name: set(one.reads_previous) for one in project.groups}
+    for problem in circles:
+        upstream, downstream = re.findall(r"`reads_previous: \[(\w)\]` at (\w)\.", problem.remedy)[0]
+        meant[downstream].add(upstream)
+    groups = tuple(one.model_copy(update={"reads_previous": tuple(sorted(meant[one.name]))}) for one in project.groups)
+    return replace(project, groups=groups)
 
 
 def has_circle(project: Project, *, with_previous: bool) -> bool:
@@ -317,15 +351,11 @@ def has_circle(project: Project, *, with_previous: bool) -> bool:
     return any((name, name) in waits for name in names)
 
 
-@many
-@given(projects())
-def test_stages_run_everything_once_in_an_order_that_works_whatever_groups_read_each_other(
-    project: Project,
+def stages_run_everything_once_in_an_order_that_works_whatever_groups_read_each_other(
+    project: Project, plan: Plan
 ) -> None:
-    plan = project.plan()
-    if any(problem.code != "cycle-between-groups" for problem in plan.problems):
-        return
-    event("in a circle" if has_circle(project, with_previous=True) else "in no circle")
+    if has_circle(project, with_previous=True):
+        event(f"a circle of groups that is {'a problem' if plan.problems else 'meant'}")
     warehouse = Warehouse(project)
     found = stages(plan, project.manifest.graph, frozenset(project.built), frozenset(project.tests))
     for stage in found:
@@ -340,12 +370,9 @@ def test_stages_run_everything_once_in_an_order_that_works_whatever_groups_read_
         assert [stage.group for stage in found] == busy, "each group once, in the plan's order"
 
 
-@many
-@given(projects(), st.data())
-def test_stages_of_a_part_of_the_project_come_in_an_order_that_works_too(project: Project, data: st.DataObject) -> None:
-    plan = project.plan()
-    if plan.problems:
-        return
+def stages_of_a_part_of_the_project_come_in_an_order_that_works_too(
+    project: Project, plan: Plan, data: st.DataObject
+) -> None:
     everything = [*project.built, *project.tests]
     chosen = data.draw(st.sets(st.sampled_from(everything))) if everything else set()
     nodes, tests = frozenset(chosen & set(project.built)), frozenset(chosen & set(project.tests))
@@ -356,12 +383,9 @@ def test_stages_of_a_part_of_the_project_come_in_an_order_that_works_too(project
     assert warehouse.executed == dict.fromkeys(chosen, 1)
 
 
-@many
-@given(projects())
-def test_each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_of_it(project: Project) -> None:
-    plan = project.plan()
-    if plan.problems:
-        return
+def each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_of_it(
+    project: Project, plan: Plan
+) -> None:
     place = {part.group.name: index for index, part in enumerate(plan.groups)}
     for part in plan.groups:
         for test in part.tests:
@@ -384,14 +408,8 @@ def test_each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_th
                 assert (test.node in part.nodes) if part.nodes else test.node is None
 
 
-@many
-@given(projects())
-def test_what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there(project: Project) -> None:
-    project.on_overlap = OnOverlap.ALL
-    plan = project.plan()
-    if plan.problems:
-        return
-    event(f"refreshes: {any(part.refreshes for part in plan.groups)}")
+def what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there(project: Project, plan: Plan) -> None:
+    event(f"any refreshes: {any(part.refreshes for part in plan.groups)}")
     for part in plan.groups:
         builds = project.builds(part.group.name)
         own = {test.unique_id for test in part.tests}
@@ -406,14 +424,9 @@ def test_what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there
                 assert not parents <= builds
 
 
-@many
-@given(projects())
-def test_a_run_waits_for_every_run_of_the_same_tick_whose_tables_it_reads_unless_it_means_not_to(
-    project: Project,
+def a_run_waits_for_every_run_of_the_same_tick_whose_tables_it_reads_unless_it_means_not_to(
+    project: Project, plan: Plan
 ) -> None:
-    plan = project.plan()
-    if plan.problems:
-        return
     for index, part in enumerate(plan.groups):
         name, before = part.group.name, set(plan.before(part.group.name))
         earlier = plan.groups[:index]

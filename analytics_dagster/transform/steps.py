@@ -1,17 +1,40 @@
-"""Which tests hold back what reads the asset that they check, in a run of several groups.
+"""What Dagster's steps need to know beyond dbt's own order: which tests hold back others, and which come by themselves.
 
-Within one build dbt holds back by itself. Across groups Dagster does, by a blocking check; but there a step holds back
-whole steps, and where these come before it all would wait for each other: Dagster then can't even load the location.
+Within one build dbt orders nodes and tests, and holds back what a failed test concerns. Between the builds of several
+groups in one run Dagster does; but there whole steps wait for each other, by the assets that they build. A check holds
+back every step that reads its asset, and does not by itself wait for what it reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Any
 
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan, PlannedTest
+
+
+def tests_apart(plan: Plan, graph: Graph) -> frozenset[str]:
+    """Return the tests that have to be a step of their own, after all that they read.
+
+    Such a test reads, in a run that refreshes nodes, what more than one step builds there, and nothing of its own
+    group's that comes after all the rest: its group's step could run before another step that it needs.
+    """
+    group_of_test = _groups_of_tests(plan)
+    found = set()
+    for group in plan.groups:
+        for test in (*(test.unique_id for test in group.tests), *group.refreshed_tests):
+            read = graph.parents(test) & group.builds
+            own = {node for node in read if plan.group_of[node] == group_of_test[test]}
+            if _needs_several_steps(read, own, graph):
+                found.add(test)
+    return frozenset(found)
+
+
+def _needs_several_steps(read: AbstractSet[str], own: AbstractSet[str], graph: Graph) -> bool:
+    return read != own and not any(read <= graph.upstream(frozenset({node})) | {node} for node in own)
 
 
 class Blocking:
@@ -25,7 +48,7 @@ class Blocking:
         self._plan = plan
         self._graph = graph
         self._position = {group.group.name: place for place, group in enumerate(plan.groups)}
-        self._group_of_test = {test.unique_id: group.group.name for group in plan.groups for test in group.tests}
+        self._group_of_test = _groups_of_tests(plan)
 
     def blocks(self, test: PlannedTest) -> bool:
         """Return whether the check of a data test blocks."""
@@ -56,11 +79,11 @@ class Blocking:
 
     @cached_property
     def _upstream(self) -> Mapping[str, set[str]]:
-        """All groups that each group reads, directly or through others; itself too where it is in a circle."""
+        """All groups that each group's nodes and tests read, directly or through others; itself too in a circle."""
         group_of = self._plan.group_of
         direct: dict[str, set[str]] = {name: set() for name in self._position}
-        for node, group in group_of.items():
-            direct[group] |= {group_of[parent] for parent in self._graph.parents(node) if parent in group_of} - {group}
+        for reader, group in {**group_of, **self._group_of_test}.items():
+            direct[group] |= {group_of[read] for read in self._graph.parents(reader) if read in group_of} - {group}
         found = {}
         for name, upstream in direct.items():
             seen, pending = set[str](), list(upstream)
@@ -71,6 +94,10 @@ class Blocking:
                     pending.extend(direct[other])
             found[name] = seen
         return found
+
+
+def _groups_of_tests(plan: Plan) -> Mapping[str, str]:
+    return {test.unique_id: group.group.name for group in plan.groups for test in group.tests}
 
 
 def severity(test: Mapping[str, Any]) -> str:

@@ -1,0 +1,323 @@
+"""Of every project, for real: what the groups' jobs execute is what `dbt build` of all executes, once, in an order.
+
+The projects are drawn (`drawn_project`), not written. The verdict is dbt's and Dagster's: `dbt ls` says what the groups
+select, a plain `dbt build` of a copy says what there is to execute, each run's own `run_results.json` and Dagster's
+events say what was. `PROPERTY_EXAMPLES=50 pytest tests/integration/test_split_properties.py` draws fifty more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from hypothesis import Phase, event, example, given, settings
+from hypothesis import strategies as st
+
+from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.location import Location, build_location
+from analytics_dagster.project import prepare_project
+from analytics_dagster.transform.groups import load_groups
+from tests.conftest import ProjectCopy
+from tests.integration.drawn_project import NAME, Drawn, draw_project
+
+pytestmark = pytest.mark.integration
+
+MORE = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
+BUILT = ("model", "seed", "snapshot")
+
+
+# --- the truth --------------------------------------------------------------------------------------------------
+
+_TRUTH = """
+import json, sys
+from dbt.cli.main import dbtRunner
+selections = json.loads(sys.argv[1])
+manifest = dbtRunner().invoke(["parse", "--quiet"]).result
+runner = dbtRunner(manifest=manifest)
+listed = {}
+for name, arguments in selections.items():
+    lines = runner.invoke(["ls", "--quiet", *arguments, "--output", "json", "--output-keys", "unique_id"]).result
+    listed[name] = [json.loads(line)["unique_id"] for line in lines or []]
+built = runner.invoke(["build", "--quiet"])
+with open("truth.json", "w") as file:
+    json.dump({"listed": listed, "success": built.success}, file)
+"""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What dbt alone makes of a project: what each group's selection names, and the status of all that it executed."""
+
+    drawn: Drawn
+    selected: Mapping[str, frozenset[str]]
+    statuses: Mapping[str, str]
+    manifest: Mapping[str, Any]
+
+    @cached_property
+    def built(self) -> frozenset[str]:
+        """All nodes that were built."""
+        return frozenset(one for one in self.statuses if one.startswith(BUILT))
+
+    @cached_property
+    def tests(self) -> frozenset[str]:
+        """All data tests and unit tests."""
+        return frozenset(self.statuses) - self.built
+
+    def selecting(self, node: str) -> list[str]:
+        """Return the groups that select a node."""
+        return [name for name in self.drawn.groups if node in self.selected[name]]
+
+    def owner(self, node: str) -> str:
+        """Return the group that a node belongs to; the last of the file is the default one."""
+        return [*self.selecting(node), *list(self.drawn.groups)[-1:]][0]
+
+    def builds(self, group: str) -> set[str]:
+        """Return what a run of a group builds."""
+        everyone = self.drawn.on_overlap == "all"
+        return {
+            node for node in self.built if self.owner(node) == group or (everyone and group in self.selecting(node))
+        }
+
+    def parents(self, one: str) -> set[str]:
+        """Return the nodes that a node or test reads, through ephemeral models."""
+        entry = self.manifest["unit_tests"].get(one) or self.manifest["nodes"][one]
+        found = set()
+        for read in entry["depends_on"].get("nodes") or []:
+            if read in self.built:
+                found.add(read)
+            elif read in self.manifest["nodes"]:
+                found |= self.parents(read)
+        return found
+
+    def has_circle(self) -> bool:
+        """Return whether groups read each other."""
+        left = {
+            group: {
+                self.owner(parent) for node in self.builds(group) for parent in self.parents(node) - self.builds(group)
+            }
+            for group in self.drawn.groups
+        }
+        while free := [group for group, others in left.items() if not others & left.keys()]:
+            for group in free:
+                del left[group]
+        return bool(left)
+
+
+def start_truth(drawn: Drawn, folder: Path) -> subprocess.Popen[str]:
+    """Let dbt alone list what the groups select, and build everything."""
+    selections = {name: _arguments(selection) for name, selection in drawn.groups.items()}
+    return subprocess.Popen(
+        [sys.executable, "-c", _TRUTH, json.dumps(selections)],
+        cwd=drawn.write(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _arguments(selection: str) -> list[str]:
+    option, value = shlex.split(selection)
+    return [f"--{option.rstrip(':')}", value]
+
+
+def read_truth(drawn: Drawn, folder: Path) -> Truth:
+    told = json.loads((folder / NAME / "truth.json").read_text())
+    assert told["success"]
+    target = folder / NAME / "target"
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    return Truth(
+        drawn,
+        {name: frozenset(listed) for name, listed in told["listed"].items()},
+        {item["unique_id"]: item["status"] for item in results},
+        json.loads((target / "manifest.json").read_text()),
+    )
+
+
+# --- our runs ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a group's job: what dbt recorded (status, start, end) and which events Dagster did."""
+
+    group: str
+    succeeded: bool
+    results: Mapping[str, tuple[str, str, str]]
+    materialized: Counter[str]
+    checked: Counter[str]
+    observations: int
+
+
+def run_all(location: Location, copy: ProjectCopy) -> list[Run]:
+    """Run every group's job on an empty warehouse, in the plan's order."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for group in location.plan.groups:
+            if not group.is_empty:
+                job = location.definitions.resolve_job_def(group.group.name)
+                job.execute_in_process(instance=instance, raise_on_error=False)
+        return list(_runs(instance, copy))
+
+
+def run_in_stages(copy: ProjectCopy) -> list[Run]:
+    """Run our command, which knows what to do where groups read each other and there is no last run to read."""
+    done = copy.run("build", ANALYTICS_UNIT_TESTS="true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with dg.DagsterInstance.from_config(str(copy.folder / "home")) as instance:
+        return list(_runs(instance, copy))
+
+
+def _runs(instance: dg.DagsterInstance, copy: ProjectCopy) -> Iterator[Run]:
+    for run in reversed(instance.get_runs()):
+        events = [entry.dagster_event for entry in instance.all_logs(run.run_id) if entry.dagster_event]
+        kinds = Counter(one.event_type for one in events)
+        yield Run(
+            group=run.job_name,
+            succeeded=run.status is dg.DagsterRunStatus.SUCCESS,
+            results=dict(_results(sorted((copy.artifacts / "runs").glob(f"{run.run_id}-*/run_results.json")))),
+            materialized=Counter(
+                str(one.step_materialization_data.materialization.metadata["unique_id"].value)
+                for one in events
+                if one.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION
+            ),
+            checked=Counter(
+                str(one.asset_check_evaluation_data.metadata["unique_id"].value)
+                for one in events
+                if one.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            ),
+            observations=kinds[dg.DagsterEventType.ASSET_OBSERVATION],
+        )
+
+
+def _results(paths: Sequence[Path]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    seen = set()
+    for path in paths:
+        for item in json.loads(path.read_text())["results"]:
+            assert item["unique_id"] not in seen, f"{item['unique_id']} is executed twice in one run"
+            seen.add(item["unique_id"])
+            times = [time for step in item["timing"] for time in (step["started_at"], step["completed_at"])]
+            yield item["unique_id"], (item["status"], min(times), max(times))
+
+
+# --- the property -----------------------------------------------------------------------------------------------
+
+
+@settings(
+    deadline=None,
+    max_examples=max(MORE, 1),
+    # Nothing is made smaller: each try takes half a minute, and a seed draws the project again.
+    phases=[Phase.explicit, *([Phase.generate] if MORE else [])],
+)
+@given(seed=st.integers(0, 2**32 - 1))
+@example(seed=1)
+
+
+
+def test_the_groups_jobs_together_execute_what_dbt_build_executes_once_and_in_order(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    drawn = draw_project(seed)
+    folder = tmp_path_factory.mktemp(f"seed_{seed}_")
+    copy = ProjectCopy(folder / "ours", NAME)
+    drawn.write(copy.folder)
+    with start_truth(drawn, folder / "truth") as process:
+        (copy.root / "schedule_groups.yaml").write_text(drawn.groups_file({}))
+        prepare_project(copy.settings(), load_groups(copy.settings()).selections, lambda _: None)
+        said, _ = process.communicate(timeout=500)
+    assert process.returncode == 0, said
+    truth = read_truth(drawn, folder / "truth")
+    location = load(drawn, copy, truth)
+    in_stages = truth.has_circle()
+    runs = run_in_stages(copy) if in_stages else run_all(location, copy)
+    event(f"{len(drawn.groups)} groups, {'in a circle' if in_stages else drawn.on_overlap}")
+    every_run_succeeds_and_every_status_is_dbts_own(truth, runs)
+    everything_is_executed_as_often_as_it_should(truth, runs, in_stages=in_stages)
+    each_group_builds_what_its_selection_names(truth, runs)
+    dagster_saw_just_what_dbt_did(truth, runs)
+    nothing_came_before_what_it_reads(truth, runs)
+
+
+def load(drawn: Drawn, copy: ProjectCopy, truth: Truth) -> Location:
+    """Return the code location; what it objects to is held against the truth, and mended as it says."""
+    previous: dict[str, set[str]] = {}
+    for _ in range(3):
+        (copy.root / "schedule_groups.yaml").write_text(drawn.groups_file(previous))
+        try:
+            return build_location(copy.settings(unit_tests=True))
+        except ScheduleGroupError as error:
+            said = str(error)
+        if "selected by more than one" in said:
+            event("an overlap that is an error")
+            told = set(re.findall(r"^    (\S+) \(", said.partition("wait for each other")[0], re.MULTILINE))
+            assert told == {node for node in truth.built if len(truth.selecting(node)) > 1}
+            drawn.on_overlap = "first"
+        else:
+            event("a circle that is a problem")
+            assert "wait for each other" in said
+            assert truth.has_circle()
+            for upstream, downstream in re.findall(r"`reads_previous: \[(\w+)\]` at (\w+)\.", said):
+                previous.setdefault(downstream, set()).add(upstream)
+    raise AssertionError(said)
+
+
+def every_run_succeeds_and_every_status_is_dbts_own(truth: Truth, runs: Sequence[Run]) -> None:
+    assert all(run.succeeded for run in runs)
+    for run in runs:
+        assert {one: status for one, (status, _, _) in run.results.items()} == {
+            one: truth.statuses[one] for one in run.results
+        }
+
+
+def everything_is_executed_as_often_as_it_should(truth: Truth, runs: Sequence[Run], *, in_stages: bool) -> None:
+    executed = Counter(one for run in runs for one in run.results)
+    assert executed.keys() == truth.statuses.keys(), "nothing is lost, and nothing else is executed"
+    if truth.drawn.on_overlap != "all":
+        assert set(executed.values()) == {1}
+    elif not in_stages:
+        nodes = Counter(node for group in truth.drawn.groups for node in truth.builds(group))
+        assert {one: count for one, count in executed.items() if one in truth.built} == nodes
+        by_group = {run.group: run for run in runs}
+        for group, run in by_group.items():
+            builds = truth.builds(group)
+            refreshes = {node for node in builds if truth.owner(node) != group}
+            for test in truth.tests:
+                parents = truth.parents(test)
+                if parents & refreshes and parents <= builds and not test.startswith("unit_test."):
+                    assert test in run.results, f"{group} refreshes {parents}, and does not test it"
+
+
+def each_group_builds_what_its_selection_names(truth: Truth, runs: Sequence[Run]) -> None:
+    by_group: dict[str, set[str]] = {}
+    for run in runs:
+        by_group.setdefault(run.group, set()).update(run.results)
+    for node in truth.built:
+        assert node in by_group[truth.owner(node)]
+
+
+def dagster_saw_just_what_dbt_did(truth: Truth, runs: Sequence[Run]) -> None:
+    for run in runs:
+        assert run.materialized == dict.fromkeys(truth.built & run.results.keys(), 1)
+        assert run.checked == dict.fromkeys(truth.tests & run.results.keys(), 1)
+        assert run.observations == 0
+
+
+def nothing_came_before_what_it_reads(truth: Truth, runs: Sequence[Run]) -> None:
+    first: dict[str, tuple[str, str]] = {}
+    for run in runs:
+        for one, (_, start, end) in run.results.items():
+            first.setdefault(one, (start, end))
+    for one, (start, _) in first.items():
+        if not one.startswith("unit_test."):
+            late = {parent for parent in truth.parents(one) if first[parent][1] > start}
+            assert not late, f"{one} came before {late}"

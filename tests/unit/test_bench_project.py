@@ -1,0 +1,99 @@
+"""The benchmark's project: of the size that was asked for, the same each time, and equal work for every contender."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import contenders, project
+from benchmarks.contenders import Arena, Place
+from benchmarks.project import GROUPS, TESTS_A_MODEL, Size, draw, kept_project, write
+
+
+@pytest.mark.parametrize("models", [2, 40, 400])
+def test_each_group_has_half_of_the_models_and_two_tests_for_each(models: int) -> None:
+    drawn = draw(Size(models))
+    for rank in range(len(GROUPS)):
+        nodes = [node for node in drawn.nodes.values() if node.group == rank]
+        assert len([node for node in nodes if node.kind == "model"]) == models / 2
+        tests = [test for test in drawn.tests.values() if drawn.nodes[test.reads[0]].group == rank]
+        assert len(tests) == TESTS_A_MODEL * models / 2
+
+
+def test_no_test_crosses_groups_so_that_everyone_runs_the_same() -> None:
+    drawn = draw(Size(200))
+    for test in drawn.tests.values():
+        assert len({drawn.nodes[name].group for name in test.reads}) == 1, test
+
+
+def test_no_group_reads_what_a_later_one_builds_and_each_node_comes_after_what_it_reads() -> None:
+    drawn = draw(Size(200))
+    seen: list[str] = []
+    for node in drawn.nodes.values():
+        assert all(read in seen for read in node.reads)
+        assert all((drawn.nodes[read].group or 0) <= (node.group or 0) for read in node.reads)
+        seen.append(node.name)
+
+
+def test_every_node_has_the_tag_of_its_group_since_the_tutorials_code_would_lose_it_else() -> None:
+    for node in draw(Size(200)).nodes.values():
+        assert node.kind == "source" or (node.group is not None and GROUPS[node.group] in node.tags)
+
+
+def test_the_same_size_is_the_same_project(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(Size(20), tmp_path / name)
+    a, b = (
+        {path.relative_to(folder): path.read_text() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "a", tmp_path / "b")
+    )
+    assert a == b
+    assert [group["name"] for group in yaml.safe_load(a[Path("schedule_groups.yaml")])["groups"]] == [*GROUPS]
+
+
+def test_a_project_is_kept_where_git_does_not_see_it_until_the_code_that_draws_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(project, "CACHE", tmp_path)
+    kept = kept_project(Size(4))
+    (kept / "target").mkdir()
+    assert kept_project(Size(4)) == kept
+    assert (kept / "target").exists()
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+    monkeypatch.setattr(project, "version", lambda _: "another dbt")
+    new = kept_project(Size(4))
+    assert new != kept
+    assert not kept.exists(), "what nobody will use again is not kept"
+    assert not (new / "target").exists()
+
+
+def test_a_contenders_environment_holds_nothing_of_the_callers_that_would_change_what_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANALYTICS_DBT_TARGET", "DAGSTER_IS_DEV_CLI", "DBT_THREADS"):
+        monkeypatch.setenv(name, "x")
+    environment = Place(tmp_path / "project").environment
+    assert not {"ANALYTICS_DBT_TARGET", "DAGSTER_IS_DEV_CLI", "DBT_THREADS"} & environment.keys()
+    assert environment["DAGSTER_HOME"] == str(tmp_path / "home")
+
+
+@pytest.mark.parametrize(("recorded", "equal"), [((2, 1), True), ((1, 1), False), ((2, 0), False)])
+def test_who_recorded_less_than_dbt_ran_is_no_contender(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: tuple[int, int], *, equal: bool
+) -> None:
+    arena = Arena(tmp_path, Size(4))
+    ran = ["model.large.a", "snapshot.large.b", "test.large.c", "operation.large.hook"]
+    (arena.plain.project / "target").mkdir(parents=True)
+    (arena.plain.project / "target" / "run_results.json").write_text(
+        json.dumps({"results": [{"unique_id": unique_id} for unique_id in ran]})
+    )
+    monkeypatch.setattr(contenders, "_recorded", lambda _: recorded)
+    if equal:
+        arena.require_equal_work()
+    else:
+        with pytest.raises(RuntimeError, match="dbt ran"):
+            arena.require_equal_work()
