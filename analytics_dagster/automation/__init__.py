@@ -65,8 +65,8 @@ def _group_job(name: str, plan: Plan, transform: Transform, consumers: Consumers
     return build_group_job(
         one.group,
         project=project,
-        nodes=[transform.nodes[node] for node in (*one.nodes, *one.refreshes)],
-        checks=[transform.checks[test].key for test in (*(test.unique_id for test in one.tests), *one.refreshed_tests)],
+        nodes=transform.assets_of(one),
+        checks=transform.checks_of(one),
         consumers=consumers.started_with.get(name, ()),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -37,40 +38,52 @@ def build_due_runs_sensor(
     )
     def due_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         origin = context.code_location_origin
-        requests, lines = look(Situation(context.instance, order, location=origin.location_name if origin else None))
-        for line in lines:
+        seen = look(Situation(context.instance, order, location=origin.location_name if origin else None))
+        for line in seen.left_out:
+            context.log.warning(line)
+        for line in seen.started:
             context.log.info(line)
-        if requests:
-            return dg.SensorResult(run_requests=requests)
-        return dg.SkipReason(" ".join(lines) or "No run is due.")
+        if seen.requests:
+            return dg.SensorResult(run_requests=seen.requests)
+        return dg.SkipReason(" ".join([*seen.left_out, *seen.waiting]) or "No run is due.")
 
     return due_runs_sensor
 
 
-def look(situation: Situation) -> tuple[list[dg.RunRequest], list[str]]:
-    """Return the runs to start now, and a line for each due run; one that is left out is settled at once.
+@dataclass
+class Look:
+    """The runs to start now, and a line for each due run that starts, is left out or waits."""
+
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+
+def look(situation: Situation) -> Look:
+    """Return what becomes of the due runs; one that is left out is settled at once.
 
     A due run counts as started when there is a run with its trigger's tags, not when it was asked for: however often
     this is repeated, and wherever the daemon stops, it is started once.
     """
-    requests: list[dg.RunRequest] = []
-    lines: list[str] = []
+    seen = Look()
     for name in situation.order.groups:
         for note in situation.notebook[name].pending:
             decision = situation.decide(name, note)
+            run = f"The run of {name} that is due since {note.trigger}"
             if decision is None:
                 situation.notebook.settle(name, Settlement(note.trigger))
-                continue
-            if decision.verdict is Verdict.LEAVE_OUT:
+            elif decision.verdict is Verdict.LEAVE_OUT:
                 situation.notebook.settle(name, Settlement(note.trigger, left_out=decision.reason))
-                lines.append(f"The run of {name} that was due since {note.trigger} is left out: {decision.reason}.")
-            elif decision.verdict is Verdict.WAIT or any(request.job_name == name for request in requests):
-                reason = decision.reason or "another run of it that starts now"
-                lines.append(f"The run of {name} that is due since {note.trigger} waits: {reason}.")
+                seen.left_out.append(f"{run} is left out: {decision.reason}.")
+            elif decision.verdict is Verdict.WAIT:
+                seen.waiting.append(f"{run} waits: {decision.reason}.")
+            elif any(request.job_name == name for request in seen.requests):
+                seen.waiting.append(f"{run} waits: another run of it starts now.")
             else:
-                requests.append(_request(name, note.trigger, situation.order))
-                lines.append(f"The run of {name} that was due since {note.trigger} starts.")
-    return requests, lines
+                seen.requests.append(_request(name, note.trigger, situation.order))
+                seen.started.append(f"{run} starts.")
+    return seen
 
 
 def _request(name: str, trigger: Trigger, order: Order) -> dg.RunRequest:

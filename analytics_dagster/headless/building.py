@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from analytics_dagster.automation.jobs import INGESTION
-from analytics_dagster.errors import ProjectError
 from analytics_dagster.headless.choice import Asked, Choice, choose, require_full_refresh
 from analytics_dagster.headless.execution import Work
 from analytics_dagster.headless.lookup import find_group
-from analytics_dagster.headless.selection import require_runnable, resolve_selection
+from analytics_dagster.headless.selection import require_of_groups, require_runnable, resolve_selection
 from analytics_dagster.headless.works import works_of
 from analytics_dagster.location import Location
 from analytics_dagster.settings import Settings
@@ -57,13 +56,5 @@ def _choice(settings: Settings, location: Location, request: Request) -> Choice:
         return choose(plan, graph, asked)
     found = resolve_selection(settings, location.project, request.select)
     require_runnable(request.select, found, plan, graph)
-    choice = choose(plan, graph, replace(asked, selected=found))
-    if choice.parts:
-        return choice
-    homes = {plan.group_of[node] for node in found if node in plan.group_of}
-    homes |= {group.group.name for group in plan.groups for test in group.tests if test.unique_id in found}
-    elsewhere = ", ".join(name for name in plan.by_name if name in homes)
-    raise ProjectError(
-        f"The selection {request.select!r} names nothing of {', '.join(request.groups)}.",
-        remedy=f"What it names belongs to {elsewhere}: name that, or no group.",
-    )
+    require_of_groups(request.select, found, plan, groups)
+    return choose(plan, graph, replace(asked, selected=found))

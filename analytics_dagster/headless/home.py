@@ -39,16 +39,21 @@ def prepare_home(settings: Settings) -> Path:
     """
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
+    set_dagster_home(home)
     configuration = home / "dagster.yaml"
     event_log = json.dumps(str(home / "history" / "runs"))
-    if not configuration.exists() or _is_ours(configuration.read_text(encoding="utf-8"), event_log):
-        template = CONFIGURATION.read_text(encoding="utf-8")
-        configuration.write_text(template.replace(_EVENT_LOG, event_log), encoding="utf-8")
-    set_dagster_home(home)
+    # Of two processes that start in a new home at once the second fails where the first makes a table.
+    with FileLock(home / "home.lock"):
+        if not configuration.exists() or _is_earlier(configuration.read_text(encoding="utf-8"), event_log):
+            template = CONFIGURATION.read_text(encoding="utf-8")
+            configuration.write_text(template.replace(_EVENT_LOG, event_log), encoding="utf-8")
+        if not (home / "history").exists():
+            with dg.DagsterInstance.get() as instance:
+                instance.event_log_storage.get_pool_limits()
     return home
 
 
-def _is_ours(text: str, event_log: str) -> bool:
+def _is_earlier(text: str, event_log: str) -> bool:
     return hashlib.sha256(text.replace(event_log, _EVENT_LOG).encode()).hexdigest() in EARLIER
 
 
@@ -69,7 +74,7 @@ def occupy_home(home: Path) -> None:
     Raises `HomeError` that names the process which has it open already.
     """
     path = home / "dev_process"
-    with FileLock(home / "dev_process.lock"):
+    with FileLock(home / "home.lock"):
         other = Process.from_text(path.read_text(encoding="utf-8")) if path.exists() else None
         if other is not None and other.pid != os.getpid() and other.life is Life.ALIVE:
             raise HomeError(

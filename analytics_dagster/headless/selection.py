@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import orjson
@@ -69,4 +70,19 @@ def require_runnable(select: str, found: frozenset[str], plan: Plan, graph: Grap
     raise ProjectError(
         f"The selection {select!r} names nothing that a schedule group runs by itself: {listed}.",
         remedy="Select what reads it: in dbt's syntax a `+` behind a name; the job `ingestion` loads landed sources.",
+    )
+
+
+def require_of_groups(select: str, found: frozenset[str], plan: Plan, names: Collection[str]) -> None:
+    """Raise `ProjectError` that says where a selection's nodes and tests run, where the named groups run none."""
+    runs = {
+        group.group.name: group.builds | {test.unique_id for test in group.tests} | set(group.refreshed_tests)
+        for group in plan.groups
+    }
+    if any(found & runs[name] for name in names):
+        return
+    raise ProjectError(
+        f"The selection {select!r} names nothing of {', '.join(names) or 'the groups that are named'}.",
+        remedy=f"What it names belongs to {', '.join(name for name in runs if found & runs[name])}: name that, or no "
+        "group.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,6 +67,21 @@ def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:
         *(["--full-refresh"] if build.full_refresh else []),
         *(["--vars", json.dumps(dict(build.variables), sort_keys=True)] if build.variables else []),
     ]
+
+
+def with_tested_models(unique_ids: Collection[str], manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the ids with the ephemeral models of the unit tests among them.
+
+    dbt runs a unit test with its model alone, and an ephemeral one, which is no asset, is otherwise never selected.
+    """
+    units: Mapping[str, Any] = manifest.get("unit_tests") or {}
+    models = {model for unit in units.keys() & set(unique_ids) for model in units[unit]["depends_on"]["nodes"]}
+    ephemeral = {
+        model
+        for model in models & manifest["nodes"].keys()
+        if manifest["nodes"][model]["config"].get("materialized") == "ephemeral"
+    }
+    return frozenset(unique_ids) | ephemeral
 
 
 def selection_content(unique_ids: Iterable[str]) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ No ``from __future__ import annotations`` here: Dagster reads the annotations of
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -18,7 +17,7 @@ from analytics_dagster.transform.execution import Assets, Builder, permanent_fai
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import EXPOSURES, dagster_names, exposures
 from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.steps import tests_apart
+from analytics_dagster.transform.steps import Step, Steps
 from analytics_dagster.warehouse import POOL, Warehouse
 
 GROUP_TAG = "analytics_dagster/schedule_group"
@@ -30,16 +29,6 @@ class BuildConfig(dg.Config):
 
     full_refresh: bool = Field(default=False, description="Rebuild incremental models and seeds from scratch.")
     variables: dict[str, Any] = Field(default_factory=dict, description="dbt vars of this run (`--vars`).")
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What one step builds and checks for a group; ``place`` is the group's in the order in which they run."""
-
-    group: str
-    place: int
-    specs: Mapping[str, dg.AssetSpec]
-    checks: Mapping[str, dg.AssetCheckSpec]
 
 
 def build_group_assets(
@@ -54,40 +43,41 @@ def build_group_assets(
     ``specs`` and ``checks`` are by dbt unique id; unit tests are among the checks where runs execute them. Tests that
     have to wait for the steps of other groups are a step beside the group's own.
     """
-    apart = tests_apart(plan, graph)
-    own: list[tuple[_Step, str]] = []
-    beside: list[tuple[_Step, str]] = []
-    for place, part in enumerate(plan.groups):
-        name = part.group.name
-        tests = {
-            test: checks[test]
-            for test in (*(test.unique_id for test in part.tests), *part.unit_tests)
-            if test in checks
-        }
-        nodes = {node: specs[node] for node in part.nodes}
-        with_nodes = {test: check for test, check in tests.items() if test not in apart}
-        alone = {test: check for test, check in tests.items() if test in apart}
-        own.append((_Step(name, place, nodes, with_nodes), f"dbt_{name}"))
-        beside.append((_Step(name, place, {}, alone), f"dbt_{name}_tests"))
-    steps = dagster_names((step, name) for step, name in (*own, *beside) if step.specs or step.checks)
-    return [_group_assets(assets, step, name) for name, step in steps.items()]
+    step_of = Steps(plan, graph).of_test
+    contents: dict[Step, tuple[dict[str, dg.AssetSpec], dict[str, dg.AssetCheckSpec]]] = {}
+    for part in plan.groups:
+        step = Step(part.group.name)
+        contents[step] = {node: specs[node] for node in part.nodes}, {}
+        for test in (*(test.unique_id for test in part.tests), *part.unit_tests):
+            if test in checks:
+                contents.setdefault(step_of.get(test, step), ({}, {}))[1][test] = checks[test]
+    found = [step for step in sorted(contents, key=lambda step: step.is_beside) if any(contents[step])]
+    names = dagster_names((step, f"dbt_{step.group}" + ("_tests" if step.is_beside else "")) for step in found)
+    place = {part.group.name: place for place, part in enumerate(plan.groups)}
+    return [_step_assets(assets, name, step.group, place[step.group], contents[step]) for name, step in names.items()]
 
 
-def _group_assets(assets: Assets, step: _Step, step_name: str) -> dg.AssetsDefinition:
-    specs, checks = step.specs, step.checks
+def _step_assets(
+    assets: Assets,
+    name: str,
+    group_name: str,
+    place: int,
+    content: tuple[Mapping[str, dg.AssetSpec], Mapping[str, dg.AssetCheckSpec]],
+) -> dg.AssetsDefinition:
+    specs, checks = content
     node_of = {spec.key: node for node, spec in specs.items()}
     test_of = {spec.key: test for test, spec in checks.items()}
     outputs = _outputs(list(specs.values()), list(checks.values()))
     inputs = _inputs(list(specs.values()), list(checks.values()))
 
     @dg.op(
-        name=step_name,
-        description=f"`dbt build` of the schedule group {step.group}.",
+        name=name,
+        description=f"`dbt build` of the schedule group {group_name}.",
         ins={input_name: dg.In(dg.Nothing) for input_name in inputs},
         out={output_name: dg.Out(dg.Nothing, is_required=False) for output_name in outputs},
         pool=POOL,
         # A test may read what another group's step builds without an asset between the two: upstream groups first.
-        tags={"dagster/priority": str(-step.place)},
+        tags={"dagster/priority": str(-place)},
     )
     # Dagster takes an `AssetExecutionContext` only where a step has an asset: one may have nothing but checks.
     def build_group(
@@ -96,7 +86,7 @@ def _group_assets(assets: Assets, step: _Step, step_name: str) -> dg.AssetsDefin
         nodes = {node_of[key] for key in context.selected_asset_keys}
         tests = {test_of[key] for key in context.selected_asset_check_keys}
         # A run of a group that refreshes this one's nodes does so by its own vars and policy.
-        group = assets.groups.get(context.run.tags.get(GROUP_TAG, step.group), assets.groups[step.group])
+        group = assets.groups.get(context.run.tags.get(GROUP_TAG, group_name), assets.groups[group_name])
         wish = Wish(full_refresh=config.full_refresh, variables=config.variables)
         try:
             build = make_build(nodes | tests, group, wish, assets.variables)

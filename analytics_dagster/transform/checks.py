@@ -13,7 +13,7 @@ import dagster as dg
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import project_key
 from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.steps import Blocking
+from analytics_dagster.transform.steps import Steps
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ def check_names(tests: Iterable[tuple[Mapping[str, Any], dg.AssetKey]]) -> Mappi
 def _data_tests(
     plan: Plan, graph: Graph, manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey]
 ) -> Iterator[_Test]:
-    blocking = Blocking(plan, graph)
+    steps = Steps(plan, graph)
     for test in plan.tests.values():
         yield _Test(
             node=graph.nodes[test.unique_id],
             asset=project_key(manifest) if test.node is None else keys[test.node],
             reads=frozenset(keys[read] for read in test.reads),
-            blocking=blocking.blocks(test),
+            blocking=steps.blocks(test),
         )
 
 

@@ -20,7 +20,13 @@ from analytics_dagster.dbt_process import artifacts_of
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.project import Project
 from analytics_dagster.settings import absent_variables
-from analytics_dagster.transform.arguments import SELECTION_FILE, Build, build_arguments, selection_content
+from analytics_dagster.transform.arguments import (
+    SELECTION_FILE,
+    Build,
+    build_arguments,
+    selection_content,
+    with_tested_models,
+)
 from analytics_dagster.transform.dbt_resource import DbtResource, opened
 from analytics_dagster.transform.events import BUILT, REASONS, NodeResult, read_result, to_check_result
 from analytics_dagster.transform.graph import Graph
@@ -92,7 +98,7 @@ class Builder:
                     if result.unique_id in self.assets.checks and result.status != "skipped":
                         yield to_check_result(result, self.assets.checks[result.unique_id])
             except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again below
-                failure = error
+                failure = _interrupt(error) or error
             finally:
                 # Also where Dagster gave up on this step while it took an event.
                 _stop(invocation.process)
@@ -108,7 +114,8 @@ class Builder:
         folder = self.assets.project.artifacts / RUNS / f"{self.context.run.run_id}-{self.context.op.name}"
         selection = folder / _SELECTION
         selection.mkdir(parents=True, exist_ok=True)
-        (selection / SELECTION_FILE).write_text(json.dumps(selection_content(build.unique_ids)), encoding="utf-8")
+        selected = with_tested_models(build.unique_ids, self._manifest(build) or self.assets.project.manifest)
+        (selection / SELECTION_FILE).write_text(json.dumps(selection_content(selected)), encoding="utf-8")
         parsed = self._artifacts(build) / "partial_parse.msgpack"
         if parsed.exists():
             # dbt then parses only what changed since.
@@ -286,6 +293,14 @@ def _rows_through_adapter(query: str, invocation: DbtCliInvocation) -> list[tupl
     with opened(invocation.adapter):
         _, table = invocation.adapter.execute(query, fetch=True)
         return [tuple(row) for row in table]
+
+
+def _interrupt(error: BaseException) -> BaseException | None:
+    """Return the interrupt after which dagster-dbt waited in vain for dbt to end: that is why the step ends."""
+    before = error.__context__
+    if isinstance(error, subprocess.TimeoutExpired) and isinstance(before, dg.DagsterExecutionInterruptedError):
+        return before
+    return None
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

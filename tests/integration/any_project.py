@@ -185,12 +185,12 @@ def give_account(
     return Account(ours, expected, said, plain, tuple(runs_of(ours)), plan_of(ours))
 
 
-def plan_of(copy: ProjectCopy) -> Mapping[str, Any]:
-    """Return what `plan --json` prints of a project, without a process of its own."""
+def plan_of(copy: ProjectCopy, **others: str) -> Mapping[str, Any]:
+    """Return what `plan --json` prints of a project, without a process of its own; ``others`` are more variables."""
     with pytest.MonkeyPatch.context() as patch:
         # Away from a developer's `.env`.
         patch.chdir(copy.folder)
-        for name, value in copy.environment.items():
+        for name, value in {**copy.environment, **others}.items():
             patch.setenv(name, value)
         planned = CliRunner().invoke(app, ["plan", "--json"])
     document: Mapping[str, Any] = json.loads(planned.stdout)

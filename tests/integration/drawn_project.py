@@ -119,7 +119,7 @@ def _ref(read: str) -> str:
 
 
 def _select(read: str) -> str:
-    return f"select id from {_ref(read)}"  # noqa: S608 - of a name that was drawn here
+    return f"select id from {_ref(read)}"  # noqa: S608 - of a name drawn here
 
 
 def _write_nodes(drawn: Drawn, chance: random.Random) -> None:
@@ -158,7 +158,7 @@ def _draw_tests(drawn: Drawn, chance: random.Random) -> None:
         # A test that warns finds a row.
         found = "1 = 1" if severity == "warn" else "id < 0"
         body = (
-            "\nunion all\n".join(f"select id from {_ref(one)} where {found}" for one in read) or "select 1 where 1 = 0"
+            "\nunion all\n".join(f"select id from {_ref(one)} where {found}" for one in read) or "select 1 where 1 = 0"  # noqa: S608 - of names drawn here
         )
         drawn.files[f"tests/singular_{place}.sql"] = f"{{{{ config(severity='{severity}') }}}}\n{body}\n"
     for place in range(chance.randint(2, 6)):

@@ -205,11 +205,11 @@ def visits(group: str) -> str:
 
 
 def test_where_the_pool_has_room_a_group_still_never_meets_itself_and_another_waits_for_the_file(site: Site) -> None:
-    with site.instance() as instance:
-        instance.event_log_storage.set_concurrency_slots(POOL, 4)
     site.hold_up()
     with site.start(OPENING) as first:
         site.wait_until_held_up()
+        with site.instance() as instance:
+            instance.event_log_storage.set_concurrency_slots(POOL, 4)
         with site.start(OPENING) as second, site.start(CLOSING) as other:
             assert site.wait_until_told(OPENING, "waits for dbt_opening_time of run")
             told = site.wait_until_told(CLOSING, "waiting for the warehouse")

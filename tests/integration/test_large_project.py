@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,13 +27,13 @@ MODELS, TESTS = 3000, 6000
 # Loads the location as any of its processes does, and tells what is in it.
 _LOAD = """
 import json, time
-started = time.perf_counter()
+started = time.process_time()
 import dagster, dagster_dbt
-imported = time.perf_counter()
+imported = time.process_time()
 from analytics_dagster.definitions import defs
-loaded = time.perf_counter()
+loaded = time.process_time()
 graph = defs.resolve_asset_graph()
-resolved = time.perf_counter()
+resolved = time.process_time()
 print(json.dumps({
     "groups": [[key.path, graph.get(key).group_name] for key in graph.get_all_asset_keys()],
     "checks": [[key.asset_key.path, key.name] for key in graph.asset_check_keys],
@@ -85,15 +84,15 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
         dbt_project_dir=folder, schedule_groups_file=folder / "schedule_groups.yaml", data_dir=folder / "data"
     )
     groups = load_groups(settings)
-    moments = [time.perf_counter()]
+    moments = [_processor_seconds()]
     prepare_project(settings, groups.selections, _tell)
-    moments.append(time.perf_counter())
+    moments.append(_processor_seconds())
     project = load_project(settings, groups.selections)
-    moments.append(time.perf_counter())
+    moments.append(_processor_seconds())
     plan = make_plan(groups, project.manifest, project.selected)
-    moments.append(time.perf_counter())
+    moments.append(_processor_seconds())
     prepared, read, planned = (after - before for before, after in itertools.pairwise(moments))
-    _tell(f"prepared in {prepared:.1f} s, read in {read:.2f} s, planned in {planned:.2f} s")
+    _tell(f"seconds of processor time: prepared in {prepared:.1f}, read in {read:.2f}, planned in {planned:.2f}")
     return Large(drawn, settings, project, plan)
 
 
@@ -137,7 +136,7 @@ def test_the_location_loads_with_one_asset_for_every_table_and_one_check_for_eve
     )
     assert done.returncode == 0, done.stderr[-5000:]
     told: dict[str, Any] = json.loads(done.stdout)
-    _tell("loaded: " + ", ".join(f"{what} {seconds:.1f} s" for what, seconds in told["seconds"].items()))
+    _tell("loaded in " + ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["seconds"].items()))
     groups = {"/".join(path): group for path, group in told["groups"]}
     assert len(groups) == len(told["groups"])
     assert groups == {
@@ -147,7 +146,13 @@ def test_the_location_loads_with_one_asset_for_every_table_and_one_check_for_eve
         for node in large.drawn.nodes.values()
         if node.materialized != "ephemeral"
     }
-    assert Counter(name for _, name in told["checks"]) == Counter(large.drawn.tests)
+    assert Counter(name for _, name in told["checks"]) == Counter(list(large.drawn.tests))
+
+
+def _processor_seconds() -> float:
+    """Return what this process and its ended children have used: a busy machine has clocks of its own."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _tell(figures: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from analytics_dagster.location import build_location
 from tests.conftest import ProjectCopy
 from tests.integration.any_project import RULES, Account, Expected, give_account, names
 
@@ -46,3 +48,39 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
 @pytest.mark.parametrize("rule", RULES)
 def test_what_holds_for_every_project_holds_here(rule: Callable[[Account], None], account: Account) -> None:
     rule(account)
+
+
+@pytest.fixture(scope="module")
+def specs(account: Account) -> Mapping[str, dg.AssetSpec]:
+    definitions = build_location(account.copy.settings(unit_tests=True)).definitions
+    return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+
+
+def reads(spec: dg.AssetSpec) -> set[str]:
+    return {dep.asset_key.to_user_string() for dep in spec.deps}
+
+
+def test_an_exposure_on_metrics_reads_the_tables_below_them(specs: Mapping[str, dg.AssetSpec]) -> None:
+    assert reads(specs["exposures/treasury_dashboard"]) == {"fct_transfers", "customers_legacy"}
+    assert reads(specs["exposures/regulators_report"]) == {"fct_transfers"}
+
+
+def test_every_version_of_a_model_is_an_asset_of_its_own_in_the_group_that_selects_it(
+    specs: Mapping[str, dg.AssetSpec],
+) -> None:
+    # The first has an alias, and is named by it.
+    versions = [specs[key] for key in ("customers_legacy", "customers_v2", "customers_v3")]
+    assert [spec.group_name for spec in versions] == ["archive", "end_of_day", "archive"]
+    assert [reads(spec) for spec in versions] == [{"customers_v2"}, {"stg_accounts"}, {"customers_v2"}]
+
+
+def test_the_owner_of_a_dbt_group_owns_its_assets(specs: Mapping[str, dg.AssetSpec]) -> None:
+    assert {key: list(specs[key].owners) for key in ("stg_transfers", "customers_v2", "risk_scores")} == {
+        "stg_transfers": ["ledger@bank.example"],
+        "customers_v2": ["team:people_accounts"],
+        "risk_scores": [],
+    }
+
+
+def test_a_python_model_says_that_it_is_one(specs: Mapping[str, dg.AssetSpec]) -> None:
+    assert "python" in specs["risk_scores"].kinds

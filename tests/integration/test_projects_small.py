@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ProjectCopy
-from tests.integration.any_project import RULES, Account, Expected, give_account, names
+from tests.integration.any_project import RULES, Account, Expected, give_account, names, plan_of, short
 
 pytestmark = pytest.mark.integration
 
@@ -60,3 +61,64 @@ def account(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("rule", RULES)
 def test_what_holds_for_every_project_holds_here(rule: Callable[[Account], None], account: Account) -> None:
     rule(account)
+
+
+# --- other group files on the same parsed project ------------------------------------------------------------
+
+
+def plan_under(account: Account, changes: Mapping[str, str], folder: Path) -> Mapping[str, Any]:
+    """Plan the overlapping project with another text in its groups' file."""
+    assert account.copy.groups_file is not None
+    text = account.copy.groups_file.read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "groups.yaml").write_text(text)
+    return plan_of(account.copy, ANALYTICS_SCHEDULE_GROUPS_FILE=str(folder / "groups.yaml"))
+
+
+def nodes_of(account: Account, document: Mapping[str, Any], what: str = "nodes") -> Mapping[str, set[str]]:
+    return {
+        name: {short(unique_id, account.copy) for unique_id in group[what]}
+        for name, group in document["groups"].items()
+    }
+
+
+OVERLAPPING = pytest.mark.parametrize("account", ["overlapping"], indirect=True)
+
+
+@OVERLAPPING
+def test_without_a_word_on_overlap_every_node_in_two_groups_is_named(account: Account, tmp_path: Path) -> None:
+    (problem,) = plan_under(account, {"on_overlap: all\n": ""}, tmp_path)["problems"]
+    assert problem["code"] == "node-in-several-groups"
+    assert set(problem["nodes"]) == {"model.overlapping.latest", "model.overlapping.places"}
+    assert "on_overlap" in problem["remedy"]
+
+
+@OVERLAPPING
+def test_with_overlap_first_the_first_group_has_the_node_alone(account: Account, tmp_path: Path) -> None:
+    document = plan_under(account, {"on_overlap: all": "on_overlap: first"}, tmp_path)
+    assert document["problems"] == []
+    assert nodes_of(account, document) == {
+        "hourly": {"seed.readings", "model.latest", "model.places", "model.alarms"},
+        "nightly": {"model.averages"},
+    }
+    assert nodes_of(account, document, "refreshes") == {"hourly": set(), "nightly": set()}
+
+
+@OVERLAPPING
+def test_without_a_default_group_what_nobody_selects_is_named(account: Account, tmp_path: Path) -> None:
+    changes = {"    default: true\n": "", "select: +tag:hourly": "select: tag:nightly"}
+    (problem,) = plan_under(account, changes, tmp_path)["problems"]
+    assert problem["code"] == "node-in-no-group"
+    assert set(problem["nodes"]) == {"seed.overlapping.readings", "model.overlapping.alarms"}
+
+
+@OVERLAPPING
+def test_groups_that_read_each_other_are_named_with_the_path(account: Account, tmp_path: Path) -> None:
+    # The seed falls to `nightly`, which reads `hourly`, which reads the seed.
+    (problem,) = plan_under(account, {"+tag:hourly": "tag:hourly"}, tmp_path)["problems"]
+    assert problem["code"] == "cycle-between-groups"
+    told = " ".join(problem["details"])
+    assert "model.overlapping.latest (hourly) reads seed.overlapping.readings (nightly)" in told
+    assert "reads model.overlapping.latest (hourly)" in told

@@ -122,10 +122,10 @@ class Look(Situation):
 
 def started(instance: dg.DagsterInstance) -> tuple[list[str], str]:
     """Let the sensor of due runs look; return the groups whose runs it starts, and all that it says."""
-    found, lines = look(Look(instance, ORDER))
-    for request in found:
+    seen = look(Look(instance, ORDER))
+    for request in seen.requests:
         run(instance, str(request.job_name), dict(request.tags))
-    return [str(request.job_name) for request in found], " ".join(lines)
+    return [str(request.job_name) for request in seen.requests], " ".join([*seen.left_out, *seen.waiting])
 
 
 def test_an_ingestion_that_loaded_rows_starts_each_group_after_it_once(instance: dg.DagsterInstance) -> None:
@@ -156,7 +156,7 @@ def test_a_group_whose_upstream_failed_after_the_ingestion_is_left_out(instance:
     run(instance, "first", dict(tags), status=dg.DagsterRunStatus.FAILURE)
     names, why = started(instance)
     assert not names
-    assert "The run of third that was due since ingestion run" in why
+    assert "The run of third that is due since ingestion run" in why
     assert "is left out: first's run" in why
 
 

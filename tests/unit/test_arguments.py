@@ -9,8 +9,16 @@ from typing import Any
 import pytest
 
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.transform.arguments import Build, Wish, build_arguments, make_build, selection_content
+from analytics_dagster.transform.arguments import (
+    Build,
+    Wish,
+    build_arguments,
+    make_build,
+    selection_content,
+    with_tested_models,
+)
 from analytics_dagster.transform.groups import FullRefresh, ScheduleGroup
+from tests.unit.manifests import Manifest
 
 # A selection file instead of names: a command line has a limit, and a name can select more than one node.
 # `empty`: dbt's other ways to select tests lose those that cross groups, or run them in the wrong group.
@@ -90,3 +98,19 @@ def test_the_selections_file_is_what_dbt_reads_as_results() -> None:
     content = json.loads(json.dumps(selection_content({"model.p.a"})))
     (result,) = RunResultsArtifact.from_dict(content).results
     assert result.unique_id == "model.p.a"
+
+
+def test_an_ephemeral_model_is_selected_with_its_unit_test_which_dbt_runs_with_it_alone() -> None:
+    manifest = (
+        Manifest()
+        .model("x", materialized="table")
+        .model("e", materialized="ephemeral")
+        .unit_test("of_x", "model.p.x")
+        .unit_test("of_e", "model.p.e")
+    ).content
+    assert with_tested_models({"unit_test.p.of_x", "unit_test.p.of_e"}, manifest) == {
+        "unit_test.p.of_x",
+        "unit_test.p.of_e",
+        "model.p.e",
+    }, "a table is built where it is asked for"
+    assert with_tested_models({"model.p.x"}, manifest) == {"model.p.x"}

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from analytics_dagster.transform.checks import build_check_specs, check_names
+from analytics_dagster.transform.groups import OnOverlap
 from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.steps import Blocking, tests_apart
+from analytics_dagster.transform.steps import Step, Steps
 from tests.unit.manifests import Manifest, group
 
 ORDERS, EARLY = dg.AssetKey("orders"), dg.AssetKey("early")
@@ -47,8 +48,8 @@ def test_checks_of_one_asset_have_different_names(
 
 
 def blocking(manifest: Manifest, plan: Plan) -> Collection[str]:
-    answers = Blocking(plan, manifest.graph)
-    return {test.unique_id.removeprefix("test.p.") for test in plan.tests.values() if answers.blocks(test)}
+    steps = Steps(plan, manifest.graph)
+    return {test.unique_id.removeprefix("test.p.") for test in plan.tests.values() if steps.blocks(test)}
 
 
 def test_a_test_of_severity_error_blocks_and_one_that_warns_does_not() -> None:
@@ -95,6 +96,55 @@ def test_in_a_circle_of_groups_only_a_test_of_one_node_alone_blocks() -> None:
     )
     plan = manifest.plan(group("a", reads_previous=("b",)), group("b"))
     assert blocking(manifest, plan) == {"alone", "at_the_end"}
+
+
+# --- steps of their own -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reads", "apart"),
+    [
+        (["model.p.shared"], False),
+        (["model.p.late"], False),
+        # `late` comes after `shared` by itself, so the step that builds it does.
+        (["model.p.late", "model.p.shared"], False),
+        (["model.p.other", "model.p.shared"], True),
+        (["model.p.late", "model.p.other", "model.p.shared"], True),
+        (["model.p.other", "model.p.late"], False),
+    ],
+)
+def test_a_test_is_a_step_of_its_own_where_no_step_surely_comes_after_all_that_it_reads(
+    reads: list[str], *, apart: bool
+) -> None:
+    manifest = (
+        Manifest()
+        .model("other", tag="a")
+        .model("shared", tag=["b", "a"])
+        .model("late", "model.p.shared", tag="a")
+        .test("t", *reads, beside=reads[0])
+    )
+    plan = manifest.plan(group("b"), group("a"), on_overlap=OnOverlap.ALL).require()
+    assert Steps(plan, manifest.graph).of_test["test.p.t"].is_beside is apart
+
+
+def test_where_nothing_is_refreshed_every_test_is_in_its_groups_step() -> None:
+    manifest = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", "model.p.y")
+    plan = manifest.plan(group("a"), group("b"))
+    assert Steps(plan, manifest.graph).of_test == {"test.p.t": Step("b")}
+
+
+def test_a_test_in_a_step_of_its_own_holds_back_no_step_that_it_waits_for() -> None:
+    # In the run of `b`, the step of the test waits for that of `m1`, which is the one of `m3` too.
+    manifest = (
+        Manifest()
+        .model("m1", tag=["a", "b"])
+        .model("m2", tag="b")
+        .model("m3", "model.p.m2", tag=["a", "b"])
+        .test("t", "model.p.m1", "model.p.m2", beside="model.p.m2")
+    )
+    plan = manifest.plan(group("a"), group("b"), on_overlap=OnOverlap.ALL).require()
+    assert Steps(plan, manifest.graph).of_test["test.p.t"] == Step("a", is_beside=True)
+    assert blocking(manifest, plan) == set()
 
 
 # --- specs --------------------------------------------------------------------------------------------------

@@ -25,11 +25,13 @@ class World:
         tests: Mapping[str, str] | None = None,
         unit_tests: Mapping[str, str] | None = None,
         on_overlap: str = "error",
+        same: Mapping[str, str] | None = None,
         **rules: Mapping[str, Any],
     ) -> None:
         """Make it: ``nodes`` and ``tests`` read what their text lists, ``groups`` select what theirs does.
 
-        A name in capitals is a source; ``rules`` are more keys of a group.
+        A name in capitals is a source; ``same`` are sources that are the table of a node; ``rules`` are more keys of
+        a group.
         """
         content = {f"m.{name}": self._node("model", reads) for name, reads in nodes.items()}
         content |= {f"t.{name}": self._node("test", reads) for name, reads in (tests or {}).items()}
@@ -39,6 +41,8 @@ class World:
             "sources": {f"s.{name}": {"source_name": "raw", "name": name} for name in read if name.isupper()},
             "unit_tests": {f"u.{name}": self._node("unit_test", on) for name, on in (unit_tests or {}).items()},
         }
+        for source, node in (same or {}).items():
+            manifest["sources"][f"s.{source}"]["relation_name"] = content[f"m.{node}"]["relation_name"] = node
         file = ScheduleGroups.model_validate(
             {
                 "on_overlap": on_overlap,
@@ -205,6 +209,11 @@ def test_a_test_that_was_selected_alone_brings_all_that_it_reads() -> None:
 
 def test_a_test_of_more_than_what_is_built_is_not_brought_along() -> None:
     assert shown(SHOP.choose(selected="m.customers", upstream=True).parts) == ["nightly: m.customers"]
+
+
+def test_a_test_of_a_source_that_is_the_table_of_a_node_comes_with_the_node() -> None:
+    world = World({"seed": "", "a": "seed"}, {"one": "seed a"}, tests={"raw": "RAW"}, same={"RAW": "seed"})
+    assert shown(world.choose(selected="m.a", upstream=True).parts) == ["one: m.a m.seed t.raw"]
 
 
 # --- nodes that several groups build ------------------------------------------------------------------------

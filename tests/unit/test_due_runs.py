@@ -172,10 +172,10 @@ def test_after_a_failed_run_upstream_the_policy_decides(
         return
     why = shop.why()
     assert (
-        f"The run of nightly that was due since the tick of 2026-02-01 06:00 UTC is left out: hourly's run {hourly} "
+        f"The run of nightly that is due since the tick of 2026-02-01 06:00 UTC is left out: hourly's run {hourly} "
         f"is {end}."
     ) in why
-    assert "The run of monthly that was due since the tick of 2026-02-01 06:00 UTC is left out" in why
+    assert "The run of monthly that is due since the tick of 2026-02-01 06:00 UTC is left out" in why
     assert shop.why() == "No run is due."
 
 
@@ -287,9 +287,8 @@ def test_a_schedule_of_another_location_is_told_apart_by_the_sensor(instance: dg
     shop.turn("hourly_schedule", "STOPPED")
     shop.turn("hourly_schedule", "RUNNING", location="elsewhere")
     assert "waits for hourly" in shop.tick("nightly")  # a schedule does not know its location
-    requests, _ = look(Situation(instance, shop.order, location="here"))
-    assert [request.job_name for request in requests] == ["nightly"]
-    assert not look(Situation(instance, shop.order, location="elsewhere"))[0]
+    assert look(Situation(instance, shop.order, location="here")).requests
+    assert not look(Situation(instance, shop.order, location="elsewhere")).requests
 
 
 def test_a_due_run_starts_though_its_schedule_was_turned_off_meanwhile(shop: Shop) -> None:
@@ -304,7 +303,7 @@ def test_a_tick_upstream_that_never_comes_is_waited_for_a_while_only(shop: Shop)
     shop.tick("nightly")
     assert "hourly is expected to run at the tick of 2026-02-01 06:00 UTC" in shop.why()
     later = datetime.now(timezone.utc) + GRACE
-    requests, _ = look(Situation(shop.instance, shop.order, now=later))
+    requests = look(Situation(shop.instance, shop.order, now=later)).requests
     assert [request.job_name for request in requests] == ["nightly"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.headless.planning import Planned, plan_project
-from analytics_dagster.headless.selection import require_runnable
+from analytics_dagster.headless.selection import require_of_groups, require_runnable
 
 if TYPE_CHECKING:
     from tests.conftest import Preparation
@@ -38,3 +38,17 @@ def test_what_no_group_runs_by_itself_is_counted_by_its_kind(library: Planned, f
 @pytest.mark.parametrize("runs", [f"seed.{P}.books", f"test.{P}.no_book_is_lent_more_often_than_it_has_copies"])
 def test_one_node_or_test_to_run_is_enough(library: Planned, runs: str) -> None:
     require_runnable("it", frozenset({runs, f"source.{P}.seeded.loans"}), library.plan, library.graph)
+
+
+@pytest.mark.parametrize("names", [["opening_time"], []])
+def test_a_selection_of_nothing_that_the_named_groups_run_says_which_groups_do(
+    library: Planned, names: list[str]
+) -> None:
+    found = frozenset({f"model.{P}.members", f"source.{P}.seeded.loans"})
+    with pytest.raises(ProjectError, match="'it' names nothing of ") as caught:
+        require_of_groups("it", found, library.plan, names)
+    assert caught.value.remedy == "What it names belongs to closing_time: name that, or no group."
+
+
+def test_a_selection_of_what_one_of_the_named_groups_runs_will_do(library: Planned) -> None:
+    require_of_groups("it", frozenset({f"model.{P}.members"}), library.plan, ["opening_time", "closing_time"])

@@ -1,0 +1,210 @@
+"""One dbt project built by the tutorials' Dagster code and by ours: what Dagster then knows of it is the same.
+
+Each difference that is meant is listed here with its reason; any other fails.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import Library, Preparation
+
+pytestmark = pytest.mark.integration
+
+BIN = Path(sys.executable).parent
+
+# The tutorials' twenty lines, for the project as a whole: it has no tags, and two `@dbt_assets` lose what crosses them.
+STOCK = """
+from pathlib import Path
+
+import dagster as dg
+from dagster_dbt import DbtCliResource, DbtProject, dbt_assets
+
+here = Path(__file__).parent
+project = DbtProject(project_dir=here / "lending_library", profiles_dir=here / "lending_library" / "profiles")
+
+
+@dbt_assets(manifest=project.manifest_path, project=project)
+def all_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource):
+    yield from dbt.cli(["build"], context=context).stream().fetch_row_counts()
+
+
+defs = dg.Definitions(
+    assets=[all_assets],
+    jobs=[dg.define_asset_job("everything", selection=[all_assets])],
+    resources={"dbt": DbtCliResource(project_dir=project)},
+)
+"""
+
+LATE = "circulation/late_returns: relationships_late_returns_member__member__ref_members_"
+
+OF_THE_RUN = {"invocation_id", "Execution Duration"}
+"""Metadata that no two runs have in common."""
+
+ONLY_OURS = {"compiled_sql"}
+"""Metadata that stock records only where asked to, by another name, from dbt's target folder: ours has more."""
+
+CHECKS_OF_OURS = {
+    # A test of a source is, for stock, an observation of the source; here a check of the seed that fills it.
+    "loans: source_not_null_seeded_loans_loan_id",
+    # A test of an ephemeral model: stock observes an asset that does not exist; here a check of what the model reads.
+    "loans: unique_returned_loans_loan_id",
+    # A test that reads two assets: stock observes both; here a check of one of them.
+    "shelf: no_book_is_lent_more_often_than_it_has_copies",
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a Dagster home knows of the assets: each one's materializations and checks, with what varies left out."""
+
+    materializations: dict[str, list[dict[str, Any]]]
+    checks: dict[str, list[dict[str, Any]]]
+    observations: list[str]
+    failed: int
+
+
+def _metadata(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, tuple[str, Any]]:
+    left_out = OF_THE_RUN | ONLY_OURS
+    return {key: (type(item).__name__, item.value) for key, item in metadata.items() if key not in left_out}
+
+
+def _known(home: Path) -> Known:
+    materializations: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    checks: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    observations = []
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        runs = list(reversed(instance.get_runs()))
+        for run in runs:
+            for entry in instance.all_logs(run.run_id):
+                event = entry.dagster_event
+                if event is None or event.asset_key is None:
+                    continue
+                asset = event.asset_key.to_user_string()
+                if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+                    materializations[asset].append(_materialization(event))
+                elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                    name = event.asset_check_evaluation_data.check_name
+                    checks[f"{asset}: {name}"].append(_evaluation(event, run.run_id))
+                elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
+                    observations.append(asset)
+    failed = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
+    return Known(materializations, checks, observations, failed)
+
+
+def _materialization(event: dg.DagsterEvent) -> dict[str, Any]:
+    materialization = event.step_materialization_data.materialization
+    return {
+        "metadata": _metadata(materialization.metadata),
+        "description": materialization.description,
+        "reads": sorted(tag for tag in materialization.tags or {} if tag.startswith("dagster/input_data_version/")),
+    }
+
+
+def _evaluation(event: dg.DagsterEvent, run_id: str) -> dict[str, Any]:
+    check = event.asset_check_evaluation_data
+    target = check.target_materialization_data
+    return {
+        "metadata": _metadata(check.metadata),
+        "passed": check.passed,
+        "severity": check.severity,
+        "description": check.description,
+        "blocking": check.blocking,
+        "of the table that this run built": target is not None and target.run_id == run_id,
+    }
+
+
+def _build_by_stock(folder: Path) -> int:
+    arguments = ["job", "execute", "-f", "definitions.py", "-j", "everything", "-c", "in_process.yaml"]
+    done = subprocess.run(
+        [BIN / "dagster", *arguments],
+        env={
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "DAGSTER_HOME": str(folder / "home"),
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert "RUN_SUCCESS" in done.stderr or "RUN_FAILURE" in done.stderr, done.stdout + done.stderr
+    return done.returncode
+
+
+@pytest.fixture(scope="module")
+def built(
+    preparation: Preparation, moved: Callable[[Library, Path], Library], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Known, Known]:
+    """Build two copies of the library, one by stock Dagster and one by ours, twice; give what either knows then.
+
+    The first build warns, and the second has a test that fails.
+    """
+    ours = moved(preparation.library, tmp_path_factory.mktemp("ours"))
+    stock = tmp_path_factory.mktemp("stock")
+    circulation = ours.project / "transformations" / "circulation"
+    (circulation / "members.sql").write_text(
+        "select member, count(*) as loans from {{ ref('loans') }} group by member union all select null, 0"
+    )
+    assert ours.run("build").returncode == 0
+    # With the manifest that has just been made, and all but the tables.
+    shutil.copytree(ours.project, stock / ours.name, ignore=shutil.ignore_patterns("*.duckdb*", "runs"))
+    (stock / "home").mkdir()
+    (stock / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (stock / "definitions.py").write_text(STOCK)
+    (stock / "in_process.yaml").write_text("execution: {config: {in_process: {}}}\n")
+    assert _build_by_stock(stock) == 0
+    for project in (ours.project, stock / ours.name):
+        # A member who has gone: a loan that was returned late is of nobody.
+        (project / "transformations" / "circulation" / "members.sql").write_text(
+            "select member, count(*) as loans from {{ ref('loans') }} where member = 'ana' group by member"
+        )
+    assert ours.run("build").returncode == 1
+    assert _build_by_stock(stock) == 1
+    return _known(stock / "home"), _known(ours.folder / "home")
+
+
+def test_the_same_assets_are_materialized_as_often_with_the_same_metadata(built: tuple[Known, Known]) -> None:
+    stock, ours = built
+    assert set(ours.materializations) == set(stock.materializations)
+    for asset, expected in stock.materializations.items():
+        assert ours.materializations[asset] == expected, asset
+
+
+def test_the_same_checks_are_evaluated_as_often_with_the_same_result_and_metadata(built: tuple[Known, Known]) -> None:
+    stock, ours = built
+    assert set(ours.checks) == set(stock.checks) | CHECKS_OF_OURS
+    for check, expected in stock.checks.items():
+        assert ours.checks[check] == expected, check
+
+
+def test_the_builds_had_something_to_warn_of_and_something_that_failed(built: tuple[Known, Known]) -> None:
+    for known in built:
+        warned, fine = known.checks["circulation/members: not_null_members_member"]
+        assert (warned["passed"], warned["severity"]) == (False, dg.AssetCheckSeverity.WARN)
+        assert fine["passed"]
+        [_, failed] = known.checks[LATE]
+        assert (failed["passed"], failed["severity"]) == (False, dg.AssetCheckSeverity.ERROR)
+        assert known.failed == 1
+
+
+def test_what_stock_only_observes_is_a_check_here_and_nothing_is_a_bare_observation(built: tuple[Known, Known]) -> None:
+    stock, ours = built
+    assert set(stock.observations) == {"seeded/loans", "circulation/returned_loans", "shelf", "books"}
+    assert not ours.observations
+    assert all(len(ours.checks[check]) == 2 for check in CHECKS_OF_OURS)
