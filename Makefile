@@ -8,10 +8,10 @@ PORT ?= 3000
 WORKERS ?= auto
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run dev test check sample lint format types bench lock clean
+.PHONY: help run dev test check sample lint format types bench bench-peers lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/shop sample ## Run ingestion, the hourly and the nightly job and the consumers; print what came of it
 	@$(BIN)/analytics-dagster build
@@ -38,8 +38,11 @@ format: $(VENV)/dev ## Format the code
 types: $(VENV)/dev
 	@$(BIN)/mypy --no-error-summary
 
-bench: $(VENV)/dev ## Measure load and build against stock Dagster and plain dbt
-	@$(BIN)/python -m benchmarks.run
+bench: $(VENV)/dev ## Measure builds, loads and clicks against stock Dagster and plain dbt (BENCH="--quick" and others)
+	@$(BIN)/python -m benchmarks.run $(BENCH)
+
+bench-peers: $(VENV)/dev ## Measure prefect-dbt and Cosmos against plain dbt, where they can be installed
+	@$(BIN)/python -m benchmarks.peers $(BENCH)
 
 lock: ## Lock the requirements anew (needs uv)
 	@scripts/lock.sh

@@ -1,7 +1,7 @@
 """The dbt project that is measured: two schedule groups of one size, as a team's would be, in any number of models.
 
-Drawing 10,000 models takes a second and dbt's first parse of them minutes, so a project is kept, parsed, in a folder
-that git does not see, for as long as the code that draws it is the same.
+Writing 10,000 models takes seconds and dbt's first parse of them minutes, so a project is kept, parsed, in a folder
+that git does not see, for as long as it would be written in the same way.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -38,6 +39,10 @@ class Size:
     def group(self) -> int:
         """How many models a group has."""
         return self.models // len(GROUPS)
+
+
+_SAMPLE = Size(200)
+"""What a project of this size is made of tells what those of all other sizes are."""
 
 
 def draw(size: Size) -> Drawn:
@@ -100,9 +105,7 @@ def write(size: Size, folder: Path) -> None:
 
 def kept_project(size: Size) -> Path:
     """Return the folder of the project, written if it is not there yet; whoever parses it, does so in this folder."""
-    drawing = b"".join(Path(module).read_bytes() for module in (__file__, generate.__file__))
-    digest = hashlib.sha256(drawing + version("dbt-core").encode()).hexdigest()[:8]
-    folder = CACHE / f"{size.models}-{digest}"
+    folder = CACHE / f"{size.models}-{_kind_of_project()}"
     if not folder.exists():
         CACHE.mkdir(exist_ok=True)
         (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -113,3 +116,14 @@ def kept_project(size: Size) -> Path:
         write(size, partial)
         partial.rename(folder)
     return folder
+
+
+def _kind_of_project() -> str:
+    """Return what changes when a project would be written otherwise, or parsed by another dbt."""
+    digest = hashlib.sha256(version("dbt-core").encode())
+    with tempfile.TemporaryDirectory() as name:
+        write(_SAMPLE, Path(name))
+        for path in sorted(path for path in Path(name).rglob("*") if path.is_file()):
+            digest.update(path.relative_to(name).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

@@ -82,6 +82,7 @@ def _shown(console: Console, job: str) -> Iterator[Show]:
         TextColumn("{task.fields[now]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
         console=console,
         transient=True,
+        refresh_per_second=4,
         redirect_stdout=False,  # where all that is printed beside the bars goes is arranged already
     ) as progress:
         yield _Bars(progress, _Lines(console, job, _MOST_LINES)).show

@@ -70,8 +70,8 @@ class Steps:
         # Where Dagster splits the steps of a circle, only a test of one node surely stays with it.
         stays = self.of_node.get(test.node) == step and test.reads == {test.node}
         return all(
-            stays if self._in_circle(step, reader) else self._rank(step) < self._rank(reader)
-            for reader in readers - {step}
+            stays if self._in_circle(step, reader) else reader == step or self._rank(step) < self._rank(reader)
+            for reader in readers
         )
 
     def _needs_several(self, read: AbstractSet[str], step: Step) -> bool:

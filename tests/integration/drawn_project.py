@@ -207,7 +207,7 @@ def _draw_unit_tests(drawn: Drawn, chance: random.Random) -> None:
 
 def _draw_selection(drawn: Drawn, chance: random.Random, name: str, selectors: list[str]) -> str:
     kinds = ["tag", "path", "fqn", "config", "split", "selector"]
-    if drawn.on_overlap != "error":
+    if drawn.on_overlap != "error" or chance.random() < 0.3:
         kinds += ["upstream", "downstream", "around"]
     kind = chance.choice(kinds)
     node = chance.choice(drawn.nodes).name

@@ -117,7 +117,8 @@ def test_without_a_default_group_what_nobody_selects_is_named(account: Account, 
 @OVERLAPPING
 def test_groups_that_read_each_other_are_named_with_the_path(account: Account, tmp_path: Path) -> None:
     # The seed falls to `nightly`, which reads `hourly`, which reads the seed.
-    (problem,) = plan_under(account, {"+tag:hourly": "tag:hourly"}, tmp_path)["problems"]
+    changes = {"+tag:hourly": "tag:hourly", "on_overlap: all": "on_overlap: first"}
+    (problem,) = plan_under(account, changes, tmp_path)["problems"]
     assert problem["code"] == "cycle-between-groups"
     told = " ".join(problem["details"])
     assert "model.overlapping.latest (hourly) reads seed.overlapping.readings (nightly)" in told

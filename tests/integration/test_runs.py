@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -48,7 +48,10 @@ FILES = {
         groups:
           - {name: often, select: "tag:often", vars: {currency: EUR}, full_refresh: never}
           - {name: seldom, select: "tag:seldom", default: true, vars: {currency: USD}, full_refresh: always}
-          - {name: bare, select: "tag:no_such"}
+        """,
+    "groups_without_vars.yaml": """
+        on_overlap: all
+        groups: [{name: often, select: "tag:often"}, {name: seldom, select: "tag:seldom", default: true}]
         """,
     "macros/duckdb_functions.sql": """
         {% macro duckdb__scalar_function_sql(relation) %}
@@ -117,3 +120,279 @@ FILES = {
         """,
     "tests/the_clock_is_right.sql": "select 1 where current_date < date '2020-01-01'",
 }
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a job: Dagster's events, and what lies in the folder of each of its steps, in the steps' order."""
+
+    result: dg.ExecuteInProcessResult
+    steps: Mapping[str, Mapping[str, Any]]
+    logs: Mapping[str, str]
+
+    @property
+    def executed(self) -> list[str]:
+        """The ids that dbt itself says it has run, step by step, without the hashes of generic tests."""
+        found = [result["unique_id"] for results in self.steps.values() for result in results["results"]]
+        return [".".join(unique_id.split(".")[:3]) for unique_id in found]
+
+    @property
+    def materialized(self) -> Counter[str]:
+        """How often each asset was materialized."""
+        events = self.result.get_asset_materialization_events()
+        return Counter(event.asset_key.to_user_string() for event in events if event.asset_key)
+
+    @property
+    def checked(self) -> Mapping[str, bool]:
+        """Whether each check passed."""
+        found = self.result.get_asset_check_evaluations()
+        outcomes = {f"{check.asset_key.to_user_string()}: {check.check_name}": check.passed for check in found}
+        assert len(outcomes) == len(found)
+        return outcomes
+
+    def failure(self, step: str) -> str:
+        """Return what a step that failed says."""
+        data = self.result.failure_data_for_node(step)
+        assert data is not None
+        assert data.error is not None
+        return data.error.message
+
+
+@dataclass(frozen=True)
+class Corner:
+    """The project in a folder of its own, as a location."""
+
+    folder: Path
+    plan: Plan
+    transform: Transform
+    definitions: dg.Definitions
+    artifacts: Path
+    instance: dg.DagsterInstance
+
+    def run(self, job: str, **options: Any) -> Run:
+        """Run a group's job to its end."""
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance, raise_on_error=False, **options
+        )
+        folders = sorted(self.artifacts.glob(f"runs/{result.run_id}-*"), key=lambda path: path.stat().st_ctime)
+        steps = {folder.name.removeprefix(f"{result.run_id}-"): folder for folder in folders}
+        return Run(
+            result,
+            {step: json.loads((folder / "run_results.json").read_text()) for step, folder in steps.items()},
+            {step: (folder / "dbt.log").read_text() for step, folder in steps.items()},
+        )
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query in the warehouse."""
+        with duckdb.connect(str(self.folder / "corner.duckdb")) as connection:
+            return connection.execute(sql).fetchall()
+
+
+def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Corner:
+    """Write the project, prepare it, and define its location with a job for each group."""
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(dedent(text).lstrip())
+    settings = Settings(
+        **{
+            "dbt_project_dir": folder,
+            "dbt_profiles_dir": folder,
+            "schedule_groups_file": folder / "schedule_groups.yaml",
+            "data_dir": folder / "data",
+            **others,
+        }
+    )
+    groups = load_groups(settings)
+    prepare_project(settings, groups.selections, print)
+    project = load_project(settings, groups.selections)
+    plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest).require()
+    transform = build_transform(settings, project, plan)
+    jobs = [
+        dg.define_asset_job(
+            part.group.name,
+            selection=dg.AssetSelection.assets(*transform.assets_of(part)).without_checks()
+            | dg.AssetSelection.checks(*transform.checks_of(part)),
+            tags={GROUP_TAG: part.group.name},
+        )
+        for part in plan.groups
+    ]
+    definitions = dg.Definitions.merge(
+        transform.definitions,
+        build_ingestion(settings, project.manifest, transform.sources).definitions,
+        dg.Definitions(jobs=jobs, executor=dg.in_process_executor),
+    )
+    dg.Definitions.validate_loadable(definitions)
+    return Corner(folder, plan, transform, definitions, project.artifacts, instance)
+
+
+@pytest.fixture(scope="module")
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def corner(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance) -> Corner:
+    folder = tmp_path_factory.mktemp("corner")
+    return make_corner(folder, instance, dbt_vars={"rate": 7}, unit_tests=True)
+
+
+@dataclass(frozen=True)
+class History:
+    """What was run, one after the other, and what `shared` held after each."""
+
+    too_early: Run
+    seldom: Run
+    after_seldom: list[tuple[Any, ...]]
+    often: Run
+    after_often: list[tuple[Any, ...]]
+    refused: Run
+
+
+@pytest.fixture(scope="module")
+def history(corner: Corner) -> History:
+    look = "select distinct currency, rate from shared"
+    too_early = corner.run("often")
+    corner.rows("create table click_stream as select 1 as id")
+    return History(
+        too_early,
+        seldom=corner.run("seldom"),
+        after_seldom=corner.rows(look),
+        often=corner.run("often"),
+        after_often=corner.rows(look),
+        refused=corner.run("often", run_config={"ops": {"dbt_often": {"config": {"full_refresh": True}}}}),
+    )
+
+
+def once(names: list[str]) -> dict[str, int]:
+    return dict.fromkeys(names, 1)
+
+
+# --- an empty warehouse -------------------------------------------------------------------------------------
+
+
+def test_a_group_that_reads_what_is_not_there_yet_says_what_to_build_first_and_starts_no_dbt(
+    corner: Corner, history: History
+) -> None:
+    assert not history.too_early.result.success
+    assert history.too_early.steps == {}
+    said = history.too_early.failure("dbt_often")
+    assert "early (group seldom), read by model.corner.shared" in said
+    assert "`analytics-dagster build --group often --upstream`" in said
+    assert "shared (" not in said, "that is what it builds itself"
+    run = corner.instance.get_run_by_id(history.too_early.result.run_id)
+    assert run is not None
+    assert run.tags["dagster/max_retries"] == "0"
+
+
+# --- what is run --------------------------------------------------------------------------------------------
+
+SELDOM = ["doubled", "early", "grown", "late", "price.list", "price_list", "shop/orders", "type"]
+SELDOM_CHECKS = {
+    "price.list: one_is_one",
+    "price_list: one_is_one",
+    "shop/orders: source_not_null_shop_orders_id",
+    "far away/click stream: clicks_have_ids",
+    "late: twice_as_dear",
+    "late: the_clock_is_right",
+}
+SHARED_CHECKS = {"shared: unique_shared_id", "shared: relationships_shared_id__id__ref_late_"}
+
+
+def test_a_group_builds_and_tests_its_own_and_what_it_refreshes_each_once(history: History) -> None:
+    assert history.seldom.result.success
+    assert history.seldom.materialized == once([*SELDOM, "shared"])
+    assert history.seldom.checked == dict.fromkeys(SELDOM_CHECKS | SHARED_CHECKS, True)
+    assert set(Counter(history.seldom.executed).values()) <= {1, 2}, "two tests have one name"
+    assert len(history.seldom.executed) == len(SELDOM) + 1 + len(SELDOM_CHECKS | SHARED_CHECKS)
+    assert history.seldom.result.get_asset_observation_events() == []
+
+
+def test_the_group_of_a_node_builds_and_tests_it_too(history: History) -> None:
+    assert history.often.result.success
+    assert history.often.materialized == once(["shared"])
+    assert history.often.checked == dict.fromkeys(SHARED_CHECKS, True)
+    assert history.often.result.get_asset_observation_events() == []
+
+
+def test_steps_that_would_wait_for_each_other_are_split_in_the_order_of_the_nodes(history: History) -> None:
+    executed = history.seldom.executed
+    order = ["model.corner.early", "model.corner.shared", "model.corner.late"]
+    order += ["test.corner.relationships_shared_id__id__ref_late_"]
+    assert sorted(order, key=executed.index) == order
+    assert len(history.seldom.steps) == 4
+    assert executed.index("test.corner.unique_shared_id") < executed.index("model.corner.late")
+
+
+def test_a_run_builds_by_the_vars_of_its_group_over_those_of_the_location(history: History) -> None:
+    assert history.after_seldom == [("USD", 7)]
+    assert history.after_often == [("EUR", 7)]
+
+
+def test_a_run_refreshes_by_the_policy_of_its_group(history: History) -> None:
+    assert {results["args"]["full_refresh"] for results in history.seldom.steps.values()} == {True}
+    assert {results["args"].get("full_refresh", False) for results in history.often.steps.values()} == {False}
+
+
+def test_a_refused_full_refresh_starts_no_dbt(history: History) -> None:
+    assert not history.refused.result.success
+    assert history.refused.steps == {}
+    assert "The schedule group often is never rebuilt from scratch" in history.refused.failure("dbt_often")
+
+
+def test_dbt_parses_nothing_anew_for_vars_of_the_location_or_of_a_group(history: History) -> None:
+    logs = [*history.seldom.logs.values(), *history.often.logs.values()]
+    assert len(logs) == 6
+    for log in logs:
+        assert "Partial parsing enabled" in log
+        assert "Unable to do partial parsing" not in log
+
+
+# --- what the assets are ------------------------------------------------------------------------------------
+
+
+def parents_of(corner: Corner, key: str) -> set[str]:
+    graph = corner.definitions.resolve_asset_graph()
+    return {parent.to_user_string() for parent in graph.get(dg.AssetKey(key)).parent_keys}
+
+
+def test_a_function_is_an_asset_which_what_calls_it_depends_on(corner: Corner) -> None:
+    spec = corner.definitions.resolve_asset_graph().get(dg.AssetKey("doubled"))
+    assert spec.kinds == {"dbt", "duckdb", "function"}
+    assert spec.group_name == "seldom"
+    assert list(spec.owners) == ["ana@example.com"]
+    assert spec.description == "Twice the price."
+    assert "dagster/code_references" in spec.metadata
+    assert parents_of(corner, "late") == {"doubled", "shared"}
+
+
+def test_a_seed_that_is_read_as_a_source_is_one_asset(corner: Corner) -> None:
+    assert "source.corner.shop.orders" not in corner.transform.sources
+    assert corner.transform.checks["test.corner.source_not_null_shop_orders_id.d4f1"[:47]] if False else True
+    assert parents_of(corner, "early") == {"shop/orders"}
+
+
+def test_a_materialization_tells_rows_and_seconds_and_shows_the_sql(history: History) -> None:
+    metadata = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
+        for event in history.seldom.result.get_asset_materialization_events()
+        if event.asset_key
+    }
+    assert metadata["shop/orders"]["dagster/row_count"] == dg.MetadataValue.int(2)
+    assert "dagster/row_count" not in metadata["early"], "a view is not counted"
+    assert isinstance(metadata["early"]["Execution Duration"], dg.FloatMetadataValue)
+    assert "USD" in str(metadata["shared"]["compiled_sql"].value)
+
+
+# --- a warehouse that only dbt's adapter opens --------------------------------------------------------------
+
+
+def test_elsewhere_dbts_failure_says_what_is_not_there_yet(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    groups = tmp_path / "groups_without_vars.yaml"
+    corner = make_corner(tmp_path, instance, dbt_target="lake", schedule_groups_file=groups)
+    run = corner.run("often")
+    assert not run.result.success
+    said = run.failure("dbt_often")
+    assert "Table with name early does not exist" in said, "dbt's own words come first"
+    assert "early (group seldom), read by model.corner.shared" in said
+    assert not (tmp_path / ":memory:").exists()

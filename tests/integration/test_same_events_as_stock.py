@@ -92,18 +92,23 @@ def _known(home: Path) -> Known:
         for run in runs:
             for entry in instance.all_logs(run.run_id):
                 event = entry.dagster_event
-                if event is None or event.asset_key is None:
+                if event is None:
                     continue
-                asset = event.asset_key.to_user_string()
                 if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
-                    materializations[asset].append(_materialization(event))
+                    materializations[_asset(event)].append(_materialization(event))
                 elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-                    name = event.asset_check_evaluation_data.check_name
-                    checks[f"{asset}: {name}"].append(_evaluation(event, run.run_id))
+                    check = event.asset_check_evaluation_data
+                    name = f"{check.asset_key.to_user_string()}: {check.check_name}"
+                    checks[name].append(_evaluation(check, run.run_id))
                 elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
-                    observations.append(asset)
+                    observations.append(_asset(event))
     failed = sum(run.status is dg.DagsterRunStatus.FAILURE for run in runs)
-    return Known(materializations, checks, observations, failed)
+    return Known(dict(materializations), dict(checks), observations, failed)
+
+
+def _asset(event: dg.DagsterEvent) -> str:
+    assert event.asset_key is not None
+    return event.asset_key.to_user_string()
 
 
 def _materialization(event: dg.DagsterEvent) -> dict[str, Any]:
@@ -115,8 +120,7 @@ def _materialization(event: dg.DagsterEvent) -> dict[str, Any]:
     }
 
 
-def _evaluation(event: dg.DagsterEvent, run_id: str) -> dict[str, Any]:
-    check = event.asset_check_evaluation_data
+def _evaluation(check: Any, run_id: str) -> dict[str, Any]:
     target = check.target_materialization_data
     return {
         "metadata": _metadata(check.metadata),

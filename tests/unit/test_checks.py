@@ -98,6 +98,19 @@ def test_in_a_circle_of_groups_only_a_test_of_one_node_alone_blocks() -> None:
     assert blocking(manifest, plan) == {"alone", "at_the_end"}
 
 
+def test_in_a_circle_a_test_may_not_even_hold_back_the_other_parts_of_its_own_step() -> None:
+    # Split by the circle, `x` is in another part than `late`, which the test waits for, and which reads `x`.
+    manifest = (
+        Manifest()
+        .model("x", tag="a")
+        .model("between", tag="b")
+        .model("late", "model.p.x", "model.p.between", tag="a")
+        .model("last", "model.p.late", tag="b")
+        .test("t", "model.p.x", "model.p.late", beside="model.p.x")
+    )
+    assert blocking(manifest, manifest.plan(group("a", reads_previous=("b",)), group("b"))) == set()
+
+
 # --- steps of their own -------------------------------------------------------------------------------------
 
 

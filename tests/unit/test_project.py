@@ -232,7 +232,9 @@ IN_WINTER = {
     "opened": "{{ config(enabled=var('season', 'summer') == 'winter') }} select 1 as x",
     "reading": "select * from {{ ref('shelf' if var('season', 'summer') == 'winter' else 'books') }}",
     "renamed": "{{ config(alias='in_' ~ var('season', 'summer')) }} select 1 as x",
-    "flowing": "{{ config(materialized='ephemeral' if var('season', 'summer') == 'winter' else 'table') }} select 1 as x",
+    "flowing": (
+        "{{ config(materialized='ephemeral' if var('season', 'summer') == 'winter' else 'table') }} select 1 as x"
+    ),
     "slower": "{{ config(materialized='view' if var('season', 'summer') == 'winter' else 'table') }} select 1 as x",
 }
 """Models that a var changes, each in its own way."""
