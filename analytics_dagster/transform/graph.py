@@ -90,9 +90,9 @@ class Graph:
         """Return what a test or unit test is a check of; None for one that reads nothing.
 
         It is what the test is written beside, else the last node that it reads (of ``rather``, where it reads any of
-        these), else a source.
+        these), else a source. A test of a source is a check of the source, also where that is a built node's relation.
         """
-        reads = self.reads(test)
+        reads = self._drawn(test)
         beside = self.tests[test].get("attached_node") if test in self.tests else None
         if beside in reads:
             return str(beside)
