@@ -8,7 +8,7 @@ PORT ?= 3000
 WORKERS ?= auto
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run dev test check sample lint format types bench bench-peers lock clean
+.PHONY: help run dev test test-all check sample lint format types bench bench-peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ dev: $(VENV)/shop ## Open the UI at http://127.0.0.1:3000 (or PORT), with histor
 sample: $(VENV)/shop ## Deliver what the sample shop has sold until now into the landing zone
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING)
 
-test: $(VENV)/dev ## Run all tests
+test: $(VENV)/dev ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+test-all: $(VENV)/dev ## Run all tests, also those that take minutes each
+	@$(BIN)/python -m pytest -m "thorough or not thorough" --numprocesses $(WORKERS) --dist loadfile
 
 check: $(VENV)/dev lint types ## Run what is quick: linters, types, unit tests (under a minute)
 	@$(BIN)/python -m pytest -m "not integration"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -52,20 +52,12 @@ def _work(location: Location, part: Part, first: set[str]) -> Work:
     if part.whole:
         return Work(part.group, after=after)
     assets = {location.transform.nodes[node] for node in part.nodes}
-    checks = {location.transform.checks[test].key for test in part.tests} | _unit_tests(location, part, assets)
+    checks = {location.transform.checks[test].key for test in part.tests}
     if part.last:
         consumers = set(location.consumers.started_with.get(part.group, ()))
         assets |= consumers
         checks |= {check for asset in location.consumers.assets if asset.key in consumers for check in asset.check_keys}
     return Work(part.group, frozenset(assets), frozenset(checks), after=after)
-
-
-def _unit_tests(location: Location, part: Part, assets: Collection[dg.AssetKey]) -> set[dg.AssetCheckKey]:
-    """Return the unit tests of what a part builds, where runs execute them; with the last part of a group, all left."""
-    group, transform = location.plan.by_name[part.group], location.transform
-    own = {transform.nodes[node] for node in group.nodes}
-    checks = {transform.checks[test].key for test in group.unit_tests if test in transform.checks}
-    return {check for check in checks if check.asset_key in assets or (part.last and check.asset_key not in own)}
 
 
 def _refreshed(location: Location, work: Work) -> Work:

@@ -20,7 +20,13 @@ class Graph:
     """
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
-        self.nodes: Mapping[str, Mapping[str, Any]] = {**manifest["nodes"], **(manifest.get("functions") or {})}
+        found: dict[str, Mapping[str, Any]] = {**manifest["nodes"], **(manifest.get("functions") or {})}
+        # A full parse leaves disabled tests among the nodes, a partial one does not; dbt runs them in neither case.
+        disabled = frozenset(unique_id for unique_id, node in found.items() if node["config"].get("enabled") is False)
+        self.disabled: frozenset[str] = disabled | frozenset(manifest.get("disabled") or {})
+        self.nodes: Mapping[str, Mapping[str, Any]] = {
+            unique_id: node for unique_id, node in found.items() if unique_id not in disabled
+        }
         self.sources: Mapping[str, Mapping[str, Any]] = manifest["sources"]
         self.unit_tests: Mapping[str, Mapping[str, Any]] = manifest.get("unit_tests") or {}
         self._reads: dict[str, frozenset[str]] = {}

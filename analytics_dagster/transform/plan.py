@@ -483,7 +483,7 @@ def _warnings(
 
 
 def _left_out(manifest: Mapping[str, Any], graph: Graph) -> Iterator[LeftOut]:
-    disabled = sorted(manifest.get("disabled") or {})
+    disabled = sorted(graph.disabled)
     found = {
         "ephemeral models": ("part of the SQL of what reads them", sorted(graph.ephemeral)),
         "disabled nodes": ("switched off by their configuration", disabled),

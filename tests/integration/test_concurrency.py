@@ -76,7 +76,7 @@ class Site:
     def build(self, *groups: str) -> None:
         """Build groups to the end."""
         with self.start(*groups) as process:
-            said = process.communicate(timeout=300)
+            said = process.communicate(timeout=900)
         assert process.returncode == 0, said
 
     def rows(self, table: str) -> int:
@@ -158,7 +158,7 @@ def site(built: Library, moved: Callable[[Library, Path], Library], tmp_path: Pa
 
 
 def ended(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == 0, out + err
     return out
 

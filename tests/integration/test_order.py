@@ -28,7 +28,7 @@ from analytics_dagster.warehouse import POOL
 if TYPE_CHECKING:
     from tests.conftest import Library
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
 
 COMMAND = Path(sys.executable).with_name("analytics-dagster")
 FILES = {

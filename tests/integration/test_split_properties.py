@@ -32,7 +32,7 @@ from analytics_dagster.transform.groups import load_groups
 from tests.conftest import ProjectCopy
 from tests.integration.drawn_project import NAME, Drawn, draw_project
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 MORE = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
 BUILT = ("model", "seed", "snapshot")

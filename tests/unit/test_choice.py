@@ -141,8 +141,10 @@ def test_groups_that_read_each_other_run_in_stages_so_that_an_empty_warehouse_wi
         {"a": "", "b": "a", "c": "b"},
         {"one": "a c", "two": "b"},
         tests={"c": "c", "a": "a"},
+        unit_tests={"a": "a", "b": "b", "c": "c"},
         one={"reads_previous": ["two"]},
     )
+    assert shown(world.choose(unit_tests=True).parts) == ["one: m.a t.a u.a", "two!: m.b u.b", "one: m.c t.c u.c"]
     choice = world.choose()
     assert shown(choice.parts) == ["one: m.a t.a", "two!: m.b", "one: m.c t.c"]
     assert [part.last for part in choice.parts] == [False, True, True], "what starts with a group, starts with its last"
