@@ -24,7 +24,7 @@ from tests.conftest import COMMAND, Library, Preparation
 from tests.integration.test_ui import LAUNCH, _ask, _free_port
 from tests.workshop import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800), pytest.mark.thorough]
 
 ROUNDS = int(os.environ.get("CONCURRENCY_ROUNDS", "2"))
 """How often two processes are set on one file at the same moment, in each of the ways."""
