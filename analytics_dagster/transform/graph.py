@@ -96,9 +96,10 @@ class Graph:
         """Return what a test or unit test is a check of; None for one that reads nothing.
 
         It is what the test is written beside, else the last node that it reads (of ``rather``, where it reads any of
-        these), else a source. A test of a source is a check of the source, also where that is a built node's relation.
+        these), else a source. A test of sources alone is a check of a source, whatever built it.
         """
-        reads = self._drawn(test)
+        drawn = self._drawn(test)
+        reads = drawn if drawn <= self.sources.keys() else self.reads(test)
         beside = self.tests[test].get("attached_node") if test in self.tests else None
         if beside in reads:
             return str(beside)
