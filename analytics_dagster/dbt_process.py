@@ -178,6 +178,8 @@ def _tables(manifest: Mapping[str, Any]) -> Mapping[str, tuple[object, ...]]:
         )
         for unique_id, node in nodes.items()
         if node["resource_type"] in {"model", "seed", "snapshot", "function", "test"}
+        # A full parse leaves disabled tests among the nodes, a partial one does not.
+        and node["config"].get("enabled") is not False
     }
 
 

@@ -58,6 +58,7 @@ def build_transform(settings: Settings, project: Project, plan: Plan) -> Transfo
     checks = build_check_specs(plan, graph, project.manifest, keys, unit_tests=settings.unit_tests)
     assets = Assets(
         project=project,
+        graph=graph,
         variables=settings.dbt_vars,
         groups={group.group.name: group.group for group in plan.groups},
         group_of=plan.group_of,

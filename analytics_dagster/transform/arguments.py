@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import FullRefresh, ScheduleGroup
 
 SELECTION_FILE = "run_results.json"
@@ -69,19 +70,14 @@ def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:
     ]
 
 
-def with_tested_models(unique_ids: Collection[str], manifest: Mapping[str, Any]) -> frozenset[str]:
+def with_tested_models(unique_ids: Collection[str], graph: Graph) -> frozenset[str]:
     """Return the ids with the ephemeral models of the unit tests among them.
 
     dbt runs a unit test with its model alone, and an ephemeral one, which is no asset, is otherwise never selected.
     """
-    units: Mapping[str, Any] = manifest.get("unit_tests") or {}
-    models = {model for unit in units.keys() & set(unique_ids) for model in units[unit]["depends_on"]["nodes"]}
-    ephemeral = {
-        model
-        for model in models & manifest["nodes"].keys()
-        if manifest["nodes"][model]["config"].get("materialized") == "ephemeral"
-    }
-    return frozenset(unique_ids) | ephemeral
+    units = graph.unit_tests.keys() & set(unique_ids)
+    models = {model for unit in units for model in graph.unit_tests[unit]["depends_on"]["nodes"]}
+    return frozenset(unique_ids) | (models & graph.ephemeral)
 
 
 def selection_content(unique_ids: Iterable[str]) -> Mapping[str, Any]:

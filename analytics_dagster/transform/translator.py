@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+from dagster_dbt.dagster_dbt_translator import DbtManifestWrapper
 
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan
@@ -29,23 +30,50 @@ class Translator(DagsterDbtTranslator):
         self._graph = graph
         self._keys = keys
         self._specs: dict[str, dg.AssetSpec] = {}
+        self._manifest: DbtManifestWrapper | None = None
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Return dagster-dbt's specification of a node, function or source, with the kind of its materialization.
+        """Return the specification of a node, function or source, as dagster-dbt makes it but for what is said here.
 
         It depends on what the graph says that it reads: dagster-dbt looks through functions, and does not know that
-        a source is the relation of a node.
+        a source is the relation of a node. Its materialization is one of its kinds. It is made at once, where
+        dagster-dbt makes one, and three copies with more metadata each: in a large project that takes seconds.
         """
         if unique_id not in self._specs:
-            # Beta in Dagster's words, though years old; the message for each node would bury all others.
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*CodeReference", category=dg.BetaWarning)
-                spec = super().get_asset_spec(manifest, unique_id, project)
-            self._specs[unique_id] = spec.replace_attributes(
-                kinds={*spec.kinds, *_kinds(self._graph.nodes.get(unique_id))},
-                deps=sorted({self._keys[read] for read in self._reads(unique_id)} - {spec.key}),
+            properties = self.get_resource_props(manifest, unique_id)
+            adapter = manifest["metadata"].get("adapter_type") or "dbt"
+            self._specs[unique_id] = dg.AssetSpec(
+                key=self._keys[unique_id],
+                deps=sorted({self._keys[read] for read in self._reads(unique_id)} - {self._keys[unique_id]}),
+                description=self.get_description(properties),
+                metadata={
+                    **self.get_metadata(properties),
+                    **self._references(manifest, unique_id, project),
+                    **_code_reference(manifest, properties, project),
+                    "dagster/storage_kind": adapter,
+                },
+                skippable=True,
+                group_name=self.get_group_name(properties),
+                code_version=self.get_code_version(properties),
+                automation_condition=self.get_automation_condition(properties),
+                owners=self.get_owners({**properties, "group": _group(manifest, properties)}),
+                tags=self.get_tags(properties),
+                kinds={"dbt", adapter, *_kinds(self._graph.nodes.get(unique_id))},
             )
         return self._specs[unique_id]
+
+    def _references(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> Mapping[str, object]:
+        """Return the metadata by which dagster-dbt's own functions find what an asset was made of."""
+        if self._manifest is None or self._manifest.manifest is not manifest:
+            self._manifest = DbtManifestWrapper(manifest=manifest)
+        return {
+            "dagster_dbt/manifest": self._manifest,
+            "dagster_dbt/dagster_dbt_translator": self,
+            "dagster_dbt/unique_id": unique_id,
+            **({"dagster_dbt/project": project} if project else {}),
+        }
 
     def _reads(self, unique_id: str) -> Iterable[str]:
         if unique_id in self._graph.nodes:
@@ -91,6 +119,27 @@ def dagster_owner(name: str) -> str:
     if _EMAIL.match(name) or name.startswith("team:"):
         return name
     return "team:" + (re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "unknown")
+
+
+def _group(manifest: Mapping[str, Any], properties: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the dbt group of a node, which has an owner."""
+    name = properties.get("group")
+    groups = manifest.get("groups") or {}
+    return next((group for group in groups.values() if group["name"] == name), None) if name else None
+
+
+def _code_reference(
+    manifest: Mapping[str, Any], properties: Mapping[str, Any], project: DbtProject | None
+) -> Mapping[str, object]:
+    """Return a link to a node's file, unless it is a package's: dbt does not tell where that lies."""
+    if project is None or properties["package_name"] != manifest["metadata"]["project_name"]:
+        return {}
+    path = str((project.project_dir / properties["original_file_path"]).resolve())
+    # Beta in Dagster's words, though years old; the message for each node would bury all others.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*CodeReference", category=dg.BetaWarning)
+        reference = dg.LocalFileCodeReference(file_path=path)
+        return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[reference])}
 
 
 def _kinds(node: Mapping[str, Any] | None) -> set[str]:

@@ -101,16 +101,16 @@ def test_the_selections_file_is_what_dbt_reads_as_results() -> None:
 
 
 def test_an_ephemeral_model_is_selected_with_its_unit_test_which_dbt_runs_with_it_alone() -> None:
-    manifest = (
+    graph = (
         Manifest()
         .model("x", materialized="table")
         .model("e", materialized="ephemeral")
         .unit_test("of_x", "model.p.x")
         .unit_test("of_e", "model.p.e")
-    ).content
-    assert with_tested_models({"unit_test.p.of_x", "unit_test.p.of_e"}, manifest) == {
+    ).graph
+    assert with_tested_models({"unit_test.p.of_x", "unit_test.p.of_e"}, graph) == {
         "unit_test.p.of_x",
         "unit_test.p.of_e",
         "model.p.e",
     }, "a table is built where it is asked for"
-    assert with_tested_models({"model.p.x"}, manifest) == {"model.p.x"}
+    assert with_tested_models({"model.p.x"}, graph) == {"model.p.x"}

@@ -114,6 +114,7 @@ def locate(
     checks = build_check_specs(plan, graph, content, keys, unit_tests=False)
     assets = Assets(
         project=cast("Project", None),  # dbt's part alone needs it
+        graph=graph,
         variables={"rate": 1},
         groups={part.group.name: part.group for part in plan.groups},
         group_of=plan.group_of,

@@ -115,11 +115,11 @@ def _needs(module: str) -> Consumer:
     [("sklearn.cluster", "analytics-dagster[shop]"), ("somebody_elses", "No module named 'somebody_elses'")],
 )
 def test_a_missing_library_of_the_extra_is_a_failure_that_names_the_extra(
-    instance: dg.DagsterInstance, module: str, expected: str
+    instance: dg.DagsterInstance, tmp_path: Path, module: str, expected: str
 ) -> None:
     instance.report_runless_asset_event(dg.AssetMaterialization("a"))
     asset = build([mart("a")], consumers=[_needs(module)]).assets[0]
-    warehouse = Warehouse(adapter="duckdb", path="unused", lock_timeout=1)
+    warehouse = Warehouse(adapter="duckdb", path=str(tmp_path / "w.duckdb"), lock_timeout=1)
     result = dg.materialize([asset], resources={"warehouse": warehouse}, instance=instance, raise_on_error=False)
     (failure,) = result.get_step_failure_events()
     assert failure.step_failure_data.error is not None

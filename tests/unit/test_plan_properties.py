@@ -81,13 +81,14 @@ class Project:
             return own
         return own | {node for node in self.built if name in self.selecting(node)}
 
+    def drawn(self, one: str) -> set[str]:
+        """Return the built nodes and sources that a node or test names, itself or by ephemeral models."""
+        return {name for read in self.lines[one] for name in (self.drawn(read) if read in self.ephemeral else {read})}
+
     def reads(self, one: str) -> set[str]:
         """Return the built nodes and sources whose data a node or test needs."""
-        found = set()
-        for read in self.lines[one]:
-            found |= self.reads(read) if read in self.ephemeral else {read}
-            found |= {self.built_as[read]} if read in self.built_as else set()
-        return found - {one}
+        drawn = self.drawn(one)
+        return (drawn | {self.built_as[read] for read in drawn if read in self.built_as}) - {one}
 
     def parents(self, one: str) -> set[str]:
         """Return the built nodes whose data a node or test needs."""
@@ -400,12 +401,13 @@ def each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_o
             elif project.selecting(test.unique_id):
                 assert part.group.name == project.selecting(test.unique_id)[0]
             if reads:
-                assert test.node in reads
-                beside = project.beside[test.unique_id]
-                assert test.node == beside or beside not in reads
                 # A test of nothing but sources is a check of a source, also where that is a built node's table.
-                of_source = test.node in project.manifest.sources
-                assert test.node in part.nodes or test.node == beside or not owners or of_source
+                drawn = project.drawn(test.unique_id)
+                candidates = drawn if drawn <= project.manifest.sources.keys() else reads
+                assert test.node in candidates
+                beside = project.beside[test.unique_id]
+                assert test.node == beside or beside not in candidates
+                assert test.node in part.nodes or test.node == beside or not candidates & set(part.nodes)
             else:
                 assert (test.node in part.nodes) if part.nodes else test.node is None
 

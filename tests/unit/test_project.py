@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from analytics_dagster.dbt_process import DbtFailedError, Selection
+from analytics_dagster.dbt_process import DbtFailedError, Selection, changed_nodes
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.prepared import RECORD
 from analytics_dagster.project import load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.groups import load_groups
+from tests.unit.manifests import Manifest
 
 if TYPE_CHECKING:
     from tests.conftest import Library, Preparation
@@ -291,6 +292,15 @@ def test_selections_name_what_they_name_under_their_own_vars_whatever_overrules_
 def test_the_nodes_that_a_groups_vars_change_are_found(in_winter: Any) -> None:
     changed = in_winter.selected[Selection(variables=WINTER, changed=True)]
     assert models(changed) == IN_WINTER.keys() - {"tagged", "slower"}, "a tag or a view changes no graph"
+
+
+def test_a_disabled_test_that_only_a_full_parse_lists_is_no_change() -> None:
+    # The two manifests that are compared come of a full parse and of a partial one, whichever was first.
+    with_it, without = Manifest().model("x").test("off", "model.p.x"), Manifest().model("x")
+    with_it.nodes["test.p.off"]["config"]["enabled"] = False
+    assert changed_nodes(with_it.content, without.content) == []
+    with_it.nodes["test.p.off"]["config"]["enabled"] = True
+    assert changed_nodes(with_it.content, without.content) == ["test.p.off"]
 
 
 @pytest.mark.integration
