@@ -19,12 +19,15 @@ from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ProfileError, ProjectError
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
-from analytics_dagster.profile import Target, load_target
-from analytics_dagster.settings import Settings, variable_name
+from analytics_dagster.profile import Target, load_target, render
+from analytics_dagster.settings import Settings, environment_variables, variable_name
 from analytics_dagster.stand_in import FOLDER, make_stand_in
 
 PREPARE = "analytics-dagster prepare"
 """The command that makes a missing or stale manifest."""
+
+PROJECT = "dbt_project.yml"
+"""The name of the file that makes a folder a dbt project."""
 
 Announce = Callable[[str], None]
 
@@ -140,15 +143,22 @@ def _locate(settings: Settings) -> _Location:
     directory, configuration = _configuration(settings)
     target = load_target(settings, _profile_name(configuration))
     _require_adapter(target)
-    artifacts = (directory / settings.dbt_target_path).resolve()
+    artifacts = _artifacts(settings, directory, configuration)
     return _Location(directory, artifacts, configuration, target, _variables(settings))
 
 
 def _locate_with_stand_in(settings: Settings) -> _Location:
     directory, configuration = _configuration(settings)
-    artifacts = (directory / settings.dbt_target_path / FOLDER).resolve()
+    artifacts = _artifacts(settings, directory, configuration) / FOLDER
     target = make_stand_in(settings, _profile_name(configuration), artifacts)
     return _Location(directory, artifacts, configuration, target, _variables(settings))
+
+
+def _artifacts(settings: Settings, directory: Path, configuration: Mapping[str, Any]) -> Path:
+    path = settings.dbt_target_path or environment_variables().get("DBT_TARGET_PATH")
+    if not path:
+        path = render(directory / PROJECT, configuration.get("target-path") or "target")
+    return (directory / path).resolve()
 
 
 def _profile_name(configuration: Mapping[str, Any]) -> str:
@@ -161,10 +171,10 @@ def _variables(settings: Settings) -> str:
 
 def _configuration(settings: Settings) -> tuple[Path, Mapping[str, Any]]:
     directory = settings.project_dir
-    path = directory / "dbt_project.yml"
+    path = directory / PROJECT
     if not path.is_file():
         raise ProjectError(
-            f"{directory} is no dbt project: it holds no dbt_project.yml.",
+            f"{directory} is no dbt project: it holds no {PROJECT}.",
             remedy=f"Name the folder of your dbt project by {variable_name('dbt_project_dir')}.",
         )
     try:

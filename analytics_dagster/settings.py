@@ -82,9 +82,10 @@ class Settings(BaseSettings):
     dbt_target: str | None = Field(
         default=None, description="The profile's target; its own default in `dev`, the environment's name elsewhere."
     )
-    dbt_target_path: Path = Field(
-        default=Path("target"),
-        description="Where dbt writes the manifest and each run's artifacts; relative to the dbt project.",
+    dbt_target_path: Path | None = Field(
+        default=None,
+        description="Where dbt writes the manifest and each run's artifacts, relative to the dbt project; "
+        "where dbt itself would (`DBT_TARGET_PATH`, the project's `target-path`, or `target`) otherwise.",
     )
     dbt_vars: dict[str, Any] = Field(
         default_factory=dict, description="JSON object of dbt vars for every parse and build of the project."

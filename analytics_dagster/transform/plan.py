@@ -464,9 +464,20 @@ def _changed_by_variables(
 def _warnings(
     plan: Plan, groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
 ) -> Iterator[Problem]:
+    if not (graph.built or graph.tests):
+        yield Problem(
+            code="nothing-to-run",
+            message="The dbt project has no node to build and no test to run.",
+            nodes=(),
+            remedy="Add one; until then the schedule groups have no jobs.",
+        )
+        return
     for group in groups.groups:
         what = f"the selector {group.selector!r}" if group.selector else repr(group.select)
         if not selected[group.selection] & (graph.built | graph.tests.keys()):
+            if group.default and not plan.by_name[group.name].is_empty:
+                # It has what no other selects: its own selection need not name any of that.
+                continue
             yield Problem(
                 code="selection-matches-nothing",
                 message=f"The selection of the schedule group {group.name} matches no node: {what}.",

@@ -542,6 +542,16 @@ def test_a_selection_that_matches_nothing_is_a_warning_that_names_it() -> None:
     ]
 
 
+def test_a_default_group_need_not_select_what_it_has() -> None:
+    rest = ScheduleGroup(name="rest", select="tag:rest", default=True)
+    assert Manifest().model("x").plan(rest).require().warnings == ()
+
+
+def test_a_project_without_nodes_and_tests_is_one_warning_however_many_groups_there_are() -> None:
+    (warning,) = Manifest().source("raw").plan(A, B).require().warnings
+    assert warning.code == "nothing-to-run"
+
+
 def test_a_selection_of_tests_alone_is_no_warning_where_they_are_run_there() -> None:
     plan = Manifest().model("x", tag="a").test("t", tag="b").plan(A, B).require()
     assert plan.warnings == ()

@@ -142,6 +142,34 @@ def test_dagster_dev_prepares_a_stale_project_by_itself_and_says_so(
     load(prepared)
 
 
+@pytest.mark.parametrize(
+    ("setting", "variable", "configured", "expected"),
+    [
+        (None, None, None, "target"),
+        (None, None, "build/dbt", "build/dbt"),
+        (None, None, "\"../{{ env_var('OUT', 'out') }}\"", "../out"),
+        (None, "of_the_shell", "build/dbt", "of_the_shell"),
+        (Path("ours"), "of_the_shell", "build/dbt", "ours"),
+    ],
+)
+def test_the_manifest_is_where_dbt_itself_would_write_it_unless_the_setting_says_otherwise(
+    library: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: Path | None,
+    variable: str | None,
+    configured: str | None,
+    expected: str,
+) -> None:
+    if variable:
+        monkeypatch.setenv("DBT_TARGET_PATH", variable)
+    if configured:
+        with (library.project / "dbt_project.yml").open("a") as file:
+            file.write(f"\ntarget-path: {configured}\n")
+    with pytest.raises(ProjectError, match="There is no manifest") as raised:
+        load_project(library.settings(dbt_target_path=setting), [])
+    assert str((library.project / expected / "manifest.json").resolve()) in raised.value.problem
+
+
 # --- a project that can't be prepared -----------------------------------------------------------------------
 
 
