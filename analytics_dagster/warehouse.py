@@ -217,13 +217,13 @@ def _file_lock(path: Path, note: Path) -> Iterator[None]:
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     _waiting(
         retry=tenacity.retry_if_exception_type(Timeout),
-        before_sleep=_Announcement(path, lambda _: _told(_Note.read(note))),
+        before_sleep=_Announcement(path, lambda _: _noted_holder(_Note.read(note))),
         reraise=True,
     )(_acquire, lock, path)
     try:
         _waiting(
             retry=tenacity.retry_if_result(lambda left: left is not None and left.survivor is not None),
-            before_sleep=_Announcement(path, lambda _: _told(_Note.read(note))),
+            before_sleep=_Announcement(path, lambda _: _noted_survivor(_Note.read(note))),
         )(_Note.read, note)
         yield
     finally:
@@ -243,10 +243,12 @@ def _acquire(lock: FileLock, path: Path) -> None:
         ) from error
 
 
-def _told(note: _Note | None) -> str:
-    if note is None:
-        return "another step"
-    return f"dbt, {note.survivor}, started by {note.holder}," if note.survivor else note.holder
+def _noted_holder(note: _Note | None) -> str:
+    return note.holder if note else "another step"
+
+
+def _noted_survivor(note: _Note | None) -> str:
+    return f"dbt, {note.survivor}, started by {note.holder}," if note else "another step's dbt"
 
 
 def count_writers(settings: Settings, target: Target) -> int:

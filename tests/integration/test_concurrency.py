@@ -68,10 +68,17 @@ class Site:
         """The variables that point the location, and the slow model, at it."""
         return {**self.library.environment, "LIBRARY_FOLDER": str(self.library.folder)}
 
-    def start(self, *groups: str, **others: str) -> subprocess.Popen[str]:
-        """Start a build of groups."""
+    @contextmanager
+    def start(self, *groups: str, **others: str) -> Iterator[subprocess.Popen[str]]:
+        """Start a build of groups; where the test fails meanwhile, nothing is waited for."""
         options = [option for group in groups for option in ("--group", group)]
-        return self.library.start("build", *options, **{**self.environment, **others})
+        with self.library.start("build", *options, **{**self.environment, **others}) as process:
+            try:
+                yield process
+            except BaseException:
+                self.go_on()
+                process.kill()
+                raise
 
     def build(self, *groups: str) -> None:
         """Build groups to the end."""
