@@ -21,7 +21,7 @@ from analytics_dagster.executor import EXCLUSIVE
 from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.warehouse import POOL
 from tests.conftest import COMMAND, Library, Preparation
-from tests.integration.test_ui import LAUNCH, _ask, _free_port
+from tests.integration.ui import Ui, free_port, opened
 from tests.workshop import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800), pytest.mark.thorough]
@@ -307,22 +307,20 @@ def test_ctrl_c_in_a_build_cancels_it_and_ends_its_dbt(site: Site) -> None:
 
 
 @contextmanager
-def ui(site: Site, log: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = _free_port()
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [COMMAND, "dev", "--port", str(port)],
-            env={**os.environ, **site.environment},
-            cwd=site.library.folder,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield process, port
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+def dev(site: Site, log: Path) -> Iterator[Ui]:
+    """Open the UI, and kill all of it."""
+    port = free_port()
+    with opened(
+        [COMMAND, "dev", "--port", str(port)],
+        port=port,
+        environment={**os.environ, **site.environment},
+        folder=site.library.folder,
+        log=log,
+    ) as ui:
+        try:
+            yield ui
+        finally:
+            os.killpg(ui.process.pid, signal.SIGKILL)
 
 
 def test_after_the_ui_was_killed_its_next_start_fails_the_run_that_it_left_and_no_two_open_one_home(
@@ -330,25 +328,17 @@ def test_after_the_ui_was_killed_its_next_start_fails_the_run_that_it_left_and_n
 ) -> None:
     log = tmp_path / "dev.log"
     site.hold_up()
-    with ui(site, log) as (process, port):
-
-        def launched() -> object:
-            assert process.poll() is None, log.read_text()
-            try:
-                return _ask(port, LAUNCH, {"job": OPENING})["launchRun"]["__typename"] == "LaunchRunSuccess"
-            except (OSError, AssertionError):
-                return None
-
-        wait_for("a run is launched", launched, 180)
+    with dev(site, log) as ui:
+        ui.launch(OPENING)
         site.wait_until_held_up()
-        second = site.library.run("dev", "--port", str(_free_port()))
+        second = site.library.run("dev", "--port", str(free_port()))
         assert second.returncode == 2
         assert f"HomeError: Dagster's home {site.home} is open already" in second.stderr
-        assert f"runs as {Process.of(process.pid)}" in second.stderr
+        assert f"runs as {Process.of(ui.process.pid)}" in second.stderr
     left = site.runs()[-1]
     assert left.status is STATUS.STARTED
     assert site.holders(POOL)[0] == {left.run_id}
-    with ui(site, log):
+    with dev(site, log):
         wait_for(
             "the run is failed", lambda: f"Run {left.run_id} of opening_time was marked as failed" in log.read_text()
         )

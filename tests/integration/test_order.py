@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
 from analytics_dagster.automation.notes import SCHEDULED_TIME, Answer, Notebook, Trigger
 from analytics_dagster.warehouse import POOL
+from tests.conftest import COMMAND
+from tests.integration.ui import Ui, free_port, opened
+from tests.workshop import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import Library
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
 
-COMMAND = Path(sys.executable).with_name("analytics-dagster")
 FILES = {
     "dbt_project.yml": "name: tiny\nversion: '1.0'\nprofile: tiny\nflags: {send_anonymous_usage_stats: false}\n",
     "profiles/profiles.yml": "tiny: {target: laptop, outputs: {laptop: {type: duckdb, path: tiny.duckdb}}}\n",
@@ -70,55 +64,18 @@ def write_project(folder: Path) -> Library:
     return tiny
 
 
-def ask(port: int, query: str, **variables: Any) -> dict[str, Any]:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/graphql",
-        data=json.dumps({"query": query, "variables": variables}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - the same
-        answer: dict[str, Any] = json.loads(response.read())
-    assert "errors" not in answer, answer
-    data: dict[str, Any] = answer["data"]
-    return data
-
-
 @contextmanager
-def dev(library: Library) -> Iterator[int]:
-    """Let `analytics-dagster dev` run with schedules turned on; give the port of its UI."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = int(one.getsockname()[1])
-    with (library.folder / "dev.log").open("w") as log:
-        process = subprocess.Popen(
-            [COMMAND, "dev", "--port", str(port)],
-            env={**os.environ, **library.environment, "ANALYTICS_SCHEDULES_RUNNING": "true"},
-            cwd=library.folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    try:
-        yield port
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-
-
-def wait_for(what: str, ready: Callable[[], Any], library: Library, seconds: float) -> Any:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = ready()
-        if found:
-            return found
-        time.sleep(1)
-    log = (library.folder / "dev.log").read_text()[-8000:]
-    raise AssertionError(f"waited {seconds:g} s for {what}\n{log}")
+def dev(library: Library) -> Iterator[Ui]:
+    """Let `analytics-dagster dev` run with schedules turned on."""
+    port = free_port()
+    with opened(
+        [COMMAND, "dev", "--port", str(port)],
+        port=port,
+        environment={**os.environ, **library.environment, "ANALYTICS_SCHEDULES_RUNNING": "true"},
+        folder=library.folder,
+        log=library.folder / "dev.log",
+    ) as ui:
+        yield ui
 
 
 def records_of(instance: dg.DagsterInstance) -> Mapping[str, list[dg.RunRecord]]:
@@ -145,35 +102,26 @@ def left_out(instance: dg.DagsterInstance) -> list[str]:
 def finished(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """Let the daemon run: first all goes well, then the first group fails; the pool takes four at once, then one."""
     tiny = write_project(tmp_path)
-    with dev(tiny) as port:
+    with dev(tiny) as ui, dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
 
-        def loaded() -> bool:
-            try:
-                return bool(ask(port, "{version}"))
-            except (urllib.error.URLError, ConnectionError, TimeoutError):
-                return False
+        def ends(name: str) -> int:
+            return len(ended(records_of(instance)[name]))
 
-        wait_for("the UI", loaded, tiny, 200)
-        with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
-
-            def ends(name: str) -> int:
-                return len(ended(records_of(instance)[name]))
-
-            instance.event_log_storage.set_concurrency_slots(POOL, 4)
-            wait_for("a chain of three", lambda: ends("bold") >= 1, tiny, 300)
-            instance.event_log_storage.set_concurrency_slots(POOL, 1)
-            preview(port, instance)
-            (tmp_path / "broken").touch()
-            before = ends("bold")
-            wait_for("what follows a failure", lambda: left_out(instance) and ends("bold") > before, tiny, 300)
+        instance.event_log_storage.set_concurrency_slots(POOL, 4)
+        wait_for("a chain of three has ended", lambda: ends("bold") >= 1, 300)
+        instance.event_log_storage.set_concurrency_slots(POOL, 1)
+        preview(ui, instance)
+        (tmp_path / "broken").touch()
+        before = ends("bold")
+        wait_for("what follows a failure has ended", lambda: left_out(instance) and ends("bold") > before, 300)
     with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
         yield instance
 
 
-def preview(port: int, instance: dg.DagsterInstance) -> None:
+def preview(ui: Ui, instance: dg.DagsterInstance) -> None:
     """Preview a tick in the UI, as people do who wonder what it does: it does nothing."""
     tick = Trigger(datetime(2030, 1, 1, 6, tzinfo=timezone.utc))
-    answer = ask(port, PREVIEW, tick=tick.moment.timestamp())["scheduleDryRun"]["evaluationResult"]
+    answer = ui.ask(PREVIEW, tick=tick.moment.timestamp())["scheduleDryRun"]["evaluationResult"]
     assert not answer["error"]
     assert answer["skipReason"]
     assert notes_of(instance)["bold"].of(tick) is None

@@ -1,0 +1,116 @@
+"""A development UI as a process, and its GraphQL: how tests open it, ask it, launch by it, and end it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.workshop import wait_for
+
+_LAUNCH = """
+mutation ($job: String!) {
+  launchRun(executionParams: {selector: {repositoryLocationName: "analytics_dagster",
+                                         repositoryName: "__repository__", jobName: $job}}) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on PythonError { message }
+  }
+}
+"""
+_LOADED = """
+{ workspaceOrError { ... on Workspace { locationEntries {
+  locationOrLoadError { __typename ... on PythonError { message } } } } } }
+"""
+_STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens to now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Ui:
+    """An open UI."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Return the data that GraphQL answers."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            data=json.dumps({"query": query, "variables": variables}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - our own server
+            answer: dict[str, Any] = json.loads(response.read())
+        assert "errors" not in answer, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def launch(self, job: str) -> str:
+        """Launch a job; return the id of its run."""
+        launched = self.ask(_LAUNCH, job=job)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
+    def status(self, run: str) -> str:
+        """Return the status of a run."""
+        return str(self.ask(_STATUS, run=run)["runOrError"]["status"])
+
+    def wait_until_loaded(self) -> None:
+        """Wait until the location is loaded, without an error."""
+
+        def entries() -> list[dict[str, Any]]:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                found: list[dict[str, Any]] = self.ask(_LOADED)["workspaceOrError"]["locationEntries"]
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                return []
+            return found if all(entry["locationOrLoadError"] for entry in found) else []
+
+        [entry] = wait_for("the location is loaded", entries, 200)
+        assert entry["locationOrLoadError"]["__typename"] == "RepositoryLocation", entry
+
+
+@contextmanager
+def opened(
+    command: Sequence[str | Path], *, port: int, environment: Mapping[str, str], folder: Path, log: Path
+) -> Iterator[Ui]:
+    """Run a command that opens a UI at a port, until the location is loaded; end it by Ctrl-C, as a terminal does."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        ui = Ui(port, process, log)
+        ui.wait_until_loaded()
+        yield ui
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
