@@ -17,10 +17,13 @@ from dotenv import load_dotenv
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from analytics_dagster import warm_dbt
 from analytics_dagster.errors import AnalyticsError, ScheduleGroupError
-from analytics_dagster.settings import Settings, load_settings
+from analytics_dagster.settings import DbtRunner, Settings, load_settings
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from analytics_dagster.headless.building import Request
     from analytics_dagster.headless.planning import Planned
 
@@ -100,6 +103,9 @@ def build(
     started = time.monotonic()
     with _told_errors():
         settings = _settings()
+        if settings.dbt_runner is DbtRunner.WARM:
+            # It takes as long to import as Dagster, for which there is another core.
+            warm_dbt.start()
         _prepare(settings)
         from analytics_dagster.headless.building import Request  # noqa: PLC0415 - see `_build`
 
@@ -116,33 +122,33 @@ def dev(
     """Open the UI with schedules, sensors and run history that are kept between starts."""
     with _told_errors():
         settings = _settings()
-        from analytics_dagster.headless.home import WORKSPACE, occupy_home, prepare_home  # noqa: PLC0415 - see `_build`
+        import dagster as dg  # noqa: PLC0415 - see `_build`
+
+        from analytics_dagster.headless.home import WORKSPACE, occupy_home, prepare_home  # noqa: PLC0415
 
         home = prepare_home(settings)
         occupy_home(home)
         _prepare(settings)
-        _tidy(settings)
+        with dg.DagsterInstance.get() as instance:
+            _tidy(settings, instance)
         _console.print(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}", soft_wrap=True)
     arguments = ["dagster", "dev", "--workspace", str(WORKSPACE), "--port", str(port), "--host", host]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - this process becomes Dagster's
 
 
-def _tidy(settings: Settings) -> None:
+def _tidy(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
-    import dagster as dg  # noqa: PLC0415 - see `_build`
-
-    from analytics_dagster.headless.home import set_pool_limit  # noqa: PLC0415
+    from analytics_dagster.headless.home import set_pool_limit  # noqa: PLC0415 - see `_build`
     from analytics_dagster.processes import fail_dead_runs  # noqa: PLC0415
     from analytics_dagster.project import find_target  # noqa: PLC0415
     from analytics_dagster.warehouse import count_writers  # noqa: PLC0415
 
-    with dg.DagsterInstance.get() as instance:
-        for run in fail_dead_runs(instance):
-            _console.print(
-                f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}", soft_wrap=True
-            )
-        writers = count_writers(settings, find_target(settings))
-        set_pool_limit(instance, writers, replace=settings.warehouse_writers is not None)
+    for run in fail_dead_runs(instance):
+        _console.print(
+            f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}", soft_wrap=True
+        )
+    writers = count_writers(settings, find_target(settings))
+    set_pool_limit(instance, writers, replace=settings.warehouse_writers is not None)
 
 
 def _settings() -> Settings:
@@ -169,7 +175,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
     from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
     from analytics_dagster.headless.summary import summarize, summary_table  # noqa: PLC0415
-    from analytics_dagster.headless.works import asset_groups  # noqa: PLC0415
+    from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
     from analytics_dagster.location import build_location  # noqa: PLC0415
 
     location = build_location(settings)
@@ -178,9 +184,11 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
         _console.print("There is nothing to build.")
         return True
     home = prepare_home(settings)
-    _tidy(settings)
+    if settings.dbt_runner is DbtRunner.WARM:
+        warm_dbt.expect(preparations(location, works))
     groups = asset_groups(location.definitions)
     with dg.DagsterInstance.get() as instance:
+        _tidy(settings, instance)
         results = execute_jobs(location.definitions, works, instance=instance)
         lines = summarize(instance, results, groups)
     _console.print(summary_table(lines, seconds=time.monotonic() - started))

@@ -11,17 +11,18 @@ from typing import Any
 
 import orjson
 import yaml
-from dagster_dbt import DbtProject
 from filelock import FileLock
 
 from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ProfileError, ProjectError
+from analytics_dagster.light_dagster_dbt import DbtProject
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
 from analytics_dagster.profile import Target, load_target, render
 from analytics_dagster.settings import Settings, environment_variables, variable_name
 from analytics_dagster.stand_in import FOLDER, make_stand_in
+from analytics_dagster.warm_dbt import WHERE_IT_WRITES
 
 PREPARE = "analytics-dagster prepare"
 """The command that makes a missing or stale manifest."""
@@ -40,6 +41,8 @@ class Project:
     target: Target
     manifest: Mapping[str, Any] = field(repr=False)
     selected: Mapping[Selection, frozenset[str]] = field(repr=False)
+    is_current: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
+    """Says whether dbt, if it parsed now, would find all as it was for the manifest, whatever folder it writes to."""
 
     @property
     def directory(self) -> Path:
@@ -101,6 +104,9 @@ def _load(location: _Location, selections: Sequence[Selection]) -> Project:
         target=location.target,
         manifest=manifest,
         selected=dict(zip(record.selections, record.selected, strict=True)),
+        is_current=lambda: (
+            record.difference(location.inputs(), selections) is None and not WHERE_IT_WRITES & {*record.variables}
+        ),
     )
 
 

@@ -40,6 +40,15 @@ def _known_time_zone(name: str) -> str:
     return name
 
 
+class DbtRunner(str, Enum):
+    """How a run calls dbt."""
+
+    WARM = "warm"
+    """In a process that imports dbt and reads the project while Dagster still makes ready."""
+    PLAIN = "plain"
+    """By the `dbt` command, with nothing made ready: the long way, for comparison and in case of need."""
+
+
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 """The name of an IANA time zone that this machine knows."""
 
@@ -89,6 +98,10 @@ class Settings(BaseSettings):
     )
     dbt_vars: dict[str, Any] = Field(
         default_factory=dict, description="JSON object of dbt vars for every parse and build of the project."
+    )
+    dbt_runner: DbtRunner = Field(
+        default=DbtRunner.WARM,
+        description="`warm`: runs call dbt in a process that is made ready early; `plain`: by the `dbt` command.",
     )
     schedule_groups_file: Path | None = Field(
         default=None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."

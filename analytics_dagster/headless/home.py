@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from analytics_dagster.errors import HomeError
 from analytics_dagster.processes import Life, Process
-from analytics_dagster.settings import Settings, set_dagster_home, variable_name
+from analytics_dagster.settings import Settings, set_dagster_home, set_default_variable, variable_name
 from analytics_dagster.warehouse import POOL
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
@@ -30,6 +30,7 @@ EARLIER = frozenset(
 """What the configuration was in earlier versions: where a home's is still one of these, nobody has changed it."""
 
 _EVENT_LOG = "EVENT_LOG"
+_EVENTS_AT_ONCE = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
@@ -40,6 +41,8 @@ def prepare_home(settings: Settings) -> Path:
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
     set_dagster_home(home)
+    # The events that a run begins with, one for each asset and check, are written together.
+    set_default_variable("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_AT_ONCE)
     configuration = home / "dagster.yaml"
     event_log = json.dumps(str(home / "history" / "runs"))
     # Of two processes that start in a new home at once the second fails where the first makes a table.

@@ -1,9 +1,10 @@
-"""What a run tells the terminal while it goes: its event log, read as it grows, as lines and bars for people."""
+"""What a run tells the terminal while it goes: its events, as they are stored, as lines and bars for people."""
 
 from __future__ import annotations
 
 import logging
 import os
+import queue
 import re
 import sys
 import threading
@@ -18,7 +19,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-_SECONDS_BETWEEN_LOOKS = 0.5
 _MOST_LINES = 8  # of one message, beside a bar
 # How Dagster begins the message of a `dagster.Failure`, whose text alone is for people.
 _FAILURE = "dagster._core.definitions.events.Failure: "
@@ -27,7 +27,7 @@ _DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's 
 _PROGRESS = re.compile(r"(?P<done>\d+) of (?P<total>\d+): (?P<node>.+)", re.DOTALL)
 _WAITING = re.compile(r"waiting for |\S+ waits for ")
 
-Show = Callable[[dg.EventLogRecord], None]
+Show = Callable[[dg.EventLogEntry], None]
 """Shows an event of a run, if it is of interest."""
 
 
@@ -38,15 +38,22 @@ def narration(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[N
     A terminal shows a bar for each step that goes on, and above the bars what went wrong; anything else gets lines.
     """
     with _terminal() as console, _shown(console, job) as show:
-        narrator = _Narrator(show, instance, run_id)
-        stop = threading.Event()
-        thread = threading.Thread(target=narrator.follow, args=(stop,), name=f"narration of {job}", daemon=True)
+        entries: queue.SimpleQueue[dg.EventLogEntry | None] = queue.SimpleQueue()
+        # In this process, where the run is executed: the event log need not be read, and a terminal that is slow, or
+        # gone, is of no concern to the run.
+        instance.add_event_listener(run_id, entries.put)
+        thread = threading.Thread(target=_tell, args=(show, entries), name=f"narration of {job}", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            stop.set()
+            entries.put(None)
             thread.join()
+
+
+def _tell(show: Show, entries: queue.SimpleQueue[dg.EventLogEntry | None]) -> None:
+    while (entry := entries.get()) is not None:
+        show(entry)
 
 
 @contextmanager
@@ -96,11 +103,11 @@ class _Lines:
         self._job = job
         self._most_lines = most_lines
 
-    def show(self, record: dg.EventLogRecord) -> None:
+    def show(self, entry: dg.EventLogEntry) -> None:
         """Print an event as a line, if it is of interest."""
-        line = _line(record.event_log_entry, self._most_lines)
+        line = _line(entry, self._most_lines)
         if line:
-            self._console.print(f"[dim]{_clock(record)} {self._job:<10}[/] {line}", soft_wrap=True)
+            self._console.print(f"[dim]{_clock(entry)} {self._job:<10}[/] {line}", soft_wrap=True)
 
 
 class _Bars:
@@ -111,9 +118,8 @@ class _Bars:
         self._lines = lines
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, record: dg.EventLogRecord) -> None:
+    def show(self, entry: dg.EventLogEntry) -> None:
         """Move a bar, or print a line above the bars."""
-        entry = record.event_log_entry
         event, step = entry.dagster_event, entry.step_key
         if step is not None and event is None and self._move(step, entry):
             return
@@ -123,7 +129,7 @@ class _Bars:
                 return
             if event.event_type in _ENDS:
                 self._end(step)
-        self._lines.show(record)
+        self._lines.show(entry)
 
     def _move(self, step: str, entry: dg.EventLogEntry) -> bool:
         """Show at a step's bar what its log says, if that is where it belongs; return whether it does."""
@@ -162,32 +168,8 @@ _ENDS = {
 }
 
 
-class _Narrator:
-    """Reads a run's event log while it grows, and has each event shown."""
-
-    def __init__(self, show: Show, instance: dg.DagsterInstance, run_id: str) -> None:
-        self._show = show
-        self._instance = instance
-        self._run_id = run_id
-        self._cursor: str | None = None
-
-    def follow(self, stop: threading.Event) -> None:
-        """Tell what happens until the run has ended and all of it was told."""
-        while not stop.wait(_SECONDS_BETWEEN_LOOKS):
-            self._tell_new()
-        self._tell_new()
-
-    def _tell_new(self) -> None:
-        more = True
-        while more:
-            page = self._instance.get_records_for_run(self._run_id, cursor=self._cursor)
-            for record in page.records:
-                self._show(record)
-            self._cursor, more = page.cursor, page.has_more
-
-
-def _clock(record: dg.EventLogRecord) -> str:
-    return datetime.fromtimestamp(record.timestamp, tz=timezone.utc).astimezone().strftime("%H:%M:%S")
+def _clock(entry: dg.EventLogEntry) -> str:
+    return datetime.fromtimestamp(entry.timestamp, tz=timezone.utc).astimezone().strftime("%H:%M:%S")
 
 
 def _line(entry: dg.EventLogEntry, most_lines: int | None) -> str | None:

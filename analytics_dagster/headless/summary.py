@@ -14,6 +14,12 @@ from rich.table import Table
 from analytics_dagster.headless.execution import JobResult
 from analytics_dagster.headless.words import counted
 
+_READ = {
+    dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+}
+
 
 class Status(str, Enum):
     """What became of an asset in a run."""
@@ -63,7 +69,7 @@ def summarize(
 
 
 def _of_run(instance: dg.DagsterInstance, run_id: str, groups: Mapping[dg.AssetKey, str]) -> Iterable[AssetSummary]:
-    entries = instance.all_logs(run_id)
+    entries = instance.all_logs(run_id, of_type=_READ)
     built: dict[dg.AssetKey, dg.AssetMaterialization] = {}
     step_of: dict[dg.AssetKey, str] = {}
     planned: list[dg.AssetKey] = []
@@ -80,11 +86,8 @@ def _of_run(instance: dg.DagsterInstance, run_id: str, groups: Mapping[dg.AssetK
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             checks[evaluation.asset_key][_outcome(evaluation.passed, evaluation.severity)] += 1
-    seconds = {
-        stats.step_key: float(stats.end_time - stats.start_time)
-        for stats in instance.get_run_step_stats(run_id)
-        if stats.start_time is not None and stats.end_time is not None
-    }
+    told = {key: _execution_time(materialization) for key, materialization in built.items()}
+    seconds = _step_seconds(instance, run_id) if None in told.values() else {}
     for key in [
         *built,
         *(key for key in planned if key not in built),
@@ -98,12 +101,19 @@ def _of_run(instance: dg.DagsterInstance, run_id: str, groups: Mapping[dg.AssetK
             group=groups.get(key, ""),
             status=Status.BUILT if materialization or checked_only else Status.NOT_BUILT,
             rows=_integer(materialization, "dagster/row_count"),
-            seconds=_execution_time(materialization)
-            or (seconds.get(step_of.get(key, "")) if materialization else None),
+            seconds=told.get(key) or seconds.get(step_of.get(key, "")),
             passed=outcome["passed"],
             failed=outcome["failed"],
             warned=outcome["warned"],
         )
+
+
+def _step_seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
+    return {
+        stats.step_key: float(stats.end_time - stats.start_time)
+        for stats in instance.get_run_step_stats(run_id)
+        if stats.start_time is not None and stats.end_time is not None
+    }
 
 
 def _outcome(passed: bool, severity: dg.AssetCheckSeverity) -> str:  # noqa: FBT001 - Dagster's own pair of values
@@ -117,9 +127,9 @@ def _integer(materialization: dg.AssetMaterialization | None, name: str) -> int 
     return int(value.value) if isinstance(value, dg.IntMetadataValue) and value.value is not None else None
 
 
-def _execution_time(materialization: dg.AssetMaterialization | None) -> float | None:
+def _execution_time(materialization: dg.AssetMaterialization) -> float | None:
     """Return the seconds that dbt reports for a node of its own; a step's time would be that of the whole group."""
-    value = materialization.metadata.get("Execution Duration") if materialization else None
+    value = materialization.metadata.get("Execution Duration")
     return value.value if isinstance(value, dg.FloatMetadataValue) else None
 
 

@@ -12,6 +12,8 @@ from analytics_dagster.automation.jobs import INGESTION
 from analytics_dagster.headless.choice import Choice, Part
 from analytics_dagster.headless.execution import Work
 from analytics_dagster.location import Location
+from analytics_dagster.transform.arguments import Wish, make_build
+from analytics_dagster.warm_dbt import Preparation
 
 _OP = "dbt_"
 """What the name of each op begins with that runs dbt."""
@@ -68,6 +70,14 @@ def _refreshed(location: Location, work: Work) -> Work:
     asked: dict[str, Any] = {"config": {"full_refresh": True}}
     steps = {node.name: asked for node in job.nodes if node.name.startswith(_OP)}
     return replace(work, configuration={"ops": steps})
+
+
+def preparations(location: Location, works: Iterable[Work]) -> list[Preparation]:
+    """Return what dbt can make ready for each of the works that calls it, in their order."""
+    dbt, assets = location.transform.dbt, location.transform.assets
+    groups = [location.plan.by_name[work.job].group for work in works if work.job in location.plan.by_name]
+    builds = [make_build((), group, Wish(), assets.variables) for group in groups]
+    return [dbt.prepare(assets.parsed(build.variables), build.variables) for build in builds]
 
 
 def asset_groups(definitions: dg.Definitions) -> dict[dg.AssetKey, str]:

@@ -11,7 +11,7 @@ from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.assets import build_exposure_specs, build_group_assets
 from analytics_dagster.transform.checks import build_check_specs
-from analytics_dagster.transform.dbt_resource import DbtResource, dbt_executable
+from analytics_dagster.transform.dbt_resource import DbtResource, dbt_executable, when_to_count
 from analytics_dagster.transform.execution import Assets
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import asset_keys, project_key, same_assets
@@ -32,6 +32,8 @@ class Transform:
     sources: Mapping[str, dg.AssetSpec]
     nodes: Mapping[str, dg.AssetKey]
     checks: Mapping[str, dg.AssetCheckSpec]
+    dbt: DbtResource
+    assets: Assets
 
     def assets_of(self, group: GroupPlan) -> list[dg.AssetKey]:
         """Return the assets that a run of a group builds: its own, and those of others that it refreshes."""
@@ -66,29 +68,31 @@ def build_transform(settings: Settings, project: Project, plan: Plan) -> Transfo
         checks={unique_id: check.key for unique_id, check in checks.items()},
     )
     warehouse = build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout)
+    dbt = DbtResource(
+        project_dir=str(project.directory),
+        profiles_dir=str(project.target.profiles_dir),
+        profile=project.target.profile,
+        target=project.target.name,
+        dbt_executable=dbt_executable(),
+        with_adapter=not warehouse.path,
+        runner=settings.dbt_runner.value,
+        row_counts=when_to_count(warehouse).value,
+    )
     definitions = dg.Definitions(
         assets=[
             *build_group_assets(plan, graph, assets, specs, checks),
             *build_exposure_specs(project, keys, dagster_owner),
             *_project_specs(project, plan),
         ],
-        resources={
-            "dbt": DbtResource(
-                project_dir=str(project.directory),
-                profiles_dir=str(project.target.profiles_dir),
-                profile=project.target.profile,
-                target=project.target.name,
-                dbt_executable=dbt_executable(),
-                with_adapter=not warehouse.path,
-            ),
-            "warehouse": warehouse,
-        },
+        resources={"dbt": dbt, "warehouse": warehouse},
     )
     return Transform(
         definitions=definitions,
         sources={unique_id: spec for unique_id, spec in specs.items() if unique_id in graph.sources},
         nodes={unique_id: keys[unique_id] for unique_id in plan.group_of},
         checks=checks,
+        dbt=dbt,
+        assets=assets,
     )
 
 

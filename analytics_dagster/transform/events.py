@@ -13,6 +13,8 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_dagster.dbt_runner import ROW_COUNTS
+
 BUILT = frozenset({"success", "no-op"})
 """How a node comes out whose relation is then there: dbt built it, or found that there was nothing to do."""
 
@@ -69,6 +71,14 @@ def read_result(raw_event: Mapping[str, Any]) -> NodeResult | None:
         failures=data.get("num_failures"),
         invocation_id=raw_event["info"]["invocation_id"],
     )
+
+
+def read_row_counts(raw_event: Mapping[str, Any]) -> Mapping[str, int | None]:
+    """Return the rows of what was built by unique id, None where they could not be counted, if an event says that."""
+    if raw_event["info"]["name"] != ROW_COUNTS:
+        return {}
+    counts: Mapping[str, int | None] = raw_event["data"]["row_counts"]
+    return counts
 
 
 def to_check_result(result: NodeResult, check: dg.AssetCheckKey) -> dg.AssetCheckResult:

@@ -9,14 +9,15 @@ import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import orjson
-from dagster_dbt import DbtCliInvocation
 
 from analytics_dagster.dbt_process import artifacts_of
+from analytics_dagster.light_dagster_dbt import DbtCliInvocation
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.project import Project
 from analytics_dagster.settings import absent_variables
@@ -28,7 +29,13 @@ from analytics_dagster.transform.arguments import (
     with_tested_models,
 )
 from analytics_dagster.transform.dbt_resource import DbtResource, opened
-from analytics_dagster.transform.events import BUILT, REASONS, NodeResult, read_result, to_check_result
+from analytics_dagster.transform.events import (
+    BUILT,
+    REASONS,
+    NodeResult,
+    read_result,
+    read_row_counts,
+)
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.missing import (
@@ -40,6 +47,7 @@ from analytics_dagster.transform.missing import (
     read_from_others,
     surely_needed,
 )
+from analytics_dagster.transform.report import Report
 from analytics_dagster.transform.waves import spoiled, waves
 from analytics_dagster.warehouse import Warehouse
 
@@ -49,8 +57,6 @@ RUNS = "runs"
 _SELECTION = "selection"
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_TO_STOP = 25.0
-_COUNTED = {"table", "incremental", "seed", "snapshot"}
-_LONGEST_SQL = 20_000
 _MOST_NAMED = 50
 _GOOD = {*BUILT, "pass", "skipped"}
 
@@ -70,19 +76,29 @@ class Assets:
     keys: Mapping[str, dg.AssetKey]
     checks: Mapping[str, dg.AssetCheckKey]
 
+    def artifacts(self, variables: Mapping[str, Any]) -> Path:
+        """Return the folder of what was parsed with these vars, if that was ever done."""
+        artifacts = self.project.artifacts
+        if variables == self.variables:
+            return artifacts
+        return artifacts_of(artifacts, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS).decode())
+
+    def parsed(self, variables: Mapping[str, Any]) -> Path:
+        """Return the file of what dbt parsed with these vars; from it dbt knows what has changed since."""
+        return self.artifacts(variables) / "partial_parse.msgpack"
+
 
 @dataclass
 class _Outcome:
-    """What came of the starts of dbt so far: the last of them, and results with the folder of their start."""
+    """What came of the starts of dbt so far, the last of which is ``invocation``."""
 
     results: dict[str, NodeResult] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
     failures: list[BaseException] = field(default_factory=list)
     invocation: DbtCliInvocation | None = None
 
-    def take(self, result: NodeResult, folder: Path) -> None:
-        self.results[result.unique_id] = result
-        self.folders[result.unique_id] = folder
+    @property
+    def is_interrupted(self) -> bool:
+        return any(isinstance(failure, dg.DagsterExecutionInterruptedError) for failure in self.failures)
 
 
 @dataclass(frozen=True)
@@ -97,9 +113,9 @@ class Builder:
     def run(self, build: Build, group: ScheduleGroup) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Build, by as many starts of dbt as it needs, and yield its materializations and checks.
 
-        Whatever succeeded is kept if the rest fails. Materializations come when dbt has ended, with row counts from
-        one query; until then the log tells the progress. Raises `Failure` where what others build is not there yet,
-        what dagster-dbt raises when dbt fails, and `WarehouseError` when the warehouse stays held.
+        Whatever succeeded is kept if the rest fails. Materializations and checks come in dbt's order, each as soon as
+        the rows of what was built before are counted. Raises `Failure` where what others build is not there yet, what
+        dagster-dbt raises when dbt fails, and `WarehouseError` when the warehouse stays held.
         """
         with self.warehouse.exclusively() as hold:
             parsed = self._graph(build)
@@ -112,29 +128,44 @@ class Builder:
                 if not left:
                     continue
                 folder = self._prepare_folder(build, with_tested_models(left, known), number)
-                done.invocation = self.dbt.cli(
-                    list(build_arguments(build, str(folder / _SELECTION))), target_path=folder
-                )
+                done.invocation = self._call(build, folder)
                 hold.note_child(done.invocation.process.pid)
-                try:
-                    for result in self._follow(done.invocation, progress):
-                        done.take(result, folder)
-                        if result.unique_id in self.assets.checks and result.status != "skipped":
-                            yield to_check_result(result, self.assets.checks[result.unique_id])
-                except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again below
-                    interrupt = _interrupt(error)
-                    done.failures.append(interrupt or error)
-                    if interrupt:
-                        break
-                finally:
-                    # Also where Dagster gave up on this step while it took an event.
-                    _stop(done.invocation.process)
-            # Also when dbt failed or was stopped: what it built before is built.
-            graph = parsed or self._graph(build, folder) or known
-            yield from self._materializations(done, graph)
+                yield from self._report(done.invocation, build, done, progress)
+                if done.is_interrupted:
+                    break
             if done.failures:
-                raise self._explained(done, build, graph, group)
+                raise self._explained(done, build, group)
             self._require_all(build, done)
+
+    def _call(self, build: Build, folder: Path) -> DbtCliInvocation:
+        return self.dbt.call(
+            build_arguments(build, str(folder / _SELECTION)),
+            target_path=folder,
+            variables=build.variables,
+            is_current=self.assets.project.is_current,
+        )
+
+    def _report(
+        self, invocation: DbtCliInvocation, build: Build, done: _Outcome, progress: _Progress
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        """Yield what one start of dbt makes, and see to it that it has ended."""
+        report = Report(
+            self.assets,
+            invocation.target_path,
+            make_graph=lambda: self._graph_of_run(build, invocation),
+            count_rows=partial(self._row_counts, invocation=invocation),
+        )
+        try:
+            for news in self._follow(invocation, progress):
+                yield from report.hear(news)
+        except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again by `run`
+            done.failures.append(_interrupt(error) or error)
+        finally:
+            # Also where Dagster gave up on this step while it took an event.
+            _stop(invocation.process)
+        done.results.update(report.results)
+        # Also when dbt failed or was stopped: what it built before is built.
+        yield from report.rest()
 
     def _prepare_folder(self, build: Build, selected: Collection[str], number: int) -> Path:
         """Make the folder of one start's artifacts, with what is selected and what was parsed with the same vars."""
@@ -144,30 +175,29 @@ class Builder:
         selection = folder / _SELECTION
         selection.mkdir(parents=True, exist_ok=True)
         (selection / SELECTION_FILE).write_text(json.dumps(selection_content(selected)), encoding="utf-8")
-        parsed = self._artifacts(build) / "partial_parse.msgpack"
+        parsed = self.assets.parsed(build.variables)
         if parsed.exists():
             # dbt then parses only what changed since.
             shutil.copyfile(parsed, folder / parsed.name)
         return folder
 
-    def _artifacts(self, build: Build) -> Path:
-        """Return the folder of what was parsed with the vars of a build, if that was ever done."""
-        artifacts = self.assets.project.artifacts
-        if build.variables == self.assets.variables:
-            return artifacts
-        return artifacts_of(artifacts, orjson.dumps(build.variables, option=orjson.OPT_SORT_KEYS).decode())
+    def _graph_of_run(self, build: Build, invocation: DbtCliInvocation) -> Graph:
+        """Return the graph under the vars of a build once dbt has parsed."""
+        return self._graph(build, invocation.target_path) or self.assets.graph
 
     def _graph(self, build: Build, run_folder: Path | None = None) -> Graph | None:
         """Return the graph under the vars of a build; of vars that only this run has there is one once dbt ran."""
-        folder = self._artifacts(build)
+        folder = self.assets.artifacts(build.variables)
         if folder == self.assets.project.artifacts:
             return self.assets.graph
         paths = [place / "manifest.json" for place in (folder, run_folder) if place is not None]
         path = next((path for path in paths if path.exists()), None)
         return None if path is None else Graph(read_manifest(path, remedy="Run the build again."))
 
-    def _follow(self, invocation: DbtCliInvocation, progress: _Progress) -> Iterator[NodeResult]:
-        """Yield each result as it comes; say in the log how far dbt is, and why something did not pass."""
+    def _follow(
+        self, invocation: DbtCliInvocation, progress: _Progress
+    ) -> Iterator[NodeResult | Mapping[str, int | None]]:
+        """Yield each result as it comes, and row counts; say in the log how far dbt is, and why something failed."""
         for message in invocation.stream_raw_events():
             if message.raw_event["info"]["name"] in REASONS:
                 self.context.log.warning(message.raw_event["info"]["msg"].strip())
@@ -175,6 +205,8 @@ class Builder:
             if result is not None:
                 progress.see(result)
                 yield result
+            elif counts := read_row_counts(message.raw_event):
+                yield counts
 
     # --- what others build -------------------------------------------------------------------------------------
 
@@ -188,19 +220,22 @@ class Builder:
         if absent:
             raise permanent_failure(self.context, self._described(absent, group))
 
-    def _explained(self, done: _Outcome, build: Build, graph: Graph, group: ScheduleGroup) -> BaseException:
+    def _explained(self, done: _Outcome, build: Build, group: ScheduleGroup) -> BaseException:
         """Return what is to be raised: dbt's failure, with what was missing if what failed read something missing."""
         failure, *others = done.failures
         if others and isinstance(failure, dg.Failure):
             said = [one.description or str(one) if isinstance(one, dg.Failure) else str(one) for one in done.failures]
             failure = dg.Failure("\n\n".join(said), allow_retries=failure.allow_retries)
         failed = {result.unique_id for result in done.results.values() if result.status == "error"}
-        if not failed or not isinstance(failure, dg.Failure):
+        if not failed or done.invocation is None or not isinstance(failure, dg.Failure):
             return failure
+        graph = self._graph_of_run(build, done.invocation)
         readers = read_from_others(graph, build.unique_ids)
         readers = {parent: [name for name in names if name in failed] for parent, names in readers.items()}
         try:
-            absent = self._missing(graph, {parent: names for parent, names in readers.items() if names}, done)
+            absent = self._missing(
+                graph, {parent: names for parent, names in readers.items() if names}, done.invocation
+            )
         except Exception as error:
             # Each adapter has exceptions of its own, and dbt's own failure must not be lost over a hint.
             self.context.log.debug("What dbt read was not looked up in the warehouse", exc_info=error)
@@ -209,10 +244,10 @@ class Builder:
             return failure
         return permanent_failure(self.context, f"{failure.description}\n\n{self._described(absent, group)}")
 
-    def _missing(self, graph: Graph, readers: Readers, done: _Outcome) -> Readers:
+    def _missing(self, graph: Graph, readers: Readers, invocation: DbtCliInvocation) -> Readers:
         if self.warehouse.path:
             return missing(graph, readers, in_file(self.warehouse))
-        adapter = done.invocation.adapter if done.invocation else None
+        adapter = self.dbt.adapter_of(invocation)
         if adapter is None:
             return {}
         with opened(adapter):
@@ -235,43 +270,28 @@ class Builder:
 
     # --- what was built ----------------------------------------------------------------------------------------
 
-    def _materializations(self, done: _Outcome, graph: Graph) -> Iterator[dg.MaterializeResult[None]]:
-        built = [
-            result
-            for result in done.results.values()
-            if result.unique_id in self.assets.group_of and result.status in BUILT
-        ]
-        counts = self._row_counts([graph.nodes[result.unique_id] for result in built], done.invocation)
-        for result in built:
-            count = counts.get(result.unique_id)
-            yield dg.MaterializeResult(
-                asset_key=self.assets.keys[result.unique_id],
-                metadata={
-                    **result.metadata,
-                    **_compiled_sql(graph.nodes[result.unique_id], done.folders[result.unique_id]),
-                    **({} if count is None else {"dagster/row_count": dg.MetadataValue.int(count)}),
-                },
-            )
-
-    def _row_counts(self, nodes: Sequence[Mapping[str, Any]], invocation: DbtCliInvocation | None) -> Mapping[str, int]:
-        """Count the rows of every table that was built, in one query."""
-        tables = [
-            node for node in nodes if node["config"].get("materialized") in _COUNTED and node.get("relation_name")
-        ]
-        if not tables:
-            return {}
+    def _row_counts(self, tables: Sequence[Mapping[str, Any]], invocation: DbtCliInvocation) -> Mapping[str, int]:
+        """Count the rows of tables in one query, when dbt has ended."""
         query = "\nunion all\n".join(
             f"select {place} as place, count(*) as row_count from {node['relation_name']}"  # noqa: S608 - dbt's own name
             for place, node in enumerate(tables)
         )
         try:
-            rows = self.warehouse.rows(query) if self.warehouse.path else _rows_through_adapter(query, invocation)
+            rows = self.warehouse.rows(query) if self.warehouse.path else self._rows_through_adapter(query, invocation)
         except Exception as error:
             # Each adapter has exceptions of its own, and a count that can't be had fails no build.
             self.context.log.warning(f"The rows were not counted: {type(error).__name__}")
             self.context.log.debug("The rows were not counted", exc_info=error)
             return {}
         return {tables[int(row[0])]["unique_id"]: int(row[1]) for row in rows}
+
+    def _rows_through_adapter(self, query: str, invocation: DbtCliInvocation) -> list[tuple[Any, ...]]:
+        adapter = self.dbt.adapter_of(invocation)
+        if adapter is None:
+            return []
+        with opened(adapter):
+            _, table = adapter.execute(query, fetch=True)
+            return [tuple(row) for row in table]
 
 
 def permanent_failure(context: dg.OpExecutionContext, description: str) -> dg.Failure:
@@ -300,21 +320,6 @@ class _Progress:
             self._context.log.info(line)
 
 
-def _compiled_sql(node: Mapping[str, Any], target_path: Path) -> Mapping[str, dg.MetadataValue[Any]]:
-    path = target_path / "compiled" / node["package_name"] / node["original_file_path"]
-    if not path.is_file():
-        return {}
-    return {"compiled_sql": dg.MetadataValue.md(f"```sql\n{path.read_text(encoding='utf-8')[:_LONGEST_SQL]}\n```")}
-
-
-def _rows_through_adapter(query: str, invocation: DbtCliInvocation | None) -> list[tuple[Any, ...]]:
-    if invocation is None or invocation.adapter is None:
-        return []
-    with opened(invocation.adapter):
-        _, table = invocation.adapter.execute(query, fetch=True)
-        return [tuple(row) for row in table]
-
-
 def _interrupt(error: BaseException) -> BaseException | None:
     """Return the interrupt, if that is why the step ends, also where dagster-dbt then waited for dbt in vain."""
     if isinstance(error, dg.DagsterExecutionInterruptedError):
@@ -327,6 +332,8 @@ def _interrupt(error: BaseException) -> BaseException | None:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End dbt if it is still at work: it has nobody any more to report to."""
+    if process.stdin is not None:
+        process.stdin.close()
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGINT)

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator
 
+from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan, Problem
 

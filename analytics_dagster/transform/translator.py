@@ -8,9 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
-from dagster_dbt.dagster_dbt_translator import DbtManifestWrapper
 
+from analytics_dagster.light_dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtManifestWrapper,
+    DbtProject,
+)
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan
 
