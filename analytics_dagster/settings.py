@@ -103,6 +103,11 @@ class Settings(BaseSettings):
         default=DbtRunner.WARM,
         description="`warm`: runs call dbt in a process that is made ready early; `plain`: by the `dbt` command.",
     )
+    dbt_artifacts_days: float = Field(
+        default=7.0,
+        ge=1,
+        description="How many days dbt's artifacts of a failed build are kept; those of others go when it has ended.",
+    )
     schedule_groups_file: Path | None = Field(
         default=None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -198,8 +197,3 @@ def run(call: Call) -> subprocess.Popen[bytes]:
 def end() -> None:
     """End the process that waits, if one does, and expect nothing more."""
     _SUPPLY.end()
-
-
-def environment_of_parent() -> dict[str, str]:
-    """Return the environment that a child has by default."""
-    return dict(os.environ)

@@ -76,6 +76,7 @@ def build_transform(settings: Settings, project: Project, plan: Plan) -> Transfo
         dbt_executable=dbt_executable(),
         with_adapter=not warehouse.path,
         runner=settings.dbt_runner.value,
+        artifacts_days=settings.dbt_artifacts_days,
         row_counts=when_to_count(warehouse).value,
     )
     definitions = dg.Definitions(

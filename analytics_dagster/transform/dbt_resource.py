@@ -42,6 +42,9 @@ class DbtResource(DbtCliResource):
     row_counts: str = RowCounts.AT_THE_END.value
     """When dbt's own process counts rows, if it is one that is made ready: a value of `RowCounts`."""
 
+    artifacts_days: float = 7.0
+    """How many days artifacts of builds that failed are kept."""
+
     def prepare(self, parsed: Path, variables: Mapping[str, Any]) -> Preparation:
         """Return what dbt can do before it is called with these vars; ``parsed`` is what it parsed before."""
         return Preparation(

@@ -28,6 +28,7 @@ from analytics_dagster.transform.arguments import (
     selection_content,
     with_tested_models,
 )
+from analytics_dagster.transform.artifacts import RunFolders
 from analytics_dagster.transform.dbt_resource import DbtResource, opened
 from analytics_dagster.transform.events import (
     BUILT,
@@ -50,9 +51,6 @@ from analytics_dagster.transform.missing import (
 from analytics_dagster.transform.report import Report
 from analytics_dagster.transform.waves import spoiled, waves
 from analytics_dagster.warehouse import Warehouse
-
-RUNS = "runs"
-"""The folder, beside the manifest, of each run's own artifacts."""
 
 _SELECTION = "selection"
 _SECONDS_BETWEEN_LINES = 2.0
@@ -121,13 +119,17 @@ class Builder:
             parsed = self._graph(build)
             self._require_what_is_read(build, parsed, group)
             known = parsed or self.assets.graph
+            folders = self._folders
+            folders.delete_old()
             done = _Outcome()
             progress = _Progress(self.context, total=len(build.unique_ids))
-            for number, wave in enumerate(waves(known, build.unique_ids), start=1):
+            all_waves = waves(known, build.unique_ids)
+            for number, wave in enumerate(all_waves, start=1):
                 left = wave - spoiled(known, wave, done.results.values())
                 if not left:
                     continue
-                folder = self._prepare_folder(build, with_tested_models(left, known), number)
+                folder = folders.make(number)
+                self._fill(folder, build, with_tested_models(left, known))
                 done.invocation = self._call(build, folder)
                 hold.note_child(done.invocation.process.pid)
                 yield from self._report(done.invocation, build, done, progress)
@@ -136,6 +138,7 @@ class Builder:
             if done.failures:
                 raise self._explained(done, build, group)
             self._require_all(build, done)
+            folders.clear(range(1, len(all_waves) + 1))
 
     def _call(self, build: Build, folder: Path) -> DbtCliInvocation:
         return self.dbt.call(
@@ -167,19 +170,21 @@ class Builder:
         # Also when dbt failed or was stopped: what it built before is built.
         yield from report.rest()
 
-    def _prepare_folder(self, build: Build, selected: Collection[str], number: int) -> Path:
-        """Make the folder of one start's artifacts, with what is selected and what was parsed with the same vars."""
-        # A step's name, not the group's: a group whose steps wait for others' in a circle comes in several steps.
-        name = f"{self.context.run.run_id}-{self.context.op.name}"
-        folder = self.assets.project.artifacts / RUNS / (name if number == 1 else f"{name}-{number}")
+    @property
+    def _folders(self) -> RunFolders:
+        return RunFolders(
+            self.assets.project.artifacts, self.context.run.run_id, self.context.op.name, self.dbt.artifacts_days
+        )
+
+    def _fill(self, folder: Path, build: Build, selected: Collection[str]) -> None:
+        """Write what dbt finds in the folder of its artifacts: the selection and what was parsed with the same vars."""
         selection = folder / _SELECTION
-        selection.mkdir(parents=True, exist_ok=True)
+        selection.mkdir(exist_ok=True)
         (selection / SELECTION_FILE).write_text(json.dumps(selection_content(selected)), encoding="utf-8")
         parsed = self.assets.parsed(build.variables)
         if parsed.exists():
             # dbt then parses only what changed since.
             shutil.copyfile(parsed, folder / parsed.name)
-        return folder
 
     def _graph_of_run(self, build: Build, invocation: DbtCliInvocation) -> Graph:
         """Return the graph under the vars of a build once dbt has parsed."""

@@ -93,9 +93,16 @@ class Calls:
 
 def run(call: Call) -> tuple[int, str]:
     """Run a call; return its exit code and output."""
-    process = warm_dbt.run(call)
-    out, _ = process.communicate(timeout=120)
-    return process.returncode, out.decode()
+    return ended(warm_dbt.run(call))
+
+
+def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Return the exit code and the rest of the output of a process whose input stays open meanwhile."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin, process.stdout:
+        said = process.stdout.read().decode()
+        return process.wait(timeout=30), said
 
 
 def events(out: str) -> list[dict[str, Any]]:
@@ -316,9 +323,9 @@ def test_a_signal_stops_dbt_cleanly_and_a_second_one_does_not_cut_that_off(slow:
     for _ in range(2):
         process.send_signal(number)
         time.sleep(0.05)
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == 2
-    assert "Exited because of keyboard interrupt" in out.decode()
+    code, said = ended(process)
+    assert code == 2
+    assert "Exited because of keyboard interrupt" in said
     with duckdb.connect(str(slow.library.warehouse), read_only=True) as connection:
         assert connection.execute("select count(*) > 0 from books").fetchall() == [(True,)]
 
