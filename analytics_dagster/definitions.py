@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from analytics_dagster.location import build_location
-from analytics_dagster.settings import load_settings
+from analytics_dagster import run_process
 
-defs = build_location(load_settings()).definitions
+run_process.start_dbt()
+
+from analytics_dagster.location import build_location  # noqa: E402 - it takes as long to import as dbt does
+from analytics_dagster.settings import load_settings  # noqa: E402
+
+_location = build_location(load_settings())
+run_process.prepare_dbt(_location.transform)
+defs = _location.definitions

@@ -10,13 +10,12 @@ import importlib
 import sys
 from typing import Any, cast
 
-from analytics_dagster.settings import PREFIX, DbtRunner, environment_variables
+from analytics_dagster.settings import is_dbt_made_ready
 
 
 def _import() -> None:
     modules = cast("dict[str, Any]", sys.modules)
-    is_plain = environment_variables().get(f"{PREFIX}DBT_RUNNER", "").lower() == DbtRunner.PLAIN.value
-    if is_plain or "dbt" in modules or "dagster_dbt" in modules:
+    if not is_dbt_made_ready() or "dbt" in modules or "dagster_dbt" in modules:
         importlib.import_module("dagster_dbt")
         return
     # Python's documented way to make an import fail.

@@ -253,6 +253,11 @@ def environment_variables() -> Mapping[str, str]:
     return os.environ
 
 
+def is_dbt_made_ready() -> bool:
+    """Return whether runs have dbt made ready, as far as can be said before the settings are loaded and checked."""
+    return os.environ.get(variable_name("dbt_runner"), "").lower() != DbtRunner.PLAIN.value
+
+
 def absent_variables(names: Iterable[str]) -> list[str]:
     """Return those of the named environment variables that are not set, in order and once each."""
     return [name for name in dict.fromkeys(names) if name not in os.environ]

@@ -116,8 +116,8 @@ class _WarmDbt:
         )
 
     def end(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        with self.process as process:
+            process.kill()
 
     def _order(self, **content: Any) -> None:
         assert self.process.stdin is not None  # noqa: S101 - for the type checker: it is piped
@@ -169,7 +169,10 @@ class _Supply:
             self._ensure().prepare(self._expected.popleft())
 
     def _ensure(self) -> _WarmDbt:
-        if self._waiting is None or not self._waiting.is_alive:
+        if self._waiting is not None and not self._waiting.is_alive:
+            self._waiting.end()
+            self._waiting = None
+        if self._waiting is None:
             self._waiting = _WarmDbt()
         return self._waiting
 

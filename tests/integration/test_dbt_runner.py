@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,9 @@ class Calls:
     def __init__(self, library: Library) -> None:
         self.library = library
         self.folder = library.folder / "run"
+        self.folder.mkdir()
+        # As a step does it: a dbt that parses by itself then parses what has changed.
+        shutil.copy(library.artifacts / "partial_parse.msgpack", self.folder)
 
     def environment(self, folder: Path, **others: str) -> dict[str, str]:
         """Return the environment of a call that writes into a folder."""
@@ -134,13 +138,18 @@ def calls(prepared: Library) -> Calls:
     return Calls(prepared)
 
 
+def ticks(process: subprocess.Popen[bytes]) -> float:
+    """Return the CPU time that a process has used, in hundredths of a second."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return float(fields[11]) + float(fields[12])
+
+
 def until_ready(process: subprocess.Popen[bytes]) -> None:
     """Wait until a process has imported dbt and parsed, and is idle."""
     usage: list[float] = []
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        usage.append(float(fields[11]) + float(fields[12]))
+        usage.append(ticks(process))
         if len(usage) > 8 and usage[-1] > 50 and usage[-1] == usage[-6]:
             return
         time.sleep(0.25)
@@ -188,15 +197,17 @@ def test_it_tells_the_same_of_the_same_nodes(both: Mapping[str, tuple[Calls, str
 
 def test_it_leaves_the_same_artifacts(both: Mapping[str, tuple[Calls, str]]) -> None:
     files = {name: files_of(calls.folder) for name, (calls, _) in both.items()}
-    # Of a parse of its own dbt keeps what it parsed.
-    assert files["warm"] == files["plain"] - {"partial_parse.msgpack"}
+    assert files["warm"] == files["plain"]
     warm, plain = (json.loads((both[name][0].folder / "manifest.json").read_text()) for name in ("warm", "plain"))
-    results = json.loads((both["warm"][0].folder / "run_results.json").read_text())
+    results, expected = (
+        json.loads((both[name][0].folder / "run_results.json").read_text()) for name in ("warm", "plain")
+    )
     assert warm["metadata"]["invocation_id"] == results["metadata"]["invocation_id"]
     assert warm.keys() == plain.keys()
     for kind in ("nodes", "sources", "macros", "parent_map", "child_map"):
         assert warm[kind].keys() == plain[kind].keys()
-    assert {result["unique_id"] for result in results["results"]} == outcomes(both["warm"][1]).keys()
+    ended = [{result["unique_id"]: result["status"] for result in one["results"]} for one in (results, expected)]
+    assert ended[0] == ended[1]
     assert results["args"]["invocation_command"].startswith("dbt build --profile library")
 
 
@@ -246,52 +257,43 @@ def test_lines_that_nobody_sees_are_not_made(both: Mapping[str, tuple[Calls, str
 # --- what has changed is seen -------------------------------------------------------------------------------
 
 
-def test_a_file_that_changed_meanwhile_is_parsed_anew(calls: Calls) -> None:
+def test_files_and_variables_that_changed_meanwhile_are_read_anew(calls: Calls) -> None:
     made_ready(calls.preparation())
     shelf = calls.library.project / "transformations" / "shelf.sql"
     shelf.write_text(shelf.read_text() + "\n-- looked at again\n")
-    code, said = run(calls.call("build", "--select", "+shelf", unchanged=False))
+    code, said = run(calls.call("build", "--select", "+shelf", unchanged=False, LIBRARY_FILE="elsewhere.duckdb"))
     assert code == 0, said
     assert "looked at again" in (calls.folder / "compiled/lending_library/transformations/shelf.sql").read_text()
     assert json.loads((calls.folder / "manifest.json").read_text())["metadata"]["project_name"] == "lending_library"
-
-
-def test_a_variable_of_the_environment_that_changed_meanwhile_counts(calls: Calls) -> None:
-    made_ready(calls.preparation())
-    code, said = run(calls.call("build", "--select", "books", LIBRARY_FILE="elsewhere.duckdb"))
-    assert code == 0, said
     assert (calls.library.project / "elsewhere.duckdb").exists()
     assert not calls.library.warehouse.exists()
+
+
+def test_what_can_not_be_read_of_the_last_parse_is_parsed_in_full(calls: Calls) -> None:
+    for folder in (calls.library.artifacts, calls.folder):
+        (folder / "partial_parse.msgpack").write_bytes(b"not what dbt wrote")
+    made_ready(calls.preparation())
+    code, said = run(calls.call("build", "--select", "books", "--indirect-selection", "empty"))
+    assert code == 0, said
+    assert outcomes(said) == {"seed.lending_library.books": "success"}
 
 
 # --- how it ends --------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def broken(calls: Calls) -> Calls:
-    """Give a project with a model that fails."""
-    (calls.library.project / "transformations" / "broken.sql").write_text(
-        "select no_such_column from {{ ref('books') }}"
-    )
-    return calls
+def test_a_build_that_fails_says_of_what_and_ends_with_dbts_exit_code(calls: Calls) -> None:
+    (calls.library.project / "transformations" / "broken.sql").write_text("select nothing from {{ ref('books') }}")
+    code, said = run(calls.call("build", "--select", "books broken", "--indirect-selection", "empty", unchanged=False))
+    assert code == 1
+    assert outcomes(said) == {"seed.lending_library.books": "success", "model.lending_library.broken": "error"}
+    assert "RunResultError" in said
 
 
-def test_a_build_that_fails_ends_as_the_dbt_command_does(broken: Calls) -> None:
-    expected = broken.plain("build", "--select", "+broken")
-    broken.library.warehouse.unlink()
-    code, said = run(broken.call("build", "--select", "+broken", unchanged=False))
-    assert code == expected[0] == 1
-    assert outcomes(said) == outcomes(expected[1])
-    assert "error" in outcomes(said).values()
-
-
-@pytest.mark.parametrize("arguments", [("build", "--nonsense"), ("build", "--select", "x", "--selector", "none_such")])
+@pytest.mark.parametrize("arguments", [("build", "--nonsense"), ("build", "--selector", "none_such")])
 def test_what_dbt_can_not_begin_ends_with_its_own_exit_code_and_says_why(calls: Calls, arguments: list[str]) -> None:
-    expected, said = calls.plain(*arguments)
     code, told = run(calls.call(*arguments))
-    assert code == expected == 2
-    reason = next(line for line in ("nonsense", "none_such") if line in said)
-    assert reason in told
+    assert code == 2
+    assert arguments[-1].strip("-") in told
 
 
 @pytest.fixture
@@ -308,19 +310,25 @@ def slow(calls: Calls) -> Calls:
 
 
 def at_work(calls: Calls) -> subprocess.Popen[bytes]:
-    """Start the slow build, and return when its first node is built."""
+    """Start the slow build, and return when the warehouse is at work on its second node.
+
+    An interrupt that comes between dbt's word of it and the query is lost, also with the dbt command: DuckDB takes
+    one only while it works.
+    """
     process = warm_dbt.run(calls.call("build", "--select", "+slow", unchanged=False))
     assert process.stdout is not None
     for line in process.stdout:
         if b"LogStartLine" in line and b"slow" in line:
+            before = ticks(process)
+            while ticks(process) < before + 100:
+                time.sleep(0.1)
             return process
     raise AssertionError(process.wait())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_stops_dbt_cleanly_and_a_second_one_does_not_cut_that_off(slow: Calls, number: signal.Signals) -> None:
+def test_a_signal_stops_dbt_cleanly_and_a_second_one_does_not_cut_that_off(slow: Calls) -> None:
     process = at_work(slow)
-    for _ in range(2):
+    for number in (signal.SIGTERM, signal.SIGINT):
         process.send_signal(number)
         time.sleep(0.05)
     code, said = ended(process)
@@ -349,7 +357,3 @@ def test_while_it_waits_it_holds_no_warehouse_and_ends_with_its_input_or_at_a_si
     assert second.pid != first.pid
     second.send_signal(signal.SIGINT)
     assert second.wait(timeout=10) == 130
-    assert second.stdout is not None
-    assert second.stdout.read() == b""
-    # Both were started by the supply, which has noticed.
-    assert run(calls.call("build", "--select", "books"))[0] == 0

@@ -133,7 +133,6 @@ def test_a_process_that_ended_while_it_waited_is_replaced() -> None:
     process = warm_dbt.run(CALL)
     assert process.pid != early.pid
     assert told(process)[-1]["order"] == "run"
-    early.communicate()
 
 
 def test_a_process_whose_help_is_not_wanted_ends() -> None:
