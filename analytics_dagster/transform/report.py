@@ -75,17 +75,22 @@ class Report:
 
     def _told(self, result: NodeResult) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         if self._is_built(result):
-            count = self._counts.get(result.unique_id)
             yield dg.MaterializeResult(
                 asset_key=self._assets.keys[result.unique_id],
                 metadata={
                     **result.metadata,
                     **_compiled_sql(self._nodes[result.unique_id], self._target_path),
-                    **({} if count is None else {"dagster/row_count": dg.MetadataValue.int(count)}),
+                    **self._size(result),
                 },
             )
         elif result.unique_id in self._assets.checks and result.status != "skipped":
             yield to_check_result(result, self._assets.checks[result.unique_id])
+
+    def _size(self, result: NodeResult) -> Mapping[str, Any]:
+        count = self._counts.get(result.unique_id)
+        # Both or none, as dagster-dbt has it.
+        storage_kind = self._assets.project.target.adapter
+        return {} if count is None else {"dagster/row_count": count, "dagster/storage_kind": storage_kind}
 
 
 def _compiled_sql(node: Mapping[str, Any], target_path: Path) -> Mapping[str, dg.MetadataValue[Any]]:

@@ -6,7 +6,6 @@ Each difference that is meant is listed here with its reason; any other fails.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -55,12 +54,16 @@ LATE = "circulation/late_returns: relationships_late_returns_member__member__ref
 OF_THE_RUN = {"invocation_id", "Execution Duration"}
 """Metadata that no two runs have in common."""
 
+WARNS = "select member, count(*) as loans from {{ ref('loans') }} group by member union all select null, 0"
+FAILS = "select member, count(*) as loans from {{ ref('loans') }} where member = 'ana' group by member"
+"""The model `members`: with one who has no name; and without one who has gone, and was late with a loan."""
+
 ONLY_OURS = {"compiled_sql"}
 """Metadata that stock records only where asked to, by another name, from dbt's target folder: ours has more."""
 
 CHECKS_OF_OURS = {
-    # A test of a source is, for stock, an observation of the source; here a check of the seed that fills it.
-    "loans: source_not_null_seeded_loans_loan_id",
+    # A test of a source is, for stock, an observation of the source; here a check of it.
+    "seeded/loans: source_not_null_seeded_loans_loan_id",
     # A test of an ephemeral model: stock observes an asset that does not exist; here a check of what the model reads.
     "loans: unique_returned_loans_loan_id",
     # A test that reads two assets: stock observes both; here a check of one of them.
@@ -152,53 +155,60 @@ def _build_by_stock(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def built(
+def stock(
     preparation: Preparation, moved: Callable[[Library, Path], Library], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Known, Known]:
-    """Build two copies of the library, one by stock Dagster and one by ours, twice; give what either knows then.
+) -> Known:
+    """Build a copy of the library by stock Dagster, twice; give what it knows then.
 
     The first build warns, and the second has a test that fails.
     """
-    ours = moved(preparation.library, tmp_path_factory.mktemp("ours"))
-    stock = tmp_path_factory.mktemp("stock")
-    circulation = ours.project / "transformations" / "circulation"
-    (circulation / "members.sql").write_text(
-        "select member, count(*) as loans from {{ ref('loans') }} group by member union all select null, 0"
-    )
-    assert ours.run("build").returncode == 0
-    # With the manifest that has just been made, and all but the tables.
-    shutil.copytree(ours.project, stock / ours.name, ignore=shutil.ignore_patterns("*.duckdb*", "runs"))
-    (stock / "home").mkdir()
-    (stock / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    (stock / "definitions.py").write_text(STOCK)
-    (stock / "in_process.yaml").write_text("execution: {config: {in_process: {}}}\n")
-    assert _build_by_stock(stock) == 0
-    for project in (ours.project, stock / ours.name):
-        # A member who has gone: a loan that was returned late is of nobody.
-        (project / "transformations" / "circulation" / "members.sql").write_text(
-            "select member, count(*) as loans from {{ ref('loans') }} where member = 'ana' group by member"
-        )
-    assert ours.run("build").returncode == 1
-    assert _build_by_stock(stock) == 1
-    return _known(stock / "home"), _known(ours.folder / "home")
+    folder = tmp_path_factory.mktemp("stock")
+    library = moved(preparation.library, folder)
+    (folder / "home").mkdir()
+    (folder / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    (folder / "definitions.py").write_text(STOCK)
+    (folder / "in_process.yaml").write_text("execution: {config: {in_process: {}}}\n")
+    _members(library, WARNS)
+    assert _build_by_stock(folder) == 0
+    _members(library, FAILS)
+    assert _build_by_stock(folder) == 1
+    return _known(folder / "home")
 
 
-def test_the_same_assets_are_materialized_as_often_with_the_same_metadata(built: tuple[Known, Known]) -> None:
-    stock, ours = built
+@pytest.fixture(scope="module", params=["warm", "plain"])
+def ours(
+    request: pytest.FixtureRequest,
+    preparation: Preparation,
+    moved: Callable[[Library, Path], Library],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Known:
+    """Build a copy of the library by ours, with dbt made ready and without; give what Dagster knows then."""
+    library = moved(preparation.library, tmp_path_factory.mktemp("ours"))
+    for members, code in ((WARNS, 0), (FAILS, 1)):
+        _members(library, members)
+        done = library.run("build", ANALYTICS_DBT_RUNNER=request.param)
+        assert done.returncode == code, done.stdout + done.stderr
+    return _known(library.folder / "home")
+
+
+def _members(library: Library, query: str) -> None:
+    (library.project / "transformations" / "circulation" / "members.sql").write_text(query)
+
+
+def test_the_same_assets_are_materialized_as_often_with_the_same_metadata(stock: Known, ours: Known) -> None:
     assert set(ours.materializations) == set(stock.materializations)
     for asset, expected in stock.materializations.items():
         assert ours.materializations[asset] == expected, asset
 
 
-def test_the_same_checks_are_evaluated_as_often_with_the_same_result_and_metadata(built: tuple[Known, Known]) -> None:
-    stock, ours = built
+def test_the_same_checks_are_evaluated_as_often_with_the_same_result_and_metadata(stock: Known, ours: Known) -> None:
     assert set(ours.checks) == set(stock.checks) | CHECKS_OF_OURS
     for check, expected in stock.checks.items():
         assert ours.checks[check] == expected, check
 
 
-def test_the_builds_had_something_to_warn_of_and_something_that_failed(built: tuple[Known, Known]) -> None:
-    for known in built:
+def test_the_builds_had_something_to_warn_of_and_something_that_failed(stock: Known, ours: Known) -> None:
+    for known in (stock, ours):
         warned, fine = known.checks["circulation/members: not_null_members_member"]
         assert (warned["passed"], warned["severity"]) == (False, dg.AssetCheckSeverity.WARN)
         assert fine["passed"]
@@ -207,8 +217,7 @@ def test_the_builds_had_something_to_warn_of_and_something_that_failed(built: tu
         assert known.failed == 1
 
 
-def test_what_stock_only_observes_is_a_check_here_and_nothing_is_a_bare_observation(built: tuple[Known, Known]) -> None:
-    stock, ours = built
+def test_what_stock_only_observes_is_a_check_here_and_nothing_is_a_bare_observation(stock: Known, ours: Known) -> None:
     assert set(stock.observations) == {"seeded/loans", "circulation/returned_loans", "shelf", "books"}
     assert not ours.observations
     assert all(len(ours.checks[check]) == 2 for check in CHECKS_OF_OURS)
