@@ -1,8 +1,10 @@
 """The event log with a kept connection holds what Dagster's own holds, and either reads the other's files."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import dagster as dg
 import pytest
@@ -90,3 +92,24 @@ def test_more_runs_than_connections_are_kept_and_threads_side_by_side_lose_nothi
         assert len(set(counts)) == 1
         instance.delete_run(runs[0])
         assert instance.all_logs(runs[0]) == []
+
+
+def _stored(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    return [entry.user_message for entry in instance.all_logs(run_id)]
+
+
+def _entry(run_id: str, message: str) -> dg.EventLogEntry:
+    return dg.EventLogEntry(  # type: ignore[no-untyped-call] # as Dagster declares it
+        error_info=None, level=20, user_message=message, run_id=run_id, timestamp=time.time(), step_key=None
+    )
+
+
+def test_events_of_a_batch_are_stored_together_or_not_at_all(home: Path) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        storage = instance.event_log_storage
+        storage.store_event_batch([_entry("run", "one"), _entry("run", "two")])
+        assert _stored(instance, "run") == ["one", "two"]
+        with pytest.raises(Exception, match="not a EventLogEntry"):
+            storage.store_event_batch([_entry("run", "three"), cast("dg.EventLogEntry", None)])
+        storage.store_event(_entry("run", "four"))
+        assert _stored(instance, "run") == ["one", "two", "four"]
