@@ -169,6 +169,8 @@ def stock(
     (folder / "definitions.py").write_text(STOCK)
     (folder / "in_process.yaml").write_text("execution: {config: {in_process: {}}}\n")
     _members(library, WARNS)
+    # Stock would work with the manifest that is there.
+    assert library.run("prepare").returncode == 0
     assert _build_by_stock(folder) == 0
     _members(library, FAILS)
     assert _build_by_stock(folder) == 1
