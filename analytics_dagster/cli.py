@@ -158,12 +158,9 @@ def _settings() -> Settings:
 
 
 def _prepare(settings: Settings) -> bool:
-    from analytics_dagster.project import prepare_project  # noqa: PLC0415 - see `_build`
-    from analytics_dagster.transform.groups import load_groups  # noqa: PLC0415 - see `_build`
+    from analytics_dagster.location import prepare_location  # noqa: PLC0415 - see `_build`
 
-    return prepare_project(
-        settings, load_groups(settings).selections, lambda line: _console.print(escape(line), soft_wrap=True)
-    )
+    return prepare_location(settings, lambda line: _console.print(escape(line), soft_wrap=True))
 
 
 def _build(settings: Settings, request: Request, started: float) -> bool:

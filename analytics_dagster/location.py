@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 
 from analytics_dagster.alerting import build_alerting
 from analytics_dagster.automation import build_automation
-from analytics_dagster.consumers import Consumers, connect_consumers
+from analytics_dagster.consumers import Consumers, connect_consumers, models_read
 from analytics_dagster.executor import build_executor
 from analytics_dagster.ingestion import Ingestion, build_ingestion
-from analytics_dagster.project import Project, load_project
+from analytics_dagster.ingestion.tables import landing_sources
+from analytics_dagster.memory import mostly_kept
+from analytics_dagster.project import Announce, Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
+from analytics_dagster.shortcuts import take_shortcuts
 from analytics_dagster.transform import Transform, build_transform
-from analytics_dagster.transform.groups import load_groups
+from analytics_dagster.transform.facts import Facts, make_facts
+from analytics_dagster.transform.facts_file import FactsFile
+from analytics_dagster.transform.groups import ScheduleGroups, load_groups
 from analytics_dagster.transform.keys import check_asset_keys
 from analytics_dagster.transform.plan import Plan, make_plan
 from analytics_dagster.warehouse import count_writers
@@ -33,22 +40,77 @@ class Location:
 
 
 def build_location(settings: Settings) -> Location:
-    """Return everything that this location defines, with its parts; reads one manifest, and opens nothing else.
+    """Return everything that this location defines, with its parts; reads what was prepared, and opens nothing else.
 
     Raises `AnalyticsError` where the settings, the project, its profile or its schedule groups can't be used.
     """
+    if settings.dagster_shortcuts:
+        take_shortcuts()
+    with mostly_kept():
+        groups = load_groups(settings)
+        project = load_project(settings, groups.selections)
+        facts = _facts(settings, groups, project)
+        transform = build_transform(settings, project, facts)
+        ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
+        consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
+        definitions = dg.Definitions.merge(
+            dg.Definitions(executor=build_executor({}, writers=count_writers(settings, project.target))),
+            ingestion.definitions,
+            transform.definitions,
+            dg.Definitions(assets=consumers.assets),
+            build_automation(settings, facts.plan, transform, ingestion, consumers, project=project.name),
+            build_alerting(settings),
+        )
+        return Location(definitions, project, facts.plan, transform, ingestion, consumers)
+
+
+def prepare_location(settings: Settings, announce: Announce) -> bool:
+    """Make what every process that loads the location reads, if it is missing or stale.
+
+    Returns whether dbt had to parse; ``announce`` is called with a line before it does. Raises `AnalyticsError`.
+    """
     groups = load_groups(settings)
+    made = prepare_project(settings, groups.selections, announce)
     project = load_project(settings, groups.selections)
-    plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest).require()
-    transform = build_transform(settings, project, plan)
-    ingestion = build_ingestion(settings, project.manifest, transform.sources)
-    consumers = connect_consumers(settings, project.manifest, plan, transform)
-    definitions = dg.Definitions.merge(
-        dg.Definitions(executor=build_executor({}, writers=count_writers(settings, project.target))),
-        ingestion.definitions,
-        transform.definitions,
-        dg.Definitions(assets=consumers.assets),
-        build_automation(settings, plan, transform, ingestion, consumers, project=project.dbt.name),
-        build_alerting(settings),
-    )
-    return Location(definitions, project, plan, transform, ingestion, consumers)
+    _keep_facts(settings, groups, project)
+    return made
+
+
+def _facts(settings: Settings, groups: ScheduleGroups, project: Project) -> Facts:
+    """Return the facts that were prepared if they fit, else make them; `dagster dev` and `dg` then keep them."""
+    file = _facts_file(settings, groups, project)
+    found = file.read()
+    if found is not None:
+        return found
+    made = _make_facts(settings, groups, project)
+    if settings.is_dev_cli:
+        file.write(made)
+    return made
+
+
+def _keep_facts(settings: Settings, groups: ScheduleGroups, project: Project) -> None:
+    """Make and keep the facts where there are none that fit.
+
+    A plan with problems has none: whoever prepares the project for a look at them must not fail.
+    """
+    file = _facts_file(settings, groups, project)
+    if not file.fits and not _plan(groups, project).problems:
+        file.write(_make_facts(settings, groups, project))
+
+
+def _facts_file(settings: Settings, groups: ScheduleGroups, project: Project) -> FactsFile:
+    return FactsFile(project, groups, settings.unit_tests)
+
+
+def _make_facts(settings: Settings, groups: ScheduleGroups, project: Project) -> Facts:
+    plan = _plan(groups, project).require()
+    return make_facts(project, plan, _excerpt(project.manifest), unit_tests=settings.unit_tests)
+
+
+def _plan(groups: ScheduleGroups, project: Project) -> Plan:
+    return check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
+
+
+def _excerpt(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what ingestion and consumers read of the manifest."""
+    return {"sources": landing_sources(manifest["sources"]), "nodes": models_read(manifest["nodes"])}

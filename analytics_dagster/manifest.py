@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from analytics_dagster.errors import ProjectError
+
+MANIFEST = "manifest.json"
+"""dbt's name of the file."""
 
 SUPPORTED_SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
 """The manifest's version that dbt 1.8 to 1.11 write."""
@@ -39,3 +43,27 @@ def read_manifest(path: Path, *, remedy: str) -> Mapping[str, Any]:
             remedy=remedy,
         )
     return dict(manifest)
+
+
+class LazyManifest(Mapping[str, Any]):
+    """A manifest that is read when something is looked up in it; raises `ProjectError` only then."""
+
+    def __init__(self, path: Path, *, remedy: str) -> None:
+        self._path = path
+        self._remedy = remedy
+
+    def __getitem__(self, key: str) -> Any:
+        """Return one part of the manifest."""
+        return self._content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the parts."""
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        """Return the number of parts."""
+        return len(self._content)
+
+    @cached_property
+    def _content(self) -> Mapping[str, Any]:
+        return read_manifest(self._path, remedy=self._remedy)

@@ -12,15 +12,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
 
 from analytics_dagster.dbt_process import Selection
+from analytics_dagster.manifest import MANIFEST
 from analytics_dagster.profile import SECRET_NAME, Target
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
-_VERSION = 3
-_READ_BY_DBT = {".sql", ".yml", ".yaml", ".py", ".md", ".csv"}
+_VERSION = 4
+_READ_BY_DBT = (".sql", ".yml", ".yaml", ".py", ".md", ".csv")
 _TOP_LEVEL = (
     "dbt_project.yml",
     "packages.yml",
@@ -39,6 +41,7 @@ _FOLDERS = {
     "function": "functions",
 }
 _COMPARED_WITH = ("manifest.json", "run_results.json", "sources.json")
+_CHUNK = 1 << 20
 _VARIABLE = re.compile(rb"env_var\(\s*['\"]([^'\"]+)")
 
 
@@ -63,7 +66,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Record:
-    """What was true when the manifest was made; ``selected`` holds the unique ids of each selection, in order."""
+    """What was true when the manifest was made; ``selected`` holds the unique ids of each selection, in order.
+
+    ``manifest`` is the digest of the manifest itself.
+    """
 
     inputs: Inputs
     digests: Mapping[str, str]
@@ -71,6 +77,11 @@ class Record:
     environment: str
     selections: tuple[Selection, ...]
     selected: tuple[frozenset[str], ...]
+    manifest: str
+
+    def is_of(self, manifest: Path) -> bool:
+        """Return whether this is, to the byte, the manifest that was made then."""
+        return digest_of(manifest) == self.manifest
 
     def difference(self, now: Inputs, selections: Sequence[Selection]) -> str | None:
         """Say in which way the manifest no longer fits, or return None where it does."""
@@ -96,25 +107,25 @@ def read_inputs(
 
     ``variables`` are the dbt vars of the location, as a JSON object.
     """
-    profiles = target.profiles_dir / "profiles.yml"
-    files = {str(path): _stat(path) for path in _files(project_dir, configuration, target_path)}
-    files[str(profiles)] = _stat(profiles)
+    profiles = str(target.profiles_dir / "profiles.yml")
+    files = {path: _stat(path) for path in _files(project_dir, configuration, target_path)}
+    files[profiles] = _stat(profiles)
     facts = {
         "the target": f"{target.profile}.{target.name}",
         "the dbt vars": _digest(variables.encode()),
         "the state to compare with": _state(project_dir),
         "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),
     }
-    installed = (project_dir / _packages_dir(configuration)).resolve()
-    lock = project_dir / "package-lock.yml"
-    packages = frozenset(path for path in files if Path(path).is_relative_to(installed) or Path(path) == lock)
+    installed = f"{(project_dir / _packages_dir(configuration)).resolve()}{os.sep}"
+    lock = str(project_dir / "package-lock.yml")
+    packages = frozenset(path for path in files if path.startswith(installed) or path == lock)
     return Inputs(facts, files, packages)
 
 
 def read_record(target_path: Path) -> Record | None:
     """Return the record beside the manifest, or None where there is none that this version can read."""
     try:
-        stored = json.loads((target_path / RECORD).read_text(encoding="utf-8"))
+        stored = orjson.loads((target_path / RECORD).read_bytes())
         if stored["version"] != _VERSION:
             return None
         files = {path: (size, mtime) for path, (size, mtime, _) in stored["files"].items()}
@@ -125,6 +136,7 @@ def read_record(target_path: Path) -> Record | None:
             environment=stored["environment"],
             selections=tuple(Selection(**item["selection"]) for item in stored["selections"]),
             selected=tuple(frozenset(item["unique_ids"]) for item in stored["selections"]),
+            manifest=stored["manifest"],
         )
     except (OSError, ValueError, KeyError, TypeError):
         # Whatever is wrong with a record, what follows is the same: the manifest is made anew, or asked for.
@@ -141,6 +153,7 @@ def write_record(
         "version": _VERSION,
         "facts": dict(inputs.facts),
         "files": {path: (*stat, _digest(contents[path])) for path, stat in inputs.files.items()},
+        "manifest": digest_of(target_path / MANIFEST),
         "variables": variables,
         "environment": _environment(variables),
         "selections": [
@@ -153,16 +166,19 @@ def write_record(
     temporary.replace(target_path / RECORD)
 
 
-def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Path) -> Iterator[Path]:
-    yield from (path for path in (project_dir / name for name in _TOP_LEVEL) if path.is_file())
+def _files(project_dir: Path, configuration: Mapping[str, Any], target_path: Path) -> Iterator[str]:
+    """Yield the files that dbt reads: as text, since thousands of paths as objects take as long as a parse."""
+    yield from (str(path) for path in (project_dir / name for name in _TOP_LEVEL) if path.is_file())
     folders_of = {f"{kind}-paths": [folder] for kind, folder in _FOLDERS.items()}
     named = [path for key, default in folders_of.items() for path in configuration.get(key) or default]
     named += [*(configuration.get("docs-paths") or []), _packages_dir(configuration)]
+    artifacts = str(target_path)
     for root in sorted({(project_dir / path).resolve() for path in named if "{" not in str(path)}):
         for folder, folders, names in os.walk(root, followlinks=True):
-            here = Path(folder)
-            folders[:] = [name for name in folders if not name.startswith(".") and here / name != target_path]
-            yield from (here / name for name in names if Path(name).suffix in _READ_BY_DBT)
+            folders[:] = [
+                name for name in folders if not name.startswith(".") and f"{folder}{os.sep}{name}" != artifacts
+            ]
+            yield from (f"{folder}{os.sep}{name}" for name in names if name.endswith(_READ_BY_DBT))
 
 
 def _state(project_dir: Path) -> str:
@@ -176,9 +192,21 @@ def _packages_dir(configuration: Mapping[str, Any]) -> str:
     return str(configuration.get("packages-install-path") or "dbt_packages")
 
 
-def _stat(path: Path) -> tuple[int, int]:
-    status = path.stat()
+def _stat(path: str | Path) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116 - of thousands of files, whose paths are text
     return status.st_size, status.st_mtime_ns
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file's content; empty where there is none."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                found.update(chunk)
+    except FileNotFoundError:
+        return ""
+    return found.hexdigest()
 
 
 def _digest(content: bytes) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import yaml
 
 from analytics_dagster.errors import ProfileError
 from analytics_dagster.settings import Settings, absent_variables, environment_variables, variable_name
+
+if TYPE_CHECKING:
+    import jinja2
 
 PROFILES = "profiles.yml"
 """The name of the file of dbt's profiles."""
@@ -156,38 +159,41 @@ def render(path: Path, value: Any) -> Any:
         return {key: render(path, item) for key, item in value.items()}
     if isinstance(value, list):
         return [render(path, item) for item in value]
-    if isinstance(value, str) and "{" in value:
-        expression = _EXPRESSION.match(value)
-        try:
-            # As dbt does: one expression alone keeps its type, whatever is around it makes it text.
-            if expression:
-                return _defined(_JINJA.compile_expression(expression["inside"], undefined_to_none=False)())
-            return _JINJA.from_string(value).render()
-        except jinja2.TemplateError as error:
-            raise ProfileError(
-                f"{path} can't be rendered at {value!r}: {error}", remedy="Correct the expression."
-            ) from None
+    return _evaluated(path, value) if isinstance(value, str) and "{" in value else value
+
+
+def _evaluated(path: Path, text: str) -> Any:
+    import jinja2  # noqa: PLC0415 - many a profile has no expressions
+
+    expression = _EXPRESSION.match(text)
+    try:
+        # As dbt does: one expression alone keeps its type, whatever is around it makes it text.
+        if expression is None:
+            return _jinja().from_string(text).render()
+        value = _jinja().compile_expression(expression["inside"], undefined_to_none=False)()
+        if isinstance(value, jinja2.Undefined):
+            raise jinja2.UndefinedError("the expression has no value")
+    except jinja2.TemplateError as error:
+        raise ProfileError(f"{path} can't be rendered at {text!r}: {error}", remedy="Correct the expression.") from None
     return value
 
 
-def _defined(value: Any) -> Any:
-    if isinstance(value, jinja2.Undefined):
-        raise jinja2.UndefinedError("the expression has no value")
-    return value
+@cache
+def _jinja() -> jinja2.Environment:
+    import jinja2  # noqa: PLC0415 - see `_evaluated`
 
+    def env_var(name: str, default: str | None = None) -> str:
+        value = environment_variables().get(name, default)
+        if value is None:
+            raise jinja2.UndefinedError(f"the variable {name} is not set")
+        return value
 
-def _env_var(name: str, default: str | None = None) -> str:
-    value = environment_variables().get(name, default)
-    if value is None:
-        raise jinja2.UndefinedError(f"the variable {name} is not set")
-    return value
-
-
-# Profiles are YAML, not HTML: nothing is to be escaped.
-_JINJA = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
-_JINJA.globals["env_var"] = _env_var
-# dbt's own filters, which say as what a text is to be read.
-_JINJA.filters.update({**dict.fromkeys(("as_number", "as_native", "as_bool"), yaml.safe_load), "as_text": str})
+    # Profiles are YAML, not HTML: nothing is to be escaped.
+    jinja = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
+    jinja.globals["env_var"] = env_var
+    # dbt's own filters, which say as what a text is to be read.
+    jinja.filters.update({**dict.fromkeys(("as_number", "as_native", "as_bool"), yaml.safe_load), "as_text": str})
+    return jinja
 
 
 def _listed(names: Mapping[str, Any]) -> str:

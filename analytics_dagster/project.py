@@ -6,8 +6,9 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import yaml
@@ -16,13 +17,15 @@ from filelock import FileLock
 from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ProfileError, ProjectError
-from analytics_dagster.light_dagster_dbt import DbtProject
-from analytics_dagster.manifest import read_manifest
+from analytics_dagster.manifest import MANIFEST, LazyManifest, read_manifest
 from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
 from analytics_dagster.profile import Target, load_target, render
 from analytics_dagster.settings import Settings, environment_variables, variable_name
 from analytics_dagster.stand_in import FOLDER, make_stand_in
 from analytics_dagster.warm_dbt import WHERE_IT_WRITES
+
+if TYPE_CHECKING:
+    from analytics_dagster.light_dagster_dbt import DbtProject
 
 PREPARE = "analytics-dagster prepare"
 """The command that makes a missing or stale manifest."""
@@ -35,24 +38,33 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project with its manifest, and what each selection that was asked for names (dbt unique ids)."""
+    """A dbt project with its manifest, and what each selection that was asked for names (dbt unique ids).
 
-    dbt: DbtProject
+    ``directory`` is the absolute folder of `dbt_project.yml`, ``artifacts`` that of the manifest and of each run's
+    artifacts. The manifest is read when something is looked up in it.
+    """
+
+    name: str
+    directory: Path
+    artifacts: Path
     target: Target
     manifest: Mapping[str, Any] = field(repr=False)
     selected: Mapping[Selection, frozenset[str]] = field(repr=False)
     is_current: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
     """Says whether dbt, if it parsed now, would find all as it was for the manifest, whatever folder it writes to."""
 
-    @property
-    def directory(self) -> Path:
-        """The absolute folder of `dbt_project.yml`."""
-        return self.dbt.project_dir
+    @cached_property
+    def dbt(self) -> DbtProject:
+        """The project as dagster-dbt has it, which takes long to import."""
+        from analytics_dagster.light_dagster_dbt import DbtProject  # noqa: PLC0415
 
-    @property
-    def artifacts(self) -> Path:
-        """The absolute folder of the manifest and of each run's artifacts."""
-        return self.dbt.project_dir / self.dbt.target_path
+        return DbtProject(
+            self.directory,
+            target_path=self.artifacts,
+            profiles_dir=self.target.profiles_dir,
+            profile=self.target.profile,
+            target=self.target.name,
+        )
 
 
 def load_project(settings: Settings, selections: Sequence[Selection]) -> Project:
@@ -83,26 +95,24 @@ def load_or_stand_in(
 
 
 def _load(location: _Location, selections: Sequence[Selection]) -> Project:
-    manifest = read_manifest(location.artifacts / "manifest.json", remedy=f"Run `{PREPARE}`.")
     record = read_record(location.artifacts)
     difference = "it was not made for this location" if record is None else None
     if record is not None:
         difference = record.difference(location.inputs(), selections)
+    manifest = location.artifacts / MANIFEST
     if record is None or difference:
+        if not manifest.exists():
+            raise ProjectError(f"There is no manifest at {manifest}.", remedy=f"Run `{PREPARE}`.")
         raise ProjectError(
-            f"The manifest {location.artifacts / 'manifest.json'} is stale: {difference}.",
+            f"The manifest {manifest} is stale: {difference}.",
             remedy=f"Run `{PREPARE}`; `dagster dev` and `dg` do so by themselves.",
         )
     return Project(
-        dbt=DbtProject(
-            location.directory,
-            target_path=location.artifacts,
-            profiles_dir=location.target.profiles_dir,
-            profile=location.target.profile,
-            target=location.target.name,
-        ),
+        name=str(location.configuration.get("name", "")),
+        directory=location.directory,
+        artifacts=location.artifacts,
         target=location.target,
-        manifest=manifest,
+        manifest=LazyManifest(manifest, remedy=f"Run `{PREPARE}`."),
         selected=dict(zip(record.selections, record.selected, strict=True)),
         is_current=lambda: (
             record.difference(location.inputs(), selections) is None and not WHERE_IT_WRITES & {*record.variables}
@@ -195,12 +205,18 @@ def _require_adapter(target: Target) -> None:
             f"The target {target.name!r} of the profile {target.profile!r} in {target.profiles_dir} has no type.",
             remedy="Give it one: `type: duckdb`, or whatever its warehouse is.",
         )
-    if importlib.util.find_spec(f"dbt.adapters.{target.adapter}") is None:
+    if not _is_installed(target.adapter):
         raise ProfileError(
             f"The target {target.name!r} of the profile {target.profile!r} is of type {target.adapter!r}, "
             "whose dbt adapter is not installed.",
             remedy=f"Install it: pip install dbt-{target.adapter}",
         )
+
+
+def _is_installed(adapter: str) -> bool:
+    # To find `dbt.adapters.…` Python imports what is above it, and with that dbt; so the folders are looked at first.
+    folders = (Path(folder, "dbt", "adapters", adapter) for folder in sys.path)
+    return any(folder.is_dir() for folder in folders) or importlib.util.find_spec(f"dbt.adapters.{adapter}") is not None
 
 
 def _prepare(location: _Location, selections: Sequence[Selection], announce: Announce) -> bool:
@@ -237,12 +253,16 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
 
 
 def _stale(location: _Location, selections: Sequence[Selection]) -> str | None:
-    try:
-        read_manifest(location.artifacts / "manifest.json", remedy="")
-    except ProjectError as error:
-        missing = not (location.artifacts / "manifest.json").exists()
-        return "no manifest yet" if missing else error.problem
+    manifest = location.artifacts / MANIFEST
+    if not manifest.exists():
+        return "no manifest yet"
     record = read_record(location.artifacts)
+    # One that somebody else has made since, by calling dbt, is as good if it can be read.
+    if record is None or not record.is_of(manifest):
+        try:
+            read_manifest(manifest, remedy="")
+        except ProjectError as error:
+            return error.problem
     return (
         "no record of how its manifest was made" if record is None else record.difference(location.inputs(), selections)
     )

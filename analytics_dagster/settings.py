@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         ge=1,
         description="How many days dbt's artifacts of a failed build are kept; those of others go when it has ended.",
     )
+    dagster_shortcuts: bool = Field(
+        default=True,
+        description="Whether three slow functions of Dagster are replaced when the location is loaded, where its "
+        "version is known ([why](docs/upstream.md)).",
+    )
     schedule_groups_file: Path | None = Field(
         default=None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."
     )

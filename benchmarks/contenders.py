@@ -22,7 +22,7 @@ STOCK = Path(__file__).with_name("stock") / "definitions.py"
 GROUP = GROUPS[-1]
 """The schedule group that is built: the downstream half."""
 
-_OURS = ("ANALYTICS_", "DAGSTER_", "DBT_")
+_CALLERS = ("ANALYTICS_", "DAGSTER_", "DBT_", "PYTHONDONTWRITEBYTECODE")
 _LOAD = "import dagster as dg; {how}; dg.Definitions.validate_loadable(defs)"
 _IN_PROCESS = "execution: {config: {in_process: {}}}\n"
 _IN_PROCESS_FILE = "in_process.yaml"
@@ -42,7 +42,7 @@ class Place:
     @property
     def environment(self) -> Mapping[str, str]:
         """The environment of its commands: nothing of the caller's that would change what they do."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_CALLERS)}
         return {
             **inherited,
             "PATH": f"{BIN}{os.pathsep}{inherited.get('PATH', '')}",

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 AFTER_INGESTION = "analytics_dagster/after_ingestion"
 """The tag of a run that an ingestion started; its value is the ingestion's run id."""
@@ -208,8 +208,10 @@ class Notebook:
 
 
 _KINDS = _TICKS, _INGESTIONS, _SETTLED = "ticks", "ingestions", "settled"
-_NOTES: TypeAdapter[tuple[Note, ...]] = TypeAdapter(tuple[Note, ...])
-_SETTLEMENTS: TypeAdapter[tuple[Settlement, ...]] = TypeAdapter(tuple[Settlement, ...])
+# Built when a tick first uses them, not in every process that loads the location.
+_LATER = ConfigDict(defer_build=True)
+_NOTES: TypeAdapter[tuple[Note, ...]] = TypeAdapter(tuple[Note, ...], config=_LATER)
+_SETTLEMENTS: TypeAdapter[tuple[Settlement, ...]] = TypeAdapter(tuple[Settlement, ...], config=_LATER)
 _Kept = TypeVar("_Kept")
 
 

@@ -139,6 +139,16 @@ def build_consumers(
     return Consumers(assets=tuple(assets), started_with=started_with, left_out=left_out)
 
 
+def models_read(nodes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Return what `connect_consumers` reads of a manifest's nodes: names of the models that are consumers' marts."""
+    wanted = {name for consumer in CONSUMERS for name in consumer.reads}
+    return {
+        unique_id: {key: node[key] for key in ("name", "schema", "alias")}
+        for unique_id, node in nodes.items()
+        if unique_id.startswith("model.") and node["name"] in wanted
+    }
+
+
 def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Plan, transform: Transform) -> Consumers:
     """Return the consumers that a dbt project has the marts for, connected to its assets and checks."""
     blocking_checks: dict[dg.AssetKey, list[dg.AssetCheckKey]] = defaultdict(list)

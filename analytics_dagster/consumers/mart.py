@@ -24,12 +24,13 @@ class Mart:
 def find_marts(
     manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey], group_of: Mapping[str, str]
 ) -> Mapping[str, Mart]:
-    """Return every model that is built as a relation, by its dbt name.
+    """Return every model of a manifest, or of an excerpt, that is built as a relation, by its dbt name.
 
     ``keys`` and ``group_of`` are the asset key and the schedule group of each node by unique id. Of two models
-    with one name the later in the manifest's order wins, as do newer versions of a model.
+    with one name the later in the order of ``keys`` wins, as do newer versions of a model.
     """
-    models = {unique_id: manifest["nodes"][unique_id] for unique_id in keys if unique_id.startswith("model.")}
+    nodes = manifest["nodes"]
+    models = {one: nodes[one] for one in keys if one.startswith("model.") and one in nodes}
     return {
         node["name"]: Mart(
             name=node["name"],

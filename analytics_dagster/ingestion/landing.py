@@ -9,10 +9,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.utils import glob_translate
-
 from analytics_dagster.errors import LandingZoneError
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.settings import variable_name
@@ -93,6 +89,9 @@ class Landing:
         return target
 
     def _find(self, filesystem: Any, root: str, table: LandedTable) -> list[LandedFile]:
+        from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - see `_open`
+        from fsspec.utils import glob_translate  # noqa: PLC0415 - see `_open`
+
         if isinstance(filesystem, LocalFileSystem) and not filesystem.isdir(root):
             raise LandingZoneError(
                 f"The landing zone {self.shown} does not exist.",
@@ -122,6 +121,9 @@ class Landing:
 
     def _open(self) -> tuple[Any, str]:
         try:
+            # A tenth of a second that no load of the location needs.
+            import fsspec  # noqa: PLC0415
+
             filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
         except Exception as error:  # noqa: BLE001 - an absent driver, an unknown protocol, a driver's own errors
             raise self._unreadable(error) from None

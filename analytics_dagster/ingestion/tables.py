@@ -117,6 +117,11 @@ def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable
     return tuple(tables)
 
 
+def landing_sources(sources: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """Return those of the sources that declare how their files land: what `landed_tables` reads of a manifest."""
+    return {unique_id: node for unique_id, node in sources.items() if _declared(node) is not None}
+
+
 def _declared(node: Mapping[str, Any]) -> Any:
     for place in (node, node.get("config") or {}):
         meta = place.get("meta") or {}

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform.assets import build_exposure_specs, build_group_assets
-from analytics_dagster.transform.checks import build_check_specs
-from analytics_dagster.transform.dbt_resource import DbtResource, dbt_executable, when_to_count
-from analytics_dagster.transform.execution import Assets
+from analytics_dagster.transform.assets import build_group_assets
+from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
+from analytics_dagster.transform.facts import Facts
 from analytics_dagster.transform.graph import Graph
-from analytics_dagster.transform.keys import asset_keys, project_key, same_assets
-from analytics_dagster.transform.plan import GroupPlan, Plan
-from analytics_dagster.transform.translator import Translator, dagster_owner
-from analytics_dagster.warehouse import build_warehouse
+from analytics_dagster.transform.plan import GroupPlan
+from analytics_dagster.warehouse import Warehouse, build_warehouse
+
+if TYPE_CHECKING:
+    from analytics_dagster.transform.dbt_resource import DbtResource
+    from analytics_dagster.transform.execution import Assets
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,17 @@ class Transform:
     sources: Mapping[str, dg.AssetSpec]
     nodes: Mapping[str, dg.AssetKey]
     checks: Mapping[str, dg.AssetCheckSpec]
-    dbt: DbtResource
-    assets: Assets
+    builds: Builds
+
+    @property
+    def dbt(self) -> DbtResource:
+        """What calls dbt."""
+        return self.builds.dbt
+
+    @property
+    def assets(self) -> Assets:
+        """What every build needs to know."""
+        return self.builds.assets
 
     def assets_of(self, group: GroupPlan) -> list[dg.AssetKey]:
         """Return the assets that a run of a group builds: its own, and those of others that it refreshes."""
@@ -45,67 +57,63 @@ class Transform:
         return [self.checks[test].key for test in tests if test in self.checks]
 
 
-def build_transform(settings: Settings, project: Project, plan: Plan) -> Transform:
+@dataclass(frozen=True)
+class Builds:
+    """What only those need who build: it is made when it is first asked for."""
+
+    settings: Settings
+    project: Project
+    facts: Facts
+    resource: DbtOnDemand
+    warehouse: Warehouse
+
+    @cached_property
+    def dbt(self) -> DbtResource:
+        """What calls dbt."""
+        return self.resource.open(self.warehouse)
+
+    @cached_property
+    def assets(self) -> Assets:
+        """What every build needs to know."""
+        from analytics_dagster.transform.execution import Assets  # noqa: PLC0415 - imports dagster-dbt
+
+        return Assets(
+            project=self.project,
+            graph=Graph(self.project.manifest),
+            variables=self.settings.dbt_vars,
+            groups={part.group.name: part.group for part in self.facts.plan.groups},
+            group_of=self.facts.plan.group_of,
+            keys=self.facts.keys,
+            checks={unique_id: check.key for unique_id, check in self.facts.checks.items()},
+        )
+
+
+def build_transform(settings: Settings, project: Project, facts: Facts) -> Transform:
     """Return the assets, checks, exposures and resources of a dbt project; sources are left to who loads them."""
-    graph = Graph(project.manifest)
-    keys = asset_keys(project.manifest, graph)
-    merged = same_assets(keys, graph)
-    translator = Translator(plan, graph, keys)
-    # In the order in which they are built: the translator asks for all that a node reads, and so never goes deep.
-    nodes = sorted(plan.group_of, key=graph.position.__getitem__)
-    specs = {
-        unique_id: translator.get_asset_spec(project.manifest, unique_id, project.dbt)
-        for unique_id in [*(source for source in project.manifest["sources"] if source not in merged), *nodes]
-    }
-    checks = build_check_specs(plan, graph, project.manifest, keys, unit_tests=settings.unit_tests)
-    assets = Assets(
+    builds = Builds(
+        settings=settings,
         project=project,
-        graph=graph,
-        variables=settings.dbt_vars,
-        groups={group.group.name: group.group for group in plan.groups},
-        group_of=plan.group_of,
-        keys=keys,
-        checks={unique_id: check.key for unique_id, check in checks.items()},
-    )
-    warehouse = build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout)
-    dbt = DbtResource(
-        project_dir=str(project.directory),
-        profiles_dir=str(project.target.profiles_dir),
-        profile=project.target.profile,
-        target=project.target.name,
-        dbt_executable=dbt_executable(),
-        with_adapter=not warehouse.path,
-        runner=settings.dbt_runner.value,
-        artifacts_days=settings.dbt_artifacts_days,
-        row_counts=when_to_count(warehouse).value,
-    )
-    definitions = dg.Definitions(
-        assets=[
-            *build_group_assets(plan, graph, assets, specs, checks),
-            *build_exposure_specs(project, keys, dagster_owner),
-            *_project_specs(project, plan),
-        ],
-        resources={"dbt": dbt, "warehouse": warehouse},
+        facts=facts,
+        resource=DbtOnDemand(
+            project_dir=str(project.directory),
+            profiles_dir=str(project.target.profiles_dir),
+            profile=project.target.profile,
+            target=project.target.name,
+            runner=settings.dbt_runner.value,
+            artifacts_days=settings.dbt_artifacts_days,
+        ),
+        warehouse=build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout),
     )
     return Transform(
-        definitions=definitions,
-        sources={unique_id: spec for unique_id, spec in specs.items() if unique_id in graph.sources},
-        nodes={unique_id: keys[unique_id] for unique_id in plan.group_of},
-        checks=checks,
-        dbt=dbt,
-        assets=assets,
+        definitions=dg.Definitions(
+            assets=[
+                *build_group_assets(facts.steps, facts.nodes, facts.checks, lambda: builds.assets),
+                *facts.others,
+            ],
+            resources={"dbt": builds.resource, "warehouse": builds.warehouse},
+        ),
+        sources=facts.sources,
+        nodes={unique_id: facts.keys[unique_id] for unique_id in facts.plan.group_of},
+        checks=facts.checks,
+        builds=builds,
     )
-
-
-def _project_specs(project: Project, plan: Plan) -> list[dg.AssetSpec]:
-    """Return an asset for the project itself, if there is a test that has nothing else to be a check of."""
-    if all(test.node is not None for test in plan.tests.values()):
-        return []
-    return [
-        dg.AssetSpec(
-            key=project_key(project.manifest),
-            description="The dbt project itself: tests that read none of its nodes and sources are checks of it.",
-            group_name="project",
-            kinds={"dbt"},
-        )
-    ]

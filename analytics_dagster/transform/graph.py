@@ -20,16 +20,37 @@ class Graph:
     """
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
-        found: dict[str, Mapping[str, Any]] = {**manifest["nodes"], **(manifest.get("functions") or {})}
-        # A full parse leaves disabled tests among the nodes, a partial one does not; dbt runs them in neither case.
-        disabled = frozenset(unique_id for unique_id, node in found.items() if node["config"].get("enabled") is False)
-        self.disabled: frozenset[str] = disabled | frozenset(manifest.get("disabled") or {})
-        self.nodes: Mapping[str, Mapping[str, Any]] = {
-            unique_id: node for unique_id, node in found.items() if unique_id not in disabled
-        }
-        self.sources: Mapping[str, Mapping[str, Any]] = manifest["sources"]
-        self.unit_tests: Mapping[str, Mapping[str, Any]] = manifest.get("unit_tests") or {}
+        self._manifest = manifest
         self._reads: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def disabled(self) -> frozenset[str]:
+        """The unique ids of what is switched off."""
+        # A full parse leaves disabled tests among the nodes, a partial one does not; dbt runs them in neither case.
+        left = (unique_id for unique_id, node in self._found.items() if node["config"].get("enabled") is False)
+        return frozenset(left) | frozenset(self._manifest.get("disabled") or {})
+
+    @cached_property
+    def nodes(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every node and function that is not disabled, by its unique id."""
+        return {
+            unique_id: node for unique_id, node in self._found.items() if node["config"].get("enabled") is not False
+        }
+
+    @cached_property
+    def sources(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every source by its unique id."""
+        sources: Mapping[str, Mapping[str, Any]] = self._manifest["sources"]
+        return sources
+
+    @cached_property
+    def unit_tests(self) -> Mapping[str, Mapping[str, Any]]:
+        """Every unit test by its unique id."""
+        return self._manifest.get("unit_tests") or {}
+
+    @property
+    def _found(self) -> Mapping[str, Mapping[str, Any]]:
+        return {**self._manifest["nodes"], **(self._manifest.get("functions") or {})}
 
     @cached_property
     def built(self) -> frozenset[str]:

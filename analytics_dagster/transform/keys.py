@@ -8,13 +8,16 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 
-from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan, Problem
+
+if TYPE_CHECKING:
+    from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator
 
 EXPOSURES = "exposures"
 """The asset group of dbt's exposures, and the first part of their keys."""
@@ -28,7 +31,6 @@ RESERVED = frozenset(
 )
 """The names that Dagster gives to no input or output; a test holds them against Dagster's own list."""
 
-_STOCK = DagsterDbtTranslator()
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 
 Thing = TypeVar("Thing")
@@ -42,7 +44,7 @@ def asset_key(resource: Mapping[str, Any]) -> dg.AssetKey:
     """
     if resource["resource_type"] == "exposure" and not _configured(resource):
         return dg.AssetKey([EXPOSURES, resource["name"]])
-    return _STOCK.get_asset_key(resource)
+    return _stock_translator().get_asset_key(resource)
 
 
 def asset_keys(manifest: Mapping[str, Any], graph: Graph) -> Mapping[str, dg.AssetKey]:
@@ -111,6 +113,14 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
         candidates = itertools.chain([first], (f"{plain}_{number}" for number in itertools.count(2)))
         named[next(candidate for candidate in candidates if candidate not in named)] = thing
     return named
+
+
+@cache
+def _stock_translator() -> DagsterDbtTranslator:
+    # Whoever finds the keys ready need not import it.
+    from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator  # noqa: PLC0415
+
+    return DagsterDbtTranslator()
 
 
 def _configured(resource: Mapping[str, Any]) -> bool:

@@ -9,12 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.light_dagster_dbt import (
-    DagsterDbtTranslator,
-    DagsterDbtTranslatorSettings,
-    DbtManifestWrapper,
-    DbtProject,
-)
+from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan
 
@@ -34,14 +29,14 @@ class Translator(DagsterDbtTranslator):
         self._graph = graph
         self._keys = keys
         self._specs: dict[str, dg.AssetSpec] = {}
-        self._manifest: DbtManifestWrapper | None = None
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """Return the specification of a node, function or source, as dagster-dbt makes it but for what is said here.
 
         It depends on what the graph says that it reads: dagster-dbt looks through functions, and does not know that
         a source is the relation of a node. Its materialization is one of its kinds. It is made at once, where
-        dagster-dbt makes one, and three copies with more metadata each: in a large project that takes seconds.
+        dagster-dbt makes one, and three copies with more metadata each: in a large project that takes seconds. The
+        manifest and this translator are not in its metadata: then nothing that loads the location has to have them.
         """
         if unique_id not in self._specs:
             properties = self.get_resource_props(manifest, unique_id)
@@ -52,7 +47,7 @@ class Translator(DagsterDbtTranslator):
                 description=self.get_description(properties),
                 metadata={
                     **self.get_metadata(properties),
-                    **self._references(manifest, unique_id, project),
+                    "dagster_dbt/unique_id": unique_id,
                     **_code_reference(manifest, properties, project),
                     "dagster/storage_kind": adapter,
                 },
@@ -65,19 +60,6 @@ class Translator(DagsterDbtTranslator):
                 kinds={"dbt", adapter, *_kinds(self._graph.nodes.get(unique_id))},
             )
         return self._specs[unique_id]
-
-    def _references(
-        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
-    ) -> Mapping[str, object]:
-        """Return the metadata by which dagster-dbt's own functions find what an asset was made of."""
-        if self._manifest is None or self._manifest.manifest is not manifest:
-            self._manifest = DbtManifestWrapper(manifest=manifest)
-        return {
-            "dagster_dbt/manifest": self._manifest,
-            "dagster_dbt/dagster_dbt_translator": self,
-            "dagster_dbt/unique_id": unique_id,
-            **({"dagster_dbt/project": project} if project else {}),
-        }
 
     def _reads(self, unique_id: str) -> Iterable[str]:
         if unique_id in self._graph.nodes:

@@ -19,6 +19,7 @@ from analytics_dagster.project import load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.assets import GROUP_TAG
+from analytics_dagster.transform.facts import make_facts
 from analytics_dagster.transform.groups import load_groups
 from analytics_dagster.transform.keys import check_asset_keys
 from analytics_dagster.transform.plan import Plan, make_plan
@@ -206,7 +207,8 @@ def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Co
     prepare_project(settings, groups.selections, print)
     project = load_project(settings, groups.selections)
     plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest).require()
-    transform = build_transform(settings, project, plan)
+    facts = make_facts(project, plan, project.manifest, unit_tests=settings.unit_tests)
+    transform = build_transform(settings, project, facts)
     jobs = [
         dg.define_asset_job(
             part.group.name,

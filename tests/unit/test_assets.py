@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics_dagster.transform.arguments import Build
-from analytics_dagster.transform.assets import GROUP_TAG, build_group_assets
+from analytics_dagster.transform.assets import GROUP_TAG, build_group_assets, plan_steps
 from analytics_dagster.transform.checks import build_check_specs
-from analytics_dagster.transform.dbt_resource import DbtResource, dbt_executable
+from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
 from analytics_dagster.transform.execution import Assets, Builder
 from analytics_dagster.transform.groups import FullRefresh, OnOverlap, ScheduleGroup
 from analytics_dagster.transform.plan import Plan
@@ -121,7 +121,8 @@ def locate(
         keys=keys,
         checks={test: spec.key for test, spec in checks.items()},
     )
-    groups = build_group_assets(plan, graph, assets, specs, checks)
+    sources = {source: dg.AssetSpec(keys[source]) for source in graph.sources}
+    groups = build_group_assets(plan_steps(plan, graph, {**sources, **specs}, checks), specs, checks, lambda: assets)
     others = [dg.AssetSpec(key) for key in (*(keys[source] for source in graph.sources), dg.AssetKey("shop"))]
     definitions = dg.Definitions(
         assets=[*groups, *others],
@@ -138,7 +139,14 @@ def locate(
             if not part.is_empty
         ],
         resources={
-            "dbt": DbtResource(project_dir=str(LENDING_LIBRARY), dbt_executable=dbt_executable(), with_adapter=False),
+            "dbt": DbtOnDemand(
+                project_dir=str(LENDING_LIBRARY),
+                profiles_dir=str(LENDING_LIBRARY / "profiles"),
+                profile="library",
+                target="laptop",
+                runner="plain",
+                artifacts_days=7.0,
+            ),
             "warehouse": Warehouse(adapter="duckdb", path="", lock_timeout=1.0),
         },
         executor=dg.in_process_executor,

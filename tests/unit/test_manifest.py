@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.manifest import SUPPORTED_SCHEMA, read_manifest
+from analytics_dagster.manifest import SUPPORTED_SCHEMA, LazyManifest, read_manifest
 
 WHOLE = f'{{"metadata": {{"dbt_schema_version": "{SUPPORTED_SCHEMA}", "dbt_version": "1.11.0"}}, "nodes": {{}}}}'
 
@@ -51,3 +51,15 @@ def test_a_bad_manifest_is_an_error_with_its_path_and_the_remedy(
 def test_a_manifest_that_can_not_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"can't be read: .*directory"):
         read_manifest(tmp_path, remedy="none")
+
+
+def test_a_lazy_manifest_is_read_when_something_is_looked_up_in_it_and_only_once(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    manifest = LazyManifest(path, remedy="none")
+    with pytest.raises(ProjectError, match="There is no manifest at"):
+        manifest.get("nodes")
+    path.write_text(WHOLE)
+    assert {**manifest} == read_manifest(path, remedy="none")
+    path.unlink()
+    assert len(manifest) == 2
+    assert manifest["nodes"] == {}

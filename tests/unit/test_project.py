@@ -116,7 +116,7 @@ def test_a_process_that_may_not_prepare_says_what_is_wrong_and_which_command_men
 ) -> None:
     told = harm(prepared)
     with pytest.raises(ProjectError) as raised:
-        load(prepared)
+        assert load(prepared).manifest["nodes"]
     assert told in raised.value.problem
     assert str(prepared.manifest) in raised.value.problem
     assert "`analytics-dagster prepare`" in raised.value.remedy

@@ -34,6 +34,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ANALYTICS_DBT_VARS": ('{"region": "north"}', {"region": "north"}),
     "ANALYTICS_DBT_RUNNER": ("plain", DbtRunner.PLAIN),
     "ANALYTICS_DBT_ARTIFACTS_DAYS": ("1.5", 1.5),
+    "ANALYTICS_DAGSTER_SHORTCUTS": ("false", False),
     "ANALYTICS_SCHEDULE_GROUPS_FILE": ("groups.yaml", Path("groups.yaml")),
     "ANALYTICS_CRON": ('{"hourly": "15 * * * *"}', {"hourly": "15 * * * *"}),
     "ANALYTICS_TIME_ZONE": ("Europe/Berlin", "Europe/Berlin"),

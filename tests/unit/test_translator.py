@@ -10,6 +10,7 @@ import pytest
 
 from analytics_dagster.project import load_project
 from analytics_dagster.transform import Transform, build_transform
+from analytics_dagster.transform.facts import make_facts
 from analytics_dagster.transform.groups import load_groups
 from analytics_dagster.transform.plan import Plan, make_plan
 from analytics_dagster.transform.translator import dagster_owner
@@ -28,7 +29,7 @@ def made(preparation: Preparation) -> tuple[Plan, Transform]:
     groups = load_groups(settings)
     project = load_project(settings, groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
-    return plan, build_transform(settings, project, plan)
+    return plan, build_transform(settings, project, make_facts(project, plan, {}, unit_tests=settings.unit_tests))
 
 
 @pytest.fixture(scope="module")

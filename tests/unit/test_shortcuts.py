@@ -1,0 +1,121 @@
+"""The shortcuts through Dagster: that each comes to what its original does, and that none is taken blindly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+# The originals, as Dagster's own modules name them.
+from dagster._core.definitions import input as inputs
+from dagster._core.definitions import output as outputs
+from dagster._core.definitions import resolved_asset_deps
+from dagster._core.definitions.assets.job import asset_job
+
+from analytics_dagster import shortcuts
+from analytics_dagster.shortcuts import KNOWN, TableName, build_node_deps, resolve_type, take_shortcuts
+
+PLACES: tuple[tuple[Any, str], ...] = (
+    (inputs, "resolve_dagster_type"),
+    (outputs, "resolve_dagster_type"),
+    (resolved_asset_deps, "TableMetadataSet"),
+    (asset_job, "build_node_deps"),
+)
+
+
+def found() -> list[object]:
+    return [getattr(module, name) for module, name in PLACES]
+
+
+@pytest.fixture
+def originals(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Give Dagster's own functions, with the shortcuts taken until the test ends."""
+    kept: dict[str, Any] = {name: shortcuts._originals.get(name, getattr(module, name)) for module, name in PLACES}
+    for module, name in PLACES:
+        monkeypatch.setattr(module, name, kept[name])
+    monkeypatch.setattr(shortcuts, "_originals", {})
+    assert take_shortcuts()
+    return SimpleNamespace(**kept)
+
+
+def test_the_installed_dagster_is_one_whose_functions_are_known() -> None:
+    assert dg.__version__ in KNOWN
+
+
+def test_all_are_taken_in_a_known_version_and_none_in_another(originals: SimpleNamespace) -> None:
+    assert found() == [resolve_type, resolve_type, TableName, build_node_deps]
+    for module, name in PLACES:
+        setattr(module, name, getattr(originals, name))
+    before = found()
+    assert not take_shortcuts("1.99.0")
+    assert found() == before
+
+
+def test_to_take_them_twice_changes_nothing(originals: SimpleNamespace) -> None:
+    assert take_shortcuts()
+    assert shortcuts._originals == vars(originals)
+
+
+@pytest.mark.parametrize("given", [dg.Nothing, dg.In(dg.Nothing).dagster_type, dg.String, str, None, list[int], Any])
+def test_a_type_is_the_same_type(originals: SimpleNamespace, given: Any) -> None:
+    assert resolve_type(given) == originals.resolve_dagster_type(given)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"dagster/table_name": "shop.orders"},
+        {"dagster/table_name": None},
+        {"dagster/relation_identifier": "shop.orders"},
+        {"dagster/table_name": "new", "dagster/relation_identifier": "old"},
+        {"dagster/table_name": dg.MetadataValue.text("shop.orders"), "dagster/uri": "u"},
+        {"other/table_name": "x", "no namespace": 1},
+    ],
+)
+def test_an_assets_table_has_the_same_name(originals: SimpleNamespace, metadata: dict[str, Any]) -> None:
+    assert TableName.extract(metadata).table_name == originals.TableMetadataSet.extract(metadata).table_name
+
+
+def step(name: str, makes: list[str], reads: dict[str, list[str]], checks: list[dg.AssetCheckSpec]) -> Any:
+    """Return a multi-asset that can be split; ``reads`` are by asset."""
+
+    @dg.multi_asset(
+        name=name,
+        specs=[dg.AssetSpec(key, deps=reads.get(key, []), skippable=True) for key in makes],
+        check_specs=checks,
+        can_subset=True,
+        allow_arbitrary_check_specs=True,
+    )
+    def make() -> Iterator[Any]:
+        yield from ()
+
+    return make
+
+
+@dg.multi_asset_check(specs=[dg.AssetCheckSpec("late", asset="b", additional_deps=["a"], blocking=True)])
+def late() -> Iterator[dg.AssetCheckResult]:
+    yield dg.AssetCheckResult(passed=True)
+
+
+def test_steps_wait_for_the_same_outputs(originals: SimpleNamespace) -> None:
+    blocking = [
+        dg.AssetCheckSpec("whole", asset="a", blocking=True),
+        dg.AssetCheckSpec("own", asset="b", additional_deps=["a"], blocking=True),
+    ]
+    upstream = step("upstream", ["a", "b"], {"b": ["a", "raw"]}, blocking)
+    # It checks an asset of the other's, and so is not held back by the other's check of it.
+    downstream = step(
+        "downstream", ["c", "d"], {"c": ["a"], "d": ["b", "c"]}, [dg.AssetCheckSpec("again", asset="a", blocking=True)]
+    )
+    consumer = step("consumer", ["e"], {"e": ["a", "d"]}, [])
+    definitions = dg.Definitions(assets=[upstream, downstream, consumer, dg.AssetSpec("raw")], asset_checks=[late])
+    graph = definitions.resolve_asset_graph()
+    deps, steps = originals.build_node_deps(graph)
+    assert build_node_deps(graph) == (deps, steps)
+    # What is compared is more than nothing.
+    assert {handle.name for handle in steps} == {"upstream", "downstream", "consumer", "late"}
+    assert "BlockingAssetChecks" in repr(deps)
