@@ -49,6 +49,15 @@ class DbtRunner(str, Enum):
     """By the `dbt` command, with nothing made ready: the long way, for comparison and in case of need."""
 
 
+class DbtArtifacts(str, Enum):
+    """Of which builds dbt's artifacts are kept."""
+
+    FAILED = "failed"
+    """Of those that failed or were cut off; of others only what dbt can compare a later build with."""
+    ALL = "all"
+    """Of all of them."""
+
+
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
 """The name of an IANA time zone that this machine knows."""
 
@@ -103,10 +112,11 @@ class Settings(BaseSettings):
         default=DbtRunner.WARM,
         description="`warm`: runs call dbt in a process that is made ready early; `plain`: by the `dbt` command.",
     )
+    dbt_artifacts: DbtArtifacts = Field(
+        default=DbtArtifacts.FAILED, description="Of which builds dbt's artifacts are kept: `failed` ones, or `all`."
+    )
     dbt_artifacts_days: float = Field(
-        default=7.0,
-        ge=1,
-        description="How many days dbt's artifacts of a failed build are kept; those of others go when it has ended.",
+        default=7.0, ge=1, description="How many days they are kept; those of other builds go when it has ended."
     )
     dagster_shortcuts: bool = Field(
         default=True,

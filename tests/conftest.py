@@ -85,6 +85,8 @@ class ProjectCopy:
             **({"ANALYTICS_DBT_TARGET_PATH": self.target_path} if self.target_path != "target" else {}),
             **({"ANALYTICS_SCHEDULE_GROUPS_FILE": str(self.groups_file)} if self.groups_file else {}),
             "ANALYTICS_DATA_DIR": str(self.folder / "data"),
+            # What a run did is read from what dbt left of it.
+            "ANALYTICS_DBT_ARTIFACTS": "all",
             "DAGSTER_HOME": str(self.folder / "home"),
             **self.variables,
         }
@@ -98,6 +100,7 @@ class ProjectCopy:
                 "dbt_target_path": Path(self.target_path),
                 "schedule_groups_file": self.groups_file,
                 "data_dir": self.folder / "data",
+                "dbt_artifacts": "all",
                 "dagster_home": self.folder / "home",
                 **others,
             }

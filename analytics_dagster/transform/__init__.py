@@ -100,6 +100,7 @@ def build_transform(settings: Settings, project: Project, facts: Facts) -> Trans
             profile=project.target.profile,
             target=project.target.name,
             runner=settings.dbt_runner.value,
+            artifacts=settings.dbt_artifacts.value,
             artifacts_days=settings.dbt_artifacts_days,
         ),
         warehouse=build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterable
@@ -21,15 +22,16 @@ _SECONDS_A_DAY = 86_400
 class RunFolders:
     """The folders of one step's starts of dbt, below the folder of the manifest.
 
-    Those of a build that has ended well go at once, but for what dbt itself can compare with later: that is in
-    `last/STEP`. All others, those of runs that were killed among them, go when nothing was written into them for
-    ``days``.
+    Those of a build that has ended well go at once, unless ``all_kept``, but for what dbt itself can compare with
+    later: that is in `last/STEP`. All others, those of runs that were killed among them, go when nothing was written
+    into them for ``days``.
     """
 
     artifacts: Path
     run_id: str
     step: str
     days: float
+    all_kept: bool = False
 
     def make(self, number: int) -> Path:
         """Make the folder of the step's first, second, ... start of dbt, and return it."""
@@ -38,15 +40,17 @@ class RunFolders:
         return folder
 
     def clear(self, numbers: Iterable[int]) -> None:
-        """Delete the folders of these starts, which have ended well, but for what dbt can compare with later."""
+        """Keep of these starts, which have ended well, what dbt can compare with later, and delete the rest."""
+        keep = shutil.copyfile if self.all_kept else os.replace
         for number in numbers:
             folder = self.make(number)
             last = self.artifacts / _LAST / self._name(number)
             last.mkdir(parents=True, exist_ok=True)
             for name in _STATE:
                 if (folder / name).exists():
-                    (folder / name).replace(last / name)
-            _delete(folder)
+                    keep(folder / name, last / name)
+            if not self.all_kept:
+                _delete(folder)
 
     def delete_old(self) -> None:
         """Delete the folders of earlier runs that are past their time."""

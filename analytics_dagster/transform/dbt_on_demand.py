@@ -19,6 +19,8 @@ class DbtOnDemand(dg.ConfigurableResource[None]):
     target: str
     runner: str
     """How dbt is called: a value of `DbtRunner`."""
+    artifacts: str
+    """Of which builds dbt's artifacts are kept: a value of `DbtArtifacts`."""
     artifacts_days: float
     """How many days the artifacts of a failed build are kept."""
 
@@ -39,6 +41,7 @@ class DbtOnDemand(dg.ConfigurableResource[None]):
             dbt_executable=dbt_executable(),
             with_adapter=not warehouse.path,
             runner=self.runner,
+            artifacts=self.artifacts,
             artifacts_days=self.artifacts_days,
             row_counts=when_to_count(warehouse).value,
         )

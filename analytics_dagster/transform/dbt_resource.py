@@ -18,7 +18,7 @@ from packaging.version import Version
 
 from analytics_dagster import warm_dbt
 from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
-from analytics_dagster.settings import DbtRunner, environment_variables
+from analytics_dagster.settings import DbtArtifacts, DbtRunner, environment_variables
 from analytics_dagster.warehouse import Warehouse
 from analytics_dagster.warm_dbt import Call, Preparation, RowCounts
 
@@ -42,8 +42,11 @@ class DbtResource(DbtCliResource):
     row_counts: str = RowCounts.AT_THE_END.value
     """When dbt's own process counts rows, if it is one that is made ready: a value of `RowCounts`."""
 
+    artifacts: str = DbtArtifacts.FAILED.value
+    """Of which builds dbt's artifacts are kept: a value of `DbtArtifacts`."""
+
     artifacts_days: float = 7.0
-    """How many days artifacts of builds that failed are kept."""
+    """How many days they are kept."""
 
     def prepare(self, parsed: Path, variables: Mapping[str, Any]) -> Preparation:
         """Return what dbt can do before it is called with these vars; ``parsed`` is what it parsed before."""

@@ -20,7 +20,7 @@ from analytics_dagster.dbt_process import artifacts_of
 from analytics_dagster.light_dagster_dbt import DbtCliInvocation
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.project import Project
-from analytics_dagster.settings import absent_variables
+from analytics_dagster.settings import DbtArtifacts, absent_variables
 from analytics_dagster.transform.arguments import (
     SELECTION_FILE,
     Build,
@@ -173,7 +173,11 @@ class Builder:
     @property
     def _folders(self) -> RunFolders:
         return RunFolders(
-            self.assets.project.artifacts, self.context.run.run_id, self.context.op.name, self.dbt.artifacts_days
+            self.assets.project.artifacts,
+            self.context.run.run_id,
+            self.context.op.name,
+            days=self.dbt.artifacts_days,
+            all_kept=self.dbt.artifacts == DbtArtifacts.ALL.value,
         )
 
     def _fill(self, folder: Path, build: Build, selected: Collection[str]) -> None:

@@ -54,6 +54,14 @@ def test_of_a_build_that_ended_well_only_what_dbt_compares_with_is_left(tmp_path
     assert not list((tmp_path / "runs").iterdir())
 
 
+def test_where_all_are_kept_it_is_all_there_beside_what_dbt_compares_with(tmp_path: Path) -> None:
+    build = RunFolders(tmp_path, "new", "dbt_nightly", days=7.0, all_kept=True)
+    left_by_dbt(build.make(1))
+    before = files(tmp_path)
+    build.clear([1])
+    assert files(tmp_path) == before | {f"last/dbt_nightly/{name}" for name in STATE}
+
+
 def test_the_last_build_that_ended_well_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     for run_id in ("one", "two"):
         build = folders(tmp_path, run_id)

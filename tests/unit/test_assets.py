@@ -145,6 +145,7 @@ def locate(
                 profile="library",
                 target="laptop",
                 runner="plain",
+                artifacts="failed",
                 artifacts_days=7.0,
             ),
             "warehouse": Warehouse(adapter="duckdb", path="", lock_timeout=1.0),

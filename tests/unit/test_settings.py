@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from analytics_dagster.errors import SettingsError
 from analytics_dagster.settings import (
     CHECKOUT,
+    DbtArtifacts,
     DbtRunner,
     Environment,
     Settings,
@@ -33,6 +34,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ANALYTICS_DBT_TARGET_PATH": ("elsewhere", Path("elsewhere")),
     "ANALYTICS_DBT_VARS": ('{"region": "north"}', {"region": "north"}),
     "ANALYTICS_DBT_RUNNER": ("plain", DbtRunner.PLAIN),
+    "ANALYTICS_DBT_ARTIFACTS": ("all", DbtArtifacts.ALL),
     "ANALYTICS_DBT_ARTIFACTS_DAYS": ("1.5", 1.5),
     "ANALYTICS_DAGSTER_SHORTCUTS": ("false", False),
     "ANALYTICS_SCHEDULE_GROUPS_FILE": ("groups.yaml", Path("groups.yaml")),
