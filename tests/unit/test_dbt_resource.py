@@ -45,6 +45,8 @@ def test_dagster_dbt_keeps_dbts_version_where_it_is_corrected() -> None:
 
 @pytest.fixture
 def _no_process_is_left() -> Iterator[None]:
+    # Nor one that another test has left.
+    warm_dbt.end()
     yield
     warm_dbt.end()
 

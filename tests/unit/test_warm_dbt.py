@@ -70,6 +70,8 @@ def test_nothing_fits_where_nothing_was_prepared() -> None:
 
 @pytest.fixture(autouse=True)
 def _repeating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # One that another test has left is not to be used.
+    warm_dbt.end()
     program = tmp_path / "repeats.py"
     program.write_text(REPEATS)
     monkeypatch.setattr(warm_dbt, "_RUNNER", program)
