@@ -105,14 +105,16 @@ def test_rows_are_counted_meanwhile_where_the_warehouse_takes_several_queries(
     assert when_to_count(Warehouse(adapter=adapter, path=str(path or ""), lock_timeout=1.0)) is expected
 
 
-def test_the_location_is_loaded_without_dbt_which_can_be_imported_all_the_same() -> None:
-    told = _modules("import analytics_dagster.location, sys; before = 'dbt' in sys.modules; import dbt.version")
+def test_dagster_dbt_is_imported_without_dbt_which_can_be_imported_all_the_same() -> None:
+    told = _modules(
+        "import analytics_dagster.light_dagster_dbt, sys; before = 'dbt' in sys.modules; import dbt.version"
+    )
     assert told == {"before": False, "after": True}
 
 
 def test_where_dbt_is_not_made_ready_dagster_dbt_is_imported_as_ever() -> None:
     told = _modules(
-        "import os, sys; os.environ['ANALYTICS_DBT_RUNNER'] = 'plain'; import analytics_dagster.location;"
+        "import os, sys; os.environ['ANALYTICS_DBT_RUNNER'] = 'plain'; import analytics_dagster.light_dagster_dbt;"
         "before = 'dbt' in sys.modules"
     )
     assert told == {"before": True, "after": True}
