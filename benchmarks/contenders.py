@@ -175,8 +175,8 @@ class Loads:
         return self._python("stock Dagster", _LOAD.format(how="from definitions import defs"))
 
     def libraries(self) -> Command:
-        """Return what no location can do without, unless it hides something from its libraries."""
-        return self._python("import dagster, dagster_dbt", "import dagster, dagster_dbt")
+        """Return what no location can do without."""
+        return self._python("import dagster", "import dagster")
 
     def _python(self, name: str, code: str) -> Command:
         return self.place.command(name, Path(sys.executable).name, "-c", code)

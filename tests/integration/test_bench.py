@@ -28,7 +28,7 @@ def test_the_quick_mode_prints_a_table_with_a_row_for_each_and_says_where_it_was
         "",
         "stock Dagster",
         "this location",
-        "import dagster, dagster_dbt",
+        "import dagster",
     ]
     assert all(row.count("|") == 8 for row in rows)
     assert "dagster 1." in done.stdout
