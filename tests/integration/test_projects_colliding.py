@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import ProjectCopy, copy_project
 from tests.integration.any_project import RULES, Account, Expected, give_account, names
 
-pytestmark = [pytest.mark.integration, pytest.mark.thorough]
+pytestmark = [pytest.mark.integration]
 
 COPY = ProjectCopy(Path(), "colliding")
 EXPECTED = {

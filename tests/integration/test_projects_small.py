@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ProjectCopy
 from tests.integration.any_project import RULES, Account, Expected, give_account, names, plan_of, short
 
-pytestmark = [pytest.mark.integration, pytest.mark.thorough]
+pytestmark = [pytest.mark.integration]
 
 EXPECTED = {
     # Seeds, no tag, no group file: the bundled groups, of which `hourly` finds nothing.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Library, Preparation
 
-pytestmark = [pytest.mark.integration, pytest.mark.thorough]
+pytestmark = pytest.mark.integration
 
 BIN = Path(sys.executable).parent
 
@@ -177,7 +177,7 @@ def stock(
     return _known(folder / "home")
 
 
-@pytest.fixture(scope="module", params=["warm", "plain"])
+@pytest.fixture(scope="module", params=["warm", pytest.param("plain", marks=pytest.mark.thorough)])
 def ours(
     request: pytest.FixtureRequest,
     preparation: Preparation,

@@ -2,7 +2,7 @@
 
 The projects are drawn (`drawn_project`), not written. The verdict is dbt's and Dagster's: `dbt ls` says what the groups
 select, a plain `dbt build` of a copy says what there is to execute, each run's own `run_results.json` and Dagster's
-events say what was. `PROPERTY_EXAMPLES=50 pytest tests/integration/test_split_properties.py` draws fifty more.
+events say what was. `PROPERTY_EXAMPLES=50 pytest -m thorough` on this file draws fifty more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from hypothesis import Phase, event, example, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analytics_dagster.errors import ScheduleGroupError
@@ -32,9 +32,9 @@ from analytics_dagster.transform.groups import load_groups
 from tests.conftest import ProjectCopy
 from tests.integration.drawn_project import NAME, Drawn, draw_project
 
-pytestmark = [pytest.mark.integration, pytest.mark.thorough]
+pytestmark = pytest.mark.integration
 
-MORE = int(os.environ.get("PROPERTY_EXAMPLES", "0"))
+MORE = int(os.environ.get("PROPERTY_EXAMPLES", "1"))
 BUILT = ("model", "seed", "snapshot")
 
 
@@ -213,25 +213,34 @@ def _results(paths: Sequence[Path]) -> Iterator[tuple[str, tuple[str, str, str]]
 # --- the property -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        pytest.param(222, id="groups apart, one of them a YAML selector"),
+        pytest.param(96, id="nodes that two groups refresh"),
+        pytest.param(61, id="groups that read each other"),
+        pytest.param(310, id="an overlap that is an error", marks=pytest.mark.thorough),
+        pytest.param(82, id="three groups of which the first has what several select", marks=pytest.mark.thorough),
+    ],
+)
+def test_the_groups_jobs_together_execute_what_dbt_build_executes_once_and_in_order(seed: int, tmp_path: Path) -> None:
+    hold_against_dbt(draw_project(seed), tmp_path)
+
+
+@pytest.mark.thorough
 @settings(
     deadline=None,
-    max_examples=max(MORE, 1),
+    max_examples=MORE,
     # Nothing is made smaller: each try takes half a minute, and a seed draws the project again.
-    phases=[Phase.explicit, *([Phase.generate] if MORE else [])],
+    phases=[Phase.generate],
 )
 @given(seed=st.integers(0, 2**32 - 1))
-# Shapes that differ: groups apart, one of them a YAML selector; an overlap that is an error; one that is refreshed;
-# groups that read each other; three groups of which the first has what several select.
-@example(seed=222)
-@example(seed=310)
-@example(seed=96)
-@example(seed=61)
-@example(seed=82)
-def test_the_groups_jobs_together_execute_what_dbt_build_executes_once_and_in_order(
-    seed: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    drawn = draw_project(seed)
-    folder = tmp_path_factory.mktemp(f"seed_{seed}_")
+def test_so_do_those_of_any_other_project(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    hold_against_dbt(draw_project(seed), tmp_path_factory.mktemp(f"seed_{seed}_"))
+
+
+def hold_against_dbt(drawn: Drawn, folder: Path) -> None:
+    """Let dbt alone and our jobs build a project, and compare."""
     copy = ProjectCopy(folder / "ours", NAME)
     drawn.write(copy.folder)
     with start_truth(drawn, folder / "truth") as process:
@@ -243,7 +252,6 @@ def test_the_groups_jobs_together_execute_what_dbt_build_executes_once_and_in_or
     location = load(drawn, copy, truth)
     in_stages = truth.has_circle()
     runs = run_in_stages(copy) if in_stages else run_all(location, copy)
-    event(f"{len(drawn.groups)} groups, {'in a circle' if in_stages else drawn.on_overlap}")
     every_run_succeeds_and_every_status_is_dbts_own(truth, runs)
     everything_is_executed_as_often_as_it_should(truth, runs, in_stages=in_stages)
     each_group_builds_what_its_selection_names(truth, runs)
@@ -261,12 +269,10 @@ def load(drawn: Drawn, copy: ProjectCopy, truth: Truth) -> Location:
         except ScheduleGroupError as error:
             said = str(error)
         if "selected by more than one" in said:
-            event("an overlap that is an error")
             told = set(re.findall(r"^    (\S+) \(", said.partition("wait for each other")[0], re.MULTILINE))
             assert told == {node for node in truth.built if len(truth.selecting(node)) > 1}
             drawn.on_overlap = "first"
         else:
-            event("a circle that is a problem")
             assert "wait for each other" in said
             assert truth.has_circle()
             for upstream, downstream in re.findall(r"`reads_previous: \[(\w+)\]` at (\w+)\.", said):
