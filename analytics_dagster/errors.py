@@ -31,6 +31,10 @@ class ScheduleGroupError(AnalyticsError):
     """The schedule groups, or what they select, can't be used."""
 
 
+class AlertError(AnalyticsError):
+    """The routes of alerts, or a channel that they name, can't be used."""
+
+
 class LandingZoneError(AnalyticsError):
     """The landing zone can't be read."""
 

@@ -172,8 +172,36 @@ class Settings(BaseSettings):
         ge=1,
         description="How many runs may write the warehouse at once; 1 for a DuckDB file (always), 4 otherwise.",
     )
-    slack_token: SecretStr | None = Field(default=None, description="The bot token that posts failures to Slack.")
-    slack_channel: str | None = Field(default=None, description="The Slack channel that hears of failed runs.")
+    alerts_file: Path | None = Field(
+        default=None, description="The YAML file that says who hears of what; the bundled routes otherwise."
+    )
+    slack_token: SecretStr | None = Field(default=None, description="The bot token that posts to Slack.")
+    slack_channel: str | None = Field(
+        default=None, description="The Slack channel that the bundled routes tell of failures."
+    )
+    slack_webhooks: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Slack's incoming webhooks by the names that routes use: `ANALYTICS_SLACK_WEBHOOKS__FINANCE=https://…`",
+    )
+    slack_api_url: str = Field(default="https://slack.com/api/", description="The address of Slack's API.")
+    pagerduty_keys: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="PagerDuty's integration keys by the names that routes use: `ANALYTICS_PAGERDUTY_KEYS__ON_CALL=…`",
+    )
+    pagerduty_url: str = Field(
+        default="https://events.pagerduty.com/v2/enqueue", description="The address of PagerDuty's events API."
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="The mail server: `smtp://user:password@host:587` (STARTTLS if offered), or `smtps://…` (TLS).",
+    )
+    mail_from: str | None = Field(default=None, description="The address that mails come from.")
+    alert_timeout: PositiveFloat = Field(
+        default=10.0, description="How many seconds a channel may take to answer before it counts as down."
+    )
+    commit: str | None = Field(
+        default=None, description="The commit that is deployed, as alerts tell it; that of the checkout otherwise."
+    )
     webserver_url: str | None = Field(
         default=None, description="The address of the Dagster UI, for links in messages: `https://dagster.example.com`."
     )

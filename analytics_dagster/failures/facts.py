@@ -65,14 +65,18 @@ class Facts:
                 readers.setdefault(parent, []).append(fact.asset)
         return readers
 
-    def exposures(self, assets: Collection[str]) -> tuple[Fact, ...]:
-        """Return the exposures that read any of these assets, directly or through others, by name."""
+    def below(self, *assets: str) -> set[str]:
+        """Return all assets that read any of these, directly or through others, without themselves."""
         seen, pending = set(assets), list(assets)
         while pending:
             new = [reader for reader in self._readers.get(pending.pop(), ()) if reader not in seen]
             seen.update(new)
             pending.extend(new)
-        return tuple(self._facts[asset] for asset in sorted(seen) if self[asset].group == EXPOSURES)
+        return seen - set(assets)
+
+    def exposures(self, assets: Collection[str]) -> tuple[Fact, ...]:
+        """Return the exposures that read any of these assets, directly or through others, by name."""
+        return tuple(self._facts[asset] for asset in sorted(self.below(*assets)) if self[asset].group == EXPOSURES)
 
     def owners(self, assets: Iterable[str]) -> tuple[str, ...]:
         """Return who owns any of these assets, each once."""

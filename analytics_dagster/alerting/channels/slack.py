@@ -1,0 +1,138 @@
+"""Slack, by a bot's token (a thread an incident, whose first message is kept up to date) or by an incoming webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from analytics_dagster.alerting.channels.blocks import to_blocks, to_text
+from analytics_dagster.alerting.channels.post import Receipt, UndeliveredError, seconds_of
+from analytics_dagster.alerting.incidents import Event
+from analytics_dagster.alerting.state import Letter, Thread
+
+if TYPE_CHECKING:
+    from slack_sdk import WebClient
+
+_REFUSED_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments")
+_NOT_EDITABLE = ("message_not_found", "cant_update_message", "edit_window_closed", "is_inactive", "thread_not_found")
+_TOO_MANY = 429
+
+
+@dataclass(frozen=True)
+class SlackBot:
+    """Posts by `chat.postMessage` and edits by `chat.update`."""
+
+    token: SecretStr
+    channel: str
+    api_url: str
+    timeout: float
+    mention: str = ""
+
+    def send(self, letter: Letter, thread: Thread | None) -> Receipt:
+        """Post the first message of a thread, or what follows in it; raises `UndeliveredError`."""
+        from slack_sdk import WebClient  # noqa: PLC0415 - only where a message is sent
+
+        client = WebClient(self.token.get_secret_value(), base_url=self.api_url, timeout=round(self.timeout) or 1)
+        if thread is None or not thread.reference:
+            said = self._say(client.chat_postMessage, letter, channel=self.channel, unfurl_links=False)
+            return Receipt(str(said["ts"]), str(said["channel"]))
+        receipt = Receipt(thread.reference, thread.place)
+        if letter.event in {Event.UPDATED, Event.RECOVERED}:
+            self._edit(client, letter, thread)
+        if letter.event is not Event.UPDATED:
+            self._say(
+                client.chat_postMessage,
+                letter,
+                channel=thread.place,
+                thread_ts=thread.reference,
+                reply_broadcast=letter.event is Event.ESCALATED,
+            )
+        return receipt
+
+    def send_digest(self, letters: Sequence[Letter]) -> None:
+        """Post them one by one; only mail comes as a digest."""
+        for letter in letters:
+            self.send(letter, None)
+
+    def _edit(self, client: WebClient, letter: Letter, thread: Thread) -> None:
+        try:
+            self._say(client.chat_update, letter, channel=thread.place, ts=thread.reference)
+        except _UneditableError:
+            # Somebody has removed it, or the workspace forbids edits: what follows in the thread says the same.
+            return
+
+    def _say(self, call: Callable[..., Any], letter: Letter, **arguments: Any) -> Any:
+        """Call Slack with blocks, and without them where it refuses these."""
+        text = to_text(letter.content, self.mention)
+        try:
+            return _called(call, text=text, blocks=to_blocks(letter.content, self.mention), **arguments)
+        except _RefusedBlocksError:
+            return _called(call, text=text, **arguments)
+
+
+class _RefusedBlocksError(Exception):
+    pass
+
+
+class _UneditableError(Exception):
+    pass
+
+
+def _called(call: Callable[..., Any], **arguments: Any) -> Any:
+    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - only where a message is sent
+
+    try:
+        return call(**arguments)
+    except SlackApiError as error:
+        said = str(error.response.get("error") or "")
+        if error.response.status_code == _TOO_MANY:
+            after = seconds_of(_header(error.response.headers, "Retry-After"))
+            raise UndeliveredError("Slack asks for fewer messages (429)", retry_after=after) from error
+        if said in _REFUSED_BLOCKS and "blocks" in arguments:
+            raise _RefusedBlocksError from error
+        if said in _NOT_EDITABLE:
+            raise _UneditableError from error
+        raise UndeliveredError(f"Slack says {said or error.response.status_code}") from error
+    except (SlackClientError, OSError) as error:
+        raise UndeliveredError(f"Slack does not answer: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class SlackWebhook:
+    """Posts single messages: a webhook gives them no names, so that nothing can follow in a thread or be edited."""
+
+    url: SecretStr
+    timeout: float
+    mention: str = ""
+
+    def send(self, letter: Letter, thread: Thread | None) -> Receipt:  # noqa: ARG002 - it knows no threads
+        """Post a message; raises `UndeliveredError`."""
+        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415 - only where a message is sent
+
+        client = WebhookClient(self.url.get_secret_value(), timeout=round(self.timeout) or 1)
+        text = to_text(letter.content, self.mention)
+        try:
+            answer = client.send(text=text, blocks=to_blocks(letter.content, self.mention))
+            if answer.body.strip() in _REFUSED_BLOCKS:
+                answer = client.send(text=text)
+        except OSError as error:
+            raise UndeliveredError(f"Slack does not answer: {type(error).__name__}") from error
+        if answer.status_code == _TOO_MANY:
+            after = seconds_of(_header(answer.headers, "Retry-After"))
+            raise UndeliveredError("Slack asks for fewer messages (429)", retry_after=after)
+        if answer.status_code != 200:  # noqa: PLR2004 - a webhook says 200 and `ok`
+            raise UndeliveredError(f"Slack says {answer.status_code} {answer.body[:100]}")
+        return Receipt()
+
+    def send_digest(self, letters: Sequence[Letter]) -> None:
+        """Post them one by one; only mail comes as a digest."""
+        for letter in letters:
+            self.send(letter, None)
+
+
+def _header(headers: Any, name: str) -> str | None:
+    value = next((value for key, value in headers.items() if key.lower() == name.lower()), None)
+    return str(value[0] if isinstance(value, list) else value) if value is not None else None

@@ -1,0 +1,146 @@
+"""What a message says, before it takes the form of a channel: one value for Slack, PagerDuty and mail. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from analytics_dagster.alerting.incidents import Event, Incident, Severity
+from analytics_dagster.alerting.troubles import lasting
+
+_MOST_LISTED = 12
+_MOST_TOLD = 8
+
+
+@dataclass(frozen=True)
+class Section:
+    """A paragraph; ``is_code`` is what a machine has said, as it has said it."""
+
+    title: str
+    text: str
+    is_code: bool = False
+
+
+@dataclass(frozen=True)
+class Content:
+    """A message: one line, the facts, the paragraphs, and where to click (label and address)."""
+
+    event: Event | None
+    severity: Severity
+    headline: str
+    fields: tuple[tuple[str, str], ...] = ()
+    sections: tuple[Section, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    owners: tuple[str, ...] = field(default=())
+
+
+def compose(event: Event, incidents: Sequence[Incident], rule: str, now: float) -> Content:
+    """Return what is said when something happened to one incident, or to several of which one message tells."""
+    if len(incidents) == 1:
+        return _of_one(event, incidents[0], rule, now)
+    return _of_many(event, incidents, rule, now)
+
+
+def _of_one(event: Event, incident: Incident, rule: str, now: float) -> Content:
+    trouble = incident.trouble
+    sections = [] if event is Event.RECOVERED else list(_sections(incident))
+    return Content(
+        event,
+        trouble.severity,
+        _headline(event, trouble.title, incident, now),
+        fields=tuple(_fields(incident, rule)),
+        sections=tuple(sections),
+        links=(("Open the run", trouble.url),) if trouble.url else (),
+        owners=trouble.owners,
+    )
+
+
+def _headline(event: Event, title: str, incident: Incident, now: float) -> str:
+    if event is Event.RECOVERED:
+        return f"Recovered after {lasting((incident.recovered or now) - incident.opened)}: {title}"
+    if event is Event.ESCALATED:
+        return f"Not over since {lasting(now - incident.opened)}: {title}"
+    return f"{title} ({incident.times} times)" if incident.times > 1 else title
+
+
+def _fields(incident: Incident, rule: str) -> Iterator[tuple[str, str]]:
+    trouble = incident.trouble
+    if trouble.owners:
+        yield "owner", listed(trouble.owners, 4)
+    if trouble.groups:
+        yield "group", ", ".join(trouble.groups)
+    yield from trouble.details
+    if rule:
+        yield "rule", rule
+
+
+def _sections(incident: Incident) -> Iterator[Section]:
+    trouble = incident.trouble
+    if trouble.message:
+        yield Section("Why", trouble.message, is_code=True)
+    if len(trouble.assets) > 1:
+        yield Section(f"{len(trouble.assets)} assets failed", listed(trouble.assets))
+    if trouble.skipped:
+        yield Section(f"{_counted(len(trouble.skipped), 'asset')} skipped because of it", listed(trouble.skipped))
+    if trouble.exposures:
+        verb = "is" if len(trouble.exposures) == 1 else "are"
+        yield Section("Stale", f"{listed(short_names(trouble.exposures))} {verb} stale.")
+
+
+def _of_many(event: Event, incidents: Sequence[Incident], rule: str, now: float) -> Content:
+    first = incidents[0]
+    left = [incident for incident in incidents if incident.is_open]
+    number = _counted(len(incidents), "incident")
+    if event is Event.RECOVERED:
+        last = max(incident.recovered or now for incident in incidents)
+        headline = f"Recovered after {lasting(last - min(one.opened for one in incidents))}: all of {number}"
+    elif event is Event.ESCALATED:
+        since = lasting(now - min(one.opened for one in incidents))
+        headline = f"Not over since {since}: {len(left)} of {number}"
+    else:
+        over = f", {len(incidents) - len(left)} over" if len(left) < len(incidents) else ""
+        headline = f"{number} at once{over}, first: {first.trouble.title}"
+    told = left or list(incidents)
+    sections = [Section("What", _bullets(incident.trouble.title for incident in told))]
+    skipped = list(dict.fromkeys(asset for one in told for asset in one.trouble.skipped))
+    stale = list(dict.fromkeys(asset for one in told for asset in one.trouble.exposures))
+    if skipped and event is not Event.RECOVERED:
+        sections.append(Section(f"{_counted(len(skipped), 'asset')} skipped because of it", listed(skipped)))
+    if stale and event is not Event.RECOVERED:
+        sections.append(Section("Stale", listed(short_names(stale))))
+    owners = tuple(dict.fromkeys(owner for one in told for owner in one.trouble.owners))
+    urls = list(dict.fromkeys(one.trouble.url for one in told if one.trouble.url))
+    return Content(
+        event,
+        max((one.trouble.severity for one in incidents), key=list(Severity).index),
+        headline,
+        fields=(
+            *([("owner", listed(owners, 4))] if owners else []),
+            *first.trouble.details,
+            *([("rule", rule)] if rule else []),
+        ),
+        sections=tuple(sections),
+        links=tuple(("Open the run", url) for url in urls[:1]),
+        owners=owners,
+    )
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    every = list(lines)
+    more = [f"… and {len(every) - _MOST_TOLD:,} more"] if len(every) > _MOST_TOLD else []
+    return "\n".join(f"• {line}" for line in [*every[:_MOST_TOLD], *more])
+
+
+def listed(names: Sequence[str], most: int = _MOST_LISTED) -> str:
+    """Return names in one line, with the number of those that are not named."""
+    more = [f"{len(names) - most:,} more"] if len(names) > most else []
+    return ", ".join([*names[:most], *more])
+
+
+def short_names(assets: Iterable[str]) -> list[str]:
+    """Return the names of exposures as people know them: without the part that all of them have."""
+    return [asset.rpartition("/")[2] for asset in assets]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

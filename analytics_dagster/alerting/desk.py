@@ -1,0 +1,187 @@
+"""From what happened to incidents to the letters that are written to channels: who, when, and as how many. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from analytics_dagster.alerting.content import Content, compose
+from analytics_dagster.alerting.incidents import Change, Event, Incident, Observation, advance
+from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, Channel, Routes, escalations, held_until, route
+from analytics_dagster.alerting.state import Letter, State, Thread
+from analytics_dagster.failures.texts import digest
+
+
+class Desk:
+    """Takes observations in, and keeps a state with the letters that follow from them."""
+
+    def __init__(self, state: State, routes: Routes, environment: str, now: float) -> None:
+        self.state = state
+        self._routes = routes
+        self._environment = environment
+        self._now = now
+
+    def take(self, observations: Iterable[Observation]) -> State:
+        """Return the state after observations, in their order, and after the time that has passed."""
+        changes: dict[str, Change] = {}
+        for observation in observations:
+            incidents, news = advance(self.state.incidents, observation)
+            self.state = replace(self.state, incidents=incidents)
+            for change in news:
+                changes[change.incident.id] = _followed(changes.get(change.incident.id), change)
+        self._open([change.incident for change in changes.values() if change.event is Event.OPENED])
+        self._go_on([change for change in changes.values() if change.event is not Event.OPENED])
+        self._escalate()
+        self._tidy()
+        return self.state
+
+    # --- what has just begun ---------------------------------------------------------------------------------------
+
+    def _open(self, incidents: Sequence[Incident]) -> None:
+        by_channel: dict[str, list[tuple[Incident, str]]] = defaultdict(list)
+        for incident in incidents:
+            for decision in route(self._routes, incident, self._environment):
+                by_channel[decision.channel].append((incident, decision.rule))
+        for channel, told in by_channel.items():
+            self._begin(channel, told, Event.OPENED)
+
+    def _begin(self, channel: str, told: Sequence[tuple[Incident, str]], event: Event) -> None:
+        """Begin a thread for each incident, or one for all of them if they are many."""
+        single = len(told) <= self._routes.channels[channel].bundle_above
+        for part in [[one] for one in told] if single else [list(told)]:
+            incidents = [incident for incident, _ in part]
+            rules = ", ".join(dict.fromkeys(rule for _, rule in part))
+            identity = digest(f"{channel} {' '.join(sorted(one.id for one in incidents))}")
+            thread = Thread(identity, channel, rules, tuple(one.id for one in incidents))
+            self.state = replace(self.state, threads=(*self.state.threads, thread))
+            self._write(thread, event)
+
+    # --- what goes on, and what is over ----------------------------------------------------------------------------
+
+    def _go_on(self, changes: Collection[Change]) -> None:
+        changed = {change.incident.id for change in changes}
+        for thread in self.state.threads:
+            if changed & set(thread.incidents):
+                over = not any(incident.is_open for incident in self._incidents(thread))
+                self._write(thread, Event.RECOVERED if over else Event.UPDATED)
+
+    def _escalate(self) -> None:
+        found: dict[str, list[tuple[Incident, str]]] = defaultdict(list)
+        reminded: dict[str, Thread] = {}
+        for incident in [one for one in self.state.incidents if one.is_open]:
+            rules = escalations(self._routes, incident, self._environment, self._now)
+            if not rules or held_until_maintenance(self._routes, incident, self._now):
+                continue
+            knowing = [thread for thread in self.state.threads if incident.id in thread.incidents]
+            reminded |= {thread.id: thread for thread in knowing}
+            for rule in rules:
+                for name in rule.escalate.to if rule.escalate else ():
+                    if name in self._routes.channels and name not in {thread.channel for thread in knowing}:
+                        found[name].append((incident, rule.name))
+            escalated = (*incident.escalated, *(rule.name for rule in rules))
+            self._replace(replace(incident, escalated=escalated))
+        for thread in reminded.values():
+            self._write(thread, Event.ESCALATED)
+        for channel, told in found.items():
+            self._begin(
+                channel, list({incident.id: (incident, rule) for incident, rule in told}.values()), Event.ESCALATED
+            )
+
+    def note(self, content: Content) -> State:
+        """Return the state with something in every digest that alerts nobody."""
+        for name, channel in self._routes.channels.items():
+            if channel.digest:
+                number = self.state.number
+                letter = Letter(
+                    f"note-{number}", "", name, Event.UPDATED, content, self._now, self._next_digest(channel), DIGEST
+                )
+                self.state = replace(self.state, letters=(*self.state.letters, letter), number=number + 1)
+        return self.state
+
+    # --- letters ---------------------------------------------------------------------------------------------------
+
+    def _write(self, thread: Thread, event: Event) -> None:
+        """Write a letter of a thread, in the place of those that it makes idle."""
+        channel = self._routes.channels.get(thread.channel)
+        if channel is None:
+            return
+        waiting = [letter for letter in self.state.letters if letter.thread == thread.id]
+        unsaid = [letter for letter in waiting if letter.event is Event.OPENED]
+        if event is Event.UPDATED and not unsaid and not channel.edits:
+            return
+        if event in {Event.UPDATED, Event.ESCALATED} and unsaid:
+            # Who has not heard of it yet is told how it is now.
+            event = Event.OPENED
+        incidents = self._incidents(thread)
+        planned = any(letter.held == MAINTENANCE for letter in unsaid)
+        if event is Event.RECOVERED and unsaid and (planned or channel.kind == "pagerduty"):
+            self._drop(waiting)
+            return
+        idle = [letter for letter in waiting if event is Event.RECOVERED or letter.event in {event, Event.UPDATED}]
+        held = [held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
+        not_before, reason = min(held, default=(0.0, ""))
+        if channel.digest and not_before <= self._now:
+            not_before, reason = self._next_digest(channel), DIGEST
+        self._drop(idle)
+        letter = Letter(
+            id=f"{thread.id}-{self.state.number}",
+            thread=thread.id,
+            channel=thread.channel,
+            event=event,
+            content=compose(event, incidents, thread.rule, self._now),
+            queued=min([letter.queued for letter in idle] or [self._now]),
+            not_before=max([not_before, *(letter.not_before for letter in idle if not letter.held)]),
+            held=reason,
+            attempts=max((letter.attempts for letter in idle), default=0),
+        )
+        self.state = replace(self.state, letters=(*self.state.letters, letter), number=self.state.number + 1)
+
+    def _next_digest(self, channel: Channel) -> float:
+        return next_time(channel.digest or "", self._now, self._routes.zone)
+
+    def _drop(self, letters: Collection[Letter]) -> None:
+        dropped = {letter.id for letter in letters}
+        self.state = replace(self.state, letters=tuple(one for one in self.state.letters if one.id not in dropped))
+
+    def _incidents(self, thread: Thread) -> list[Incident]:
+        known = {incident.id: incident for incident in self.state.incidents}
+        return [known[identity] for identity in thread.incidents if identity in known]
+
+    def _replace(self, incident: Incident) -> None:
+        incidents = tuple(incident if one.id == incident.id else one for one in self.state.incidents)
+        self.state = replace(self.state, incidents=incidents)
+
+    def _tidy(self) -> None:
+        """Forget what is over, once everybody knows it."""
+        letters = tuple(letter for letter in self.state.letters if letter.channel in self._routes.channels)
+        self.state = replace(self.state, letters=letters)
+        waiting = {letter.thread for letter in letters}
+        is_open = {incident.id for incident in self.state.incidents if incident.is_open}
+        threads = tuple(one for one in self.state.threads if one.id in waiting or is_open & set(one.incidents))
+        needed = {identity for thread in threads for identity in thread.incidents}
+        incidents = tuple(one for one in self.state.incidents if one.is_open or one.id in needed)
+        self.state = replace(self.state, threads=threads, incidents=incidents)
+
+
+def next_time(clock: str, now: float, zone: ZoneInfo) -> float:
+    """Return when it is next this time of day."""
+    local = datetime.fromtimestamp(now, zone)
+    today = datetime.combine(local.date(), time.fromisoformat(clock), tzinfo=zone)
+    return (today if today > local else today + timedelta(days=1)).timestamp()
+
+
+def held_until_maintenance(routes: Routes, incident: Incident, now: float) -> bool:
+    """Return whether an incident began in a maintenance window that goes on."""
+    return any(
+        window.holds(incident, routes.zone) and window.span(routes.zone)[1] > now for window in routes.maintenance
+    )
+
+
+def _followed(before: Change | None, change: Change) -> Change:
+    """Return what two changes of an incident between two looks come to."""
+    if before is None or before.event is not Event.OPENED or change.event is Event.RECOVERED:
+        return change
+    return Change(Event.OPENED, change.incident)

@@ -1,0 +1,109 @@
+"""What is kept between ticks: incidents, threads and the letters that are still to be sent; in Dagster's storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from analytics_dagster.alerting.content import Content
+from analytics_dagster.alerting.incidents import Event, Incident
+
+
+@dataclass(frozen=True)
+class Thread:
+    """What one channel is told of one incident, or of several in one message, from beginning to end.
+
+    ``reference`` and ``place`` are what the channel has called its first message and where that is.
+    """
+
+    id: str
+    channel: str
+    rule: str
+    incidents: tuple[str, ...]
+    reference: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A message that is to be sent; not before a moment, in seconds since 1970."""
+
+    id: str
+    thread: str
+    channel: str
+    event: Event
+    content: Content
+    queued: float
+    not_before: float = 0.0
+    held: str = ""
+    """Why it waits, where nobody wants to hear of it yet."""
+    attempts: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """All that is kept.
+
+    Runs that ended after ``since`` are looked at, but for those ``handled`` already, with the moments when they were;
+    ``waiting`` are failed runs that are retried, with the moments until which their retries must have come.
+    """
+
+    since: float
+    handled: Mapping[str, float] = field(default_factory=dict)
+    waiting: Mapping[str, float] = field(default_factory=dict)
+    ticks_since: float = 0.0
+    incidents: tuple[Incident, ...] = ()
+    threads: tuple[Thread, ...] = ()
+    letters: tuple[Letter, ...] = ()
+    number: int = 0
+
+    def incident(self, identity: str) -> Incident | None:
+        """Return an incident by its id."""
+        return next((one for one in self.incidents if one.id == identity), None)
+
+    def thread(self, identity: str) -> Thread | None:
+        """Return a thread by its id."""
+        return next((one for one in self.threads if one.id == identity), None)
+
+
+class KeyValues(Protocol):
+    """The key-value table of Dagster's storage (`DagsterInstance.daemon_cursor_storage`)."""
+
+    def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
+        """Return the values of those keys that are there."""
+
+    def set_cursor_values(self, pairs: Mapping[str, str]) -> None:
+        """Write values."""
+
+
+class Memory:
+    """Where the state of one dbt project's alerts lies; the sensor of alerts is the only one who writes it.
+
+    ``name`` keeps apart what several writers keep, each of which has its own.
+    """
+
+    def __init__(self, storage: KeyValues, project: str, name: str = "state") -> None:
+        self._storage = storage
+        self._key = f"analytics_dagster/{project}/alerting/{name}"
+
+    def read(self, now: float) -> State:
+        """Return what was kept; nothing before the first time, or where another version has kept it in another form.
+
+        What ended before the first look is no news.
+        """
+        kept = self._storage.get_cursor_values({self._key}).get(self._key)
+        try:
+            return _STATES.validate_json(kept) if kept else State(since=now)
+        except ValidationError:
+            return State(since=now)
+
+    def write(self, state: State) -> None:
+        """Keep it, all at once."""
+        self._storage.set_cursor_values({self._key: _STATES.dump_json(state).decode()})
+
+
+_STATES: TypeAdapter[State] = TypeAdapter(State)

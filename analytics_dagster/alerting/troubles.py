@@ -1,0 +1,126 @@
+"""From a failure report to the troubles in it: which of its failures are the same, and what is told of each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
+from analytics_dagster.alerting.routing import Critical
+from analytics_dagster.failures.classification import FailureKind
+from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.report import FailedCheck, FailureReport
+from analytics_dagster.failures.texts import fingerprint
+
+_TOLD = {FailureKind.SQL: "SQL error", FailureKind.CODE: "error"}
+
+
+def observe(report: FailureReport, facts: Facts, critical: Critical) -> Observation:
+    """Return what a run's report comes to: its troubles, and what it has seen green."""
+    moment = report.ended or report.started or 0.0
+    green = {*(f"asset:{asset}" for asset in report.built), *(f"check:{check}" for check in report.passed)}
+    if report.status == "SUCCESS":
+        green.add(f"job:{report.job}")
+    troubles = _Troubles(report, facts, critical, moment)
+    return Observation(moment, tuple(troubles), frozenset(green))
+
+
+@dataclass(frozen=True)
+class _Troubles:
+    report: FailureReport
+    facts: Facts
+    critical: Critical
+    moment: float
+
+    def __iter__(self) -> Iterator[Trouble]:
+        report = self.report
+        skipped = set(report.skipped)
+        for node in report.nodes:
+            title = f"{node.asset} failed: {node.kind.value}"
+            key = f"asset:{node.asset}:{node.kind.value}:{fingerprint(node.message)}"
+            trouble = self._of(key, title, node.kind, [node.asset], self.facts.below(node.asset) & skipped)
+            trouble = replace(trouble, subjects=(f"asset:{node.asset}",), message=node.message)
+            if node.compiled:
+                trouble = replace(trouble, details=(*trouble.details, ("compiled SQL", node.compiled)))
+            yield self._shared(trouble) if node.kind.is_shared else trouble
+        for check in report.checks:
+            yield self._check(check, skipped)
+        for step in report.steps:
+            name = step.name or "the run"
+            where = f"step {step.name} of {report.job}" if step.name else f"run of {report.job}"
+            key = f"job:{report.job}:{name}:{step.kind.value}:{fingerprint(step.message)}"
+            trouble = self._of(key, f"{where} failed: {step.kind.value}", step.kind, step.assets, skipped)
+            subjects = tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{report.job}",)
+            trouble = replace(trouble, subjects=subjects, message=step.message)
+            yield self._shared(trouble) if step.kind.is_shared else trouble
+
+    def _check(self, check: FailedCheck, skipped: Collection[str]) -> Trouble:
+        rows = "" if check.rows is None else f": {check.rows:,} row{'' if check.rows == 1 else 's'}"
+        verb = "warns" if check.warns else "failed"
+        title = f"check {check.label} {verb}{rows}"
+        if check.kind is not FailureKind.DATA_TEST:
+            title = f"check {check.label} could not be evaluated: {check.kind.value}"
+        key = f"check:{check.asset}:{check.name}:{check.kind.value}"
+        below = set() if check.warns else self.facts.below(check.asset) & set(skipped)
+        trouble = self._of(key, title, check.kind, [check.asset], below)
+        if check.warns:
+            trouble = replace(trouble, severity=Severity.WARN, exposures=())
+        trouble = replace(trouble, subjects=(f"check:{check.asset}:{check.name}",), message=check.message)
+        return self._shared(trouble) if check.kind.is_shared else trouble
+
+    def _shared(self, trouble: Trouble) -> Trouble:
+        """Return the trouble under the key of its cause, whatever it has hit: one lost connection is one incident."""
+        return replace(
+            trouble,
+            key=f"shared:{trouble.kind.value}:{self.report.environment}:{self.report.target}",
+            title=f"{self.report.job}: {trouble.kind.value}",
+        )
+
+    def _of(self, key: str, title: str, kind: FailureKind, assets: Iterable[str], below: Collection[str]) -> Trouble:
+        report, failed = self.report, tuple(assets)
+        facts = [self.facts[asset] for asset in failed]
+        exposures = self.facts.exposures([*failed, *below])
+        groups = tuple(dict.fromkeys([*(fact.group for fact in facts if fact.group), *filter(None, [report.group])]))
+        tags = tuple(dict.fromkeys(tag for fact in facts for tag in fact.tags))
+        is_critical = self.critical.holds(tags, groups, [(one.asset, one.maturity) for one in exposures])
+        return Trouble(
+            key=key,
+            title=title,
+            kind=kind,
+            severity=Severity.CRITICAL if is_critical else Severity.ERROR,
+            moment=self.moment,
+            assets=failed,
+            skipped=tuple(asset for asset in report.skipped if asset in below),
+            exposures=tuple(one.asset for one in exposures),
+            owners=self.facts.owners(failed),
+            groups=groups,
+            tags=tags,
+            paths=tuple(fact.path for fact in facts if fact.path),
+            details=tuple(_details(report)),
+            run_id=report.run_id,
+            url=report.url,
+        )
+
+
+def _details(report: FailureReport) -> Iterator[tuple[str, str]]:
+    yield "job", report.job
+    if report.target or report.environment:
+        yield "target", " in ".join(filter(None, [report.target, report.environment]))
+    if report.commit:
+        yield "commit", report.commit[:12]
+    if report.seconds is not None:
+        usual = "" if report.usual is None else f" (usually {lasting(report.usual)})"
+        yield "duration", lasting(report.seconds) + usual
+    if report.retry:
+        yield "retry", report.retry.reason
+
+
+def lasting(seconds: float) -> str:
+    """Return how long something took, for people: `45 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    whole = round(seconds)
+    if whole < 120:  # noqa: PLR2004 - below two minutes seconds count
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
+    if not hours:
+        return f"{minutes} min"
+    return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60:02} min"
