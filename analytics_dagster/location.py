@@ -59,7 +59,7 @@ def build_location(settings: Settings) -> Location:
             transform.definitions,
             dg.Definitions(assets=consumers.assets),
             build_automation(settings, facts.plan, transform, ingestion, consumers, project=project.name),
-            build_alerting(settings),
+            build_alerting(settings, project, facts.plan, transform),
         )
         return Location(definitions, project, facts.plan, transform, ingestion, consumers)
 

@@ -75,7 +75,7 @@ class Delivery:
         except UndeliveredError:
             raise
         except Exception as error:
-            # Whatever a channel's library comes up with must keep neither the other channels nor the tick from going on.
+            # Whatever a channel's library comes up with must keep neither other channels nor the tick from going on.
             raise UndeliveredError(f"{type(error).__name__}: {error}") from error
 
 

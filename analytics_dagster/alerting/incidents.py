@@ -97,8 +97,8 @@ class Change:
 def advance(incidents: Sequence[Incident], observation: Observation) -> tuple[tuple[Incident, ...], list[Change]]:
     """Return the incidents after an observation, and what changed.
 
-    The same trouble again updates its incident. What is green and red in one observation is red; and what was seen
-    green before the incident was last seen says nothing.
+    The same trouble at a later moment updates its incident. What is green and red in one observation is red; and what
+    was seen green before the incident was last seen says nothing.
     """
     known = {incident.id: incident for incident in incidents}
     by_key = {incident.trouble.key: incident.id for incident in incidents if incident.is_open}
@@ -111,7 +111,7 @@ def advance(incidents: Sequence[Incident], observation: Observation) -> tuple[tu
             known[identity] = Incident(identity, trouble, opened=trouble.moment, seen=trouble.moment)
             by_key[trouble.key] = identity
             events[identity] = Event.OPENED
-        else:
+        elif trouble.moment > same.seen:
             known[same.id] = _again(same, trouble)
             events.setdefault(same.id, Event.UPDATED)
     green = observation.green - red
@@ -149,7 +149,7 @@ def _both(one: Trouble, other: Trouble) -> Trouble:
 
 
 def _again(incident: Incident, trouble: Trouble) -> Incident:
-    """Return an incident whose trouble was seen once more; what failed before and is not well yet is still in it."""
+    """Return an incident whose trouble was seen once more; what failed before and is not well yet stays in it."""
     left = tuple(subject for subject in incident.trouble.subjects if subject not in incident.green)
     latest = replace(
         trouble,

@@ -154,8 +154,8 @@ class Channel(_Model):
     slack: str | None = Field(
         default=None,
         min_length=1,
-        description="A Slack channel that the bot posts to (`#data-alerts`, or its id), a thread an incident; `default` "
-        "is the one that `ANALYTICS_SLACK_CHANNEL` names.",
+        description="A Slack channel that the bot posts to (`#data-alerts`, or its id), a thread an incident; "
+        "`default` is the one that `ANALYTICS_SLACK_CHANNEL` names.",
     )
     slack_webhook: str | None = Field(
         default=None,
@@ -165,7 +165,7 @@ class Channel(_Model):
     pagerduty: str | None = Field(
         default=None,
         min_length=1,
-        description="The name of an integration key among `ANALYTICS_PAGERDUTY_KEYS`; only what is critical goes there.",
+        description="The name of an integration key among `ANALYTICS_PAGERDUTY_KEYS`; only the critical goes there.",
     )
     email: Names | None = Field(default=None, description="Mail addresses; `owners` are those of what failed.")
     optional: bool = Field(

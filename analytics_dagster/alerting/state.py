@@ -48,14 +48,15 @@ class Letter:
 class State:
     """All that is kept.
 
-    Runs that ended after ``since`` are looked at, but for those ``handled`` already, with the moments when they were;
-    ``waiting`` are failed runs that are retried, with the moments until which their retries must have come.
+    What happened before ``began``, the first look, is no news. Runs that ended after ``since`` are looked at, but for
+    those ``handled`` already, with the moments when they ended; ``waiting`` are failed runs that are retried, with the
+    moments until which their retries must have come.
     """
 
     since: float
+    began: float = 0.0
     handled: Mapping[str, float] = field(default_factory=dict)
     waiting: Mapping[str, float] = field(default_factory=dict)
-    ticks_since: float = 0.0
     incidents: tuple[Incident, ...] = ()
     threads: tuple[Thread, ...] = ()
     letters: tuple[Letter, ...] = ()
@@ -97,9 +98,9 @@ class Memory:
         """
         kept = self._storage.get_cursor_values({self._key}).get(self._key)
         try:
-            return _STATES.validate_json(kept) if kept else State(since=now)
+            return _STATES.validate_json(kept) if kept else State(since=now, began=now)
         except ValidationError:
-            return State(since=now)
+            return State(since=now, began=now)
 
     def write(self, state: State) -> None:
         """Keep it, all at once."""

@@ -11,9 +11,11 @@ from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
 from analytics_dagster.automation.due_runs import build_due_runs_sensor
 from analytics_dagster.automation.jobs import build_group_job, build_ingestion_job
 from analytics_dagster.automation.landing_sensor import build_landing_sensor
+from analytics_dagster.automation.retries import build_retries_sensor
 from analytics_dagster.automation.schedules import build_schedule
 from analytics_dagster.automation.situation import Order, OrderedGroup
 from analytics_dagster.consumers import Consumers
+from analytics_dagster.failures.reading import Place
 from analytics_dagster.ingestion import Ingestion
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform
@@ -34,6 +36,8 @@ def build_automation(
     jobs = {name: _group_job(name, plan, transform, consumers, project) for name in order.groups}
     schedules = [build_schedule(name, job, order) for name, job in jobs.items()]
     sensors = [build_dead_runs_sensor()]
+    if any(ordered.group.retries for ordered in order.groups.values()):
+        sensors.append(build_retries_sensor(list(jobs.values()), order, Place()))
     after = [jobs[name] for name, ordered in order.groups.items() if ordered.group.after_ingestion]
     if after or any(ordered.before for ordered in order.groups.values()):
         sensors.append(build_due_runs_sensor(list(jobs.values()), order))

@@ -21,6 +21,9 @@ GROUP_TAG = "analytics_dagster/schedule_group"
 PROJECT_TAG = "analytics_dagster/project"
 """The tag of a run that says of which dbt project it is: two locations may have groups of the same names."""
 
+RETRIES_TAG = "analytics_dagster/retries"
+"""The tag of a run that says how often it may be run again."""
+
 INGESTION = "ingestion"
 """The name of the job that loads the landing zone, and of its asset group."""
 
@@ -58,7 +61,9 @@ def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
     tags: dict[str, Any] = {
         GROUP_TAG: group.name,
         PROJECT_TAG: project,
-        "dagster/max_retries": str(group.retries),
+        RETRIES_TAG: str(group.retries),
+        # Dagster's own would start at once, and whatever the failure was: see `retries`.
+        "dagster/max_retries": "0",
         # What failed and what was skipped is built again, not what worked.
         "dagster/retry_strategy": "FROM_ASSET_FAILURE",
     }

@@ -23,6 +23,8 @@ from analytics_dagster.automation.order import (
     decide,
     find_fate,
 )
+from analytics_dagster.automation.retrying import SENSOR as RETRIES_SENSOR
+from analytics_dagster.automation.retrying import may_be_retried
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.ticks import ticks_at
 
@@ -81,12 +83,12 @@ class Situation:
         These are the runs of its job, wherever they were started, and all others that materialize its assets: what
         "Materialize" in the UI starts is no job of ours.
         """
-        return [_state(run) for run in self._unfinished if self._is_of(run, name)]
+        return [self._state(run) for run in self._unfinished if self._is_of(run, name)]
 
     def runs_of(self, name: str, trigger: Trigger) -> list[RunState]:
         """Return a group's run of a trigger and its retries, which have its tags."""
         found = self._instance.get_runs(filters=dg.RunsFilter(tags={GROUP_TAG: name, **trigger.tags}))
-        return [_state(run) for run in found if self._is_of(run, name)]
+        return [self._state(run) for run in found if self._is_of(run, name)]
 
     def family(self, run_id: str) -> list[RunState]:
         """Return a run and its retries; none where it was deleted."""
@@ -94,9 +96,9 @@ class Situation:
         if run is None:
             return []
         if not self._instance.has_run(run.root_run_id or run_id):
-            return [_state(run)]
+            return [self._state(run)]
         group = self._instance.get_run_group(run_id)
-        return [_state(one) for one in group[1]] if group else []
+        return [self._state(one) for one in group[1]] if group else []
 
     def is_on(self, instigator: str, *, default: bool) -> bool:
         """Return whether a schedule or sensor is turned on; ``default`` says how the code starts it.
@@ -173,8 +175,6 @@ class Situation:
             return run.tags[GROUP_TAG] == name and same_project
         return not self.order.groups[name].assets.isdisjoint(run.asset_selection or ())
 
-
-def _state(run: dg.DagsterRun) -> RunState:
-    # Dagster retries no run that was started without its code server (by our command line).
-    retries = run.is_complete_and_waiting_to_retry and run.remote_job_origin is not None
-    return RunState(run.run_id, run.status, will_retry=retries)
+    def _state(self, run: dg.DagsterRun) -> RunState:
+        will_retry = may_be_retried(run, sensor_is_on=self.is_on(RETRIES_SENSOR, default=True))
+        return RunState(run.run_id, run.status, will_retry=will_retry)

@@ -60,6 +60,17 @@ class FullRefresh(str, Enum):
     """In every run."""
 
 
+class Backoff(str, Enum):
+    """How the time between a failure and its retry grows with the retries."""
+
+    CONSTANT = "constant"
+    """It does not."""
+    LINEAR = "linear"
+    """By the same each time."""
+    EXPONENTIAL = "exponential"
+    """It doubles."""
+
+
 class OnUpstreamFailure(str, Enum):
     """What a run does that waits for an upstream group whose run of the same tick fails."""
 
@@ -205,7 +216,15 @@ class ScheduleGroup(BaseModel):
         description="Whether incremental models and seeds are rebuilt from scratch: on request, never, or always.",
     )
     retries: int = Field(
-        default=0, ge=0, le=10, description="How often Dagster runs again what failed of a run, and only that."
+        default=0,
+        ge=0,
+        le=10,
+        description="How often what failed of a run is run again, and only that, where it may pass by itself.",
+    )
+    retry_delay: int = Field(default=60, ge=0, description="How many seconds after a failure its first retry starts.")
+    retry_backoff: Backoff = Field(
+        default=Backoff.EXPONENTIAL,
+        description="How that time grows: `constant`, `linear`, or `exponential` (it doubles).",
     )
     on_upstream_failure: OnUpstreamFailure = Field(
         default=OnUpstreamFailure.WAIT,

@@ -1,0 +1,203 @@
+"""One look at what has happened since the last one: runs that ended, ticks that failed; and the letters that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+
+import dagster as dg
+
+# The only type in which a run's own log takes metadata from outside; nothing public writes to the log of a run that
+# has ended. A test reads the report there, and fails when this changes.
+from dagster._core.events import EngineEventData
+
+from analytics_dagster.alerting.content import Content
+from analytics_dagster.alerting.delivery import Delivery
+from analytics_dagster.alerting.desk import Desk
+from analytics_dagster.alerting.incidents import Observation, Severity
+from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
+from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.state import Memory, State
+from analytics_dagster.alerting.troubles import lasting, observe
+from analytics_dagster.automation.jobs import PROJECT_TAG
+from analytics_dagster.automation.retrying import DECISION, PARENT, due_at, may_be_retried, with_retry
+from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.reading import Place, read_report
+from analytics_dagster.failures.report import FailureReport
+from analytics_dagster.transform.groups import ScheduleGroup
+
+ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+REPORT = "analytics_dagster/failure_report"
+"""The metadata, in the log of a failed run, that holds its failure report."""
+
+_OVERLAP = 600.0
+"""How far before the last look this one begins: clocks differ, and what a run has said may arrive late."""
+
+_REMEMBERED = 172_800.0
+"""How long it is remembered that a run was looked at: its tags may change, and then it seems to be new."""
+
+_UNDECIDED = 300.0
+"""How long a failed run may wait for the decision whether it is retried."""
+
+_OVERDUE = 900.0
+"""How long after it was due a retry may take to come."""
+
+_SLOW_BY, _SLOW_TIMES = 300.0, 2.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """The location that is looked at; ``facts`` are read when they are first needed."""
+
+    project: str
+    place: Place
+    routes: Routes
+    facts: Callable[[], Facts]
+    schedules: Mapping[str, ScheduleGroup] = field(default_factory=dict)
+    instigators: tuple[str, ...] = ()
+    name: str | None = None
+
+    def owns(self, run: dg.DagsterRun) -> bool:
+        """Return whether a run is one of this location, and not of another of the same Dagster instance."""
+        if PROJECT_TAG in run.tags:
+            return run.tags[PROJECT_TAG] == self.project
+        origin = run.remote_job_origin
+        return origin is None or self.name in (None, origin.location_name)
+
+
+@dataclass
+class Lookout:
+    """Looks at an instance, and tells what it sees."""
+
+    instance: dg.DagsterInstance
+    site: Site
+    memory: Memory
+    delivery: Delivery
+    now: float
+
+    def look(self) -> list[str]:
+        """Do all that a tick does, and return a line for each letter that was sent or could not be.
+
+        What was seen is kept, with the letters that follow from it, before the first of them is sent.
+        """
+        state = self.memory.read(self.now)
+        before = state
+        self._notes: list[Content] = []
+        state, observations = self._runs(state)
+        if self.site.instigators:
+            observations.append(self._ticks(state))
+        desk = Desk(state, self.site.routes, self.site.place.environment, self.now)
+        state = desk.take(observations)
+        for note in self._notes:
+            state = desk.note(note)
+        if state != before:
+            self.memory.write(state)
+        self.delivery.run(state, self.now)
+        return [*self.delivery.sent, *self.delivery.failed]
+
+    # --- runs ------------------------------------------------------------------------------------------------------
+
+    def _runs(self, state: State) -> tuple[State, list[Observation]]:
+        handled, waiting, observations = dict(state.handled), dict(state.waiting), list[Observation]()
+        for run_id, until in list(waiting.items()):
+            record = self.instance.get_run_record_by_id(run_id)
+            if record is None or self._has_retry(run_id):
+                del waiting[run_id]
+            elif self.now > until or not self._is_waiting(record):
+                del waiting[run_id]
+                observations.append(self._observe(record))
+            else:
+                waiting[run_id] = self._until(record)
+        for record in self._ended(state, handled):
+            run = record.dagster_run
+            handled[run.run_id] = record.end_time or self.now
+            observation = self._observe(record)
+            if run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id):
+                # What failed of it is told by the run that has run it again.
+                observation = replace(observation, troubles=())
+            elif self._is_waiting(record):
+                waiting[run.run_id] = self._until(record)
+                observation = replace(observation, troubles=())
+            observations += [observation, *self._of_canceled_retry(run)]
+        remembered = {run_id: ended for run_id, ended in handled.items() if ended > state.since - _REMEMBERED}
+        observations.sort(key=lambda observation: observation.moment)
+        # What it begins with is kept: a look that nothing came of needs not be written down.
+        since = self.now if remembered != state.handled or waiting != state.waiting else state.since
+        since = self.now if self.now - since > _OVERLAP else since
+        return replace(state, handled=remembered, waiting=waiting, since=since), observations
+
+    def _ended(self, state: State, handled: Mapping[str, float]) -> Iterator[dg.RunRecord]:
+        """Yield the runs of this location that ended since the last look, in the order in which they ended."""
+        since = datetime.fromtimestamp(state.since - _OVERLAP, timezone.utc)
+        records = self.instance.get_run_records(
+            filters=dg.RunsFilter(statuses=list(ENDED), updated_after=since),
+            order_by="update_timestamp",
+            ascending=True,
+        )
+        for record in records:
+            run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
+            is_news = run.run_id not in handled and ended >= max(state.began, state.since - _REMEMBERED)
+            if is_news and self.site.owns(run):
+                yield record
+
+    def _observe(self, record: dg.RunRecord) -> Observation:
+        report = self._report(record)
+        if report.status == "SUCCESS" and _is_slow(report):
+            self._notes.append(_slow(report))
+        if report.status == "FAILURE":
+            self._attach(record.dagster_run, report)
+        return observe(report, self.site.facts(), self.site.routes.critical)
+
+    def _report(self, record: dg.RunRecord) -> FailureReport:
+        report = read_report(self.instance, record, self.site.facts(), self.site.place)
+        return with_retry(report, record.dagster_run)
+
+    def _attach(self, run: dg.DagsterRun, report: FailureReport) -> None:
+        data = EngineEventData(metadata={REPORT: dg.MetadataValue.json(dict(report.to_json()))})
+        self.instance.report_engine_event("Failure report", run, data)
+
+    def _of_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
+        """Return what the failed run comes to whose retry was canceled: nothing will put it right any more."""
+        if run.status is not dg.DagsterRunStatus.CANCELED or PARENT not in run.tags:
+            return []
+        parent = self.instance.get_run_record_by_id(run.tags[PARENT])
+        if parent is None or parent.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+            return []
+        return [self._observe(parent)]
+
+    def _is_waiting(self, record: dg.RunRecord) -> bool:
+        run = record.dagster_run
+        return may_be_retried(run, sensor_is_on=True) and self.now <= self._until(record)
+
+    def _until(self, record: dg.RunRecord) -> float:
+        due = due_at(record.dagster_run)
+        if DECISION in record.dagster_run.tags and due is not None:
+            return due + _OVERDUE
+        return (record.end_time or self.now) + _UNDECIDED
+
+    def _has_retry(self, run_id: str) -> bool:
+        return bool(self.instance.get_runs(filters=dg.RunsFilter(tags={PARENT: run_id}), limit=1))
+
+    # --- ticks -----------------------------------------------------------------------------------------------------
+
+    def _ticks(self, state: State) -> Observation:
+        ticks = read_ticks(self.instance, self.site.name, self.site.instigators)
+        secrets = self.site.place.secrets
+        return observe_ticks(ticks, self.site.schedules, began=state.began, now=self.now, secrets=secrets)
+
+
+def _is_slow(report: FailureReport) -> bool:
+    if report.seconds is None or report.usual is None:
+        return False
+    return report.seconds > max(report.usual * _SLOW_TIMES, report.usual + _SLOW_BY)
+
+
+def _slow(report: FailureReport) -> Content:
+    took, usual = lasting(report.seconds or 0.0), lasting(report.usual or 0.0)
+    return Content(
+        None,
+        Severity.WARN,
+        f"{report.job} took {took}, usually {usual}",
+        links=(("Open the run", report.url),) if report.url else (),
+    )
