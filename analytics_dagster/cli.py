@@ -18,6 +18,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from analytics_dagster import warm_dbt
+from analytics_dagster.alerting.commands import alerts
 from analytics_dagster.errors import AnalyticsError, ScheduleGroupError
 from analytics_dagster.settings import DbtRunner, Settings, load_settings
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(alerts)
 _console = Console(highlight=False)
 if not _console.is_terminal:
     # A log has no width of its own, and eighty columns break the summary.
@@ -111,6 +113,19 @@ def build(
 
         request = Request(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
         succeeded = _build(settings, request, started)
+    raise typer.Exit(code=0 if succeeded else 1)
+
+
+@app.command()
+def retry(
+    run_id: Annotated[str | None, typer.Argument(help="A run; the last one that failed without.")] = None,
+) -> None:
+    """Run again what failed and what was skipped of a run, and nothing that worked."""
+    started = time.monotonic()
+    with _told_errors():
+        settings = _settings()
+        _prepare(settings)
+        succeeded = _retry(settings, run_id, started)
     raise typer.Exit(code=0 if succeeded else 1)
 
 
@@ -199,6 +214,34 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
     for what, place in {**where, "run history": f"{home} (`analytics-dagster dev` shows it)"}.items():
         _console.print(f"{what:<12} {escape(place)}", soft_wrap=True)
     return all(result.succeeded for result in results)
+
+
+def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
+    import dagster as dg  # noqa: PLC0415 - see `_build`
+
+    from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
+    from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
+    from analytics_dagster.headless.retrying import retried_work  # noqa: PLC0415
+    from analytics_dagster.headless.summary import summarize, summary_table  # noqa: PLC0415
+    from analytics_dagster.headless.works import asset_groups  # noqa: PLC0415
+    from analytics_dagster.location import build_location  # noqa: PLC0415
+
+    location = build_location(settings)
+    prepare_home(settings)
+    _tidy(settings)
+    with dg.DagsterInstance.get() as instance:
+        run, work, leftover = retried_work(instance, location.project.name, run_id)
+        if work is None:
+            _console.print(f"Nothing of run {run.run_id} of {run.job_name} is left to do.")
+            return True
+        what = f"{len(leftover.assets)} assets and {len(leftover.checks)} checks"
+        _console.print(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.", soft_wrap=True)
+        [result] = execute_jobs(location.definitions, [work], instance=instance)
+        lines = summarize(instance, [result], asset_groups(location.definitions))
+    _console.print(summary_table(lines, seconds=time.monotonic() - started))
+    if not result.succeeded:
+        _console.print(f"[red]{result.job}[/]: {result.reason or f'run {result.run_id} failed'}")
+    return result.succeeded
 
 
 def _plan_as_json(planned: Planned, group: str | None, node: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.alerting import build_alerting
+from analytics_dagster.alerting.building import build_alerting
 from analytics_dagster.automation import build_automation
 from analytics_dagster.consumers import Consumers, connect_consumers, models_read
 from analytics_dagster.executor import build_executor

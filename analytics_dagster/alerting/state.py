@@ -92,15 +92,19 @@ class Memory:
         self._key = f"analytics_dagster/{project}/alerting/{name}"
 
     def read(self, now: float) -> State:
-        """Return what was kept; nothing before the first time, or where another version has kept it in another form.
+        """Return what was kept, or a new state before the first time, and where another version has kept it otherwise.
 
-        What ended before the first look is no news.
+        A new one is kept at once: what happens from now on is news.
         """
         kept = self._storage.get_cursor_values({self._key}).get(self._key)
         try:
-            return _STATES.validate_json(kept) if kept else State(since=now, began=now)
+            if kept:
+                return _STATES.validate_json(kept)
         except ValidationError:
-            return State(since=now, began=now)
+            pass
+        state = State(since=now, began=now)
+        self.write(state)
+        return state
 
     def write(self, state: State) -> None:
         """Keep it, all at once."""

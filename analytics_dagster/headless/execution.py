@@ -16,6 +16,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.snap import snapshot_from_execution_plan
 from dagster._utils.interrupts import capture_interrupts
 
+from analytics_dagster.automation.retrying import PARENT, ROOT
 from analytics_dagster.headless.narration import narration
 from analytics_dagster.processes import process_tags
 
@@ -27,7 +28,7 @@ class Work:
     """What of one job is to be run.
 
     ``assets`` is None for the whole job; ``checks`` goes with ``assets``, and is None for all checks of these.
-    ``after`` names the jobs whose failure keeps this one from being started.
+    ``after`` names the jobs whose failure keeps this one from being started; ``parent`` is the run that it retries.
     """
 
     job: str
@@ -35,6 +36,7 @@ class Work:
     checks: frozenset[dg.AssetCheckKey] | None = None
     configuration: Mapping[str, Any] = field(default_factory=dict)
     after: frozenset[str] = frozenset()
+    parent: dg.DagsterRun | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def _execute(definitions: dg.Definitions, work: Work, instance: dg.DagsterInstan
     whole = definitions.resolve_job_def(work.job)
     job = whole.get_subset(asset_selection=work.assets, asset_check_selection=work.checks)
     configuration = {**_QUIET, **work.configuration}
-    tags = {**job.run_tags, **process_tags(run_id)}
+    root = (work.parent.root_run_id or work.parent.run_id) if work.parent else None
+    family = {PARENT: work.parent.run_id, ROOT: str(root)} if work.parent else {}
+    tags = {**job.run_tags, **family, **process_tags(run_id)}
     plan = create_execution_plan(
         job,
         run_config=configuration,
@@ -98,8 +102,8 @@ def _execute(definitions: dg.Definitions, work: Work, instance: dg.DagsterInstan
             run_config=configuration,
             status=None,
             tags=tags,
-            root_run_id=None,
-            parent_run_id=None,
+            root_run_id=root,
+            parent_run_id=work.parent.run_id if work.parent else None,
             step_keys_to_execute=plan.step_keys_to_execute,
             execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
             job_snapshot=job.get_job_snapshot(),

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.dbt_runner import ROW_COUNTS
+from analytics_dagster.failures.recording import Failure
 
 BUILT = frozenset({"success", "no-op"})
 """How a node comes out whose relation is then there: dbt built it, or found that there was nothing to do."""
@@ -79,6 +80,22 @@ def read_row_counts(raw_event: Mapping[str, Any]) -> Mapping[str, int | None]:
         return {}
     counts: Mapping[str, int | None] = raw_event["data"]["row_counts"]
     return counts
+
+
+def failure_of(
+    raw_event: Mapping[str, Any], keys: Mapping[str, dg.AssetKey], checks: Mapping[str, dg.AssetCheckKey]
+) -> Failure | None:
+    """Return why a node, or a test, could not be run, if that is what one of dbt's log events says.
+
+    A test that ran and found rows is an evaluation and no such failure. ``keys`` and ``checks`` are by dbt unique id.
+    """
+    info, node = raw_event["info"], raw_event["data"].get("node_info") or {}
+    unique_id = node.get("unique_id")
+    if info["name"] != "RunResultError" or node.get("node_status") == "fail":
+        return None
+    if unique_id in checks:
+        return Failure(checks[unique_id].asset_key, info["msg"], check=checks[unique_id].name)
+    return Failure(keys[unique_id], info["msg"], compiled=node.get("node_path") or "") if unique_id in keys else None
 
 
 def to_check_result(result: NodeResult, check: dg.AssetCheckKey) -> dg.AssetCheckResult:

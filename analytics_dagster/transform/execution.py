@@ -17,10 +17,12 @@ import dagster as dg
 import orjson
 
 from analytics_dagster.dbt_process import artifacts_of
+from analytics_dagster.failures.recording import to_observation
+from analytics_dagster.failures.texts import secret_values
 from analytics_dagster.light_dagster_dbt import DbtCliInvocation
 from analytics_dagster.manifest import read_manifest
 from analytics_dagster.project import Project
-from analytics_dagster.settings import DbtArtifacts, absent_variables
+from analytics_dagster.settings import DbtArtifacts, absent_variables, environment_variables
 from analytics_dagster.transform.arguments import (
     SELECTION_FILE,
     Build,
@@ -34,6 +36,7 @@ from analytics_dagster.transform.events import (
     BUILT,
     REASONS,
     NodeResult,
+    failure_of,
     read_result,
     read_row_counts,
 )
@@ -210,6 +213,9 @@ class Builder:
         for message in invocation.stream_raw_events():
             if message.raw_event["info"]["name"] in REASONS:
                 self.context.log.warning(message.raw_event["info"]["msg"].strip())
+                failure = failure_of(message.raw_event, self.assets.keys, self.assets.checks)
+                if failure is not None:
+                    self.context.log_event(to_observation(failure, secret_values(environment_variables())))
             result = read_result(message.raw_event)
             if result is not None:
                 progress.see(result)

@@ -12,6 +12,7 @@ from analytics_dagster.automation import due_runs
 from analytics_dagster.automation.due_runs import SCHEDULE_NAME, look
 from analytics_dagster.automation.notes import Trigger
 from analytics_dagster.automation.order import GRACE
+from analytics_dagster.automation.retrying import NUMBER, RETRIED_BY, may_be_retried
 from analytics_dagster.automation.schedules import answer
 from analytics_dagster.automation.situation import Situation
 from analytics_dagster.transform.groups import OnUpstreamFailure
@@ -183,7 +184,7 @@ def test_after_a_failed_run_upstream_the_policy_decides(
     ("policy", "after_failure", "after_retry"), [(RUN, True, True), (SKIP, False, False), (WAIT, False, True)]
 )
 @pytest.mark.parametrize("end", ["SUCCESS", "FAILURE"])
-def test_a_failed_run_that_dagster_retries_is_waited_for_only_where_that_is_asked(
+def test_a_failed_run_that_is_retried_is_waited_for_only_where_that_is_asked(
     instance: dg.DagsterInstance, policy: OnUpstreamFailure, end: str, *, after_failure: bool, after_retry: bool
 ) -> None:
     shop = Shop(instance, ordered_groups(policy, retries=1))
@@ -192,14 +193,15 @@ def test_a_failed_run_that_dagster_retries_is_waited_for_only_where_that_is_aske
     shop.end(first, "FAILURE")
     run = instance.get_run_by_id(first)
     assert run is not None
-    assert run.tags["dagster/will_retry"] == "true"  # Dagster itself says so
+    assert run.tags["dagster/will_retry"] == "false"  # not by Dagster itself
+    assert may_be_retried(run, sensor_is_on=True)
     assert ("nightly" in shop.look()) is after_failure
     if after_failure:
         return
     if policy is WAIT:
         assert f"hourly's run {first} is FAILURE and will be retried" in shop.why()
-    retry = shop.launch("hourly", TAGS, root=first)
-    instance.add_run_tags(first, {"dagster/auto_retry_run_id": retry})
+    retry = shop.launch("hourly", {**TAGS, NUMBER: "1"}, root=first)
+    instance.add_run_tags(first, {RETRIED_BY: retry})
     assert shop.look() == {}
     shop.end(retry, end)
     assert ("nightly" in shop.look()) is (after_retry and end == "SUCCESS")
@@ -216,7 +218,7 @@ def test_a_failed_run_of_the_command_line_is_not_retried_and_so_not_waited_for(i
     shop.end(run.run_id, "FAILURE")
     ended = instance.get_run_by_id(run.run_id)
     assert ended is not None
-    assert ended.tags["dagster/will_retry"] == "true"  # Dagster says so, and never does
+    assert not may_be_retried(ended, sensor_is_on=True)
     assert "is left out" in shop.why()
 
 

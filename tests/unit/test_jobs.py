@@ -9,7 +9,7 @@ import pytest
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the names that must not change
 from dagster._core.storage import tags
 
-from analytics_dagster.automation.jobs import build_group_job, run_tags
+from analytics_dagster.automation.jobs import RETRIES_TAG, build_group_job, run_tags
 from analytics_dagster.transform.groups import ScheduleGroup
 
 
@@ -20,7 +20,8 @@ def group(**content: object) -> ScheduleGroup:
 @pytest.mark.parametrize("retries", [0, 3])
 def test_a_run_is_retried_as_often_as_its_group_says_and_only_what_failed(retries: int) -> None:
     found = run_tags(group(retries=retries), "shop")
-    assert found[tags.MAX_RETRIES_TAG] == str(retries)
+    assert found[RETRIES_TAG] == str(retries)
+    assert found[tags.MAX_RETRIES_TAG] == "0", "Dagster's own retries start at once, and whatever the failure was"
     assert found[tags.RETRY_STRATEGY_TAG] in ReexecutionStrategy.__members__
     assert found[tags.RETRY_STRATEGY_TAG] == "FROM_ASSET_FAILURE"
 
@@ -46,6 +47,7 @@ def test_a_group_that_asks_for_nothing_has_no_tag_for_its_pod() -> None:
     assert run_tags(group(), "shop").keys() == {
         "analytics_dagster/schedule_group",
         "analytics_dagster/project",
+        "analytics_dagster/retries",
         "dagster/max_retries",
         "dagster/retry_strategy",
     }

@@ -50,12 +50,20 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ANALYTICS_REPORTS_URL": ("s3://reports", "s3://reports"),
     "ANALYTICS_WAREHOUSE_LOCK_TIMEOUT": ("12.5", 12.5),
     "ANALYTICS_WAREHOUSE_WRITERS": ("2", 2),
+    "ANALYTICS_ALERTS_FILE": ("/etc/alerts.yaml", Path("/etc/alerts.yaml")),
     "ANALYTICS_SLACK_CHANNEL": ("#data", "#data"),
+    "ANALYTICS_SLACK_WEBHOOKS": ('{"finance": "https://hook"}', {"finance": SecretStr("https://hook")}),
+    "ANALYTICS_SLACK_API_URL": ("http://127.0.0.1:1/api/", "http://127.0.0.1:1/api/"),
+    "ANALYTICS_PAGERDUTY_KEYS": ('{"on_call": "key"}', {"on_call": SecretStr("key")}),
+    "ANALYTICS_PAGERDUTY_URL": ("http://127.0.0.1:1/enqueue", "http://127.0.0.1:1/enqueue"),
+    "ANALYTICS_MAIL_FROM": ("dagster@example.com", "dagster@example.com"),
+    "ANALYTICS_ALERT_TIMEOUT": ("5", 5.0),
+    "ANALYTICS_COMMIT": ("0123abc", "0123abc"),
     "ANALYTICS_WEBSERVER_URL": ("https://dagster", "https://dagster"),
     "DAGSTER_IS_DEV_CLI": ("1", True),
     "DAGSTER_HOME": ("/home/of/dagster", Path("/home/of/dagster")),
 }
-SECRETS = {"ANALYTICS_SLACK_TOKEN"}
+SECRETS = {"ANALYTICS_SLACK_TOKEN", "ANALYTICS_SMTP_URL"}
 
 
 def test_the_defaults_are_a_laptop_with_the_bundled_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,175 @@
+"""A location as the alerts see it: assets with owners and readers, a step that fails as dbt's does, and every channel.
+
+The runs are real runs of a real Dagster instance; the channels lead to a server of ours through the real clients.
+
+No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+from pydantic import SecretStr
+
+from analytics_dagster.alerting.channels import build_posts
+from analytics_dagster.alerting.delivery import Delivery
+from analytics_dagster.alerting.lookout import Lookout, Site
+from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.state import Memory, State
+from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.reading import Place
+from analytics_dagster.failures.recording import Failure, to_observation
+from analytics_dagster.settings import Settings
+from tests.unit.alerting.exchange import Exchange
+
+ROUTES: dict[str, Any] = {
+    "channels": {
+        "slack": {"slack": "#data"},
+        "hook": {"slack_webhook": "default"},
+        "on_call": {"pagerduty": "default"},
+    },
+    "rules": [{"name": "everything", "to": ["slack", "hook", "on_call"]}],
+}
+
+BINDER = 'Runtime Error in model {0} (models/{0}.sql)\n  Binder Error: Referenced column "{0}_total" not found!'
+LOST = "Database Error in model {0} (models/{0}.sql)\n  server closed the connection unexpectedly"
+
+
+@dataclass
+class World:
+    """What happens in the next run: what fails and why, and which check finds how many rows."""
+
+    failing: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, int] = field(default_factory=dict)
+    warns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Town:
+    """A location with so many models, each checked once, the last of which reads the first; and its alerts."""
+
+    instance: dg.DagsterInstance
+    exchange: Exchange
+    routes: Mapping[str, Any] = field(default_factory=lambda: ROUTES)
+    models: int = 3
+    environment: str = "prod"
+    tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    world: World = field(default_factory=World)
+    clock: float = field(default_factory=time.time)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The models."""
+        return [f"model_{number}" for number in range(self.models)]
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        """The models as one step, and an exposure of the last."""
+        last = self.names[-1]
+        specs = [
+            dg.AssetSpec(
+                name,
+                owners=["team:finance" if number % 2 else "ann@example.com"],
+                tags=dict.fromkeys(self.tags.get(name, ()), ""),
+                group_name="nightly",
+                deps=[self.names[0]] if name == last and name != self.names[0] else [],
+                skippable=True,
+            )
+            for number, name in enumerate(self.names)
+        ]
+        checks = [dg.AssetCheckSpec(f"unique_{name}", asset=name) for name in self.names]
+
+        @dg.multi_asset(name="dbt_nightly", specs=specs, check_specs=checks, can_subset=True)
+        def dbt_nightly(context: dg.AssetExecutionContext) -> Any:
+            chosen = {key.to_user_string() for key in context.selected_asset_keys}
+            failing = {name: why for name, why in self.world.failing.items() if name in chosen}
+            # As dbt: what reads something that failed is skipped.
+            skipped = {last} if self.names[0] in failing and last != self.names[0] else set()
+            for name in sorted(chosen - failing.keys() - skipped):
+                yield dg.MaterializeResult(asset_key=name)
+                rows = self.world.broken.get(name, 0) or self.world.warns.get(name, 0)
+                yield dg.AssetCheckResult(
+                    asset_key=name,
+                    check_name=f"unique_{name}",
+                    passed=not rows,
+                    severity=dg.AssetCheckSeverity.WARN if name in self.world.warns else dg.AssetCheckSeverity.ERROR,
+                    metadata={"dagster_dbt/failed_row_count": rows},
+                )
+            for name, why in failing.items():
+                context.log_event(to_observation(Failure(dg.AssetKey(name), why.format(name))))
+            if failing:
+                raise dg.Failure("dbt build failed")
+
+        exposure = dg.AssetSpec(
+            ["exposures", "board"], deps=[last], group_name="exposures", metadata={"maturity": "high"}
+        )
+        return dg.Definitions(
+            assets=[dbt_nightly, exposure],
+            jobs=[dg.define_asset_job("nightly", selection=dg.AssetSelection.groups("nightly"))],
+        )
+
+    def run(self, tags: Mapping[str, str] | None = None, **failing: str) -> str:
+        """Run the job for real, and return the run's id."""
+        self.world.failing = failing
+        job = self.definitions.resolve_job_def("nightly")
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        return job.execute_in_process(
+            instance=self.instance, raise_on_error=False, tags=dict(tags or {}), run_config=quiet
+        ).run_id
+
+    # --- the alerts ------------------------------------------------------------------------------------------------
+
+    @property
+    def all_settings(self) -> Settings:
+        """The settings with which every channel leads to our server."""
+        return Settings(
+            **{
+                "slack_token": SecretStr("xoxb-hunter2"),
+                "slack_channel": "#data",
+                "slack_api_url": self.exchange.slack_api,
+                "slack_webhooks": {"default": SecretStr(self.exchange.hook)},
+                "pagerduty_keys": {"default": SecretStr("hunter2-key")},
+                "pagerduty_url": self.exchange.pagerduty,
+                "alert_timeout": 1.0,
+                **self.settings,
+            }
+        )
+
+    @property
+    def memory(self) -> Memory:
+        """Where the state of the alerts lies."""
+        return Memory(self.instance.daemon_cursor_storage, "town")
+
+    @property
+    def state(self) -> State:
+        """What the alerts have kept."""
+        return self.memory.read(self.clock)
+
+    def lookout(self, now: float | None = None) -> Lookout:
+        """Return what looks, at a moment."""
+        routes = Routes.model_validate(self.routes)
+        site = Site(
+            project="town",
+            place=Place(
+                self.environment, "prod", "0123456789abcdef", "https://dagster.example.com", frozenset({"hunter2"})
+            ),
+            routes=routes,
+            facts=lambda: self.facts,
+        )
+        digests = [name for name, channel in routes.channels.items() if channel.digest]
+        posts = build_posts(self.all_settings, routes, "town in prod")
+        delivery = Delivery(posts, self.memory, digests=digests)
+        return Lookout(self.instance, site, self.memory, delivery, now or time.time())
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What is known of the assets."""
+        return Facts.of(self.definitions.resolve_asset_graph(), {})
+
+    def look(self, now: float | None = None) -> list[str]:
+        """Let the alerts look, and return what they sent or could not send."""
+        return self.lookout(now).look()
