@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -90,12 +91,17 @@ def failure_of(
     A test that ran and found rows is an evaluation and no such failure. ``keys`` and ``checks`` are by dbt unique id.
     """
     info, node = raw_event["info"], raw_event["data"].get("node_info") or {}
-    unique_id = node.get("unique_id")
+    unique_id = str(node.get("unique_id"))
     if info["name"] != "RunResultError" or node.get("node_status") == "fail":
         return None
     if unique_id in checks:
         return Failure(checks[unique_id].asset_key, info["msg"], check=checks[unique_id].name)
-    return Failure(keys[unique_id], info["msg"], compiled=node.get("node_path") or "") if unique_id in keys else None
+    return Failure(keys[unique_id], info["msg"]) if unique_id in keys else None
+
+
+def compiled_path(node: Mapping[str, Any], target_path: Path) -> Path:
+    """Return where dbt writes the SQL that it has made of a node."""
+    return target_path / "compiled" / str(node["package_name"]) / str(node["original_file_path"])
 
 
 def to_check_result(result: NodeResult, check: dg.AssetCheckKey) -> dg.AssetCheckResult:

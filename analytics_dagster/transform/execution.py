@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from analytics_dagster.transform.events import (
     BUILT,
     REASONS,
     NodeResult,
+    compiled_path,
     failure_of,
     read_result,
     read_row_counts,
@@ -213,15 +214,24 @@ class Builder:
         for message in invocation.stream_raw_events():
             if message.raw_event["info"]["name"] in REASONS:
                 self.context.log.warning(message.raw_event["info"]["msg"].strip())
-                failure = failure_of(message.raw_event, self.assets.keys, self.assets.checks)
-                if failure is not None:
-                    self.context.log_event(to_observation(failure, secret_values(environment_variables())))
+                self._note_failure(message.raw_event, invocation)
             result = read_result(message.raw_event)
             if result is not None:
                 progress.see(result)
                 yield result
             elif counts := read_row_counts(message.raw_event):
                 yield counts
+
+    def _note_failure(self, raw_event: Mapping[str, Any], invocation: DbtCliInvocation) -> None:
+        """Note on its own asset why a node, or a test, could not be run, if that is what an event of dbt says."""
+        failure = failure_of(raw_event, self.assets.keys, self.assets.checks)
+        if failure is None:
+            return
+        node = self.assets.graph.nodes.get(raw_event["data"]["node_info"]["unique_id"])
+        path = compiled_path(node, invocation.target_path) if node else None
+        if path is not None and path.is_file():
+            failure = replace(failure, compiled=str(path))
+        self.context.log_event(to_observation(failure, secret_values(environment_variables())))
 
     # --- what others build -------------------------------------------------------------------------------------
 

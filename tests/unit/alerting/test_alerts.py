@@ -77,7 +77,7 @@ def test_a_hundred_models_that_fail_for_one_lost_connection_are_one_incident(
 ) -> None:
     town = Town(instance, exchange, models=100)
     town.look()
-    town.run(**dict.fromkeys(town.names, LOST))
+    town.run_with(dict.fromkeys(town.names, LOST))
     town.look()
     [message] = exchange.accepted("chat.postMessage")
     assert message["text"].startswith(":red_circle: nightly: connection")
@@ -94,7 +94,7 @@ def test_a_storm_of_two_hundred_failing_nodes_over_three_channels_is_one_message
     names = [f"model_{number}" for number in range(200)]
     town = Town(instance, exchange, models=200, tags={name: ["critical"] for name in names[:50]})
     town.look()
-    town.run(**{name: f"Binder Error: no column {name}_x in {{0}}" for name in names})
+    town.run_with({name: f"Binder Error: no column {name}_x in {{0}}" for name in names})
     town.look()
     town.look()
     assert [len(exchange.accepted(channel)) for channel in ("chat.postMessage", "hook", "pager")] == [1, 1, 1]
@@ -104,7 +104,7 @@ def test_a_storm_of_two_hundred_failing_nodes_over_three_channels_is_one_message
     [event] = exchange.accepted("pager")
     assert event["payload"]["summary"].startswith("50 incidents at once")
     # Half of them are mended but one, which is skipped: the message is brought up to date, and nobody is called again.
-    town.run(**{name: f"Binder Error: no column {name}_x in {{0}}" for name in names[:100]})
+    town.run_with({name: f"Binder Error: no column {name}_x in {{0}}" for name in names[:100]})
     town.look()
     assert [len(exchange.accepted(one)) for one in ("chat.postMessage", "chat.update", "hook", "pager")] == [1, 1, 1, 1]
     assert "200 incidents at once, 99 over" in exchange.accepted("chat.update")[0]["text"]

@@ -112,8 +112,12 @@ class Town:
             jobs=[dg.define_asset_job("nightly", selection=dg.AssetSelection.groups("nightly"))],
         )
 
-    def run(self, tags: Mapping[str, str] | None = None, **failing: str) -> str:
-        """Run the job for real, and return the run's id."""
+    def run(self, **failing: str) -> str:
+        """Run the job for real with these models failing, and return the run's id."""
+        return self.run_with(failing)
+
+    def run_with(self, failing: dict[str, str], tags: Mapping[str, str] | None = None) -> str:
+        """Run the job for real, with tags beside its own."""
         self.world.failing = failing
         job = self.definitions.resolve_job_def("nightly")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
