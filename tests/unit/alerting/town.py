@@ -34,6 +34,8 @@ ROUTES: dict[str, Any] = {
     "rules": [{"name": "everything", "to": ["slack", "hook", "on_call"]}],
 }
 
+_MOST_CHECKED = 10
+
 BINDER = 'Runtime Error in model {0} (models/{0}.sql)\n  Binder Error: Referenced column "{0}_total" not found!'
 LOST = "Database Error in model {0} (models/{0}.sql)\n  server closed the connection unexpectedly"
 
@@ -81,7 +83,9 @@ class Town:
             )
             for number, name in enumerate(self.names)
         ]
-        checks = [dg.AssetCheckSpec(f"unique_{name}", asset=name) for name in self.names]
+        # Of many models none is checked: Dagster takes seconds over the outputs of a step.
+        checked = set(self.names) if self.models <= _MOST_CHECKED else set[str]()
+        checks = [dg.AssetCheckSpec(f"unique_{name}", asset=name) for name in sorted(checked)]
 
         @dg.multi_asset(name="dbt_nightly", specs=specs, check_specs=checks, can_subset=True)
         def dbt_nightly(context: dg.AssetExecutionContext) -> Any:
@@ -91,6 +95,8 @@ class Town:
             skipped = {last} if self.names[0] in failing and last != self.names[0] else set()
             for name in sorted(chosen - failing.keys() - skipped):
                 yield dg.MaterializeResult(asset_key=name)
+                if name not in checked:
+                    continue
                 rows = self.world.broken.get(name, 0) or self.world.warns.get(name, 0)
                 yield dg.AssetCheckResult(
                     asset_key=name,
