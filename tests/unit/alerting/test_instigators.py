@@ -21,10 +21,12 @@ def schedule(moment: float | None, **others: object) -> Tick:
     return Tick("nightly_schedule", moment=moment, **facts)  # type: ignore[arg-type]
 
 
+def sensor(moment: float, *, failed: bool = False, error: str = "") -> Tick:
+    return Tick("landing_sensor", is_schedule=False, is_on=True, moment=moment, failed=failed, error=error)
+
+
 def test_a_sensor_that_fails_is_an_incident_until_it_works_again() -> None:
-    failing = Tick(
-        "landing_sensor", False, True, SIX, failed=True, error="PermissionError: access denied, token=hunter22"
-    )
+    failing = sensor(SIX, failed=True, error="PermissionError: access denied, token=hunter22")
     observation = observe_ticks([failing], {}, began=0, now=SIX + 10)
     [trouble] = observation.troubles
     assert trouble.title == "sensor landing_sensor fails"
@@ -33,7 +35,7 @@ def test_a_sensor_that_fails_is_an_incident_until_it_works_again() -> None:
     incidents, _ = advance((), observation)
     later = observe_ticks([failing], {}, began=0, now=SIX + 40)
     assert advance(incidents, later)[1] == [], "the same tick, looked at again, is no news"
-    well = observe_ticks([Tick("landing_sensor", False, True, SIX + 60)], {}, began=0, now=SIX + 70)
+    well = observe_ticks([sensor(SIX + 60)], {}, began=0, now=SIX + 70)
     assert [change.event for change in advance(incidents, well)[1]] == [Event.RECOVERED]
 
 

@@ -17,9 +17,11 @@ from analytics_dagster.alerting.desk import Desk
 from analytics_dagster.alerting.incidents import Severity
 from analytics_dagster.alerting.routing import Routes
 from analytics_dagster.alerting.state import State
-from analytics_dagster.automation.retrying import DECISION, DUE
+from analytics_dagster.automation.jobs import RETRIES_TAG
+from analytics_dagster.automation.retrying import DECISION, DUE, NUMBER, PARENT, ROOT
 from tests.unit.alerting.exchange import Exchange
-from tests.unit.alerting.town import BINDER, ROUTES, Town
+from tests.unit.alerting.town import BINDER, LOST, ROUTES, Town
+from tests.unit.ordered import ORIGIN
 
 HOUR = 3_600.0
 
