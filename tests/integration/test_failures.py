@@ -1,0 +1,87 @@
+"""A model that dbt can't build, for real: its message on its own asset, who would hear of it, and the retry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from analytics_dagster.failures.recording import COMPILED, MESSAGE
+from tests.conftest import Library, _moved
+
+MEMBERS = "transformations/circulation/members.sql"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A library of which one model could not be built, and what the command line said."""
+
+    library: Library
+    build: str
+    code: int
+    run_id: str
+
+
+@pytest.fixture(scope="module")
+def instance_of(broken: Broken) -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.from_config(str(broken.library.folder / "home")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def broken(preparation: Any, tmp_path_factory: pytest.TempPathFactory) -> Broken:
+    library = _moved(preparation.library, tmp_path_factory.mktemp("broken"))
+    model = library.project / MEMBERS
+    model.write_text(model.read_text().replace("select member", "select no_such_column as nothing, member"))
+    done = library.run("build")
+    with dg.DagsterInstance.from_config(str(library.folder / "home")) as instance:
+        [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+    return Broken(library, done.stdout + done.stderr, done.returncode, run.run_id)
+
+
+@pytest.mark.integration
+def test_a_failed_model_shows_dbts_message_on_its_own_asset(broken: Broken, instance_of: dg.DagsterInstance) -> None:
+    assert broken.code == 1
+    [record] = instance_of.fetch_observations(dg.AssetKey(["circulation", "members"]), limit=5).records
+    observation = record.event_log_entry.asset_observation
+    assert observation is not None
+    assert "no_such_column" in str(observation.metadata[MESSAGE].value)
+    assert str(observation.metadata[COMPILED].value).endswith("transformations/circulation/members.sql")
+
+
+@pytest.mark.integration
+def test_it_is_explained_who_would_hear_of_it_and_why(broken: Broken) -> None:
+    done = broken.library.run("alerts", "explain", broken.run_id, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    [node] = report["nodes"]
+    assert node["kind"] == "SQL error"
+    assert node["message"].startswith('Binder Error: Referenced column "no_such_column" not found')
+    assert not report["steps"], "dbt's step has no reason of its own"
+    assert report["owners"] == ["team:front_desk"]
+    assert report["exposures"] == [], "the screen reads other models"
+    assert report["retry"] is None
+
+
+@pytest.mark.integration
+def test_a_retry_runs_what_failed_and_was_skipped_alone(broken: Broken, instance_of: dg.DagsterInstance) -> None:
+    model = broken.library.project / MEMBERS
+    model.write_text(model.read_text().replace("no_such_column as nothing, ", ""))
+    done = broken.library.run("retry")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Run {broken.run_id}" in done.stdout
+    [retry] = instance_of.get_runs(filters=dg.RunsFilter(tags={"dagster/parent_run_id": broken.run_id}))
+    first = _built(instance_of, broken.run_id)
+    again = _built(instance_of, retry.run_id)
+    assert not first & again, "what worked is not built again"
+    assert "members" in {key.path[-1] for key in again}
+    assert retry.root_run_id == broken.run_id
+
+
+def _built(instance: dg.DagsterInstance, run_id: str) -> set[dg.AssetKey]:
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return {entry.dagster_event.asset_key for entry in entries if entry.dagster_event and entry.dagster_event.asset_key}
