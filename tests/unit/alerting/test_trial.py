@@ -26,7 +26,7 @@ def test_a_test_message_goes_to_every_channel_and_leaves_nobody_paged(town: Town
 
 
 def test_what_a_channel_says_against_it_is_told_without_secrets(town: Town) -> None:
-    town.exchange.fail("hook", 404, body="no_service at /services/T0/B0/hunter22")
+    town.exchange.fail("hook", 404, body=f"no_service at {town.exchange.hook}")
     found = send_test(town.all_settings, ["webhook"])
     assert found["webhook"].startswith("Slack says 404 no_service")
     assert "hunter22" not in found["webhook"]
@@ -41,9 +41,11 @@ class Explained:
         self._site = town.lookout().site
 
     def site(self, *_: object) -> Any:
+        """Return the town."""
         return self._site
 
     def facts(self, *_: object) -> Any:
+        """Return its assets."""
         return self._site.facts()
 
 
