@@ -223,19 +223,21 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
     from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
     from analytics_dagster.headless.retrying import retried_work  # noqa: PLC0415
     from analytics_dagster.headless.summary import summarize, summary_table  # noqa: PLC0415
-    from analytics_dagster.headless.works import asset_groups  # noqa: PLC0415
+    from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
     from analytics_dagster.location import build_location  # noqa: PLC0415
 
     location = build_location(settings)
     prepare_home(settings)
-    _tidy(settings)
     with dg.DagsterInstance.get() as instance:
+        _tidy(settings, instance)
         run, work, leftover = retried_work(instance, location.project.name, run_id)
         if work is None:
             _console.print(f"Nothing of run {run.run_id} of {run.job_name} is left to do.")
             return True
         what = f"{len(leftover.assets)} assets and {len(leftover.checks)} checks"
         _console.print(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.", soft_wrap=True)
+        if settings.dbt_runner is DbtRunner.WARM:
+            warm_dbt.expect(preparations(location, [work]))
         [result] = execute_jobs(location.definitions, [work], instance=instance)
         lines = summarize(instance, [result], asset_groups(location.definitions))
     _console.print(summary_table(lines, seconds=time.monotonic() - started))
