@@ -10,6 +10,7 @@ from analytics_dagster.alerting.troubles import lasting
 
 _MOST_LISTED = 12
 _MOST_TOLD = 8
+_TOLD_AT_THE_END = {"owner", "group", "job", "rule"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ def _of_one(event: Event, incident: Incident, rule: str, now: float) -> Content:
         event,
         trouble.severity,
         _headline(event, trouble.title, incident, now),
-        fields=tuple(_fields(incident, rule)),
+        fields=tuple(
+            one for one in _fields(incident, rule) if event is not Event.RECOVERED or one[0] in _TOLD_AT_THE_END
+        ),
         sections=tuple(sections),
         links=(("Open the run", trouble.url),) if trouble.url else (),
         owners=trouble.owners,

@@ -1,0 +1,87 @@
+"""What the page on alerts says is true: its tables are the classes, its example is valid, its messages are ours."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from analytics_dagster.alerting.commands import alerts
+from analytics_dagster.alerting.routing import (
+    Channel,
+    Critical,
+    Escalation,
+    QuietHours,
+    Routes,
+    Rule,
+    When,
+    Window,
+    json_schema,
+)
+from analytics_dagster.failures.classification import FailureKind
+from tests.unit.alerting.example import mail_text, slack_text
+
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+
+def between(name: str) -> str:
+    return TEXT.partition(f"<!-- {name} -->\n")[2].partition(f"\n<!-- /{name} -->")[0]
+
+
+def default(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`" if isinstance(value, int) else ""
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("routes", Routes),
+        ("channel", Channel),
+        ("quiet", QuietHours),
+        ("rule", Rule),
+        ("when", When),
+        ("escalation", Escalation),
+        ("critical", Critical),
+        ("window", Window),
+    ],
+)
+def test_its_tables_of_keys_are_the_classes(name: str, model: type[BaseModel]) -> None:
+    rows = [
+        f"| `{field.alias or key}` | {default(field.default)} | {field.description} |"
+        for key, field in model.model_fields.items()
+    ]
+    assert between(name).splitlines() == ["| key | default | what it says |", "| --- | --- | --- |", *rows]
+
+
+def test_its_example_is_valid_by_the_classes_and_by_the_schema() -> None:
+    [example] = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
+    content = yaml.safe_load(example)
+    Routes.model_validate(content)
+    content["maintenance"][0] |= {key: str(content["maintenance"][0][key]) for key in ("from", "to")}
+    jsonschema.validate(content, json_schema())
+
+
+def test_its_messages_are_what_the_code_makes_of_the_example() -> None:
+    assert between("slack") == f"````\n{slack_text()}\n````"
+    assert between("mail") == f"```\n{mail_text()}\n```"
+
+
+def test_it_tells_of_every_kind_of_failure_whether_it_may_pass() -> None:
+    [row] = re.findall(r"^\| (connection lost.*) \| (compilation.*) \|$", TEXT, flags=re.MULTILINE)
+    for kind in FailureKind:
+        told = "any other error" if kind is FailureKind.CODE else kind.value
+        assert told in row[0 if kind.is_transient else 1]
+
+
+def test_its_commands_are_there() -> None:
+    named = set(re.findall(r"analytics-dagster alerts (\w+)", TEXT))
+    assert named == {
+        command.name or command.callback.__name__ for command in alerts.registered_commands if command.callback
+    }
