@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -36,6 +37,9 @@ _OVERLAP = 600.0
 
 _REMEMBERED = 172_800.0
 """How long it is remembered that a run was looked at: its tags may change, and then it seems to be new."""
+
+_SECONDS = 20.0
+"""How long the runs that ended may be looked at in one tick."""
 
 _UNDECIDED = 300.0
 """How long a failed run may wait for the decision whether it is retried."""
@@ -109,10 +113,19 @@ class Lookout:
                 observations.append(self._observe(record))
             else:
                 waiting[run_id] = self._until(record)
+        is_open, end, is_whole = any(one.is_open for one in state.incidents), time.monotonic() + _SECONDS, True
         for record in self._ended(state, handled):
+            if time.monotonic() > end:
+                # What is left is looked at the next time: a tick that takes too long comes to nothing.
+                is_whole = False
+                break
             run = record.dagster_run
             handled[run.run_id] = record.end_time or self.now
-            observation = self._observe(record)
+            # Where nothing is open, it says nothing that something is green.
+            brief = run.status is dg.DagsterRunStatus.SUCCESS and not is_open and not observations
+            observation = self._observe(record, brief=brief)
+            if run.status is dg.DagsterRunStatus.FAILURE:
+                self._attach(record)
             if run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id):
                 # What failed of it is told by the run that has run it again.
                 observation = replace(observation, troubles=())
@@ -123,8 +136,8 @@ class Lookout:
         remembered = {run_id: ended for run_id, ended in handled.items() if ended > state.since - _REMEMBERED}
         observations.sort(key=lambda observation: observation.moment)
         # What it begins with is kept: a look that nothing came of needs not be written down.
-        since = self.now if remembered != state.handled or waiting != state.waiting else state.since
-        since = self.now if self.now - since > _OVERLAP else since
+        is_due = remembered != state.handled or waiting != state.waiting or self.now - state.since > _OVERLAP
+        since = self.now if is_due and is_whole else state.since
         return replace(state, handled=remembered, waiting=waiting, since=since), observations
 
     def _ended(self, state: State, handled: Mapping[str, float]) -> Iterator[dg.RunRecord]:
@@ -141,21 +154,20 @@ class Lookout:
             if is_news and self.site.owns(run):
                 yield record
 
-    def _observe(self, record: dg.RunRecord) -> Observation:
-        report = self._report(record)
+    def _observe(self, record: dg.RunRecord, *, brief: bool = False) -> Observation:
+        report = self._report(record, brief=brief)
         if report.status == "SUCCESS" and _is_slow(report):
             self._notes.append(_slow(report))
-        if report.status == "FAILURE":
-            self._attach(record.dagster_run, report)
         return observe(report, self.site.facts(), self.site.routes.critical)
 
-    def _report(self, record: dg.RunRecord) -> FailureReport:
-        report = read_report(self.instance, record, self.site.facts(), self.site.place)
+    def _report(self, record: dg.RunRecord, *, brief: bool = False) -> FailureReport:
+        report = read_report(self.instance, record, self.site.facts(), self.site.place, brief=brief)
         return with_retry(report, record.dagster_run)
 
-    def _attach(self, run: dg.DagsterRun, report: FailureReport) -> None:
-        data = EngineEventData(metadata={REPORT: dg.MetadataValue.json(dict(report.to_json()))})
-        self.instance.report_engine_event("Failure report", run, data)
+    def _attach(self, record: dg.RunRecord) -> None:
+        """Write the report into the log of its run, where the UI shows it."""
+        data = EngineEventData(metadata={REPORT: dg.MetadataValue.json(dict(self._report(record).to_json()))})
+        self.instance.report_engine_event("Failure report", record.dagster_run, data)
 
     def _of_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
         """Return what the failed run comes to whose retry was canceled: nothing will put it right any more."""

@@ -1,0 +1,155 @@
+"""With Dagster's real daemon: what passes by itself is retried and alerts nobody; what lasts is told, and its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from analytics_dagster.automation.retrying import DECISION
+from analytics_dagster.processes import CHILD_TAG, PROCESS_TAG, Process
+from tests.conftest import COMMAND, Library
+from tests.integration.ui import Ui, free_port, opened
+from tests.unit.alerting.exchange import Exchange, opened_exchange
+from tests.workshop import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
+
+SELECT = "select"
+FAULT = "case when (select count(*) from glob('FOLDER/{0}')) > 0 then error('{1}') else 1 end"
+FILES = {
+    "dbt_project.yml": "name: tiny\nversion: '1.0'\nprofile: tiny\nflags: {send_anonymous_usage_stats: false}\n",
+    "profiles/profiles.yml": "tiny: {target: laptop, outputs: {laptop: {type: duckdb, path: tiny.duckdb}}}\n",
+    "schedule_groups.yaml": "groups:\n  - {name: only, select: '*', default: true, retries: 2, retry_delay: 3}\n",
+    "models/first.sql": "select 1 as one",
+    "models/second.sql": f"{SELECT} {FAULT.format('lost', 'server closed the connection unexpectedly')} as a, "
+    f"{FAULT.format('wrong', 'no such thing')} as b from {{{{ ref('first') }}}}",
+    "models/third.sql": "select * from {{ ref('second') }}",
+    # Takes for ever while there is a file of this name.
+    "models/slow.sql": "select count(*) as n from range((select case when count(*) > 0 then 100000000000 else 1 end "
+    "from glob('FOLDER/slow'))) as numbers(n), {{ ref('first') }}",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """An open UI with its daemon, and the server that the alerts are sent to."""
+
+    library: Library
+    ui: Ui
+    exchange: Exchange
+    instance: dg.DagsterInstance
+
+    def breaks(self, how: str) -> Path:
+        """Break something until the file is gone."""
+        path = self.library.folder / how
+        path.touch()
+        return path
+
+    def runs(self) -> list[dg.DagsterRun]:
+        """Return all runs, the oldest first."""
+        return list(reversed(self.instance.get_runs()))
+
+    def built(self, run_id: str) -> set[str]:
+        """Return what a run has built."""
+        entries = self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        keys = [entry.dagster_event.asset_key for entry in entries if entry.dagster_event]
+        return {key.to_user_string() for key in keys if key}
+
+    def ended(self, number: int) -> dg.DagsterRun:
+        """Wait for the end of the run of this number, from 0."""
+
+        def found() -> list[dg.DagsterRun]:
+            runs = self.runs()
+            return runs[number : number + 1] if len(runs) > number and runs[number].is_finished else []
+
+        return wait_for(f"run {number} has ended", found, 240)[0]
+
+    def told(self) -> list[str]:
+        """Return the texts of the messages that were sent."""
+        return [message["text"] for message in self.exchange.accepted("hook")]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    library = Library(tmp_path_factory.mktemp("daemon"))
+    for name, content in FILES.items():
+        file = library.project / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content.replace("FOLDER", str(library.folder)))
+    port = free_port()
+    with opened_exchange() as exchange:
+        environment = {
+            **os.environ,
+            **library.environment,
+            "ANALYTICS_SCHEDULES_RUNNING": "true",
+            "ANALYTICS_SLACK_WEBHOOKS__DEFAULT": exchange.hook,
+        }
+        command: list[str | Path] = [COMMAND, "dev", "--port", str(port)]
+        log = library.folder / "dev.log"
+        with (
+            opened(command, port=port, environment=environment, folder=library.folder, log=log) as ui,
+            dg.DagsterInstance.from_config(str(library.folder / "home")) as instance,
+        ):
+            yield Site(library, ui, exchange, instance)
+
+
+def test_what_passes_by_itself_is_run_again_from_where_it_failed_and_alerts_nobody(site: Site) -> None:
+    fault = site.breaks("lost")
+    first = site.ui.launch("only")
+    assert site.ended(0).status is dg.DagsterRunStatus.FAILURE
+    fault.unlink()
+    retry = site.ended(1)
+    assert retry.status is dg.DagsterRunStatus.SUCCESS
+    assert retry.tags["dagster/parent_run_id"] == first
+    assert site.built(first) == {"first", "slow"}
+    assert site.built(retry.run_id) == {"second", "third"}
+    assert site.runs()[0].tags[DECISION].startswith("retry 1 of 2 at")
+
+
+def test_a_run_whose_process_is_killed_goes_on_where_it_was(site: Site) -> None:
+    fault = site.breaks("slow")
+    run_id = site.ui.launch("only")
+
+    def processes() -> list[Process]:
+        run = site.instance.get_run_by_id(run_id)
+        texts = [run.tags.get(tag, "").partition(" of run ")[0] for tag in (PROCESS_TAG, CHILD_TAG)] if run else []
+        found = [process for process in map(Process.from_text, texts) if process]
+        return found if len(found) == len((PROCESS_TAG, CHILD_TAG)) and "second" in _seen(site) else []
+
+    victims = wait_for("dbt is at work", processes, 240)
+    fault.unlink()
+    for victim in victims:
+        psutil.Process(victim.pid).kill()
+    assert site.ended(2).status is dg.DagsterRunStatus.FAILURE
+    retry = site.ended(3)
+    assert retry.status is dg.DagsterRunStatus.SUCCESS
+    assert site.built(run_id) | site.built(retry.run_id) == {"first", "second", "third", "slow"}
+    assert "slow" in site.built(retry.run_id)
+    assert "killed" in site.runs()[2].tags[DECISION]
+
+
+def _seen(site: Site) -> str:
+    return " ".join(path.read_text() for path in site.library.project.glob("target/runs/*/dbt.log"))
+
+
+def test_what_lasts_is_told_once_and_that_it_is_over(site: Site) -> None:
+    assert site.told() == [], "what was retried with success alerts nobody"
+    fault = site.breaks("wrong")
+    site.ui.launch("only")
+    assert site.ended(4).status is dg.DagsterRunStatus.FAILURE
+    [message] = wait_for("somebody is told", site.told, 120)
+    assert "second failed" in message
+    assert "no such thing" in message
+    assert "third" in message
+    fault.unlink()
+    site.ui.launch("only")
+    assert site.ended(5).status is dg.DagsterRunStatus.SUCCESS
+    [_, over] = wait_for("it is over", lambda: site.told() if len(site.told()) > 1 else [], 120)
+    assert "Recovered after" in over
+    assert len(site.runs()) == 6, "what would fail again is not run again"
