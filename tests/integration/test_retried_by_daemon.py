@@ -23,7 +23,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.th
 SELECT = "select"
 FAULT = "case when (select count(*) from glob('FOLDER/{0}')) > 0 then error('{1}') else 1 end"
 FILES = {
-    "dbt_project.yml": "name: tiny\nversion: '1.0'\nprofile: tiny\nflags: {send_anonymous_usage_stats: false}\n",
+    "dbt_project.yml": "name: tiny\nversion: '1.0'\nprofile: tiny\nflags: {send_anonymous_usage_stats: false}\n"
+    "models: {+materialized: table}\n",
     "profiles/profiles.yml": "tiny: {target: laptop, outputs: {laptop: {type: duckdb, path: tiny.duckdb}}}\n",
     "schedule_groups.yaml": "groups:\n  - {name: only, select: '*', default: true, retries: 2, retry_delay: 3}\n",
     "models/first.sql": "select 1 as one",
