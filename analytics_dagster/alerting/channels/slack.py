@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _REFUSED_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments")
 _NOT_EDITABLE = ("message_not_found", "cant_update_message", "edit_window_closed", "is_inactive", "thread_not_found")
-_TOO_MANY = 429
+_OK, _TOO_MANY = 200, 429
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,16 @@ def _called(call: Callable[..., Any], **arguments: Any) -> Any:
     try:
         return call(**arguments)
     except SlackApiError as error:
-        said = str(error.response.get("error") or "")
-        if error.response.status_code == _TOO_MANY:
+        status = error.response.status_code
+        said = str(error.response.get("error") or "") if status == _OK else str(status)
+        if status == _TOO_MANY:
             after = seconds_of(_header(error.response.headers, "Retry-After"))
             raise UndeliveredError("Slack asks for fewer messages (429)", retry_after=after) from error
         if said in _REFUSED_BLOCKS and "blocks" in arguments:
             raise _RefusedBlocksError from error
         if said in _NOT_EDITABLE:
             raise _UneditableError from error
-        raise UndeliveredError(f"Slack says {said or error.response.status_code}") from error
+        raise UndeliveredError(f"Slack says {said}") from error
     except (SlackClientError, OSError) as error:
         raise UndeliveredError(f"Slack does not answer: {type(error).__name__}: {error}") from error
 
@@ -123,7 +124,7 @@ class SlackWebhook:
         if answer.status_code == _TOO_MANY:
             after = seconds_of(_header(answer.headers, "Retry-After"))
             raise UndeliveredError("Slack asks for fewer messages (429)", retry_after=after)
-        if answer.status_code != 200:  # noqa: PLR2004 - a webhook says 200 and `ok`
+        if answer.status_code != _OK:
             raise UndeliveredError(f"Slack says {answer.status_code} {answer.body[:100]}")
         return Receipt()
 
