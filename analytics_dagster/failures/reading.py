@@ -24,6 +24,7 @@ _TYPES = {
     dg.DagsterEventType.RUN_FAILURE,
 }
 _FAILED_ROWS = "dagster_dbt/failed_row_count"
+_LAST_SAID = 5
 _COMPARED = 20
 """How many earlier runs say what is usual."""
 
@@ -68,6 +69,8 @@ def read_report(
     types = {dg.DagsterEventType.ASSET_CHECK_EVALUATION} if brief else _TYPES
     seen = _read_events(instance, run.run_id, place.secrets, types)
     failed = run.status is dg.DagsterRunStatus.FAILURE
+    if failed and not seen.steps:
+        seen.end = _reason_of_end(instance, run.run_id, seen.end, place.secrets)
     steps = tuple(_steps(seen)) if failed else ()
     named = {*seen.nodes, *(asset for step in steps for asset in step.assets)}
     # What a step was to build that itself is at fault counts as failed with it, not as skipped because of it.
@@ -131,6 +134,18 @@ def _read_events(
         elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
             seen.end = redact(event.message or "", secrets)
     return seen
+
+
+def _reason_of_end(instance: dg.DagsterInstance, run_id: str, end: str, secrets: Collection[str]) -> str:
+    """Return why a run ended in no step of its own: what Dagster has said of its process, where the end tells nothing.
+
+    A code server whose run worker was killed says so, and then marks the run as failed "from outside".
+    """
+    if classify(end) is not FailureKind.CODE:
+        return end
+    said = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)]
+    messages = [redact(event.message or "", secrets) for event in said[-_LAST_SAID:] if event]
+    return next((message for message in reversed(messages) if classify(message).is_transient), end)
 
 
 def _take_check(seen: _Seen, evaluation: dg.AssetCheckEvaluation) -> None:

@@ -109,6 +109,24 @@ def test_a_run_that_was_cut_off_is_told_by_its_end(instance: dg.DagsterInstance)
     assert (step.name, step.kind) == ("", FailureKind.KILLED)
 
 
+def test_a_run_whose_worker_was_killed_is_told_by_what_its_code_server_saw(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def a() -> None: ...
+
+    job = dg.Definitions([a], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+    for said, kind in (
+        ("Run execution process for 1 was terminated by signal 9 (SIGKILL).", FailureKind.KILLED),
+        ("Executing steps in process (pid: 7)", FailureKind.CODE),
+    ):
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event(said, run)
+        instance.report_run_failed(run, "This run has been marked as failed from outside the execution context.")
+        record = instance.get_run_record_by_id(run.run_id)
+        assert record is not None
+        [step] = read_report(instance, record, FACTS, PLACE).steps
+        assert step.kind is kind
+
+
 def test_a_run_that_succeeds_has_no_failures_and_says_what_is_usual(instance: dg.DagsterInstance) -> None:
     @dg.asset
     def a() -> None: ...
