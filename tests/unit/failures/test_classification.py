@@ -88,8 +88,10 @@ REAL = [
     ),
     (
         K.KILLED,
-        ("[DagsterApiServer] Run execution process for 1 was terminated by signal 9 (SIGKILL). This usually indicates that "
-        "the process was killed by the operating system due to running out of memory."),
+        (
+            "[DagsterApiServer] Run execution process for 1 was terminated by signal 9 (SIGKILL). This usually indicates that "
+            "the process was killed by the operating system due to running out of memory."
+        ),
     ),
     (K.KILLED, "Multiprocess executor: child process for step dbt_hourly unexpectedly exited with code -9"),
     (K.KILLED, "Detected run worker status FAILED: 'Pod run-1 was OOMKilled'. Marking run 1 as failed"),
