@@ -23,8 +23,8 @@ from analytics_dagster.automation.order import (
     decide,
     find_fate,
 )
+from analytics_dagster.automation.retrying import ROOT, may_be_retried
 from analytics_dagster.automation.retrying import SENSOR as RETRIES_SENSOR
-from analytics_dagster.automation.retrying import may_be_retried
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.ticks import ticks_at
 
@@ -95,9 +95,11 @@ class Situation:
         run = self._instance.get_run_by_id(run_id)
         if run is None:
             return []
-        if not self._instance.has_run(run.root_run_id or run_id):
+        # A retry that a sensor has requested knows its first run by its tags alone.
+        root = run.root_run_id or run.tags.get(ROOT, run_id)
+        if not self._instance.has_run(root):
             return [self._state(run)]
-        group = self._instance.get_run_group(run_id)
+        group = self._instance.get_run_group(root)
         return [self._state(one) for one in group[1]] if group else []
 
     def is_on(self, instigator: str, *, default: bool) -> bool:

@@ -25,6 +25,7 @@ _TYPES = {
 }
 _FAILED_ROWS = "dagster_dbt/failed_row_count"
 _LAST_SAID = 5
+_LOGGED = "Errors parsed from dbt logs:"
 _COMPARED = 20
 """How many earlier runs say what is usual."""
 
@@ -185,7 +186,9 @@ def _error_of_step(event: dg.DagsterEvent) -> str:
     """Return what a step says of its failure: a `Failure`'s description, else the exception and what caused it."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
+        said = str(data.user_failure_data.description)
+        # dagster-dbt tells its whole command first, vars and all, and then what dbt has logged.
+        return said.partition(_LOGGED)[2].strip() or said
     lines, error = list[str](), data.error
     while error is not None:
         lines.append(error.message.strip())

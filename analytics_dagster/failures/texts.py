@@ -34,7 +34,8 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _WHERE = re.compile(r"^(Runtime|Database|Compilation|Parsing|Dependency) Error( in \w+ .+)?$")
 _NOISE = re.compile(
     r"^(\s*|\^+|compiled code at .*|> (in|called by) .*|Encountered an error:|See also https?://.*|For more info.*"
-    r"|Traceback \(most recent call last\):|Failure in \w+ .+)$"
+    r"|Traceback \(most recent call last\):|Failure in \w+ .+"
+    r"|\d+ of \d+ ERROR .*)$"
 )
 
 

@@ -26,7 +26,7 @@ from analytics_dagster.automation.retrying import (
     may_be_retried,
     pause,
 )
-from analytics_dagster.automation.situation import Order
+from analytics_dagster.automation.situation import Order, Situation
 from analytics_dagster.failures.classification import FailureKind
 from analytics_dagster.failures.reading import Place
 from analytics_dagster.failures.recording import Failure, to_observation
@@ -186,6 +186,15 @@ def test_the_second_retry_follows_the_first_and_then_it_is_over(shop: Shop) -> N
     run = shop.instance.get_run_by_id(third)
     assert run is not None
     assert not may_be_retried(run, sensor_is_on=True)
+
+
+def test_who_waits_for_a_retry_waits_for_those_that_follow_it_too(shop: Shop) -> None:
+    first = fail(shop, "connection refused")
+    family = {PARENT: first, ROOT: first, NUMBER: "1"}
+    second = shop.launch("hourly", family)
+    third = shop.launch("hourly", {**family, PARENT: second, NUMBER: "2"})
+    situation = Situation(shop.instance, shop.order)
+    assert {run.run_id for run in situation.family(second)} == {first, second, third}
 
 
 def test_a_run_that_would_fail_again_is_not_retried(shop: Shop) -> None:

@@ -82,6 +82,20 @@ def test_a_nodes_own_message_stands_for_that_of_its_step(instance: dg.DagsterIns
     assert not report.is_transient
 
 
+def test_where_dbt_itself_breaks_off_its_log_is_told_and_not_its_command(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def a() -> None:
+        raise dg.Failure(
+            "The dbt CLI process with command\n\n`dbt build --vars {a: timeout}`\n\nfailed with exit code `2`.\n\n"
+            "Errors parsed from dbt logs:\n\n1 of 2 ERROR creating sql table model a\n\nEncountered an error:\n"
+            'IO Error: Could not set lock on file "/w/x.duckdb": Conflicting lock is held in python (PID 7).'
+        )
+
+    [step] = report_of(instance, a).steps
+    assert step.kind is FailureKind.LOCK
+    assert step.message.startswith("IO Error: Could not set lock on file")
+
+
 def test_a_test_that_found_rows_is_told_with_their_number_and_not_as_its_step(instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("a")], check_specs=[dg.AssetCheckSpec("unique", asset="a")])
     def dbt() -> Any:
