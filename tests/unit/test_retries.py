@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -188,7 +189,12 @@ def test_the_second_retry_follows_the_first_and_then_it_is_over(shop: Shop) -> N
     assert not may_be_retried(run, sensor_is_on=True)
 
 
-def test_who_waits_for_a_retry_waits_for_those_that_follow_it_too(shop: Shop) -> None:
+def test_who_waits_for_a_retry_waits_for_those_that_follow_it_too(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as home:
+        _waits_for_those_that_follow(Shop(home, ordered_groups(retries=2)))
+
+
+def _waits_for_those_that_follow(shop: Shop) -> None:
     first = fail(shop, "connection refused")
     family = {PARENT: first, ROOT: first, NUMBER: "1"}
     second = shop.launch("hourly", family)
