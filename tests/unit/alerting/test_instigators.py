@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.remote_origin import RemoteInstigatorOrigin
+from dagster._core.scheduler.instigation import (  # what the daemon writes
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
+from dagster_shared.error import SerializableErrorInfo
 
 from analytics_dagster.alerting.incidents import Event, Severity, advance
-from analytics_dagster.alerting.instigators import Tick, observe_ticks
+from analytics_dagster.alerting.instigators import Tick, observe_ticks, read_ticks
 from analytics_dagster.alerting.watch import observe_daemon
 from analytics_dagster.failures.classification import FailureKind
 from analytics_dagster.transform.groups import ScheduleGroup
+from tests.unit.ordered import ORIGIN
 
 SIX = datetime(2026, 6, 1, 6, tzinfo=timezone.utc).timestamp()
 HOUR = 3_600.0
@@ -68,3 +82,28 @@ def test_a_daemon_that_is_silent_is_critical_and_names_its_silent_parts() -> Non
     assert "No heartbeat of: SENSOR." in part.message
     [never] = observe_daemon({}, required, SIX, 300).troubles
     assert never.title == "Dagster's daemon is silent"
+
+
+def test_the_last_tick_of_each_is_read_from_the_instance(tmp_path: Path) -> None:
+    error = SerializableErrorInfo("PermissionError: no", [], None)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for name, status in (("landing_sensor", TickStatus.FAILURE), ("due_runs_sensor", TickStatus.SKIPPED)):
+            origin = RemoteInstigatorOrigin(ORIGIN, name)
+            state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData())
+            instance.add_instigator_state(state)
+            for moment, how in ((SIX, status), (SIX + 30, TickStatus.STARTED)):
+                data = TickData(
+                    state.instigator_origin_id,
+                    name,
+                    InstigatorType.SENSOR,
+                    how,
+                    moment,
+                    error=error if how is TickStatus.FAILURE else None,
+                    selector_id=state.selector_id,
+                )
+                instance.create_tick(data)
+        found = {tick.name: tick for tick in read_ticks(instance, "here", ["landing_sensor", "due_runs_sensor"])}
+        elsewhere = read_ticks(instance, "elsewhere", ["landing_sensor"])
+    assert found["landing_sensor"] == sensor(SIX, failed=True, error="PermissionError: no")
+    assert not found["due_runs_sensor"].failed
+    assert elsewhere == []

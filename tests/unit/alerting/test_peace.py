@@ -18,7 +18,7 @@ from analytics_dagster.alerting.incidents import Severity
 from analytics_dagster.alerting.routing import Routes
 from analytics_dagster.alerting.state import State
 from analytics_dagster.automation.jobs import RETRIES_TAG
-from analytics_dagster.automation.retrying import DECISION, DUE, NUMBER, PARENT, ROOT
+from analytics_dagster.automation.retrying import DECISION, DUE, NUMBER, PARENT, RETRIED_BY, ROOT
 from tests.unit.alerting.exchange import Exchange
 from tests.unit.alerting.town import BINDER, LOST, ROUTES, Town
 from tests.unit.ordered import ORIGIN
@@ -162,6 +162,15 @@ def test_a_run_that_is_retried_alerts_nobody_and_its_success_neither(retried: To
     retried.look(time.time() + HOUR)
     assert not retried.exchange.said
     assert not retried.state.waiting
+
+
+def test_a_run_whose_retry_was_there_before_anybody_looked_alerts_nobody(retried: Town) -> None:
+    first = failed_run(retried)
+    decided(retried, first, time.time())
+    again = retried.run_with({}, tags={PARENT: first, ROOT: first, NUMBER: "1", RETRIES_TAG: "1"})
+    retried.instance.add_run_tags(first, {RETRIED_BY: again})
+    retried.look()
+    assert not retried.exchange.said
 
 
 def test_only_the_last_retry_that_fails_alerts_and_once(retried: Town) -> None:
