@@ -105,7 +105,7 @@ class _Troubles:
 def _details(report: FailureReport) -> Iterator[tuple[str, str]]:
     yield "job", report.job
     if report.target or report.environment:
-        yield "target", " in ".join(filter(None, [report.target, report.environment]))
+        yield "target", " in ".join(dict.fromkeys(filter(None, [report.target, report.environment])))
     if report.commit:
         yield "commit", report.commit[:12]
     if report.seconds is not None:

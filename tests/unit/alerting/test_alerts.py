@@ -25,7 +25,7 @@ def test_a_failed_model_is_one_message_that_says_what_why_what_was_skipped_and_w
         "1 asset skipped because of it*\nmodel_2",
         "*Stale*\nboard is stale.",
         "*owner*: ann@example.com",
-        "*target*: prod in prod",
+        "*target*: prod",
         "*commit*: 0123456789ab",
         "*rule*: everything",
         f"<https://dagster.example.com/runs/{run}|Open the run>",
