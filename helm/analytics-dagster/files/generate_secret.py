@@ -1,0 +1,43 @@
+"""Makes the Secret with passwords that nobody has given: generate_secret.py NAMESPACE NAME KEY,KEY,...
+
+One that is there is kept as it is, whoever made it, and must hold the keys.
+"""
+
+import base64
+import secrets
+import sys
+
+from kubernetes import client, config
+
+EXISTS = 409
+
+
+def main(namespace: str, name: str, keys: list[str]) -> str | None:
+    """Make the Secret unless it is there; return what is wrong with it."""
+    config.load_incluster_config()
+    api = client.CoreV1Api()
+    made = client.V1Secret(
+        metadata=client.V1ObjectMeta(name=name),
+        type="Opaque",
+        data={key: base64.b64encode(secrets.token_hex(24).encode()).decode() for key in keys},
+    )
+    try:
+        api.create_namespaced_secret(namespace, made)
+    except client.ApiException as error:
+        if error.status != EXISTS:
+            raise
+    else:
+        print(f"Secret {name} is made")
+        return None
+    missing = sorted(set(keys) - set(api.read_namespaced_secret(name, namespace).data or {}))
+    if missing:
+        return (
+            f"Secret {name} is there but lacks {', '.join(missing)}; add them, or name another Secret in the values "
+            "(postgresql.existingSecret, s3.existingSecret)"
+        )
+    print(f"Secret {name} is kept as it is")
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2], sys.argv[3].split(",")))

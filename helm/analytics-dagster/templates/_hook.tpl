@@ -1,0 +1,65 @@
+{{/*
+A Job of the chart's own image that helm waits for. A dict of: root, component, pod (its values), hooks, weight, account,
+token, args or command, env, volumes and volumeMounts (as text), retries.
+*/}}
+{{- define "analytics-dagster.hookJob" -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "analytics-dagster.objectName" (list .root .component) }}
+  labels:
+    {{- include "analytics-dagster.labels" . | nindent 4 }}
+  annotations:
+    {{- include "analytics-dagster.hook" . | nindent 4 }}
+spec:
+  backoffLimit: {{ .retries }}
+  activeDeadlineSeconds: {{ default 900 .deadline }}
+  template:
+    metadata:
+      labels:
+        {{- include "analytics-dagster.labels" . | nindent 8 }}
+        {{- with .pod.labels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- with .pod.annotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      restartPolicy: Never
+      {{- with .account }}
+      serviceAccountName: {{ . }}
+      {{- end }}
+      automountServiceAccountToken: {{ default false .token }}
+      {{- include "analytics-dagster.placement" . | nindent 6 }}
+      containers:
+        - name: {{ .component }}
+          image: {{ include "analytics-dagster.image" (list .root dict) | quote }}
+          imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+          args:
+            {{- toYaml .args | nindent 12 }}
+          {{- with .env }}
+          env:
+            {{- . | nindent 12 }}
+          {{- end }}
+          {{- include "analytics-dagster.containerLimits" . | nindent 10 }}
+          volumeMounts:
+            - name: tmp
+              mountPath: /tmp
+            {{- with .volumeMounts }}
+            {{- . | nindent 12 }}
+            {{- end }}
+      volumes:
+        - name: tmp
+          emptyDir: {}
+        {{- with .volumes }}
+        {{- . | nindent 8 }}
+        {{- end }}
+{{- end -}}
+
+{{/* The annotations of a hook; what it leaves is removed when it has worked, and before it is made again. */}}
+{{- define "analytics-dagster.hook" -}}
+helm.sh/hook: {{ .hooks }}
+helm.sh/hook-weight: {{ .weight | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}

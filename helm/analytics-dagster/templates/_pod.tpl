@@ -1,0 +1,182 @@
+{{/* Pods and Deployments of the chart's own image. */}}
+
+{{/* A probe: how it is made, and how often. A probe of the values that says how it is made stays as it is. (list HANDLER PROBE) */}}
+{{- define "analytics-dagster.probe" -}}
+{{- $probe := index . 1 -}}
+{{- if or $probe.exec $probe.httpGet $probe.tcpSocket $probe.grpc -}}
+{{- toYaml $probe -}}
+{{- else -}}
+{{- toYaml (merge (deepCopy $probe) (index . 0)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where a pod runs and as whom. (dict "root" ROOT "component" COMPONENT "location" LOCATION "pod" VALUES) */}}
+{{- define "analytics-dagster.placement" -}}
+enableServiceLinks: false
+securityContext:
+  {{- toYaml (default .root.Values.podSecurityContext .pod.podSecurityContext) | nindent 2 }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .pod.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .pod.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .pod.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .pod.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .pod.schedulerName }}
+schedulerName: {{ . }}
+{{- end }}
+{{- if .pod.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml .pod.topologySpreadConstraints | nindent 2 }}
+{{- else if .spread }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "analytics-dagster.selectorLabels" . | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/* What a container may do. (dict "root" ROOT "pod" VALUES) */}}
+{{- define "analytics-dagster.containerLimits" -}}
+securityContext:
+  {{- toYaml (default .root.Values.securityContext .pod.securityContext) | nindent 2 }}
+resources:
+  {{- toYaml .pod.resources | nindent 2 }}
+{{- end -}}
+
+{{/* Where environment variables come from, beside those that are named. */}}
+{{- define "analytics-dagster.envFrom" -}}
+{{- range .envConfigMaps }}
+- configMapRef:
+    name: {{ . }}
+{{- end }}
+{{- range .envSecrets }}
+- secretRef:
+    name: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/*
+A Deployment of one container. A dict of: root, component, name, pod (its values), image, pullPolicy, args, env and
+volumes and volumeMounts (as text), port (its name and number, where it listens), handler (of liveness and start) and
+readiness (of readiness), replicas (none where a HorizontalPodAutoscaler counts them), recreate, account, token,
+checksums.
+*/}}
+{{- define "analytics-dagster.deployment" -}}
+{{- $pod := .pod -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "analytics-dagster.labels" . | nindent 4 }}
+spec:
+  {{- if hasKey . "replicas" }}
+  replicas: {{ .replicas }}
+  {{- end }}
+  {{- if .recreate }}
+  strategy:
+    type: Recreate
+  {{- end }}
+  selector:
+    matchLabels:
+      {{- include "analytics-dagster.selectorLabels" . | nindent 6 }}
+  template:
+    metadata:
+      labels:
+        {{- include "analytics-dagster.labels" . | nindent 8 }}
+        {{- with $pod.labels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      annotations:
+        {{- range $name, $content := .checksums }}
+        checksum/{{ $name }}: {{ $content | sha256sum }}
+        {{- end }}
+        {{- with $pod.annotations }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+    spec:
+      serviceAccountName: {{ .account }}
+      automountServiceAccountToken: {{ default false .token }}
+      terminationGracePeriodSeconds: {{ $pod.terminationGracePeriodSeconds }}
+      {{- include "analytics-dagster.placement" . | nindent 6 }}
+      containers:
+        - name: {{ .component }}
+          image: {{ .image | quote }}
+          imagePullPolicy: {{ .pullPolicy }}
+          # No command: the image's entry point puts the baked dbt manifest where it can be written.
+          args:
+            {{- toYaml .args | nindent 12 }}
+          {{- with .port }}
+          ports:
+            - name: {{ .name }}
+              containerPort: {{ .number }}
+              protocol: TCP
+          {{- end }}
+          env:
+            - name: DAGSTER_HOME
+              value: {{ .root.Values.global.dagsterHome }}
+            {{- .env | nindent 12 }}
+            {{- with $pod.env }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+          {{- with include "analytics-dagster.envFrom" $pod }}
+          envFrom:
+            {{- . | nindent 12 }}
+          {{- end }}
+          startupProbe:
+            {{- include "analytics-dagster.probe" (list .handler $pod.startupProbe) | nindent 12 }}
+          livenessProbe:
+            {{- include "analytics-dagster.probe" (list .handler $pod.livenessProbe) | nindent 12 }}
+          {{- with .readiness }}
+          readinessProbe:
+            {{- include "analytics-dagster.probe" (list . $pod.readinessProbe) | nindent 12 }}
+          {{- end }}
+          {{- include "analytics-dagster.containerLimits" . | nindent 10 }}
+          volumeMounts:
+            {{- .volumeMounts | nindent 12 }}
+            {{- with $pod.volumeMounts }}
+            {{- toYaml . | nindent 12 }}
+            {{- end }}
+      volumes:
+        {{- .volumes | nindent 8 }}
+        {{- with $pod.volumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+{{- end -}}
+
+{{/* Dagster's home with both its files, for web server and daemon; as a folder, so that it is one mount. */}}
+{{- define "analytics-dagster.homeVolumes" -}}
+- name: tmp
+  emptyDir: {}
+- name: dagster-home
+  projected:
+    sources:
+      - configMap:
+          name: {{ include "analytics-dagster.objectName" (list . "instance") }}
+      - configMap:
+          name: {{ include "analytics-dagster.objectName" (list . "workspace") }}
+{{- end -}}
+
+{{- define "analytics-dagster.homeVolumeMounts" -}}
+- name: tmp
+  mountPath: /tmp
+- name: dagster-home
+  mountPath: {{ .Values.global.dagsterHome }}
+  readOnly: true
+{{- end -}}
