@@ -66,6 +66,12 @@ class Image(Model):
     pull_policy: PullPolicy = Field("IfNotPresent", description="When the node pulls it.")
 
 
+class LocationImage(Image):
+    """The image of one code location."""
+
+    pull_policy: Literal["", "Always", "IfNotPresent", "Never"] = ""  # type: ignore[assignment] # the chart's
+
+
 class ImagePullSecret(Model):
     """A Secret with a registry's credentials."""
 
@@ -325,7 +331,9 @@ class Deployment(Pod):
     """A code location."""
 
     name: Name = Field(description="Its name in the UI, in the Service and in the Deployment.")
-    image: Image = Field(Image(), description="Its image, where it is not the chart's; unset fields are the chart's.")
+    image: LocationImage = Field(
+        LocationImage(), description="Its image, where it is not the chart's; unset fields are the chart's."
+    )
     dagster_api_grpc_args: list[str] = Field(
         ["--module-name", "analytics_dagster.definitions"], description="What `dagster api grpc` loads."
     )

