@@ -8,7 +8,7 @@ PORT ?= 3000
 WORKERS ?= auto
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run dev test test-all check sample lint format types bench bench-peers lock clean
+.PHONY: help run dev test test-all check chart chart-test sample lint format types bench bench-peers lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ test-all: $(VENV)/dev ## Run all tests, also those that take minutes each
 
 check: $(VENV)/dev lint types ## Run what is quick: linters, types, unit tests (under a minute)
 	@$(BIN)/python -m pytest -m "not integration"
+
+chart: $(VENV)/dev ## Write the chart's values.yaml, schema and table of values from their models
+	@$(BIN)/python -m scripts.chart_files
+
+chart-test: $(VENV)/dev ## Render the Helm chart with the real helm and check every document (under a minute)
+	@$(BIN)/python -m pytest tests/unit/chart tests/cluster
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

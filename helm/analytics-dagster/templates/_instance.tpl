@@ -199,21 +199,29 @@ load_from:
 {{- end }}
 {{- end -}}
 
-{{/* What the runs of a code location get of it, as dagster-k8s reads it. (list ROOT LOCATION) */}}
+{{/*
+What the runs of a code location get of it, as dagster-k8s reads it. All of it, also what they get of the launcher: where a
+schedule group names resources, each of these lists takes the place of the launcher's. (list ROOT LOCATION)
+*/}}
 {{- define "analytics-dagster.containerContext" -}}
+{{- $root := index . 0 -}}
 {{- $location := index . 1 -}}
+{{- $launcher := $root.Values.runLauncher.config.k8sRunLauncher -}}
 {{- $context := dict -}}
 {{- if $location.includeConfigInLaunchedRuns.enabled -}}
 {{- $context = dict
-  "env_config_maps" $location.envConfigMaps
-  "env_secrets" $location.envSecrets
-  "volumes" $location.volumes
-  "volume_mounts" $location.volumeMounts
-  "run_k8s_config" (dict "container_config" (dict "env" $location.env))
+  "env" (concat (include "analytics-dagster.codeEnv" $root | fromYamlArray) $launcher.env $location.env)
+  "env_config_maps" (concat $launcher.envConfigMaps $location.envConfigMaps)
+  "env_secrets" (concat $launcher.envSecrets $location.envSecrets)
+  "volumes" (concat (include "analytics-dagster.codeVolumes" $root | fromYamlArray) $launcher.volumes $location.volumes)
+  "volume_mounts" (concat (include "analytics-dagster.codeVolumeMounts" $root | fromYamlArray) $launcher.volumeMounts $location.volumeMounts)
 -}}
+{{- range $what, $list := $context -}}
+{{- $_ := set $context $what (uniq $list) -}}
 {{- end -}}
-{{- if $location.image.pullPolicy -}}
-{{- $_ := set $context "image_pull_policy" $location.image.pullPolicy -}}
+{{- end -}}
+{{- with $location.image.pullPolicy -}}
+{{- $_ := set $context "image_pull_policy" . -}}
 {{- end -}}
 {{- dict "k8s" $context | toJson -}}
 {{- end -}}

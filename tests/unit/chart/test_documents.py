@@ -209,7 +209,9 @@ def test_the_workspace_names_services_that_are_there(case: str) -> None:
 @cases
 def test_an_ingress_leads_to_a_service_that_is_there(case: str) -> None:
     documents = rendered(case)
-    services = {one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]} for one in _services(documents)}
+    services = {
+        one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]} for one in _services(documents)
+    }
     for ingress in of_kind(documents, "Ingress"):
         for rule in ingress["spec"]["rules"]:
             for path in rule["http"]["paths"]:
@@ -381,8 +383,10 @@ def test_there_is_one_daemon_and_never_two() -> None:
             {"dagster-user-deployments": {"deployments": [{"name": "analytics-dagster", "port": 4000}]}},
             {"webserver", "daemon", "code-location"},
         ),
-        ({"analytics": {"scheduleGroups": {"groups": [{"name": "a", "select": "*"}]}}},
-         {"webserver", "daemon", "code-location"}),
+        (
+            {"analytics": {"scheduleGroups": {"groups": [{"name": "a", "select": "*"}]}}},
+            {"webserver", "daemon", "code-location"},
+        ),
         ({"dagsterWebserver": {"logLevel": "info"}}, {"webserver"}),
         ({"networkPolicies": {"enabled": False}}, set()),
     ],

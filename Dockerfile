@@ -1,0 +1,61 @@
+# One image for web server, daemon, code location and runs. Everything in it is pinned by hash; nothing is built or
+# downloaded when it starts. Build it in the checkout's folder:
+#   docker build --build-arg COMMIT=$(git rev-parse HEAD) --tag analytics-dagster:0.1.0 .
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /src
+# What builds our own wheel stays in an environment of this stage.
+COPY requirements/build.txt requirements/
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --no-deps --require-hashes --requirement requirements/build.txt
+# An environment without pip; before the code, so that a change to the code does not install everything again.
+COPY requirements/production.txt requirements/
+RUN python -m venv --without-pip /opt/venv \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-compile --require-hashes \
+    --requirement requirements/production.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY analytics_dagster analytics_dagster
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-compile --no-index /wheels/*.whl
+# The root file system is read-only where it runs: what is not compiled now would be compiled at each start. Files that a
+# package ships for other Pythons do not compile, which is no matter.
+RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib || true
+COPY dbt_project /opt/analytics/dbt_project
+COPY scripts/entrypoint.sh /opt/analytics/entrypoint
+# The manifest of the target that production builds; a project that does not parse fails here. Nothing is connected to.
+ARG TARGET=prod
+RUN chmod 0555 /opt/analytics/entrypoint && cd /tmp \
+ && env ANALYTICS_ENVIRONMENT=prod ANALYTICS_DBT_TARGET=${TARGET} ANALYTICS_DBT_PROJECT_DIR=/opt/analytics/dbt_project \
+    ANALYTICS_DBT_TARGET_PATH=/opt/analytics/target DBT_LOG_PATH=/tmp DBT_SEND_ANONYMOUS_USAGE_STATS=false \
+    ANALYTICS_POSTGRES_HOST=none ANALYTICS_POSTGRES_USER=none ANALYTICS_POSTGRES_PASSWORD=none \
+    ANALYTICS_POSTGRES_DBNAME=none \
+    /opt/venv/bin/analytics-dagster prepare
+
+FROM ${BASE}
+ARG COMMIT=unknown
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="analytics-dagster" \
+      org.opencontainers.image.description="Dagster with dbt's models as assets" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.revision="${COMMIT}" \
+      org.opencontainers.image.version="${VERSION}"
+RUN python -m pip uninstall --yes --quiet pip setuptools wheel \
+ && groupadd --gid 10001 dagster \
+ && useradd --uid 10001 --gid dagster --no-create-home --home-dir /tmp --shell /usr/sbin/nologin dagster \
+ && mkdir -p /opt/dagster/dagster_home
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/analytics /opt/analytics
+# Only /tmp can be written, and is a volume of its own in the chart.
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    HOME=/tmp USER=dagster \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    DAGSTER_HOME=/opt/dagster/dagster_home DAGSTER_DISABLE_TELEMETRY=1 \
+    ANALYTICS_DBT_PROJECT_DIR=/opt/analytics/dbt_project ANALYTICS_DBT_TARGET_PATH=/tmp/dbt_target \
+    ANALYTICS_DATA_DIR=/tmp/data \
+    DBT_LOG_PATH=/tmp/dbt_logs DBT_SEND_ANONYMOUS_USAGE_STATS=false DO_NOT_TRACK=1
+WORKDIR /tmp
+USER 10001:10001
+ENTRYPOINT ["/opt/analytics/entrypoint"]
+CMD ["analytics-dagster", "--help"]

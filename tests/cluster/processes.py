@@ -1,0 +1,43 @@
+"""Containers as local processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+
+class LocalProcess:
+    """A process with a log in a file; it leads a group of its own, and ends with all of it."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """Return how it ended, or None while it runs."""
+        return self._process.poll()
+
+    def log(self) -> str:
+        """Return what it has written."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def stop(self, grace: float) -> None:
+        """Ask it to end, and end it after the seconds of grace, with all that it has started."""
+        if self._process.poll() is None and grace:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
