@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import ssl
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -94,6 +95,7 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
     accounts: Mapping[str, str]
     rights: frozenset[Right]
     secrets: dict[str, Object] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
 
     faults: list[str] = field(default_factory=list)
     """What was asked that must not be: a test that ends with one has failed."""
@@ -109,6 +111,8 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Self:
@@ -126,9 +130,14 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
             pod.process.stop(0)
 
     @property
+    def port(self) -> int:
+        """The port that it is served on."""
+        return self._server.server_port
+
+    @property
     def url(self) -> str:
         """Where it is served."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def unused(self) -> frozenset[Right]:
@@ -411,7 +420,7 @@ def _handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            token = self.headers.get("Authorization", "").partition(" ")[2]  # `Bearer`, in whatever case
             answer = api.answer(self.command, self.path, token, body)
             is_text = isinstance(answer.body, str)
             content = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)

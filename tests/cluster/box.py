@@ -1,0 +1,363 @@
+"""A cluster in a box: each container of the rendered chart is a process with a file system of its own.
+
+A container sees the machine's files, read-only, and its volumes where it mounts them; it runs as the chart's user, with
+exactly its command, arguments and environment. The names of Services lead to the loopback. The Kubernetes API that
+launches runs is a small one of ours; PostgreSQL and S3 are the real servers, out of wheels.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from scripts.chart_files import CHART
+from tests.cluster.kubernetes_api import KubernetesApi, Object
+from tests.cluster.processes import LocalProcess
+from tests.cluster.rights import granted
+
+ROOT = CHART.parent.parent
+"""The checkout."""
+
+TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
+
+
+def image_environment() -> dict[str, str]:
+    """Return what the Dockerfile sets, but for the paths of what the box has elsewhere."""
+    last = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[-1]
+    found = dict[str, str]()
+    for block in re.findall(r"^ENV ((?:.*\\\n)*.*)$", last, re.MULTILINE):
+        for word in shlex.split(block.replace("\\\n", " ")):
+            name, _, value = word.partition("=")
+            found[name] = value
+    return {**found, "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+
+
+@dataclass
+class Box:
+    """The processes of one release in one namespace."""
+
+    documents: list[Object]
+    namespace: str
+    folder: Path
+    image: Mapping[str, str]
+    """What the image sets beside the Dockerfile's own, by name."""
+
+    secrets: dict[str, Object] = field(default_factory=dict)
+    running: dict[str, LocalProcess] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Serve the API, and make what containers read of it."""
+        self._stack = ExitStack()
+        self._count = 0
+        accounts = {f"token-{name}": name for name in self._names("ServiceAccount")}
+        self._certificate()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "ca.crt", self.folder / "key.pem")
+        self.api = self._stack.enter_context(
+            KubernetesApi(self.namespace, self.start_pod, accounts, granted(self.documents), self.secrets, tls=context)
+        )
+        names = " ".join(self._names("Service"))
+        (self.folder / "hosts").write_text(f"127.0.0.1 localhost {names}\n", encoding="utf-8")
+        self._forward()
+
+    def close(self) -> None:
+        """End everything."""
+        for name in list(self.running):
+            self.stop(name, grace=0)
+        self._stack.close()
+
+    def _names(self, kind: str) -> list[str]:
+        return [document["metadata"]["name"] for document in self.documents if document["kind"] == kind]
+
+    def find(self, kind: str, end: str) -> Object:
+        """Return the one document of a kind whose name ends so."""
+        (found,) = [one for one in self.documents if one["kind"] == kind and one["metadata"]["name"].endswith(end)]
+        return found
+
+    def run_hook(self, end: str) -> None:
+        """Run a hook's Job to its end; it must succeed."""
+        job = self.find("Job", end)
+        process = self.start_pod({**job["spec"]["template"], "metadata": {"name": job["metadata"]["name"]}})
+        wait_until(lambda: process.exit_code() is not None, 120, f"the hook {end}", process.log)
+        assert process.exit_code() == 0, process.log()
+
+    def start(self, end: str) -> LocalProcess:
+        """Start the pod of a Deployment or a StatefulSet."""
+        (workload,) = [
+            one
+            for one in self.documents
+            if one["kind"] in ("Deployment", "StatefulSet") and one["metadata"]["name"].endswith(end)
+        ]
+        self.running[end] = self.start_pod({**workload["spec"]["template"], "metadata": workload["metadata"]})
+        return self.running[end]
+
+    def stop(self, end: str, grace: float = 30) -> None:
+        """End a pod."""
+        self.running.pop(end).stop(grace)
+
+    def wait_until_healthy(self, end: str, seconds: float = 180) -> float:
+        """Wait until every probe of a workload passes; return the seconds that it took."""
+        (workload,) = [
+            one
+            for one in self.documents
+            if one["kind"] in ("Deployment", "StatefulSet") and one["metadata"]["name"].endswith(end)
+        ]
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        probes = [container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container]
+        started = time.monotonic()
+        process = self.running[end]
+        for probe in probes:
+            wait_until(lambda probe=probe: self._probe(process, container, probe), seconds, f"{end}: {probe}", process.log)
+        return time.monotonic() - started
+
+    def _probe(self, process: LocalProcess, container: Object, probe: Object) -> bool:
+        assert process.exit_code() is None, f"it has ended:\n{process.log()[-3000:]}"
+        if "httpGet" in probe:
+            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+            return answers(f"http://127.0.0.1:{ports[probe['httpGet']['port']]}{probe['httpGet']['path']}")
+        if "grpc" in probe:
+            return serves(probe["grpc"]["port"], probe["grpc"]["service"])
+        enter = ["nsenter", "--target", str(process.pid), "--mount", "--root"]
+        # As kubelet does it: in the container's file system and with its environment.
+        environment = Path(f"/proc/{process.pid}/environ").read_text(encoding="utf-8").split("\0")
+        variables = dict(line.split("=", 1) for line in environment if "=" in line)
+        done = subprocess.run([*enter, *probe["exec"]["command"]], env=variables, capture_output=True, check=False)
+        return done.returncode == 0
+
+    def start_pod(self, pod: Object) -> LocalProcess:
+        """Start the container of a pod."""
+        self._count += 1
+        spec = pod["spec"]
+        (container,) = spec["containers"]
+        folder = self.folder / f"{self._count}-{pod['metadata']['name']}"
+        folder.mkdir()
+        volumes = {volume["name"]: self._volume(volume, folder) for volume in spec.get("volumes", [])}
+        for claim in ("data",):
+            if any(mount["name"] == claim for mount in container["volumeMounts"]) and claim not in volumes:
+                # A volume claim outlives its pod.
+                volumes[claim] = self.folder / f"claim-{pod['metadata']['name']}"
+                volumes[claim].mkdir(exist_ok=True)
+        mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+        if spec.get("automountServiceAccountToken", True):
+            mounts[TOKENS] = self._token(spec["serviceAccountName"], folder)
+        user = {**spec["securityContext"], **container["securityContext"]}
+        for path in volumes.values():
+            _own(path, user["fsGroup"])
+        environment = {**image_environment(), **self.image, **self._environment(container)}
+        environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"] = "127.0.0.1", str(self.api.port)
+        program = _program(container["image"])
+        script = _script(mounts, self.folder / "hosts", (user["runAsUser"], user["runAsGroup"]))
+        (folder / "start.sh").write_text(script, encoding="utf-8")
+        command = ["unshare", "--mount", "sh", str(folder / "start.sh"), *program, *container["args"]]
+        return LocalProcess(command, folder / "log.txt", environment)
+
+    def _volume(self, volume: Object, folder: Path) -> Path:
+        path = folder / "volumes" / volume["name"]
+        path.mkdir(parents=True)
+        sources = volume["projected"]["sources"] if "projected" in volume else [volume]
+        for source in sources:
+            if "configMap" in source:
+                for name, text in self._config_map(source["configMap"]["name"])["data"].items():
+                    (path / name).write_text(text, encoding="utf-8")
+            elif "secret" in source:
+                data = self.secrets[source["secret"]["secretName"]]["data"]
+                for item in source["secret"]["items"]:
+                    (path / item["path"]).write_bytes(base64.b64decode(data[item["key"]]))
+            else:
+                assert source.get("emptyDir") == {}, source
+        return path
+
+    def _config_map(self, name: str) -> Object:
+        (found,) = [
+            one for one in self.documents if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name
+        ]
+        return found
+
+    def _environment(self, container: Object) -> dict[str, str]:
+        found = {}
+        for variable in container.get("env", []):
+            if "valueFrom" in variable:
+                reference = variable["valueFrom"]["secretKeyRef"]
+                value = base64.b64decode(self.secrets[reference["name"]]["data"][reference["key"]]).decode()
+            else:
+                value = variable.get("value", "")
+            found[variable["name"]] = value
+        assert not container.get("envFrom"), "not known here"
+        return found
+
+    def _token(self, account: str, folder: Path) -> Path:
+        path = folder / "token"
+        path.mkdir()
+        (path / "token").write_text(f"token-{account}", encoding="utf-8")
+        (path / "namespace").write_text(self.namespace, encoding="utf-8")
+        shutil.copy(self.folder / "ca.crt", path / "ca.crt")
+        _own(path, 10001)
+        return path
+
+    def _certificate(self) -> None:
+        subprocess.run(
+            [
+                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=box",
+                "-addext", "subjectAltName=IP:127.0.0.1",
+                "-keyout", str(self.folder / "key.pem"), "-out", str(self.folder / "ca.crt"),
+            ],
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+
+    def _forward(self) -> None:
+        """Serve each Service's port by that of its pods, where they differ."""
+        for service in (document for document in self.documents if document["kind"] == "Service"):
+            for workload in (one for one in self.documents if one["kind"] in ("Deployment", "StatefulSet")):
+                labels = workload["spec"]["template"]["metadata"]["labels"]
+                if not service["spec"]["selector"].items() <= labels.items():
+                    continue
+                (container,) = workload["spec"]["template"]["spec"]["containers"]
+                ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+                for port in service["spec"]["ports"]:
+                    target = ports[port["targetPort"]]
+                    if target != port["port"]:
+                        self._stack.enter_context(closing(_forwarder(port["port"], target)))
+
+
+def _program(image: str) -> list[str]:
+    """Return what an image starts with: ours by its entry point, PostgreSQL and SeaweedFS by stand-ins of theirs."""
+    repository = image.partition("@")[0].rpartition(":")[0]
+    if repository == "postgres":
+        return ["sh", str(Path(__file__).with_name("postgres_entrypoint.sh"))]
+    if repository == "chrislusf/seaweedfs":
+        return [f"{sys.prefix}/bin/weed"]
+    return ["/bin/sh", str(ROOT / "scripts" / "entrypoint.sh")]
+
+
+def _script(mounts: Mapping[str, Path], hosts: Path, user: tuple[int, int]) -> str:
+    """Return what makes a container's file system, and becomes its program.
+
+    It is the machine's own below a layer that ends with the container and is read-only in the end, as an image's is.
+    """
+    root = "/mnt/root"
+    lines = [
+        "set -eu",
+        "mount --make-rprivate /",
+        "mount -t tmpfs none /mnt",
+        f"mkdir /mnt/layer /mnt/work /mnt/kept {root}",
+        f"mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/layer,workdir=/mnt/work {root}",
+        *(f"mount --rbind /{path} {root}/{path}" for path in ("proc", "dev", "sys")),
+        # An image has nothing of the machine's in these.
+        *(f"mount -t tmpfs none {root}/{path}" for path in ("tmp", "opt", "run")),
+        f"mount --bind {hosts} {root}/etc/hosts",
+        # An image knows its user by name.
+        f"echo 'container:x:{user[0]}:{user[1]}::/tmp:/bin/sh' >> {root}/etc/passwd",
+    ]
+    # A Python in somebody's home may be read by its owner alone.
+    lines += [f"chmod o+x {root}{path}" for path in Path(os.path.realpath(sys.executable)).parents]
+    for path, source in sorted(mounts.items()):
+        target = f"{root}{path}".replace("/var/run/", "/run/")
+        lines += [f"mkdir -p {target}", f"mount --bind {source} {target}"]
+    for path in (ROOT, Path(sys.prefix)):
+        lines += [f"mkdir -p {root}{path}", f"mount --bind {path} {root}{path}", f"mount -o remount,ro,bind {root}{path}"]
+    identity = f"setpriv --reuid {user[0]} --regid {user[1]} --clear-groups --no-new-privs --bounding-set=-all"
+    # It becomes the program, so that a signal reaches it.
+    lines += [f"mount -o remount,ro {root}", f'exec chroot {root} {identity} env --chdir=/tmp "$@"']
+    return "\n".join(lines) + "\n"
+
+
+def _own(path: Path, group: int) -> None:
+    for one in [path, *path.rglob("*")]:
+        with suppress(FileNotFoundError):
+            os.chown(one, -1, group)
+            one.chmod(one.stat().st_mode | (0o070 if one.is_dir() else 0o060))
+
+
+def wait_until(
+    fulfilled: Callable[[], bool], seconds: float, what: str, log: Callable[[], str] | None = None
+) -> None:
+    """Wait for something; fail with what it was, and the end of a log, when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not fulfilled():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {seconds:g} s\n{log()[-3000:] if log else ''}")
+        time.sleep(0.5)
+
+
+def answers(url: str) -> bool:
+    """Return whether an address answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return int(response.status) == 200
+    except OSError:
+        return False
+
+
+def serves(port: int, service: str) -> bool:
+    """Return whether a gRPC server says that it serves, as kubelet asks it."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            request = health_pb2.HealthCheckRequest(service=service)
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=5)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def ask(url: str, query: str, **variables: Any) -> Any:
+    """Return the data of a GraphQL answer."""
+    body = json.dumps({"query": query, "variables": variables}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer = json.load(response)
+    assert not answer.get("errors"), answer["errors"]
+    return answer["data"]
+
+
+def _forwarder(port: int, target: int) -> socket.socket:
+    """Serve one port of the loopback by another."""
+    server = socket.create_server(("127.0.0.1", port))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = server.accept()
+                try:
+                    far = socket.create_connection(("127.0.0.1", target))
+                except OSError:
+                    near.close()
+                    continue
+                for one, other in ((near, far), (far, near)):
+                    threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return server
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    for one in (source, sink):
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+def encoded(values: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the data of a Secret."""
+    return {name: base64.b64encode(value.encode()).decode() for name, value in values}

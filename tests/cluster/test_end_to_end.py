@@ -1,0 +1,228 @@
+"""The platform as the chart installs it, in a box: from `helm template` to a run's tables and logs, and through faults."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg2
+import pytest
+
+from tests.cluster.box import ROOT, Box, ask, wait_until
+from tests.cluster.network import own_network
+from tests.unit.chart.rendered import NAMESPACE, RELEASE, render
+
+pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(900)]
+
+PROJECT = ROOT / "tests" / "cluster" / "project"
+LOCATION = "box"
+VALUES: dict[str, Any] = {
+    "analytics": {
+        "environment": "staging",
+        "scheduleGroups": {
+            "groups": [
+                {"name": "hourly", "select": "tag:hourly", "default": True},
+                {"name": "failing", "select": "tag:failing"},
+                {"name": "slow", "select": "tag:slow", "retries": 1, "resources": {"requests": {"memory": "3Gi"}}},
+            ]
+        },
+    },
+    "dagsterDaemon": {
+        "runMonitoring": {"pollIntervalSeconds": 2, "cancelTimeoutSeconds": 30},
+        "runCoordinator": {"config": {"queuedRunCoordinator": {"dequeueIntervalSeconds": 1}}},
+    },
+    "dagster-user-deployments": {
+        "deployments": [
+            {"name": LOCATION, "env": [{"name": "ANALYTICS_DBT_PROJECT_DIR", "value": str(PROJECT)}]},
+            {"name": "broken", "port": 3031, "dagsterApiGrpcArgs": ["--module-name", "no_such_module"]},
+        ]
+    },
+    "tests": {"location": LOCATION, "job": "hourly"},
+}
+GRAPHQL = "http://127.0.0.1/graphql"
+
+LAUNCH = """
+mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+RUN = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+RUNS_OF_ROOT = """
+query ($tags: [ExecutionTag!]) { runsOrError(filter: {tags: $tags}) { ... on Runs { results { runId status } } } }
+"""
+TERMINATE = "mutation ($id: String!) { terminateRun(runId: $id) { __typename } }"
+ASSETS = """
+query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id assetMaterializations(limit: 9) { runId } } }
+"""
+LOCATIONS = """
+query { workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
+  __typename ... on PythonError { message } } } } } }
+"""
+ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    """Install the chart."""
+    folder = tmp_path_factory.mktemp("box")
+    for path in (folder, *folder.parents[:3]):
+        path.chmod(0o755)
+    # The project is read-only in the box, and tests must not wait for a server that is to load no code.
+    with own_network():
+        installed = Box(render(VALUES), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
+        try:
+            installed.run_hook("-secret")
+            for server in ("-postgresql", "-s3"):
+                installed.start(server)
+            for server in ("-postgresql", "-s3"):
+                installed.wait_until_healthy(server)
+            for workload in (f"-code-{LOCATION}", "-code-broken", "-webserver", "-daemon"):
+                installed.start(workload)
+            for workload in (f"-code-{LOCATION}", "-webserver", "-daemon"):
+                seconds = installed.wait_until_healthy(workload)
+                print(f"{workload} is healthy after {seconds:.0f} s")
+            yield installed
+            assert installed.api.faults == []
+        finally:
+            installed.close()
+
+
+def launch(job: str) -> str:
+    selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": job}
+    launched = ask(GRAPHQL, LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    return str(launched["run"]["runId"])
+
+
+def status(run: str) -> str:
+    return str(ask(GRAPHQL, RUN, id=run)["runOrError"]["status"])
+
+
+def wait_for(run: str, *wanted: str, seconds: float = 180, box: Box | None = None) -> float:
+    started = time.monotonic()
+
+    def logs() -> str:
+        return "\n".join(path.read_text()[-3000:] for path in box.folder.glob(f"*{run}*/log.txt")) if box else ""
+
+    wait_until(lambda: status(run) in {*wanted, *ENDED}, seconds, f"run {run}", logs)
+    assert status(run) in wanted, logs()
+    return time.monotonic() - started
+
+
+def rows(box: Box, sql: str) -> list[tuple[Any, ...]]:
+    password = secret(box, "postgresql-password")
+    connection = psycopg2.connect(host="127.0.0.1", user="dagster", password=password, dbname="warehouse")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+    finally:
+        connection.close()
+
+
+def secret(box: Box, key: str) -> str:
+    import base64
+
+    data = box.secrets[f"{RELEASE}-analytics-dagster-generated"]["data"]
+    return base64.b64decode(data[key]).decode()
+
+
+def test_a_location_that_fails_to_load_is_told_and_the_others_go_on(box: Box) -> None:
+    (workspace,) = ask(GRAPHQL, LOCATIONS).values()
+    loaded = {entry["name"]: entry["locationOrLoadError"]["__typename"] for entry in workspace["locationEntries"]}
+
+    assert loaded == {LOCATION: "RepositoryLocation", "broken": "PythonError"}
+
+
+def test_a_run_goes_all_the_way(box: Box) -> None:
+    run = launch("hourly")
+    print(f"launch to success: {wait_for(run, 'SUCCESS', box=box):.0f} s")
+
+    assert rows(box, "select name from analytics.shouted order by id") == [("JAFFLE",), ("COFFEE",)]
+    (job,) = [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"]
+    wait_until(
+        lambda: box.api.jobs()[-1]["status"].get("active") is None, 60, "the end of the run's process"
+    )
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == f"{RELEASE}-analytics-dagster-code"
+    (asset,) = ask(GRAPHQL, ASSETS, keys=[{"path": ["shouted"]}])["assetNodes"]
+    assert [one["runId"] for one in asset["assetMaterializations"]] == [run]
+    s3 = boto3.client(
+        "s3",
+        endpoint_url="http://127.0.0.1:8333",
+        region_name="us-east-1",
+        aws_access_key_id=secret(box, "access-key-id"),
+        aws_secret_access_key=secret(box, "secret-access-key"),
+    )
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket="analytics", Prefix="dagster-logs/").get("Contents", [])]
+    assert [key for key in keys if run in key], keys
+
+
+def test_helm_test_launches_a_real_run(box: Box) -> None:
+    box.run_hook("-test")
+
+
+def test_a_run_that_fails_is_a_failed_job_too(box: Box) -> None:
+    run = launch("failing")
+    wait_for(run, "FAILURE", box=box)
+
+    wait_until(lambda: _job(box, run)["status"].get("failed") == 1, 60, "the failed Job")
+
+
+def test_a_run_whose_pod_is_killed_is_continued_by_a_retry(box: Box) -> None:
+    run = launch("slow")
+    wait_for(run, "STARTED", box=box)
+    wait_until(lambda: rows(box, "select to_regclass('analytics.quick')") != [(None,)], 120, "the first model")
+    (pod,) = [one for one in box.api.pods() if one["metadata"]["labels"]["dagster/run-id"] == run]
+    box.api.kill_pod(pod["metadata"]["name"])
+    killed = time.monotonic()
+    wait_for(run, "FAILURE", box=box)
+
+    tags = [{"key": "dagster/root_run_id", "value": run}]
+    wait_until(lambda: _retry(tags, run) is not None, 120, "the retry")
+    retry = _retry(tags, run)
+    assert retry is not None
+    wait_for(retry, "SUCCESS", box=box)
+    print(f"killed to success by a retry: {time.monotonic() - killed:.0f} s")
+    assert rows(box, "select count(*) from analytics.slow") == [(1,)]
+    container = _job(box, retry)["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"] == {"requests": {"memory": "3Gi"}}
+
+
+def test_a_run_that_is_terminated_ends_with_its_pod(box: Box) -> None:
+    run = launch("slow")
+    wait_for(run, "STARTED", box=box)
+    ask(GRAPHQL, TERMINATE, id=run)
+    wait_for(run, "CANCELED", box=box)
+
+    assert [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"] == []
+
+
+def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
+    run = launch("slow")
+    wait_for(run, "STARTED", box=box)
+    box.stop("-daemon")
+    queued = launch("hourly")
+    box.start("-daemon")
+    print(f"the daemon is healthy after {box.wait_until_healthy('-daemon'):.0f} s")
+
+    wait_for(run, "SUCCESS", box=box)
+    wait_for(queued, "SUCCESS", box=box)
+
+
+def test_every_right_was_needed(box: Box) -> None:
+    # What a Job is told by that has no Pods left is asked for when a run fails before its Pod is.
+    unused = {right for right in box.api.unused if (right.verb, right.resource) != ("list", "jobs")}
+
+    assert {right for right in unused if not right.account.endswith("-secret")} == set()
+
+
+def _job(box: Box, run: str) -> Any:
+    (found,) = [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"]
+    return found
+
+
+def _retry(tags: list[dict[str, str]], run: str) -> str | None:
+    results = ask(GRAPHQL, RUNS_OF_ROOT, tags=tags)["runsOrError"]["results"]
+    return next((str(one["runId"]) for one in results if one["runId"] != run), None)
