@@ -23,6 +23,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from tests.cluster.rights import granted
 ROOT = CHART.parent.parent
 """The checkout."""
 
-TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a folder
+TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def image_environment() -> dict[str, str]:
@@ -126,7 +127,8 @@ class Box:
         started = time.monotonic()
         process = self.running[end]
         for probe in probes:
-            wait_until(lambda probe=probe: self._probe(process, container, probe), seconds, f"{end}: {probe}", process.log)
+            passes = partial(self._probe, process, container, probe)
+            wait_until(passes, seconds, f"{end}: {probe}", process.log)
         return time.monotonic() - started
 
     def _probe(self, process: LocalProcess, container: Object, probe: Object) -> bool:
@@ -136,8 +138,10 @@ class Box:
             return answers(f"http://127.0.0.1:{ports[probe['httpGet']['port']]}{probe['httpGet']['path']}")
         if "grpc" in probe:
             return serves(probe["grpc"]["port"], probe["grpc"]["service"])
-        enter = ["nsenter", "--target", str(process.pid), "--mount", "--root"]
-        # As kubelet does it: in the container's file system and with its environment.
+        # As kubelet does it: in the container's file system and folder, as its user and with its environment.
+        owner = Path(f"/proc/{process.pid}").stat()
+        user = [f"--setuid={owner.st_uid}", f"--setgid={owner.st_gid}"]
+        enter = ["nsenter", "--target", str(process.pid), "--mount", "--root", *user, "env", "--chdir=/tmp"]
         environment = Path(f"/proc/{process.pid}/environ").read_text(encoding="utf-8").split("\0")
         variables = dict(line.split("=", 1) for line in environment if "=" in line)
         done = subprocess.run([*enter, *probe["exec"]["command"]], env=variables, capture_output=True, check=False)
@@ -171,7 +175,7 @@ class Box:
         return LocalProcess(command, folder / "log.txt", environment)
 
     def _volume(self, volume: Object, folder: Path) -> Path:
-        path = folder / "volumes" / volume["name"]
+        path = folder / "volumes" / str(volume["name"])
         path.mkdir(parents=True)
         sources = volume["projected"]["sources"] if "projected" in volume else [volume]
         for source in sources:
@@ -187,9 +191,7 @@ class Box:
         return path
 
     def _config_map(self, name: str) -> Object:
-        (found,) = [
-            one for one in self.documents if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name
-        ]
+        (found,) = [one for one in self.documents if one["kind"] == "ConfigMap" and one["metadata"]["name"] == name]
         return found
 
     def _environment(self, container: Object) -> dict[str, str]:
@@ -273,8 +275,9 @@ def _script(mounts: Mapping[str, Path], hosts: Path, user: tuple[int, int]) -> s
     for path, source in sorted(mounts.items()):
         target = f"{root}{path}".replace("/var/run/", "/run/")
         lines += [f"mkdir -p {target}", f"mount --bind {source} {target}"]
-    for path in (ROOT, Path(sys.prefix)):
-        lines += [f"mkdir -p {root}{path}", f"mount --bind {path} {root}{path}", f"mount -o remount,ro,bind {root}{path}"]
+    for kept in (ROOT, Path(sys.prefix)):
+        lines += [f"mkdir -p {root}{kept}", f"mount --bind {kept} {root}{kept}"]
+        lines += [f"mount -o remount,ro,bind {root}{kept}"]
     identity = f"setpriv --reuid {user[0]} --regid {user[1]} --clear-groups --no-new-privs --bounding-set=-all"
     # It becomes the program, so that a signal reaches it.
     lines += [f"mount -o remount,ro {root}", f'exec chroot {root} {identity} env --chdir=/tmp "$@"']
@@ -288,9 +291,7 @@ def _own(path: Path, group: int) -> None:
             one.chmod(one.stat().st_mode | (0o070 if one.is_dir() else 0o060))
 
 
-def wait_until(
-    fulfilled: Callable[[], bool], seconds: float, what: str, log: Callable[[], str] | None = None
-) -> None:
+def wait_until(fulfilled: Callable[[], bool], seconds: float, what: str, log: Callable[[], str] | None = None) -> None:
     """Wait for something; fail with what it was, and the end of a log, when it does not come."""
     deadline = time.monotonic() + seconds
     while not fulfilled():

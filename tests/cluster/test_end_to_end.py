@@ -1,10 +1,10 @@
-"""The platform as the chart installs it, in a box: from `helm template` to a run's tables and logs, and through faults."""
+"""The platform as the chart installs it, in a box: from `helm template` to tables and logs, and through faults."""
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -123,13 +123,12 @@ def rows(box: Box, sql: str) -> list[tuple[Any, ...]]:
 
 
 def secret(box: Box, key: str) -> str:
-    import base64
-
     data = box.secrets[f"{RELEASE}-analytics-dagster-generated"]["data"]
     return base64.b64decode(data[key]).decode()
 
 
-def test_a_location_that_fails_to_load_is_told_and_the_others_go_on(box: Box) -> None:
+@pytest.mark.usefixtures("box")
+def test_a_location_that_fails_to_load_is_told_and_the_others_go_on() -> None:
     (workspace,) = ask(GRAPHQL, LOCATIONS).values()
     loaded = {entry["name"]: entry["locationOrLoadError"]["__typename"] for entry in workspace["locationEntries"]}
 
@@ -142,9 +141,7 @@ def test_a_run_goes_all_the_way(box: Box) -> None:
 
     assert rows(box, "select name from analytics.shouted order by id") == [("JAFFLE",), ("COFFEE",)]
     (job,) = [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"]
-    wait_until(
-        lambda: box.api.jobs()[-1]["status"].get("active") is None, 60, "the end of the run's process"
-    )
+    wait_until(lambda: box.api.jobs()[-1]["status"].get("active") is None, 60, "the end of the run's process")
     assert job["spec"]["template"]["spec"]["serviceAccountName"] == f"{RELEASE}-analytics-dagster-code"
     (asset,) = ask(GRAPHQL, ASSETS, keys=[{"path": ["shouted"]}])["assetNodes"]
     assert [one["runId"] for one in asset["assetMaterializations"]] == [run]
