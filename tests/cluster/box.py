@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -98,7 +98,8 @@ class Box:
         """Run a hook's Job to its end; it must succeed."""
         job = self.find("Job", end)
         process = self.start_pod({**job["spec"]["template"], "metadata": {"name": job["metadata"]["name"]}})
-        wait_until(lambda: process.exit_code() is not None, 120, f"the hook {end}", process.log)
+        seconds = float(job["spec"]["activeDeadlineSeconds"])
+        wait_until(lambda: process.exit_code() is not None, seconds, f"the hook {end}", process.log)
         assert process.exit_code() == 0, process.log()
 
     def start(self, end: str) -> LocalProcess:
@@ -338,27 +339,23 @@ def _forwarder(port: int, target: int) -> socket.socket:
         with suppress(OSError):
             while True:
                 near, _ = server.accept()
-                try:
-                    far = socket.create_connection(("127.0.0.1", target))
-                except OSError:
-                    near.close()
-                    continue
-                for one, other in ((near, far), (far, near)):
-                    threading.Thread(target=_pump, args=(one, other), daemon=True).start()
+                threading.Thread(target=_relay, args=(near, target), daemon=True).start()
 
     threading.Thread(target=accept, daemon=True).start()
     return server
+
+
+def _relay(near: socket.socket, target: int) -> None:
+    with near, suppress(OSError), socket.create_connection(("127.0.0.1", target)) as far:
+        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        back.start()
+        _pump(near, far)
+        back.join()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
-    for one in (source, sink):
-        with suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
-
-
-def encoded(values: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return the data of a Secret."""
-    return {name: base64.b64encode(value.encode()).decode() for name, value in values}
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
