@@ -8,10 +8,10 @@ PORT ?= 3000
 WORKERS ?= auto
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run dev test test-all check chart chart-test sample lint format types bench bench-peers lock clean
+.PHONY: help run dev test test-all check chart chart-test cluster-test sample lint format types bench bench-peers lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/shop sample ## Run ingestion, the hourly and the nightly job and the consumers; print what came of it
 	@$(BIN)/analytics-dagster build
@@ -37,6 +37,9 @@ chart: $(VENV)/dev ## Write the chart's values.yaml, schema and table of values 
 
 chart-test: $(VENV)/dev ## Render the Helm chart with the real helm and check every document (under a minute)
 	@$(BIN)/python -m pytest tests/unit/chart tests/cluster
+
+cluster-test: $(VENV)/dev ## Install the chart in a box and take it through faults (minutes; as root, on Linux)
+	@$(BIN)/python -m pytest tests/cluster -m "thorough or not thorough"
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

@@ -13,6 +13,9 @@
 {{- if and (eq $s3.authentication "keys") (not $s3.existingSecret) (not (and $s3.enabled $made)) -}}
 {{- $problems = append $problems "s3.existingSecret: name the Secret with the keys, or set s3.authentication: workloadIdentity; it is made for the bundled server alone, by generatedSecrets" -}}
 {{- end -}}
+{{- if and (include "analytics-dagster.generatedKeys" .) (not .Values.rbacEnabled) -}}
+{{- $problems = append $problems "generatedSecrets: the Job that makes passwords needs rights (rbacEnabled); name the Secrets otherwise, and turn it off" -}}
+{{- end -}}
 {{- if and $s3.enabled (ne $s3.authentication "keys") -}}
 {{- $problems = append $problems "s3.authentication: the bundled server knows keys alone" -}}
 {{- end -}}

@@ -68,6 +68,7 @@ def test_helm_3_refuses_wrong_values_too() -> None:
         ({"generatedSecrets": {"enabled": False}, "postgresql": {"existingSecret": "a"}}, "s3.existingSecret"),
         ({"s3": {"enabled": False}}, "s3.authentication: workloadIdentity"),
         ({"s3": {"authentication": "workloadIdentity"}}, "s3.authentication"),
+        ({"rbacEnabled": False}, "generatedSecrets: the Job that makes passwords needs rights"),
         ({"warehouse": {"type": "profile"}}, "warehouse.profile.existingSecret"),
         ({"warehouse": {"postgresql": {"host": "a", "username": "b"}}}, "warehouse.postgresql"),
         ({"dagster-user-deployments": {"deployments": [{"name": "a"}, {"name": "a"}]}}, "more than one is named a"),
@@ -104,6 +105,30 @@ def test_both_helms_render_the_same(case: str) -> None:
     three, four = rendered(case, version="3"), rendered(case)
 
     assert sorted(map(repr, three)) == sorted(map(repr, four))
+
+
+@pytest.mark.parametrize(
+    ("case", "told", "untold"),
+    [
+        (
+            "default",
+            ["port-forward service/shop-analytics-dagster-webserver 3000:80", "delete secret/", "turned on"],
+            [],
+        ),
+        ("dev", ["turned off, since analytics.environment is staging"], []),
+        ("prod", ["at https://dagster.example.com", "s3://example-analytics/landing"], ["bundled", "delete secret/"]),
+        ("everything on", ["at https://a.example.com/dagster"], []),
+        ("everything off", ["The bundled PostgreSQL and S3"], ["helm --namespace", "delete secret/"]),
+    ],
+)
+def test_the_notes_say_what_to_do_next(case: str, told: list[str], untold: list[str]) -> None:
+    # Helm 3 asks the cluster even for a dry run of the client alone.
+    done = helm("install", "shop", "--namespace", "analytics", "--dry-run=client", values=CASES[case])
+    notes = done.stdout.partition("NOTES:")[2]
+
+    assert done.returncode == 0, done.stderr
+    assert [text for text in told if text not in notes] == []
+    assert [text for text in untold if text in notes] == []
 
 
 def test_every_value_is_used_by_a_template() -> None:
