@@ -89,9 +89,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
             installed.close()
 
 
-def launch(job: str) -> str:
+def launch(job: str, **tags: str) -> str:
     selector = {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": job}
-    launched = ask(GRAPHQL, LAUNCH, params={"selector": selector, "mode": "default"})["launchRun"]
+    metadata = {"tags": [{"key": f"dagster/{name}", "value": value} for name, value in tags.items()]}
+    params = {"selector": selector, "mode": "default", "executionMetadata": metadata}
+    launched = ask(GRAPHQL, LAUNCH, params=params)["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
     return str(launched["run"]["runId"])
 
@@ -196,6 +198,13 @@ def test_a_run_that_is_terminated_ends_with_its_pod(box: Box) -> None:
     assert [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"] == []
 
 
+def test_a_run_that_takes_longer_than_it_may_is_ended_by_the_daemon(box: Box) -> None:
+    run = launch("slow", max_runtime="5", max_retries="0")
+    wait_for(run, "FAILURE", box=box)
+
+    assert [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"] == []
+
+
 def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
     run = launch("slow")
     wait_for(run, "STARTED", box=box)
@@ -208,10 +217,55 @@ def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
     wait_for(queued, "SUCCESS", box=box)
 
 
-def test_every_right_was_needed(box: Box) -> None:
-    # What a Job is told by that has no Pods left is asked for when a run fails before its Pod is.
-    unused = {right for right in box.api.unused if (right.verb, right.resource) != ("list", "jobs")}
+def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
+    run = launch("slow")
+    wait_for(run, "STARTED", box=box)
+    time.sleep(5)
+    box.stop("-postgresql", grace=20)
+    box.start("-postgresql")
+    box.wait_until_healthy("-postgresql")
+    restarted = time.monotonic()
 
+    tags = [{"key": "dagster/root_run_id", "value": run}]
+    wait_until(lambda: "SUCCESS" in (status(run), status(_retry(tags, run) or run)), 300, "the run or its retry")
+    print(f"PostgreSQL restarted to success: {time.monotonic() - restarted:.0f} s")
+    assert rows(box, "select count(*) from analytics.slow") == [(1,)]
+    box.wait_until_healthy("-daemon")
+
+
+def test_s3_may_be_away_for_a_minute(box: Box) -> None:
+    box.stop("-s3")
+    run = launch("hourly")
+    wait_for(run, "STARTED", box=box)
+    time.sleep(30)
+    box.start("-s3")
+    box.wait_until_healthy("-s3")
+
+    wait_for(run, "SUCCESS", box=box)
+
+
+@pytest.mark.usefixtures("box")
+def test_two_groups_run_at_once_and_two_of_one_group_one_after_the_other() -> None:
+    slow, hourly, again = launch("slow"), launch("hourly"), launch("hourly")
+    seen: list[set[str]] = []
+
+    def ended() -> bool:
+        seen.append({job for job, run in runs.items() if status(run) in ("STARTING", "STARTED")})
+        return all(status(run) in ENDED for run in runs.values())
+
+    runs = {"slow": slow, "hourly": hourly, "hourly again": again}
+    wait_until(ended, 400, "three runs")
+    assert [status(run) for run in runs.values()] == ["SUCCESS"] * 3
+    assert any({"slow"} < names for names in seen), seen
+    assert not any({"hourly", "hourly again"} <= names for names in seen), seen
+
+
+def test_every_right_was_needed(box: Box) -> None:
+    # Asked for when a run does not start in time; test_calls.py sees these calls.
+    elsewhere = {("list", "jobs"), ("get", "pods/log")}
+    unused = {right for right in box.api.unused if (right.verb, right.resource) not in elsewhere}
+
+    # A second installation would ask for the Secret that is there.
     assert {right for right in unused if not right.account.endswith("-secret")} == set()
 
 
