@@ -455,6 +455,8 @@ class Postgresql(Placement):
             "runAsUser": 70,
             "runAsGroup": 70,
             "fsGroup": 70,
+            # Kubernetes would open the data folder to the group at each start, and PostgreSQL refuses one that is.
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         description="The ids are those of the user `postgres` in the image.",
@@ -600,6 +602,7 @@ class Values(Model):
             "runAsUser": 10001,
             "runAsGroup": 10001,
             "fsGroup": 10001,
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         description="Of every pod that has none of its own; the ids are those of the image's user.",

