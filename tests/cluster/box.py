@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -174,7 +175,9 @@ class Box:
         script = _script(mounts, self.folder / "hosts", (user["runAsUser"], user["runAsGroup"]))
         (folder / "start.sh").write_text(script, encoding="utf-8")
         command = ["unshare", "--mount", "sh", str(folder / "start.sh"), *program, *container["args"]]
-        return LocalProcess(command, folder / "log.txt", environment)
+        # What the image `postgres` asks to be stopped by: the other signal waits for every client.
+        stop_signal = signal.SIGINT if container["image"].startswith("postgres:") else signal.SIGTERM
+        return LocalProcess(command, folder / "log.txt", environment, stop_signal)
 
     def _volume(self, volume: Object, folder: Path) -> Path:
         path = folder / "volumes" / str(volume["name"])

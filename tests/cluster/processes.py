@@ -12,8 +12,15 @@ from pathlib import Path
 class LocalProcess:
     """A process with a log in a file; it leads a group of its own, and ends with all of it."""
 
-    def __init__(self, command: list[str], log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        log: Path,
+        environment: dict[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self._log = log
+        self._stop_signal = stop_signal
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
@@ -35,7 +42,7 @@ class LocalProcess:
     def stop(self, grace: float) -> None:
         """Ask it to end, and end it after the seconds of grace, with all that it has started."""
         if self._process.poll() is None and grace:
-            self._process.terminate()
+            self._process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
         with contextlib.suppress(ProcessLookupError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+import urllib.error
 from collections.abc import Iterator
 from typing import Any
 
@@ -225,6 +226,8 @@ def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
     box.start("-postgresql")
     box.wait_until_healthy("-postgresql")
     restarted = time.monotonic()
+    # Each of the web server's three pools of connections answers once by an error before it connects anew.
+    wait_until(_is_connected, 60, "the web server's connections")
 
     tags = [{"key": "dagster/root_run_id", "value": run}]
     wait_until(lambda: "SUCCESS" in (status(run), status(_retry(tags, run) or run)), 300, "the run or its retry")
@@ -267,6 +270,16 @@ def test_every_right_was_needed(box: Box) -> None:
 
     # A second installation would ask for the Secret that is there.
     assert {right for right in unused if not right.account.endswith("-secret")} == set()
+
+
+def _is_connected() -> bool:
+    try:
+        for _ in range(3):
+            ask(GRAPHQL, ASSETS, keys=[{"path": ["shouted"]}])
+            ask(GRAPHQL, RUNS_OF_ROOT, tags=[])
+    except urllib.error.HTTPError:
+        return False
+    return True
 
 
 def _job(box: Box, run: str) -> Any:
