@@ -22,12 +22,19 @@ PROJECT = ROOT / "tests" / "cluster" / "project"
 LOCATION = "box"
 VALUES: dict[str, Any] = {
     "analytics": {
-        "environment": "staging",
+        # Retries are made by a sensor, which is on there.
+        "environment": "prod",
         "scheduleGroups": {
             "groups": [
                 {"name": "hourly", "select": "tag:hourly", "default": True},
                 {"name": "failing", "select": "tag:failing"},
-                {"name": "slow", "select": "tag:slow", "retries": 1, "resources": {"requests": {"memory": "3Gi"}}},
+                {
+                    "name": "slow",
+                    "select": "tag:slow",
+                    "retries": 1,
+                    "retry_delay": 0,
+                    "resources": {"requests": {"memory": "3Gi"}},
+                },
             ]
         },
     },
@@ -180,7 +187,7 @@ def test_a_run_whose_pod_is_killed_is_continued_by_a_retry(box: Box) -> None:
     wait_for(run, "FAILURE", box=box)
 
     tags = [{"key": "dagster/root_run_id", "value": run}]
-    wait_until(lambda: _retry(tags, run) is not None, 120, "the retry")
+    wait_until(lambda: _retry(tags, run) is not None, 180, "the retry")
     retry = _retry(tags, run)
     assert retry is not None
     wait_for(retry, "SUCCESS", box=box)
