@@ -170,7 +170,7 @@ def test_a_missing_folder_is_an_error_that_names_it_and_the_variable(tmp_path: P
     ("url", "said"),
     [
         ("nonsense://bucket/x", "nonsense"),
-        ("s3://bucket/landing", "s3fs"),
+        ("gs://bucket/landing", "gcsfs"),
         ("http://127.0.0.1:9/landing", "can't be read"),
         ("sftp://me:sesame@127.0.0.1:9/x", "can't be read"),
     ],
