@@ -70,7 +70,8 @@ DEFINITIONS = dg.Definitions(
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as one:
+    # An ephemeral one knows of no schedules and sensors.
+    with dg.instance_for_test() as one:
         yield one
 
 
