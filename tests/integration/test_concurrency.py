@@ -185,7 +185,12 @@ def overlap(instance: dg.DagsterInstance, runs: Sequence[str]) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("groups", "homes"), [((OPENING, CLOSING), 1), ((OPENING, OPENING), 1), ((OPENING, CLOSING), 2)]
+    ("groups", "homes"),
+    [
+        ((OPENING, CLOSING), 1),
+        pytest.param((OPENING, OPENING), 1, marks=pytest.mark.thorough),
+        pytest.param((OPENING, CLOSING), 2, marks=pytest.mark.thorough),
+    ],
 )
 def test_two_builds_at_the_same_moment_succeed_lose_nothing_and_one_says_for_whom_it_waits(
     site: Site, groups: tuple[str, str], homes: int

@@ -20,7 +20,7 @@ from analytics_dagster.transform.groups import load_groups
 from analytics_dagster.transform.plan import Plan, make_plan
 from benchmarks.generate import DEFAULT, GROUPS, Drawn, draw, write
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
 
 MODELS, TESTS = 3000, 6000
 

@@ -23,7 +23,7 @@ from tests.workshop import wait_for
 if TYPE_CHECKING:
     from tests.conftest import Library
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
 
 FILES = {
     "dbt_project.yml": "name: tiny\nversion: '1.0'\nprofile: tiny\nflags: {send_anonymous_usage_stats: false}\n",

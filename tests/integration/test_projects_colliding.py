@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import ProjectCopy, copy_project
 from tests.integration.any_project import RULES, Account, Expected, give_account, names
 
-pytestmark = [pytest.mark.integration]
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 COPY = ProjectCopy(Path(), "colliding")
 EXPECTED = {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import Library, Preparation
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 BIN = Path(sys.executable).parent
 

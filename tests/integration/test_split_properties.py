@@ -216,8 +216,8 @@ def _results(paths: Sequence[Path]) -> Iterator[tuple[str, tuple[str, str, str]]
 @pytest.mark.parametrize(
     "seed",
     [
-        pytest.param(222, id="groups apart, one of them a YAML selector"),
-        pytest.param(96, id="nodes that two groups refresh"),
+        pytest.param(222, id="groups apart, one of them a YAML selector", marks=pytest.mark.thorough),
+        pytest.param(96, id="nodes that two groups refresh", marks=pytest.mark.thorough),
         pytest.param(61, id="groups that read each other"),
         pytest.param(310, id="an overlap that is an error", marks=pytest.mark.thorough),
         pytest.param(82, id="three groups of which the first has what several select", marks=pytest.mark.thorough),
