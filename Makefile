@@ -24,10 +24,10 @@ sample: $(VENV)/shop ## Deliver what the sample shop has sold until now into the
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING)
 
 test: $(VENV)/dev ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: $(VENV)/dev ## Run all tests, also those that take minutes each
-	@$(BIN)/python -m pytest -m "thorough or not thorough" --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -m "thorough or not thorough" --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/dev lint types ## Run what is quick: linters, types, unit tests (under a minute)
 	@$(BIN)/python -m pytest -m "not integration"

@@ -41,8 +41,7 @@ def clicks(arena: Arena, pairs: int) -> Comparison:
     for command in (ours, stock):
         with _open(command) as click:
             measured.append(compare(Contender(f"click in {command.name}", click), arena.dbt_build(), pairs=pairs))
-    arena.require_equal_work()
-    return Comparison(f"Click to fresh: {arena.title}", measured)
+    return Comparison(f"Click to fresh: {arena.title}", measured, arena.require_equal_work())
 
 
 @contextmanager

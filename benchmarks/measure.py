@@ -75,10 +75,11 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table: a title, and contenders of which each ran in pairs with the same yardstick."""
+    """A table: a title, contenders of which each ran in pairs with the same yardstick, and remarks on them."""
 
     title: str
     pairs: Sequence[Pairs]
+    remarks: Sequence[str] = ()
 
 
 class ProcessTree:

@@ -42,7 +42,8 @@ def table_of(comparison: Comparison) -> str:
             table.add_row(pairs.name, *_cells(pairs.costs, {figure: pairs.ratios(figure) for figure in _FIGURES}))
     text = io.StringIO()
     Console(file=text, width=_WIDTH).print(table)
-    return "\n".join([f"### {comparison.title}", "", *(line.rstrip() for line in text.getvalue().strip().splitlines())])
+    lines = [f"### {comparison.title}", "", *(line.rstrip() for line in text.getvalue().strip().splitlines())]
+    return "\n".join([*lines, *(f"\n{remark}" for remark in comparison.remarks)])
 
 
 def _cells(costs: Sequence[Cost], ratios: dict[str, list[float]]) -> Iterable[str]:

@@ -1,6 +1,6 @@
 """What Dagster adds to plain dbt: builds, loads of the location and clicks in the UI, ours against the tutorials' code.
 
-Usage: python -m benchmarks.run [--pairs N] [--tables build load click] [--quick] [--write]
+Usage: python -m benchmarks.run [--pairs N] [--tables build load click] [--models N ...] [--quick] [--write]
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.clicks import clicks
@@ -29,6 +29,13 @@ class Program:
     loads: Sequence[int]
     clicks: Sequence[int]
 
+    def restricted_to(self, models: Collection[int] | None) -> Program:
+        """Return the same of these sizes alone; None leaves all."""
+        if models is None:
+            return self
+        kept = {table: [n for n in getattr(self, table) if n in models] for table in ("builds", "loads", "clicks")}
+        return replace(self, **kept)
+
 
 FULL = Program(pairs=3, builds=(20, 60, 200), loads=(20, 200, 2_000, 10_000), clicks=(20,))
 QUICK = Program(pairs=1, builds=(4,), loads=(8,), clicks=(4,))
@@ -38,7 +45,7 @@ QUICK = Program(pairs=1, builds=(4,), loads=(8,), clicks=(4,))
 def main() -> None:
     """Measure in folders of its own, print the tables as they come, and write them into the README where asked to."""
     arguments = _arguments()
-    program = QUICK if arguments.quick else FULL
+    program = (QUICK if arguments.quick else FULL).restricted_to(arguments.models)
     pairs = arguments.pairs or program.pairs
     started = time.time()
     load = os.getloadavg()[0]
@@ -61,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--pairs", type=int, help=f"how often each runs beside its yardstick ({FULL.pairs})")
     parser.add_argument("--tables", nargs="+", choices=("build", "load", "click"), default=("build", "load", "click"))
+    parser.add_argument("--models", nargs="+", type=int, help="only the tables of these numbers of models")
     parser.add_argument("--quick", action="store_true", help="one pair of a tiny project: only shows that it works")
     parser.add_argument("--write", action="store_true", help="put the tables into benchmarks/README.md")
     return parser.parse_args()
@@ -89,10 +97,11 @@ def _builds(arena: Arena, pairs: int) -> Comparison:
     contenders = [arena.our_build(), arena.stock_build(in_process=True), arena.stock_build(in_process=False)]
     for one in (yardstick, *contenders):
         one()
-    arena.require_equal_work()
+    remarks = arena.require_equal_work()
     return Comparison(
         f"Build of a group: {arena.title}",
         [compare(contender, yardstick, pairs=pairs, warm=False) for contender in contenders],
+        remarks,
     )
 
 

@@ -16,3 +16,6 @@ lock production.txt --extra production --constraints dev.txt
 # What builds our wheel in the image, and nothing that it needs.
 echo "hatchling>=1.27" | uv pip compile - --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
     --no-header --no-annotate --constraints dev.txt --output-file build.txt
+# What installs the others.
+echo "uv>=0.9" | uv pip compile - --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+    --no-header --no-annotate --output-file installer.txt

@@ -26,6 +26,11 @@ _OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_", "BANK_", "SCATTERED_")
 _LEFT_BY_DBT = ("target", "artifacts", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of long tests first: handed out last, one would keep one worker busy and the others idle."""
+    items.sort(key=lambda item: item.get_closest_marker("integration") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_variables_of_ours() -> Iterator[None]:
     """Keep what the developer's shell has set from deciding what a test finds."""

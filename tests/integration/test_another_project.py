@@ -155,6 +155,7 @@ def test_a_build_leaves_the_projects_folder_as_tidy_as_dbt_does(
     assert {path.name for path in first[0].project.iterdir()} - original - ours == set()
 
 
+@pytest.mark.thorough
 def test_a_second_build_ends_with_the_same_state(built: Library) -> None:
     done = built.run("build")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -198,6 +199,7 @@ def test_a_data_test_that_fails_keeps_what_follows_from_being_built(built: Libra
 # --- killed -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_build_that_was_killed_is_failed_by_the_next_which_builds_all(
     preparation: Preparation, moved: Move, tmp_path: Path
 ) -> None:

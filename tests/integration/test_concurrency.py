@@ -217,6 +217,7 @@ def visits(group: str) -> str:
     return "opening_visits" if group == OPENING else "main_circulation.closing_visits"
 
 
+@pytest.mark.thorough
 def test_where_the_pool_has_room_a_group_still_never_meets_itself_and_another_waits_for_the_file(site: Site) -> None:
     site.hold_up()
     with site.start(OPENING) as first:
@@ -294,6 +295,7 @@ def test_ctrl_c_ends_one_that_waits_within_seconds_and_leaves_no_slot(site: Site
     assert site.holders(POOL) == (set(), set())
 
 
+@pytest.mark.thorough
 def test_ctrl_c_in_a_build_cancels_it_and_ends_its_dbt(site: Site) -> None:
     site.hold_up()
     with site.start(OPENING) as build:
@@ -329,6 +331,7 @@ def dev(site: Site, log: Path) -> Iterator[Ui]:
             os.killpg(ui.process.pid, signal.SIGKILL)
 
 
+@pytest.mark.thorough
 def test_after_the_ui_was_killed_its_next_start_fails_the_run_that_it_left_and_no_two_open_one_home(
     site: Site, tmp_path: Path
 ) -> None:

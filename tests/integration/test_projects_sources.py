@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ProjectCopy
 from tests.integration.any_project import RULES, Account, Expected, give_account, names
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 COPY = ProjectCopy(Path(), "two_sources")
 EXPECTED = {

@@ -124,6 +124,7 @@ def test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_
     assert "eprecat" not in done.stdout
 
 
+@pytest.mark.thorough
 def test_a_second_build_loads_only_what_is_new_and_ends_where_one_build_of_all_would(
     shop: Shop, first_build: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_a_second_build_loads_only_what_is_new_and_ends_where_one_build_of_all_w
     assert shop.state() == state
 
 
+@pytest.mark.thorough
 def test_a_build_that_was_killed_midway_is_recovered_by_the_next(
     shop: Shop, first_build: subprocess.CompletedProcess[str]
 ) -> None:

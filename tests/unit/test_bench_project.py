@@ -93,7 +93,10 @@ def test_who_recorded_less_than_dbt_ran_is_no_contender(
     )
     monkeypatch.setattr(contenders, "_recorded", lambda _: recorded)
     if equal:
-        arena.require_equal_work()
+        assert arena.require_equal_work() == ()
     else:
         with pytest.raises(RuntimeError, match="dbt ran"):
             arena.require_equal_work()
+        monkeypatch.setattr(contenders, "_recorded", lambda home: (2, 1) if home == arena.ours.home else recorded)
+        [remark] = arena.require_equal_work()
+        assert f"the stock code recorded {recorded}" in remark
