@@ -12,7 +12,8 @@ from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.instigators import instigator_names
 from analytics_dagster.alerting.lookout import Lookout, Site
 from analytics_dagster.alerting.place import make_place
-from analytics_dagster.alerting.routing import Routes, load_routes
+from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.sensor import build_alerts_sensor
 from analytics_dagster.alerting.state import Memory
 from analytics_dagster.failures.facts import Facts

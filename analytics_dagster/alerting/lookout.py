@@ -18,7 +18,7 @@ from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.desk import Desk
 from analytics_dagster.alerting.incidents import Observation, Severity
 from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
-from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.state import Memory, State
 from analytics_dagster.alerting.troubles import lasting, observe
 from analytics_dagster.automation.jobs import PROJECT_TAG

@@ -14,7 +14,9 @@ from analytics_dagster.alerting.channels.post import Post, UndeliveredError
 from analytics_dagster.alerting.content import Content, Section, listed
 from analytics_dagster.alerting.incidents import Event, Incident, Severity, advance
 from analytics_dagster.alerting.place import make_place
-from analytics_dagster.alerting.routing import Routes, held_until, load_routes, matching, route
+from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.routes_file import load_routes
+from analytics_dagster.alerting.routing import held_until, matching, route
 from analytics_dagster.alerting.state import Letter, Thread
 from analytics_dagster.alerting.troubles import observe
 from analytics_dagster.automation.retrying import with_retry

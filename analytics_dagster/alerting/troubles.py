@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
-from analytics_dagster.alerting.routing import Critical
+from analytics_dagster.alerting.routes import Critical
 from analytics_dagster.failures.classification import FailureKind
 from analytics_dagster.failures.facts import Facts
 from analytics_dagster.failures.report import FailedCheck, FailureReport

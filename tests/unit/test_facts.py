@@ -23,7 +23,7 @@ from analytics_dagster.project import load_project
 from analytics_dagster.transform import facts_file
 from analytics_dagster.transform.facts import Facts, make_facts
 from analytics_dagster.transform.facts_file import FACTS, FactsFile
-from analytics_dagster.transform.groups import load_groups
+from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.plan import make_plan
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from analytics_dagster.alerting.channels.blocks import to_text
 from analytics_dagster.alerting.channels.mail import as_plain
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Event, advance
-from analytics_dagster.alerting.routing import Critical
+from analytics_dagster.alerting.routes import Critical
 from analytics_dagster.alerting.troubles import observe
 from analytics_dagster.failures.classification import FailureKind
 from analytics_dagster.failures.facts import Fact, Facts

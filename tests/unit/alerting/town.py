@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.channels import build_posts
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.lookout import Lookout, Site
-from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.state import Memory, State
 from analytics_dagster.failures.facts import Facts
 from analytics_dagster.failures.reading import Place
