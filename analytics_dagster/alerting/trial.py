@@ -80,9 +80,9 @@ def explain_run(
             remedy="Name a run that has ended, by its whole id as the UI shows it.",
         )
     site = alerting.site(repository, None)
-    facts = alerting.facts(repository)
-    report = with_retry(read_report(instance, record, facts, site.place), record.dagster_run)
-    incidents, _ = advance((), observe(report, facts, site.routes.critical))
+    catalog = alerting.catalog(repository)
+    report = with_retry(read_report(instance, record, catalog, site.place), record.dagster_run)
+    incidents, _ = advance((), observe(report, catalog, site.routes.critical))
     return report, list(_lines(report, incidents, site.routes, site.place.environment))
 
 

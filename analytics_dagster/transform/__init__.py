@@ -38,6 +38,11 @@ class Transform:
     builds: Builds
 
     @property
+    def paths(self) -> Mapping[dg.AssetKey, str]:
+        """Where the file of each node lies."""
+        return {self.nodes[node]: path for node, path in self.builds.facts.paths.items()}
+
+    @property
     def dbt(self) -> DbtResource:
         """What calls dbt."""
         return self.builds.dbt
