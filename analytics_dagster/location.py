@@ -21,7 +21,8 @@ from analytics_dagster.shortcuts import take_shortcuts
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.facts import Facts, make_facts
 from analytics_dagster.transform.facts_file import FactsFile
-from analytics_dagster.transform.groups import ScheduleGroups, load_groups
+from analytics_dagster.transform.groups import ScheduleGroups
+from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.keys import check_asset_keys
 from analytics_dagster.transform.plan import Plan, make_plan
 from analytics_dagster.warehouse import count_writers

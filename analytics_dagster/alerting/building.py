@@ -12,10 +12,11 @@ from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.instigators import instigator_names
 from analytics_dagster.alerting.lookout import Lookout, Site
 from analytics_dagster.alerting.place import make_place
-from analytics_dagster.alerting.routing import Routes, load_routes
+from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.sensor import build_alerts_sensor
 from analytics_dagster.alerting.state import Memory
-from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform
@@ -24,7 +25,7 @@ from analytics_dagster.transform.plan import Plan
 
 
 class Alerting:
-    """All that alerts need of a location: its routes, the facts of its assets, and when its schedules tick."""
+    """All that alerts need of a location: its routes, the catalog of its assets, and when its schedules tick."""
 
     def __init__(self, settings: Settings, project: Project, plan: Plan, transform: Transform) -> None:
         """Raise `AlertError` where the routes, or what they need, can't be used."""
@@ -33,7 +34,7 @@ class Alerting:
         self._project = project
         self._transform = transform
         self._groups = [one.group for one in plan.groups if one.group.cron and not one.is_empty]
-        self._facts: Facts | None = None
+        self._catalog: Catalog | None = None
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -53,23 +54,19 @@ class Alerting:
             project=self._project.name,
             place=make_place(self.settings, self._project.target.name),
             routes=self.routes,
-            facts=lambda: self.facts(repository),
+            catalog=lambda: self.catalog(repository),
             schedules=self.schedules,
             instigators=tuple(instigator_names(repository)) if repository else (),
             name=location,
         )
 
-    def facts(self, repository: dg.RepositoryDefinition | None) -> Facts:
-        """Return what is known of the location's assets; found out once."""
+    def catalog(self, repository: dg.RepositoryDefinition | None) -> Catalog:
+        """Return the catalog of the location's assets; made once."""
         if repository is None:
-            return Facts([])
-        if self._facts is None:
-            nodes = self._project.manifest["nodes"]
-            paths = {
-                key: nodes[node]["original_file_path"] for node, key in self._transform.nodes.items() if node in nodes
-            }
-            self._facts = Facts.of(repository.asset_graph, paths)
-        return self._facts
+            return Catalog([])
+        if self._catalog is None:
+            self._catalog = Catalog.of(repository.asset_graph, self._transform.paths)
+        return self._catalog
 
     def delivery(self, site: Site, memory: Memory) -> Delivery:
         """Return what sends the letters."""

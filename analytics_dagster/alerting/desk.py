@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Change, Event, Incident, Observation, advance
-from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, Channel, Routes, escalations, held_until, route
+from analytics_dagster.alerting.routes import Channel, Routes
+from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, escalations, held_until, route
 from analytics_dagster.alerting.state import Letter, State, Thread
 from analytics_dagster.failures.texts import digest
 

@@ -18,12 +18,12 @@ from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.desk import Desk
 from analytics_dagster.alerting.incidents import Observation, Severity
 from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
-from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.state import Memory, State
 from analytics_dagster.alerting.troubles import lasting, observe
 from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.retrying import DECISION, PARENT, due_at, may_be_retried, with_retry
-from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.failures.reading import Place, read_report
 from analytics_dagster.failures.report import FailureReport
 from analytics_dagster.transform.groups import ScheduleGroup
@@ -52,12 +52,12 @@ _SLOW_BY, _SLOW_TIMES = 300.0, 2.0
 
 @dataclass(frozen=True)
 class Site:
-    """The location that is looked at; ``facts`` are read when they are first needed."""
+    """The location that is looked at; ``catalog`` is made when it is first needed."""
 
     project: str
     place: Place
     routes: Routes
-    facts: Callable[[], Facts]
+    catalog: Callable[[], Catalog]
     schedules: Mapping[str, ScheduleGroup] = field(default_factory=dict)
     instigators: tuple[str, ...] = ()
     name: str | None = None
@@ -158,10 +158,10 @@ class Lookout:
         report = self._report(record, brief=brief)
         if report.status == "SUCCESS" and _is_slow(report):
             self._notes.append(_slow(report))
-        return observe(report, self.site.facts(), self.site.routes.critical)
+        return observe(report, self.site.catalog(), self.site.routes.critical)
 
     def _report(self, record: dg.RunRecord, *, brief: bool = False) -> FailureReport:
-        report = read_report(self.instance, record, self.site.facts(), self.site.place, brief=brief)
+        report = read_report(self.instance, record, self.site.catalog(), self.site.place, brief=brief)
         return with_retry(report, record.dagster_run)
 
     def _attach(self, record: dg.RunRecord) -> None:

@@ -14,7 +14,9 @@ from analytics_dagster.alerting.channels.post import Post, UndeliveredError
 from analytics_dagster.alerting.content import Content, Section, listed
 from analytics_dagster.alerting.incidents import Event, Incident, Severity, advance
 from analytics_dagster.alerting.place import make_place
-from analytics_dagster.alerting.routing import Routes, held_until, load_routes, matching, route
+from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.routes_file import load_routes
+from analytics_dagster.alerting.routing import held_until, matching, route
 from analytics_dagster.alerting.state import Letter, Thread
 from analytics_dagster.alerting.troubles import observe
 from analytics_dagster.automation.retrying import with_retry
@@ -78,9 +80,9 @@ def explain_run(
             remedy="Name a run that has ended, by its whole id as the UI shows it.",
         )
     site = alerting.site(repository, None)
-    facts = alerting.facts(repository)
-    report = with_retry(read_report(instance, record, facts, site.place), record.dagster_run)
-    incidents, _ = advance((), observe(report, facts, site.routes.critical))
+    catalog = alerting.catalog(repository)
+    report = with_retry(read_report(instance, record, catalog, site.place), record.dagster_run)
+    incidents, _ = advance((), observe(report, catalog, site.routes.critical))
     return report, list(_lines(report, incidents, site.routes, site.place.environment))
 
 

@@ -6,29 +6,29 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
-from analytics_dagster.alerting.routing import Critical
+from analytics_dagster.alerting.routes import Critical
+from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.facts import Facts
 from analytics_dagster.failures.report import FailedCheck, FailureReport
 from analytics_dagster.failures.texts import fingerprint
 
 _TOLD = {FailureKind.SQL: "SQL error", FailureKind.CODE: "error"}
 
 
-def observe(report: FailureReport, facts: Facts, critical: Critical) -> Observation:
+def observe(report: FailureReport, catalog: Catalog, critical: Critical) -> Observation:
     """Return what a run's report comes to: its troubles, and what it has seen green."""
     moment = report.ended or report.started or 0.0
     green = {*(f"asset:{asset}" for asset in report.built), *(f"check:{check}" for check in report.passed)}
     if report.status == "SUCCESS":
         green.add(f"job:{report.job}")
-    troubles = _Troubles(report, facts, critical, moment)
+    troubles = _Troubles(report, catalog, critical, moment)
     return Observation(moment, tuple(troubles), frozenset(green))
 
 
 @dataclass(frozen=True)
 class _Troubles:
     report: FailureReport
-    facts: Facts
+    catalog: Catalog
     critical: Critical
     moment: float
 
@@ -38,7 +38,7 @@ class _Troubles:
         for node in report.nodes:
             title = f"{node.asset} failed: {node.kind.value}"
             key = f"asset:{node.asset}:{node.kind.value}:{fingerprint(node.message)}"
-            trouble = self._of(key, title, node.kind, [node.asset], self.facts.below(node.asset) & skipped)
+            trouble = self._of(key, title, node.kind, [node.asset], self.catalog.below(node.asset) & skipped)
             trouble = replace(trouble, subjects=(f"asset:{node.asset}",), message=node.message)
             if node.compiled:
                 trouble = replace(trouble, details=(*trouble.details, ("compiled SQL", node.compiled)))
@@ -61,7 +61,7 @@ class _Troubles:
         if check.kind is not FailureKind.DATA_TEST:
             title = f"check {check.label} could not be evaluated: {check.kind.value}"
         key = f"check:{check.asset}:{check.name}:{check.kind.value}"
-        below = set() if check.warns else self.facts.below(check.asset) & set(skipped)
+        below = set() if check.warns else self.catalog.below(check.asset) & set(skipped)
         trouble = self._of(key, title, check.kind, [check.asset], below)
         if check.warns:
             trouble = replace(trouble, severity=Severity.WARN, exposures=())
@@ -78,10 +78,12 @@ class _Troubles:
 
     def _of(self, key: str, title: str, kind: FailureKind, assets: Iterable[str], below: Collection[str]) -> Trouble:
         report, failed = self.report, tuple(assets)
-        facts = [self.facts[asset] for asset in failed]
-        exposures = self.facts.exposures([*failed, *below])
-        groups = tuple(dict.fromkeys([*(fact.group for fact in facts if fact.group), *filter(None, [report.group])]))
-        tags = tuple(dict.fromkeys(tag for fact in facts for tag in fact.tags))
+        entries = [self.catalog[asset] for asset in failed]
+        exposures = self.catalog.exposures([*failed, *below])
+        groups = tuple(
+            dict.fromkeys([*(entry.group for entry in entries if entry.group), *filter(None, [report.group])])
+        )
+        tags = tuple(dict.fromkeys(tag for entry in entries for tag in entry.tags))
         is_critical = self.critical.holds(tags, groups, [(one.asset, one.maturity) for one in exposures])
         return Trouble(
             key=key,
@@ -92,10 +94,10 @@ class _Troubles:
             assets=failed,
             skipped=tuple(asset for asset in report.skipped if asset in below),
             exposures=tuple(one.asset for one in exposures),
-            owners=self.facts.owners(failed),
+            owners=self.catalog.owners(failed),
             groups=groups,
             tags=tags,
-            paths=tuple(fact.path for fact in facts if fact.path),
+            paths=tuple(entry.path for entry in entries if entry.path),
             details=tuple(_details(report)),
             run_id=report.run_id,
             url=report.url,

@@ -10,7 +10,7 @@ import dagster as dg
 from analytics_dagster.transform.groups import ScheduleGroup
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns has no public name; only the type checker needs one.
+    # What `define_asset_job` returns has no public name; only the type checker needs one. A test names its class.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
     AssetJob: TypeAlias = UnresolvedAssetJobDefinition

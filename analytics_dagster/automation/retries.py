@@ -28,7 +28,7 @@ from analytics_dagster.automation.retrying import (
     retry_request,
 )
 from analytics_dagster.automation.situation import Order
-from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.failures.leftover import find_leftover
 from analytics_dagster.failures.reading import Place, read_report
 
@@ -87,7 +87,7 @@ class Retries:
         return f"Run {run.run_id} of {run.job_name} was run again by {children[0].run_id}."
 
     def _decide(self, record: dg.RunRecord, run: dg.DagsterRun) -> tuple[str, dg.DagsterRun]:
-        report = read_report(self.instance, record, Facts([]), self.place)
+        report = read_report(self.instance, record, Catalog([]), self.place)
         group = self.order.groups.get(run.tags.get(GROUP_TAG, ""))
         retry = decide(report, group.group if group else None, number_of(run.tags, NUMBER))
         tags = {DECISION: retry.reason}

@@ -8,8 +8,8 @@ from statistics import median
 
 import dagster as dg
 
+from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.failures.classification import FailureKind, classify
-from analytics_dagster.failures.facts import Facts
 from analytics_dagster.failures.recording import from_observation
 from analytics_dagster.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport
 from analytics_dagster.failures.texts import redact, useful_lines
@@ -60,7 +60,7 @@ class _Seen:
 
 
 def read_report(
-    instance: dg.DagsterInstance, record: dg.RunRecord, facts: Facts, place: Place, *, brief: bool = False
+    instance: dg.DagsterInstance, record: dg.RunRecord, catalog: Catalog, place: Place, *, brief: bool = False
 ) -> FailureReport:
     """Return the report of a run that has ended, whichever way; what succeeded has no failures in it.
 
@@ -93,8 +93,8 @@ def read_report(
         checks=tuple(seen.checks.values()),
         steps=steps,
         skipped=skipped,
-        owners=facts.owners([*named, *(check.asset for check in seen.checks.values())]),
-        exposures=tuple(fact.asset for fact in facts.exposures(stale)),
+        owners=catalog.owners([*named, *(check.asset for check in seen.checks.values())]),
+        exposures=tuple(entry.asset for entry in catalog.exposures(stale)),
         built=tuple(seen.built),
         passed=tuple(seen.passed),
     )

@@ -8,7 +8,8 @@ from analytics_dagster.errors import ProfileError
 from analytics_dagster.project import Announce, Project, load_or_stand_in
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.graph import Graph
-from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups, load_groups
+from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups
+from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.keys import check_asset_keys
 from analytics_dagster.transform.plan import Plan, make_plan
 

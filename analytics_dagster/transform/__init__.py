@@ -15,12 +15,12 @@ from analytics_dagster.transform.assets import build_group_assets
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
 from analytics_dagster.transform.facts import Facts
 from analytics_dagster.transform.graph import Graph
+from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.plan import GroupPlan
 from analytics_dagster.warehouse import Warehouse, build_warehouse
 
 if TYPE_CHECKING:
     from analytics_dagster.transform.dbt_resource import DbtResource
-    from analytics_dagster.transform.execution import Assets
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,11 @@ class Transform:
     nodes: Mapping[str, dg.AssetKey]
     checks: Mapping[str, dg.AssetCheckSpec]
     builds: Builds
+
+    @property
+    def paths(self) -> Mapping[dg.AssetKey, str]:
+        """Where the file of each node lies."""
+        return {self.nodes[node]: path for node, path in self.builds.facts.paths.items()}
 
     @property
     def dbt(self) -> DbtResource:
@@ -75,8 +80,6 @@ class Builds:
     @cached_property
     def assets(self) -> Assets:
         """What every build needs to know."""
-        from analytics_dagster.transform.execution import Assets  # noqa: PLC0415 - imports dagster-dbt
-
         return Assets(
             project=self.project,
             graph=Graph(self.project.manifest),

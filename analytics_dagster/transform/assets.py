@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -17,12 +17,10 @@ from analytics_dagster.transform.arguments import Wish, make_build
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import EXPOSURES, dagster_names, exposures
+from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.plan import Plan
 from analytics_dagster.transform.steps import Step, Steps
 from analytics_dagster.warehouse import POOL, Warehouse
-
-if TYPE_CHECKING:
-    from analytics_dagster.transform.execution import Assets
 
 GROUP_TAG = "analytics_dagster/schedule_group"
 """The tag of a run that says of which schedule group it is."""

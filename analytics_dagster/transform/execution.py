@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import orjson
 
-from analytics_dagster.dbt_process import artifacts_of
 from analytics_dagster.failures.recording import to_observation
 from analytics_dagster.failures.texts import secret_values
 from analytics_dagster.light_dagster_dbt import DbtCliInvocation
 from analytics_dagster.manifest import read_manifest
-from analytics_dagster.project import Project
 from analytics_dagster.settings import DbtArtifacts, absent_variables, environment_variables
 from analytics_dagster.transform.arguments import (
     SELECTION_FILE,
@@ -43,6 +40,7 @@ from analytics_dagster.transform.events import (
 )
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.missing import (
     Readers,
     describe,
@@ -61,33 +59,6 @@ _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_TO_STOP = 25.0
 _MOST_NAMED = 50
 _GOOD = {*BUILT, "pass", "skipped"}
-
-
-@dataclass(frozen=True)
-class Assets:
-    """What every build of the location needs to know: the project, its groups, and its assets by dbt unique id.
-
-    ``variables`` are the location's own dbt vars, with which the project's manifest and its graph were made.
-    """
-
-    project: Project
-    graph: Graph
-    variables: Mapping[str, Any]
-    groups: Mapping[str, ScheduleGroup]
-    group_of: Mapping[str, str]
-    keys: Mapping[str, dg.AssetKey]
-    checks: Mapping[str, dg.AssetCheckKey]
-
-    def artifacts(self, variables: Mapping[str, Any]) -> Path:
-        """Return the folder of what was parsed with these vars, if that was ever done."""
-        artifacts = self.project.artifacts
-        if variables == self.variables:
-            return artifacts
-        return artifacts_of(artifacts, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS).decode())
-
-    def parsed(self, variables: Mapping[str, Any]) -> Path:
-        """Return the file of what dbt parsed with these vars; from it dbt knows what has changed since."""
-        return self.artifacts(variables) / "partial_parse.msgpack"
 
 
 @dataclass

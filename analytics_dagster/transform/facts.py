@@ -22,7 +22,8 @@ class Facts:
 
     ``sources`` are those that are assets of their own: not the ones which are a built node under another name.
     ``others`` are assets that nothing builds: exposures, and the project itself where it is needed. ``keys`` are of
-    everything that is an asset. ``excerpt`` is what the other parts of the location read of the manifest.
+    everything that is an asset, ``paths`` of the files of nodes, below the dbt project or their package.
+    ``excerpt`` is what the other parts of the location read of the manifest.
     """
 
     plan: Plan
@@ -32,6 +33,7 @@ class Facts:
     others: tuple[dg.AssetSpec, ...]
     checks: Mapping[str, dg.AssetCheckSpec]
     steps: tuple[GroupStep, ...]
+    paths: Mapping[str, str]
     excerpt: Mapping[str, Any]
 
 
@@ -58,6 +60,7 @@ def make_facts(project: Project, plan: Plan, excerpt: Mapping[str, Any], *, unit
         others=(*build_exposure_specs(manifest, keys, dagster_owner), *_project_specs(manifest, plan)),
         checks=checks,
         steps=plan_steps(plan, graph, specs, checks),
+        paths={unique_id: graph.nodes[unique_id]["original_file_path"] for unique_id in nodes},
         excerpt=excerpt,
     )
 

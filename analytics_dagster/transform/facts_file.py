@@ -135,6 +135,8 @@ class _Writer:
                 "others": [self._spec(spec) for spec in facts.others],
                 "checks": [[self._ids[one], self._check(spec)] for one, spec in facts.checks.items()],
                 "steps": [self._step(step) for step in facts.steps],
+                # In the order of the nodes.
+                "paths": list(facts.paths.values()),
                 "excerpt": facts.excerpt,
             }
             return orjson.dumps({**content, "ids": list(self._ids), "keys": [list(key.path) for key in self._keys]})
@@ -248,6 +250,7 @@ class _Reader:
             others=tuple(self._spec(*row) for row in content["others"]),
             checks={ids[one]: self._check(*row) for one, row in content["checks"]},
             steps=tuple(self._step(*row) for row in content["steps"]),
+            paths={ids[row[0]]: path for row, path in zip(content["nodes"], content["paths"], strict=True)},
             excerpt=content["excerpt"],
         )
 

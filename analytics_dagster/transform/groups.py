@@ -1,13 +1,10 @@
-"""Schedule groups as data: which nodes of the dbt project run together, when and how, read from one YAML file."""
+"""Schedule groups as data: which nodes of the dbt project run together, when and how."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
@@ -18,21 +15,13 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from analytics_dagster.dbt_process import Selection
-from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.located_yaml import LocatedYaml, YamlProblem
-from analytics_dagster.settings import Settings, TimeZone, variable_name
-
-BUNDLED = Path(__file__).with_name("groups.yaml")
-
-SCHEMA = Path(__file__).with_name("groups.schema.json")
-"""The JSON schema of the file, for editors; a test holds it against the classes below."""
+from analytics_dagster.settings import TimeZone
+from analytics_dagster.yaml_file import ONE_OR_MANY, Location, meant, require_fit
 
 RESERVED = frozenset({"consumers", "exposures", "ingestion", "sources"})
 """Names of the location's other jobs and asset groups, which no schedule group may have."""
@@ -144,7 +133,8 @@ def _valid_selection(select: str) -> str:
     return select
 
 
-def _valid_cron(cron: str) -> str:
+def valid_cron(cron: str) -> str:
+    """Return a cron schedule; raises `ValueError` for what is none."""
     try:
         # Dagster itself says which crons it can run.
         dg.ScheduleDefinition(job_name="any", cron_schedule=cron)
@@ -170,9 +160,9 @@ def _valid_variables(variables: dict[str, Any]) -> dict[str, Any]:
 
 
 Crons = Annotated[
-    tuple[Annotated[str, AfterValidator(_valid_cron)], ...],
+    tuple[Annotated[str, AfterValidator(valid_cron)], ...],
     BeforeValidator(_as_list),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    WithJsonSchema(ONE_OR_MANY),
 ]
 
 
@@ -269,10 +259,7 @@ class ScheduleGroups(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> ScheduleGroups:
-        misfits = list(_misfits(self.groups))
-        if misfits:
-            messages = "; ".join(message for _, message in misfits)
-            raise PydanticCustomError(_MISFITS, "{messages}", {"messages": messages, "misfits": misfits})
+        require_fit(_misfits(self.groups))
         return self
 
     @property
@@ -280,12 +267,6 @@ class ScheduleGroups(BaseModel):
         """All that dbt is asked for, once each."""
         asked = [one for group in self.groups for one in (group.selection, group.changes) if one is not None]
         return tuple(dict.fromkeys(asked))
-
-
-_MISFITS = "misfits"
-
-Location = tuple[int | str, ...]
-"""Where something stands in the file: keys and indexes."""
 
 
 def _misfits(groups: Sequence[ScheduleGroup]) -> Iterator[tuple[Location, str]]:
@@ -309,137 +290,8 @@ def _misfits(groups: Sequence[ScheduleGroup]) -> Iterator[tuple[Location, str]]:
             if name not in others:
                 yield (
                     ("groups", place, "reads_previous", index),
-                    f"{name!r} is no other group of this file{_meant(name, others)}",
+                    f"{name!r} is no other group of this file{meant(name, others)}",
                 )
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean `{near[0]}`?" if near else ""
-
-
-def load_groups(settings: Settings) -> ScheduleGroups:
-    """Read the schedule groups, with the cron and time zone that settings give them.
-
-    Raises `ScheduleGroupError` that names the file, the line, the group and the key that are wrong.
-    """
-    path = (settings.schedule_groups_file or BUNDLED).expanduser().resolve()
-    groups = _read(path)
-    _require_known(settings, path, [group.name for group in groups.groups])
-    return groups.model_copy(
-        update={"groups": tuple(_with_settings(group, settings) for group in groups.groups)},
-    )
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON schema of the file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ScheduleGroups.model_json_schema()}
-
-
-def _read(path: Path) -> ScheduleGroups:
-    try:
-        content = LocatedYaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YamlProblem) as error:
-        raise ScheduleGroupError(
-            f"The schedule groups {path} can't be read: {error}",
-            remedy=f"Correct the file, or name another by {variable_name('schedule_groups_file')}.",
-        ) from error
-    try:
-        return ScheduleGroups.model_validate(content.value)
-    except ValidationError as error:
-        wrong = [one for item in error.errors() for one in _wrong(item)]
-        wrong.sort(key=lambda one: content.line(one[0]))
-        lines = [_line(path, content, location, message) for location, message in wrong]
-        raise ScheduleGroupError(
-            f"The schedule groups {path} can't be used:\n  " + "\n  ".join(lines),
-            remedy="Correct these lines; the JSON schema in "
-            f"{SCHEMA.name} (printed by `analytics-dagster schema`) lets an editor complete and check them.",
-        ) from None
-
-
-def _wrong(item: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
-    """Yield what one of pydantic's errors says, in the words of who writes YAML, and where."""
-    location: Location = item["loc"]
-    kind: str = item["type"]
-    if kind == _MISFITS:
-        yield from item["ctx"]["misfits"]
-    elif kind == "extra_forbidden":
-        known = sorted(field.alias or name for name, field in _model_at(location).model_fields.items())
-        yield location, f"there is no such key{_meant(str(location[-1]), known)} (the keys are {', '.join(known)})"
-    elif kind == "value_error":
-        yield location, str(item["ctx"]["error"])
-    else:
-        given = item["input"]
-        told = f", not {given!r}" if isinstance(given, _SCALARS) else ""
-        yield location, (f"{_WANTED[kind]} is wanted" if kind in _WANTED else str(item["msg"])) + told
-
-
-_SCALARS = (str, int, float, date)
-
-_WANTED = {
-    "string_type": "a text (in quotes where YAML sees something else in it)",
-    "string_pattern_mismatch": "a name of letters, digits and underscores that begins with no digit",
-    "string_too_short": "a text that is not empty",
-    "tuple_type": "a list",
-    "model_type": "a mapping of keys to values",
-    "dict_type": "a mapping of keys to values",
-    "bool_type": "`true` or `false`",
-    "bool_parsing": "`true` or `false`",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "missing": "this key",
-}
-"""What a value is to be, by pydantic's type of the error, which speaks of Python's tuples and dictionaries."""
-
-
-def _model_at(location: Location) -> type[BaseModel]:
-    match location:
-        case ("groups", int(), "resources", _):
-            return Resources
-        case ("groups", int(), _):
-            return ScheduleGroup
-        case _:
-            return ScheduleGroups
-
-
-def _line(path: Path, content: LocatedYaml, location: Location, message: str) -> str:
-    match location:
-        case ("groups", int(index), *rest):
-            group = content.value["groups"][index]
-            name = group.get("name") if isinstance(group, dict) else None
-            known = (str(part) for part in rest if part != "[key]")
-            where = [f"group {name if isinstance(name, str) else index + 1}", *known]
-        case _:
-            where = [str(part) for part in location]
-    place = f"{path.name}:{content.line(location)}"
-    return f"{place}: {', '.join(where)}: {message}" if where else f"{place}: {message}"
-
-
-def _require_known(settings: Settings, path: Path, names: list[str]) -> None:
-    unknown = [name for name in settings.cron if name not in {known.lower() for known in names} | set(names)]
-    if unknown:
-        raise ScheduleGroupError(
-            f"{variable_name('cron')} names groups that {path} does not have: {', '.join(unknown)}.",
-            remedy=f"Name one of: {', '.join(names)}.",
-        )
-
-
-def _with_settings(group: ScheduleGroup, settings: Settings) -> ScheduleGroup:
-    # The names of environment variables have no case, so a group may be named by its name in lower case.
-    cron = settings.cron.get(group.name) or settings.cron.get(group.name.lower())
-    changes: Mapping[str, Any] = {
-        "time_zone": group.time_zone or settings.time_zone,
-        "variables": {**settings.dbt_vars, **group.variables} if group.variables else {},
-    }
-    if cron is None:
-        return group.model_copy(update=changes)
-    try:
-        _valid_cron(cron)
-    except ValueError as error:
-        variable = f"{variable_name('cron')}__{group.name.upper()}"
-        raise ScheduleGroupError(f"{variable}: {error}.", remedy="Correct the variable.") from None
-    return group.model_copy(update={**changes, "cron": (cron,)})
 
 
 def _as_json(variables: Mapping[str, Any]) -> str:

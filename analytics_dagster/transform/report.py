@@ -6,15 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from analytics_dagster.transform.events import BUILT, NodeResult, to_check_result
 from analytics_dagster.transform.graph import Graph
-
-if TYPE_CHECKING:
-    from analytics_dagster.transform.execution import Assets
+from analytics_dagster.transform.location_assets import Assets
 
 _COUNTED = {"table", "incremental", "seed", "snapshot"}
 _LONGEST_SQL = 20_000

@@ -20,7 +20,7 @@ from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.assets import GROUP_TAG
 from analytics_dagster.transform.facts import make_facts
-from analytics_dagster.transform.groups import load_groups
+from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.keys import check_asset_keys
 from analytics_dagster.transform.plan import Plan, make_plan
 

@@ -19,8 +19,9 @@ from analytics_dagster.transform.arguments import Build
 from analytics_dagster.transform.assets import GROUP_TAG, build_group_assets, plan_steps
 from analytics_dagster.transform.checks import build_check_specs
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
-from analytics_dagster.transform.execution import Assets, Builder
+from analytics_dagster.transform.execution import Builder
 from analytics_dagster.transform.groups import FullRefresh, OnOverlap, ScheduleGroup
+from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.plan import Plan
 from analytics_dagster.warehouse import POOL, Warehouse
 from tests.conftest import LENDING_LIBRARY

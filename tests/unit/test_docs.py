@@ -11,7 +11,8 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups, json_schema
+from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
+from analytics_dagster.transform.groups_file import json_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "schedule_groups.md"

@@ -16,6 +16,7 @@ import pytest
 # What `serialize_value` raises; see `facts_file`.
 from dagster_shared.serdes.errors import SerializationError
 
+from analytics_dagster.alerting.building import Alerting
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.location import Location, build_location, prepare_location
 from analytics_dagster.memory import mostly_kept
@@ -23,7 +24,7 @@ from analytics_dagster.project import load_project
 from analytics_dagster.transform import facts_file
 from analytics_dagster.transform.facts import Facts, make_facts
 from analytics_dagster.transform.facts_file import FACTS, FactsFile
-from analytics_dagster.transform.groups import load_groups
+from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.plan import make_plan
 
 if TYPE_CHECKING:
@@ -133,6 +134,16 @@ def test_the_definitions_are_the_same_whether_facts_were_kept_or_not(prepared: L
     assert "_content" in vars(without.project.manifest)
     assert described(with_facts) == described(without)
     assert not (prepared.artifacts / FACTS).exists(), "a mere load writes nothing"
+
+
+def test_who_tells_of_failures_knows_the_files_of_nodes_without_reading_the_manifest(prepared: Library) -> None:
+    settings = prepared.settings()
+    prepare_location(settings, print)
+    location = build_location(settings)
+    alerting = Alerting(settings, location.project, location.plan, location.transform)
+    catalog = alerting.catalog(location.definitions.get_repository_def())
+    assert catalog["circulation/members"].path == "transformations/circulation/members.sql"
+    assert "_content" not in vars(location.project.manifest)
 
 
 # --- stale ones ---------------------------------------------------------------------------------------------

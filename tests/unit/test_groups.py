@@ -16,17 +16,8 @@ from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.ingestion.assets import GROUP as INGESTED
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform.groups import (
-    BUNDLED,
-    RESERVED,
-    SCHEMA,
-    FullRefresh,
-    OnOverlap,
-    OnUpstreamFailure,
-    ScheduleGroup,
-    json_schema,
-    load_groups,
-)
+from analytics_dagster.transform.groups import RESERVED, FullRefresh, OnOverlap, OnUpstreamFailure, ScheduleGroup
+from analytics_dagster.transform.groups_file import BUNDLED, SCHEMA, json_schema, load_groups
 from analytics_dagster.transform.keys import EXPOSURES
 from analytics_dagster.transform.translator import SOURCES
 

@@ -6,6 +6,7 @@ import json
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the names that must not change
 from dagster._core.storage import tags
 
@@ -44,6 +45,11 @@ def test_the_resources_of_a_group_are_those_of_its_runs_container(resources: obj
         "container_config": {"resources": expected},
         "merge_behavior": "SHALLOW",
     }
+
+
+def test_a_job_is_of_the_class_that_has_no_public_name() -> None:
+    job = build_group_job(group(), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
+    assert type(job) is UnresolvedAssetJobDefinition
 
 
 def test_a_group_that_asks_for_nothing_has_no_tag_for_its_pod() -> None:

@@ -14,7 +14,7 @@ from analytics_dagster.errors import ProjectError
 from analytics_dagster.prepared import RECORD
 from analytics_dagster.project import load_project, prepare_project
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform.groups import load_groups
+from analytics_dagster.transform.groups_file import load_groups
 from tests.unit.manifests import Manifest
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any, cast
 import dagster as dg
 
 from analytics_dagster.transform.events import NodeResult
-from analytics_dagster.transform.execution import Assets
 from analytics_dagster.transform.graph import Graph
+from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.report import Report
 
 NODES = {

@@ -8,7 +8,8 @@ from analytics_dagster.alerting.channels.mail import Mail, MailServer
 from analytics_dagster.alerting.channels.pagerduty import PagerDuty
 from analytics_dagster.alerting.channels.post import Post
 from analytics_dagster.alerting.channels.slack import SlackBot, SlackWebhook
-from analytics_dagster.alerting.routing import DEFAULT, Channel, Routes, named
+from analytics_dagster.alerting.routes import DEFAULT, Channel, Routes
+from analytics_dagster.alerting.routes_file import named
 from analytics_dagster.settings import Settings
 
 

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.channels.post import Receipt, UndeliveredError
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import Event
-from analytics_dagster.alerting.routing import OWNERS
+from analytics_dagster.alerting.routes import OWNERS
 from analytics_dagster.alerting.state import Letter, Thread
 
 if TYPE_CHECKING:

@@ -6,18 +6,18 @@ from analytics_dagster.alerting.channels.blocks import to_text
 from analytics_dagster.alerting.channels.mail import as_plain
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Event, advance
-from analytics_dagster.alerting.routing import Critical
+from analytics_dagster.alerting.routes import Critical
 from analytics_dagster.alerting.troubles import observe
+from analytics_dagster.failures.catalog import Catalog, Entry
 from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.facts import Fact, Facts
 from analytics_dagster.failures.report import FailedNode, FailureReport, Retry
 
 _BELOW = ("order_items", "customers", "daily_sales", "monthly_profit", "store_performance")
-_FACTS = Facts(
+_CATALOG = Catalog(
     [
-        Fact("marts/orders", ("finance@example.com",), "nightly", ("nightly",), "models/marts/orders.sql"),
-        *(Fact(f"marts/{name}", (), "nightly", reads=("marts/orders",)) for name in _BELOW),
-        Fact("exposures/revenue_dashboard", group="exposures", reads=("marts/daily_sales",)),
+        Entry("marts/orders", ("finance@example.com",), "nightly", ("nightly",), "models/marts/orders.sql"),
+        *(Entry(f"marts/{name}", (), "nightly", reads=("marts/orders",)) for name in _BELOW),
+        Entry("exposures/revenue_dashboard", group="exposures", reads=("marts/daily_sales",)),
     ]
 )
 _RUN = "7c1f0a52-3f0e-4c6f-9d0e-3a5b7d2c9e41"
@@ -49,7 +49,7 @@ _REPORT = FailureReport(
 
 def content() -> Content:
     """Return what is said of the run."""
-    incidents, _ = advance((), observe(_REPORT, _FACTS, Critical()))
+    incidents, _ = advance((), observe(_REPORT, _CATALOG, Critical()))
     return compose(Event.OPENED, list(incidents), "failures", 1_780_294_200.0)
 
 

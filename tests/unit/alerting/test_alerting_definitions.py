@@ -10,17 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from analytics_dagster.alerting.incidents import Incident, Severity, Trouble
-from analytics_dagster.alerting.routing import (
-    BUNDLED,
-    SCHEMA,
-    Routes,
-    absent_variables,
-    escalations,
-    held_until,
-    json_schema,
-    load_routes,
-    route,
-)
+from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.routes_file import BUNDLED, SCHEMA, absent_variables, json_schema, load_routes
+from analytics_dagster.alerting.routing import escalations, held_until, route
 from analytics_dagster.errors import AlertError
 from analytics_dagster.failures.classification import FailureKind
 from analytics_dagster.settings import Settings

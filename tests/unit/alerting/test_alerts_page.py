@@ -12,17 +12,17 @@ import yaml
 from pydantic import BaseModel
 
 from analytics_dagster.alerting.commands import alerts
-from analytics_dagster.alerting.routing import (
+from analytics_dagster.alerting.quiet_hours import QuietHours
+from analytics_dagster.alerting.routes import (
     Channel,
     Critical,
     Escalation,
-    QuietHours,
     Routes,
     Rule,
     When,
     Window,
-    json_schema,
 )
+from analytics_dagster.alerting.routes_file import json_schema
 from analytics_dagster.failures.classification import FailureKind
 from tests.unit.alerting.example import mail_text, slack_text
 

@@ -15,7 +15,7 @@ from dagster_shared.serdes import serialize_value
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.desk import Desk
 from analytics_dagster.alerting.incidents import Severity
-from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.state import State
 from analytics_dagster.automation.jobs import RETRIES_TAG
 from analytics_dagster.automation.retrying import DECISION, DUE, NUMBER, PARENT, RETRIED_BY, ROOT

@@ -44,9 +44,9 @@ class Explained:
         """Return the town."""
         return self._site
 
-    def facts(self, *_: object) -> Any:
+    def catalog(self, *_: object) -> Any:
         """Return its assets."""
-        return self._site.facts()
+        return self._site.catalog()
 
 
 def test_it_is_explained_who_would_hear_of_a_run_and_nobody_does(town: Town) -> None:

@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.channels import build_posts
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.lookout import Lookout, Site
-from analytics_dagster.alerting.routing import Routes
+from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.state import Memory, State
-from analytics_dagster.failures.facts import Facts
+from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.failures.reading import Place
 from analytics_dagster.failures.recording import Failure, to_observation
 from analytics_dagster.settings import Settings
@@ -168,7 +168,7 @@ class Town:
                 self.environment, "prod", "0123456789abcdef", "https://dagster.example.com", frozenset({"hunter2"})
             ),
             routes=routes,
-            facts=lambda: self.facts,
+            catalog=lambda: self.catalog,
         )
         digests = [name for name, channel in routes.channels.items() if channel.digest]
         posts = build_posts(self.all_settings, routes, "town in prod")
@@ -176,9 +176,9 @@ class Town:
         return Lookout(self.instance, site, self.memory, delivery, now or time.time())
 
     @cached_property
-    def facts(self) -> Facts:
+    def catalog(self) -> Catalog:
         """What is known of the assets."""
-        return Facts.of(self.definitions.resolve_asset_graph(), {})
+        return Catalog.of(self.definitions.resolve_asset_graph(), {})
 
     def look(self, now: float | None = None) -> list[str]:
         """Let the alerts look, and return what they sent or could not send."""

@@ -6,19 +6,19 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from analytics_dagster.failures.catalog import EXPOSURES, Catalog, Entry
 from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.facts import EXPOSURES, Fact, Facts
 from analytics_dagster.failures.reading import Place, read_report
 from analytics_dagster.failures.recording import Failure, from_observation, to_observation
 from analytics_dagster.failures.report import FailureReport
 from analytics_dagster.transform import keys
 from analytics_dagster.transform.events import failure_of
 
-FACTS = Facts(
+CATALOG = Catalog(
     [
-        Fact("a", ("team:core",), "nightly"),
-        Fact("b", ("team:core", "ann@example.com"), "nightly", reads=("a",)),
-        Fact("exposures/board", group=EXPOSURES, reads=("b",)),
+        Entry("a", ("team:core",), "nightly"),
+        Entry("b", ("team:core", "ann@example.com"), "nightly", reads=("a",)),
+        Entry("exposures/board", group=EXPOSURES, reads=("b",)),
     ]
 )
 PLACE = Place("prod", "prod", "abc", "https://dagster.example.com/", frozenset({"hunter22"}))
@@ -37,7 +37,7 @@ def report_of(instance: dg.DagsterInstance, *assets: Any) -> FailureReport:
     result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
     record = instance.get_run_record_by_id(result.run_id)
     assert record is not None
-    return read_report(instance, record, FACTS, PLACE)
+    return read_report(instance, record, CATALOG, PLACE)
 
 
 def test_a_python_asset_that_fails_is_told_by_its_exception_and_what_reads_it_is_skipped(
@@ -119,7 +119,7 @@ def test_a_run_that_was_cut_off_is_told_by_its_end(instance: dg.DagsterInstance)
     instance.report_run_failed(run, "The run was cut off: process 7 on here, which executed it, has gone.")
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
-    [step] = read_report(instance, record, FACTS, PLACE).steps
+    [step] = read_report(instance, record, CATALOG, PLACE).steps
     assert (step.name, step.kind) == ("", FailureKind.KILLED)
 
 
@@ -137,7 +137,7 @@ def test_a_run_whose_worker_was_killed_is_told_by_what_its_code_server_saw(insta
         instance.report_run_failed(run, "This run has been marked as failed from outside the execution context.")
         record = instance.get_run_record_by_id(run.run_id)
         assert record is not None
-        [step] = read_report(instance, record, FACTS, PLACE).steps
+        [step] = read_report(instance, record, CATALOG, PLACE).steps
         assert step.kind is kind
 
 

@@ -1,4 +1,4 @@
-"""What is known of an asset before anything fails: who owns it, where its file lies, who is shown what it makes."""
+"""The catalog of assets, known before anything fails: who owns it, where its file lies, who is shown what it makes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPOSURES = "exposures"
 
 
 @dataclass(frozen=True)
-class Fact:
+class Entry:
     """One asset: its owners, schedule group, dbt's tags, and the path of its file below the dbt project."""
 
     asset: str
@@ -26,18 +26,18 @@ class Fact:
     maturity: str = ""
 
 
-class Facts:
+class Catalog:
     """The assets of a location by their names (`marts/orders`)."""
 
-    def __init__(self, facts: Iterable[Fact]) -> None:
-        self._facts = {fact.asset: fact for fact in facts}
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = {entry.asset: entry for entry in entries}
 
     @classmethod
-    def of(cls, graph: Any, paths: Mapping[dg.AssetKey, str]) -> Facts:
-        """Return the facts of all assets of an asset graph; ``paths`` are those of dbt's files."""
+    def of(cls, graph: Any, paths: Mapping[dg.AssetKey, str]) -> Catalog:
+        """Return the catalog of an asset graph; ``paths`` are those of dbt's files."""
         nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
         return cls(
-            Fact(
+            Entry(
                 asset=node.key.to_user_string(),
                 owners=tuple(node.owners),
                 group=node.group_name or "",
@@ -49,20 +49,20 @@ class Facts:
             for node in nodes
         )
 
-    def __getitem__(self, asset: str) -> Fact:
+    def __getitem__(self, asset: str) -> Entry:
         """Return what is known of an asset; of one that is not there any more, its name."""
-        return self._facts.get(asset, Fact(asset))
+        return self._entries.get(asset, Entry(asset))
 
     def __contains__(self, asset: str) -> bool:
         """Return whether there is such an asset."""
-        return asset in self._facts
+        return asset in self._entries
 
     @cached_property
     def _readers(self) -> Mapping[str, list[str]]:
         readers: dict[str, list[str]] = {}
-        for fact in self._facts.values():
-            for parent in fact.reads:
-                readers.setdefault(parent, []).append(fact.asset)
+        for entry in self._entries.values():
+            for parent in entry.reads:
+                readers.setdefault(parent, []).append(entry.asset)
         return readers
 
     def below(self, *assets: str) -> set[str]:
@@ -74,9 +74,9 @@ class Facts:
             pending.extend(new)
         return seen - set(assets)
 
-    def exposures(self, assets: Collection[str]) -> tuple[Fact, ...]:
+    def exposures(self, assets: Collection[str]) -> tuple[Entry, ...]:
         """Return the exposures that read any of these assets, directly or through others, by name."""
-        return tuple(self._facts[asset] for asset in sorted(self.below(*assets)) if self[asset].group == EXPOSURES)
+        return tuple(self._entries[asset] for asset in sorted(self.below(*assets)) if self[asset].group == EXPOSURES)
 
     def owners(self, assets: Iterable[str]) -> tuple[str, ...]:
         """Return who owns any of these assets, each once."""

@@ -1,0 +1,31 @@
+"""What is wrong with a file is told by the keys of the place where it stands, whatever the names there are."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+
+from analytics_dagster.alerting.quiet_hours import QuietHours
+from analytics_dagster.alerting.routes import Channel, Escalation, Routes, Rule
+from analytics_dagster.transform.groups import Resources, ScheduleGroup, ScheduleGroups
+from analytics_dagster.yaml_file import Location, model_at
+
+
+@pytest.mark.parametrize(
+    ("root", "location", "expected"),
+    [
+        (Routes, ("chanels",), Routes),
+        (Routes, ("channels", "data", "slak"), Channel),
+        (Routes, ("channels", "quiet_hours", "slak"), Channel),
+        (Routes, ("channels", "data", "quiet_hours", "form"), QuietHours),
+        (Routes, ("rules", 1, "escalate", "afer"), Escalation),
+        (Routes, ("rules", 1, "contine"), Rule),
+        (ScheduleGroups, ("groups", 0, "resources", "request"), Resources),
+        (ScheduleGroups, ("groups", 0, "cronn"), ScheduleGroup),
+        (ScheduleGroups, ("grups",), ScheduleGroups),
+    ],
+)
+def test_a_key_is_held_against_those_of_its_own_mapping(
+    root: type[BaseModel], location: Location, expected: type[BaseModel]
+) -> None:
+    assert model_at(root, location) is expected
