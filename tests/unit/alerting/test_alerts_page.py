@@ -11,7 +11,6 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from analytics_dagster.alerting.commands import alerts
 from analytics_dagster.alerting.quiet_hours import QuietHours
 from analytics_dagster.alerting.routes import (
     Channel,
@@ -23,6 +22,7 @@ from analytics_dagster.alerting.routes import (
     Window,
 )
 from analytics_dagster.alerting.routes_file import json_schema
+from analytics_dagster.cli.alerts import alerts
 from analytics_dagster.failures.classification import FailureKind
 from tests.unit.alerting.example import mail_text, slack_text
 

@@ -9,12 +9,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from dotenv import load_dotenv
-from rich.console import Console
 from rich.markup import escape
 
-from analytics_dagster.errors import AnalyticsError
-from analytics_dagster.settings import Settings, load_settings
+from analytics_dagster.cli.instance import opened_instance
+from analytics_dagster.cli.terminal import read_settings, say, told_errors
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from analytics_dagster.alerting.building import Alerting
 
 alerts = typer.Typer(name="alerts", help="Who hears of failures, and through which channel.", no_args_is_help=True)
-_console = Console(highlight=False)
-_errors = Console(stderr=True, highlight=False)
 
 
 @alerts.command("test")
@@ -31,15 +27,15 @@ def try_channels(
     channel: Annotated[list[str] | None, typer.Option(help="A channel of the routes; all of them without.")] = None,
 ) -> None:
     """Send a test message to every channel."""
-    with _told_errors():
+    with told_errors():
         from analytics_dagster.alerting.trial import send_test  # noqa: PLC0415 - Dagster takes seconds to import
 
-        settings = _settings()
+        settings = read_settings()
         results = send_test(settings, channel or [])
         for name, error in results.items():
-            _say(f"[red]{name}[/]: {escape(error)}" if error else f"[green]{name}[/]: sent")
+            say(f"[red]{name}[/]: {escape(error)}" if error else f"[green]{name}[/]: sent")
         if not results:
-            _say("No channel is set up: the README's table of settings names the variables.")
+            say("No channel is set up: the README's table of settings names the variables.")
     raise typer.Exit(code=1 if any(results.values()) else 0)
 
 
@@ -49,7 +45,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print the failure report for machines.")] = False,  # noqa: FBT002
 ) -> None:
     """Say who would hear of a run, and by which rule; sends nothing."""
-    with _told_errors():
+    with told_errors():
         from analytics_dagster.alerting.trial import explain_run  # noqa: PLC0415 - see `try_channels`
 
         with _opened() as (alerting, repository, instance):
@@ -58,7 +54,7 @@ def explain(
             typer.echo(json.dumps(report.to_json(), indent=2))
         else:
             for line in lines:
-                _say(escape(line))
+                say(escape(line))
 
 
 @alerts.command()
@@ -66,13 +62,14 @@ def watch(
     tolerance: Annotated[float, typer.Option(help="After how many seconds without a heartbeat it is down.")] = 300.0,
 ) -> None:
     """Tell people if Dagster's daemon has stopped beating; made to run outside it, every few minutes."""
-    with _told_errors():
+    with told_errors():
         from analytics_dagster.alerting.watch import watch_daemon  # noqa: PLC0415 - see `try_channels`
 
-        with _instance() as instance:
-            silent, lines = watch_daemon(_settings(), instance, tolerance)
+        settings = read_settings()
+        with opened_instance(settings) as instance:
+            silent, lines = watch_daemon(settings, instance, tolerance)
         for line in lines:
-            _say(escape(line))
+            say(escape(line))
     raise typer.Exit(code=1 if silent else 0)
 
 
@@ -82,42 +79,13 @@ def schema() -> None:
     typer.echo((files("analytics_dagster") / "alerting" / "routes.schema.json").read_text("utf-8"), nl=False)
 
 
-def _say(line: str) -> None:
-    _console.print(line, soft_wrap=True)
-
-
-def _settings() -> Settings:
-    load_dotenv(".env")
-    return load_settings()
-
-
-@contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
-    import dagster as dg  # noqa: PLC0415 - see `try_channels`
-
-    from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
-
-    prepare_home(_settings())
-    with dg.DagsterInstance.get() as instance:
-        yield instance
-
-
 @contextmanager
 def _opened() -> Iterator[tuple[Alerting, dg.RepositoryDefinition, dg.DagsterInstance]]:
     from analytics_dagster.alerting.building import Alerting  # noqa: PLC0415 - see `try_channels`
     from analytics_dagster.location import build_location  # noqa: PLC0415
 
-    settings = _settings()
+    settings = read_settings()
     location = build_location(settings)
     alerting = Alerting(settings, location.project, location.plan, location.transform)
-    with _instance() as instance:
+    with opened_instance(settings) as instance:
         yield alerting, location.definitions.get_repository_def(), instance
-
-
-@contextmanager
-def _told_errors() -> Iterator[None]:
-    try:
-        yield
-    except AnalyticsError as error:
-        _errors.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
-        raise typer.Exit(code=2) from None

@@ -1,0 +1,50 @@
+"""`analytics-dagster retry`: what a run left to do, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from analytics_dagster import warm_dbt
+from analytics_dagster.cli.build import show_summary
+from analytics_dagster.cli.instance import opened_instance, tidy
+from analytics_dagster.cli.prepare import make_ready
+from analytics_dagster.cli.terminal import read_settings, say, told_errors
+from analytics_dagster.settings import DbtRunner, Settings
+
+
+def retry(
+    run_id: Annotated[str | None, typer.Argument(help="A run; the last one that failed without.")] = None,
+) -> None:
+    """Run again what failed and what was skipped of a run, and nothing that worked."""
+    started = time.monotonic()
+    with told_errors():
+        settings = read_settings()
+        make_ready(settings)
+        succeeded = _retry(settings, run_id, started)
+    raise typer.Exit(code=0 if succeeded else 1)
+
+
+def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
+    from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415 - imports Dagster
+    from analytics_dagster.headless.retrying import retried_work  # noqa: PLC0415
+    from analytics_dagster.headless.summary import summarize  # noqa: PLC0415
+    from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
+    from analytics_dagster.location import build_location  # noqa: PLC0415
+
+    location = build_location(settings)
+    with opened_instance(settings) as instance:
+        tidy(settings, instance)
+        run, work, leftover = retried_work(instance, location.project.name, run_id)
+        if work is None:
+            say(f"Nothing of run {run.run_id} of {run.job_name} is left to do.")
+            return True
+        what = f"{len(leftover.assets)} assets and {len(leftover.checks)} checks"
+        say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
+        if settings.dbt_runner is DbtRunner.WARM:
+            warm_dbt.expect(preparations(location, [work]))
+        results = execute_jobs(location.definitions, [work], instance=instance)
+        lines = summarize(instance, results, asset_groups(location.definitions))
+    return show_summary(results, lines, started)
