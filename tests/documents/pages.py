@@ -61,6 +61,15 @@ def blocks_of(page: str) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 """Every fenced block of every page."""
 
+INLINE = {
+    " ".join(span.split())
+    for page in PAGES
+    for span in re.findall(
+        r"`(analytics-dagster [a-z][^`]*)`", re.sub(r"(?s)```.*?```", "", (ROOT / page).read_text("utf-8"))
+    )
+}
+"""Our own commands that stand within the text."""
+
 
 def shown(text: str, printed: str) -> bool:
     """Return whether something like a text was printed: `…` stands for anything within a line, a number for any number.

@@ -7,12 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
 
 from tests.documents.corner_shop import CornerShop, open_shop
-from tests.documents.pages import BLOCKS, ROOT, shown
+from tests.documents.pages import BLOCKS, ROOT, Block, shown
+
+if TYPE_CHECKING:
+    from tests.conftest import Library
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +54,16 @@ RUNBOOKS = "docs/operations.md"
 IN_RUNBOOKS = {command for block in BLOCKS if block.page == RUNBOOKS for command in block.commands}
 
 
+OWN_PROJECT = [
+    command
+    for block in BLOCKS
+    if (block.page, block.section, block.language) == ("README.md", "Use it for your dbt project", "sh")
+    for command in block.commands
+]
+
+IN_README = {command for command in OWN_PROJECT if command.startswith("cd ")}
+
+
 class Runbook:
     """A section of the page of runbooks: its commands in order, and the texts that it says one sees."""
 
@@ -81,11 +95,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> CornerShop:
 @pytest.fixture(scope="module")
 def failed_run(shop: CornerShop) -> str:
     """Build the shop for the first time, with a model that can't be built; return the run, once all is mended."""
-    book = Runbook("A run failed")
+    seen = Runbook("A run failed").texts[0]
     sound = shop.orders.read_text()
     shop.orders.write_text(sound.replace("select *", "select *, no_such_column"))
     printed = shop.run("analytics-dagster build", code=1)
-    assert shown(book.texts[0], printed), printed
+    assert shown(seen, printed), printed
     assert "marts/orders (not built)" in printed
     with dg.DagsterInstance.from_config(str(shop.home)) as instance:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
@@ -98,10 +112,11 @@ def built(shop: CornerShop, failed_run: str) -> CornerShop:
     """Take the shop through the runbook of a run that failed."""
     book = Runbook("A run failed")
     explain, retry = book.commands
+    _, explained, left = book.texts
     told = shop.run_here(*shlex.split(explain.replace("RUN_ID", failed_run))[1:])
-    assert shown(book.texts[1], told), told
+    assert shown(explained, told), told
     again = shop.run(retry)
-    assert shown(book.texts[2], again), again
+    assert shown(left, again), again
     assert shop.totals() == {1: 7, 2: 9}
     return shop
 
@@ -131,6 +146,33 @@ def test_a_command_that_takes_its_time_is_executed(built: CornerShop, failed_run
         assert (built.folder / "installed" / "analytics_dagster" / "py.typed").exists()
     else:
         built.run(command.replace("RUN_ID", failed_run), DAGSTER_HOME=str(built.home))
+
+
+@pytest.mark.parametrize(
+    "block", [pytest.param(block, id=str(block)) for block in BLOCKS if block.language == "python"]
+)
+def test_python_is_executed(built: CornerShop, block: Block) -> None:
+    script = built.folder / "snippet.py"
+    script.write_text(block.text, encoding="utf-8")
+    built.run(f"python {script.name}", DAGSTER_HOME=str(built.home))
+
+
+@pytest.mark.thorough
+def test_the_five_minutes_of_the_readme_work_on_a_project_of_other_shape(library: Library) -> None:
+    install, change, *typed, opened = OWN_PROJECT
+    assert (install, change.split()[0], opened) == ("pip install .", "cd", "analytics-dagster dev")
+    for command in typed:
+        # The profile is found as dbt finds it.
+        done = subprocess.run(
+            ["/bin/bash", "-c", command],
+            cwd=library.project,
+            env={**CornerShop(library.folder).environment, "DBT_PROFILES_DIR": str(library.project / "profiles")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert library.warehouse.exists()
 
 
 def test_a_warehouse_that_is_held_names_who_holds_it(built: CornerShop) -> None:
@@ -170,8 +212,9 @@ def test_the_commands_for_a_warehouse_that_is_held_say_who_has_it(built: CornerS
 def test_a_source_that_is_late_is_told_and_what_came_late_is_loaded(built: CornerShop) -> None:
     book = Runbook("A source is late")
     freshness, newest, rejected, load = book.commands
+    [told] = book.texts
     stale = built.run(freshness, code=1)
-    assert shown(book.texts[0], stale), stale
+    assert shown(told, stale), stale
     bad = built.folder / "data" / "landing" / "orders" / "bad.parquet"
     bad.write_bytes(b"nothing of the kind")
     built.deliver("late.parquet", (3, 4), days=0)

@@ -29,7 +29,7 @@ from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.groups import json_schema as groups_schema
 from scripts.install_helm import FOLDER, install_helm
 from tests.documents.covered import BY_HAND, COVERED, GATE, SHOWN
-from tests.documents.pages import BLOCKS, ROOT, Block, shown
+from tests.documents.pages import BLOCKS, INLINE, ROOT, Block, shown
 
 COMMANDS = sorted({command for block in BLOCKS if block.language == "sh" for command in block.commands})
 MODULE = "tests/documents/test_commands.py"
@@ -49,7 +49,7 @@ def executed() -> set[str]:
     """Return the commands that `test_commands.py` executes."""
     from tests.documents import test_commands  # noqa: PLC0415 - a module that starts nothing by being imported
 
-    return {*test_commands.QUICK, *test_commands.SLOW, *test_commands.IN_RUNBOOKS}
+    return {*test_commands.QUICK, *test_commands.SLOW, *test_commands.IN_RUNBOOKS, *test_commands.IN_README}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -64,7 +64,7 @@ def test_every_command_is_executed(command: str) -> None:
 
 
 def test_nothing_is_said_of_commands_that_no_page_has() -> None:
-    assert {*COVERED, *executed()} - set(COMMANDS) == set()
+    assert {*COVERED, *executed()} - {*COMMANDS, *INLINE} == set()
 
 
 @pytest.mark.parametrize("where", sorted({*COVERED.values(), *SHOWN.values()}))
@@ -81,7 +81,7 @@ def test_every_make_target_is_there(command: str) -> None:
     assert {word for word in shlex.split(command)[1:] if "=" not in word} <= targets
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("analytics-dagster ")])
+@pytest.mark.parametrize("command", sorted({one for one in COMMANDS if one.startswith("analytics-dagster ")} | INLINE))
 def test_our_commands_take_the_options_that_are_shown(command: str) -> None:
     arguments = shlex.split(command.partition(" > ")[0])[1:]
     found: click.Command = typer.main.get_command(app)
