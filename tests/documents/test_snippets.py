@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import shlex
@@ -19,21 +20,27 @@ import typer
 import yaml
 from filelock import FileLock
 
-from analytics_dagster.alerting.routing import Routes
-from analytics_dagster.alerting.routing import json_schema as routes_schema
+from analytics_dagster.alerting import sensor as alerts
+from analytics_dagster.automation import after_ingestion, dead_runs, landing_sensor, retrying, schedules
 from analytics_dagster.cli import app
-from analytics_dagster.ingestion.tables import landed_tables
+from analytics_dagster.ingestion.tables import _Declaration, landed_tables
 from analytics_dagster.settings import Settings, variable_name
 from analytics_dagster.transform.assets import BuildConfig
 from analytics_dagster.transform.groups import ScheduleGroups
-from analytics_dagster.transform.groups import json_schema as groups_schema
 from scripts.install_helm import FOLDER, install_helm
 from tests.documents.covered import BY_HAND, COVERED, GATE, SHOWN
 from tests.documents.pages import BLOCKS, INLINE, ROOT, Block, shown
 
 COMMANDS = sorted({command for block in BLOCKS if block.language == "sh" for command in block.commands})
 MODULE = "tests/documents/test_commands.py"
-CHART_VALUES = json.loads((ROOT / "helm" / "analytics-dagster" / "values.schema.json").read_text("utf-8"))
+CHART_VALUES, GROUPS, ROUTES = (
+    json.loads((ROOT / path).read_text(encoding="utf-8"))
+    for path in (
+        "helm/analytics-dagster/values.schema.json",
+        "analytics_dagster/transform/groups.schema.json",
+        "analytics_dagster/alerting/routes.schema.json",
+    )
+)
 ASSIGNMENT = re.compile(r"^(?:export )?([A-Z][A-Z_]*)=")
 
 
@@ -121,10 +128,9 @@ def test_every_yaml_is_valid(block: Block) -> None:
     keys = set(content)
     if "groups" in keys:
         ScheduleGroups.model_validate(content)
-        jsonschema.validate(content, groups_schema())
+        jsonschema.validate(content, GROUPS)
     elif keys & {"channels", "rules"}:
-        Routes.model_validate(content)
-        jsonschema.validate(_with_text_dates(content), routes_schema())
+        jsonschema.validate(_with_text_dates(content), ROUTES)
     elif keys == {"sources"}:
         assert landed_tables(_sources(content))
     elif keys == {"models"}:
@@ -195,3 +201,23 @@ def test_what_was_printed_is_compared_but_for_numbers_spaces_and_ellipses(
     text: str, printed: str, *, is_shown: bool
 ) -> None:
     assert shown(text, printed) is is_shown
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def _first_column(page: str, heading: str) -> set[str]:
+    """Return the names in the first column of the table below a line of a page."""
+    below = (ROOT / page).read_text(encoding="utf-8").partition(heading)[2].lstrip("\n")
+    table = itertools.takewhile(lambda line: line.startswith("|"), below.splitlines())
+    return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
+
+
+def test_every_sensor_is_told() -> None:
+    sensors = {after_ingestion.AFTER_SENSOR, alerts.SENSOR, dead_runs.SENSOR, landing_sensor.SENSOR, retrying.SENSOR}
+    assert _first_column("docs/concepts.md", "## What starts a run") == {*sensors, schedules.DUE_RUNS_SENSOR}
+
+
+def test_every_key_of_landing_is_told() -> None:
+    told = _first_column("docs/ingestion.md", "data_tests: [unique, not_null]\n```\n")
+    assert told - {"landing"} == set(_Declaration.model_fields)
