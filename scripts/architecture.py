@@ -38,11 +38,13 @@ def read_architecture(root: Path) -> Architecture:
     """Return the architecture of the package that lies in a folder; imports inside functions and for types count."""
     modules = {_dotted(path, root): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.py"))}
     folders = {path.parent.name for path in root.glob("*/__init__.py")}
+    known = {_box(name) for name in modules if name}
     alone = {name for name in modules if name and "." not in name} - folders
     between: dict[str, set[str]] = {}
     for name, tree in modules.items():
         if name:
-            between.setdefault(_box(name), set()).update(_box(found) for found in _imported(tree) if found)
+            # What the package itself hands on, a function or a class, is no module.
+            between.setdefault(_box(name), set()).update(known & {_box(found) for found in _imported(tree)})
     ground = set(alone) - {TERMINAL}
     while risen := {name for name in ground if between[name] - ground}:
         ground -= risen
