@@ -6,9 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 3000
 WORKERS ?= auto
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run dev test test-all check chart chart-test cluster-test sample lint format types bench bench-peers lock clean
+.PHONY: help run dev test test-all check chart chart-test cluster-test sample lint format types bench bench-peers docs image dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +56,16 @@ bench: $(VENV)/dev ## Measure builds, loads and clicks against stock Dagster and
 
 bench-peers: $(VENV)/dev ## Measure prefect-dbt and Cosmos against plain dbt, where they can be installed
 	@$(BIN)/python -m benchmarks.peers $(BENCH)
+
+docs: $(VENV)/dev ## Build the documents as a site, in build/site; writes what they have of the code
+	@$(BIN)/python -m scripts.pages
+	@$(BIN)/mkdocs build --strict --quiet
+
+image: ## Build the image (needs docker)
+	@docker build --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg VERSION=$(VERSION) --tag analytics-dagster:$(VERSION) .
+
+dist: $(VENV)/dev ## Build the wheel and the source archive, in dist
+	@$(BIN)/hatchling build
 
 lock: ## Lock the requirements anew (needs uv)
 	@scripts/lock.sh

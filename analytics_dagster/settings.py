@@ -272,14 +272,14 @@ def load_settings() -> Settings:
         lines = [f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)]
         raise SettingsError(
             "The settings, read from the environment, can't be used:\n  " + "\n  ".join(lines),
-            remedy="Correct or unset these variables; the README's table lists them all.",
+            remedy="Correct or unset these variables; docs/settings.md lists them all.",
         ) from None
     except SourceError as error:
         # A value that is to be JSON and is none; the message names the field, its cause may hold the value.
         fields = [variable_name(name) for name in Settings.model_fields if f'"{name}"' in str(error)]
         raise SettingsError(
             f"The settings, read from the environment, can't be used:\n  {', '.join(fields)}: no valid JSON object",
-            remedy="Write it as one JSON object, or unset it; the README's table lists all variables.",
+            remedy="Write it as one JSON object, or unset it; docs/settings.md lists all variables.",
         ) from None
 
 

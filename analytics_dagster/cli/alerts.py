@@ -35,7 +35,7 @@ def try_channels(
         for name, error in results.items():
             say(f"[red]{name}[/]: {escape(error)}" if error else f"[green]{name}[/]: sent")
         if not results:
-            say("No channel is set up: the README's table of settings names the variables.")
+            say("No channel is set up: docs/settings.md names the variables.")
     raise typer.Exit(code=1 if any(results.values()) else 0)
 
 

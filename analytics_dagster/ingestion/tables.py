@@ -112,7 +112,7 @@ def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable
     if problems:
         raise ProjectError(
             "The landing metadata of dbt sources can't be used:\n  " + "\n  ".join(problems),
-            remedy=f"Under meta.landing give {_KEYS}; see the README's chapter on ingestion.",
+            remedy=f"Under meta.landing give {_KEYS}; docs/ingestion.md has an example.",
         )
     return tuple(tables)
 

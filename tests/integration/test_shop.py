@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from tests.documents.pages import shown
 from tests.integration.shop import BIN, ROOT, Shop
 
 pytestmark = pytest.mark.integration
@@ -199,3 +200,8 @@ def test_the_standard_commands_work_from_the_root(
     assert first_build.returncode == 0
     done = shop.run(str(BIN / command[0]), *command[1:])
     assert said in done.stdout + done.stderr
+
+
+def test_the_readme_shows_what_the_build_prints(first_build: subprocess.CompletedProcess[str]) -> None:
+    summary = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- summary -->")[2].split("```")[1]
+    assert shown(summary, first_build.stdout)

@@ -1,0 +1,63 @@
+"""How each command and block is shown to work that the tests of the documents do not execute: by which test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+GATE = ".ci/run"
+"""What CI runs: `make lint types`, `make run` in a fresh clone, `make test`."""
+
+BY_HAND = "by hand: "
+"""What the reason begins with why no test executes a command."""
+
+_DEV = "tests/integration/test_ui.py::test_a_job_launched_from_the_ui_builds_its_group_and_its_run_outlives_a_restart"
+_BENCH = (
+    "tests/integration/test_bench.py::"
+    "test_the_quick_mode_prints_a_table_with_a_row_for_each_and_says_where_it_was_measured"
+)
+_PAGE = "tests/documents/test_pages.py"
+
+_IMAGE = "tests/unit/chart/test_image.py::test_everything_that_the_image_copies_is_sent_to_the_builder"
+
+_DOCKER = (
+    "docker build --build-arg COMMIT=$(git rev-parse HEAD) --build-arg VERSION=0.1.0 --tag analytics-dagster:0.1.0 ."
+)
+
+COVERED: Mapping[str, str] = {
+    "make run": GATE,
+    "make test": GATE,
+    "make check": GATE,
+    "make test-all": GATE,
+    "make dev": _DEV,
+    "analytics-dagster dev": _DEV,
+    "make bench": _BENCH,
+    'make bench BENCH="--tables build --pairs 5"': _BENCH,
+    'make bench BENCH="--quick"': _BENCH,
+    'make bench BENCH="--write"': _BENCH,
+    "make bench-peers": f"{BY_HAND}Airflow and Prefect are not installed with what the tests need",
+    "make lock": f"{BY_HAND}it asks the registry for every version; what it writes is installed by `make run`",
+    "make docs": f"{_PAGE}::test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network",
+    "make image": _IMAGE,
+    _DOCKER: _IMAGE,
+    "helm test analytics": "tests/cluster/test_end_to_end.py::test_helm_test_launches_a_real_run",
+    # The tests run with what these give: an environment in which the package is installed.
+    ". .venv/bin/activate": GATE,
+    "git diff --stat requirements/": f"{BY_HAND}it shows what `make lock` has changed",
+    "git tag v0.1.0": f"{BY_HAND}it makes a release",
+    "pytest tests/unit/test_plan.py": GATE,
+    "dbt build --project-dir dbt_project --profiles-dir dbt_project": (
+        "tests/integration/test_shop.py::"
+        "test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_deprecation"
+    ),
+}
+"""The test, or the script, that executes a command, or the same with other words."""
+
+SHOWN: Mapping[tuple[str, str], str] = {
+    ("README.md", "Try it"): "tests/integration/test_shop.py::test_the_readme_shows_what_the_build_prints",
+    ("docs/alerts.md", "What is told"): (
+        "tests/unit/alerting/test_alerts_page.py::test_its_messages_are_what_the_code_makes_of_the_example"
+    ),
+    ("docs/production.md", "Production"): f"{BY_HAND}a drawing",
+    ("docs/production.md", "The image"): _IMAGE,
+}
+"""The test that holds a block of another language, by page and section, against what is real."""

@@ -1,0 +1,85 @@
+"""The pages that people read, taken apart: their fenced blocks, and the commands in these."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("helm/*/*.md"))
+)
+"""Every page of the checkout, by its path."""
+
+_FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)\s*$")
+_HEADING = re.compile(r"^#{1,6} (?P<title>.*)$")
+_COMMENT = re.compile(r"(?:^|\s+)#(?: .*|$)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: where it stands, below which heading, its language, and what is in it."""
+
+    page: str
+    line: int
+    section: str
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return where it stands."""
+        return f"{self.page}:{self.line}"
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of a shell's block, without comments and with continued lines joined."""
+        joined = self.text.replace("\\\n", " ")
+        lines = [_COMMENT.sub("", line).strip() for line in joined.splitlines()]
+        return [" ".join(line.split()) for line in lines if line]
+
+
+def blocks_of(page: str) -> Iterator[Block]:
+    """Yield the fenced blocks of a page, in order."""
+    section, opening, start, held = "", None, 0, list[str]()
+    for number, line in enumerate((ROOT / page).read_text(encoding="utf-8").splitlines(), start=1):
+        if opening is None:
+            opening, start, held = _FENCE.match(line), number, []
+            heading = _HEADING.match(line)
+            section = heading["title"] if heading else section
+        elif line.strip() == opening["fence"]:
+            yield Block(page, start, section, opening["language"], "\n".join(held))
+            opening = None
+        else:
+            held.append(line.removeprefix(opening["indent"]))
+    assert opening is None, f"{page}:{start}: this block does not end"
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+"""Every fenced block of every page."""
+
+INLINE = {
+    " ".join(span.split())
+    for page in PAGES
+    for span in re.findall(
+        r"`(analytics-dagster [a-z][^`]*)`", re.sub(r"(?s)```.*?```", "", (ROOT / page).read_text("utf-8"))
+    )
+}
+"""Our own commands that stand within the text."""
+
+
+def shown(text: str, printed: str) -> bool:
+    """Return whether something like a text was printed: `…` stands for anything within a line, a number for any number.
+
+    Spaces and rules (of tables) do not matter; every line must be there, in order.
+    """
+    pattern = r".*\n(?:.*\n)*?.*".join(_line(line) for line in text.splitlines() if line.strip(" ─"))
+    return re.search(pattern, "\n".join(" ".join(line.split()) for line in printed.splitlines())) is not None
+
+
+def _line(line: str) -> str:
+    parts = re.split(r"(…|\d[\d,.]*)", " ".join(line.split()))
+    return "".join(".*?" if part == "…" else r"\d[\d,.]*" if part[:1].isdigit() else re.escape(part) for part in parts)

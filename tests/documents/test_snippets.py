@@ -1,0 +1,223 @@
+"""Every command and snippet of the pages is executed or validated by a test: what nobody has looked at fails here."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import click
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+import typer
+import yaml
+from filelock import FileLock
+
+from analytics_dagster.alerting import sensor as alerts
+from analytics_dagster.automation import after_ingestion, dead_runs, landing_sensor, retrying, schedules
+from analytics_dagster.cli import app
+from analytics_dagster.ingestion.tables import _Declaration, landed_tables
+from analytics_dagster.settings import Settings, variable_name
+from analytics_dagster.transform.assets import BuildConfig
+from analytics_dagster.transform.groups import ScheduleGroups
+from scripts.install_helm import FOLDER, install_helm
+from tests.documents.covered import BY_HAND, COVERED, GATE, SHOWN
+from tests.documents.pages import BLOCKS, INLINE, ROOT, Block, shown
+
+COMMANDS = sorted({command for block in BLOCKS if block.language == "sh" for command in block.commands})
+MODULE = "tests/documents/test_commands.py"
+CHART_VALUES, GROUPS, ROUTES = (
+    json.loads((ROOT / path).read_text(encoding="utf-8"))
+    for path in (
+        "helm/analytics-dagster/values.schema.json",
+        "analytics_dagster/transform/groups.schema.json",
+        "analytics_dagster/alerting/routes.schema.json",
+    )
+)
+ASSIGNMENT = re.compile(r"^(?:export )?([A-Z][A-Z_]*)=")
+
+
+def blocks(language: str) -> list[Any]:
+    """Return the blocks of a language, as parameters of a test."""
+    return [pytest.param(block, id=str(block)) for block in BLOCKS if block.language == language]
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+def executed() -> set[str]:
+    """Return the commands that `test_commands.py` executes."""
+    from tests.documents import test_commands  # noqa: PLC0415 - a module that starts nothing by being imported
+
+    return {*test_commands.QUICK, *test_commands.SLOW, *test_commands.IN_RUNBOOKS, *test_commands.IN_README}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_executed(command: str) -> None:
+    way = (
+        ASSIGNMENT.match(command)
+        or command in COVERED
+        or command.startswith(("helm install ", "helm upgrade "))
+        or command in executed()
+    )
+    assert way, f"name in tests/documents how `{command}` is executed: in test_commands.py, or by which test"
+
+
+def test_nothing_is_said_of_commands_that_no_page_has() -> None:
+    assert {*COVERED, *executed()} - {*COMMANDS, *INLINE} == set()
+
+
+@pytest.mark.parametrize("where", sorted({*COVERED.values(), *SHOWN.values()}))
+def test_the_test_that_is_named_is_there(where: str) -> None:
+    if where == GATE or where.startswith(BY_HAND):
+        return
+    path, _, name = where.partition("::")
+    assert name in {node.name for node in ast.parse((ROOT / path).read_text("utf-8")).body if hasattr(node, "name")}
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("make ")])
+def test_every_make_target_is_there(command: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
+    assert {word for word in shlex.split(command)[1:] if "=" not in word} <= targets
+
+
+@pytest.mark.parametrize("command", sorted({one for one in COMMANDS if one.startswith("analytics-dagster ")} | INLINE))
+def test_our_commands_take_the_options_that_are_shown(command: str) -> None:
+    arguments = shlex.split(command.partition(" > ")[0])[1:]
+    found: click.Command = typer.main.get_command(app)
+    context = click.Context(found)
+    while isinstance(found, click.Group):
+        name, chosen, arguments = found.resolve_command(context, arguments)
+        assert chosen is not None
+        found, context = chosen, click.Context(chosen, parent=context, info_name=name)
+    found.make_context(found.name, arguments, parent=context.parent)
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if ASSIGNMENT.match(one)])
+def test_every_variable_that_is_set_is_one(command: str) -> None:
+    match = ASSIGNMENT.match(command)
+    assert match
+    known = {variable_name(name) for name in Settings.model_fields}
+    profile = (ROOT / "dbt_project" / "profiles.yml").read_text("utf-8")
+    assert match[1].partition("__")[0] in known or f"'{match[1]}'" in profile
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith(("helm install ", "helm upgrade "))])
+def test_the_chart_can_be_rendered_as_it_is_installed(command: str) -> None:
+    chosen = shlex.split(command)[2:]
+    with FileLock(f"{sys.prefix}/helm.lock"):
+        install_helm()
+    program = [str(FOLDER / "4" / "helm"), "template", *chosen]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "kind: Deployment" in done.stdout, done.stderr
+
+
+# --- other snippets -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", blocks("yaml"))
+def test_every_yaml_is_valid(block: Block) -> None:
+    content = yaml.safe_load(block.text)
+    keys = set(content)
+    if "groups" in keys:
+        ScheduleGroups.model_validate(content)
+        jsonschema.validate(content, GROUPS)
+    elif keys & {"channels", "rules"}:
+        jsonschema.validate(_with_text_dates(content), ROUTES)
+    elif keys == {"sources"}:
+        assert landed_tables(_sources(content))
+    elif keys == {"models"}:
+        assert content in [yaml.safe_load(one.text) for one in BLOCKS if one.page == "docs/quality.md"], (
+            "the models of docs/quality.md alone are those that test_commands.py builds"
+        )
+    elif keys == {"ops"}:
+        for step in content["ops"].values():
+            BuildConfig(**step["config"])
+            assert step["config"].keys() <= BuildConfig.model_fields.keys()
+    elif all(isinstance(value, dict) and "outputs" in value for value in content.values()):
+        assert all(output["type"] for profile in content.values() for output in profile["outputs"].values())
+    else:
+        jsonschema.validate(content, CHART_VALUES)
+
+
+def _with_text_dates(content: Any) -> Any:
+    """Return the same with dates as the text that they are in JSON."""
+    if isinstance(content, Mapping):
+        return {key: _with_text_dates(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_with_text_dates(value) for value in content]
+    return str(content) if isinstance(content, date) else content
+
+
+def _sources(content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return the sources of a yml as dbt's manifest has them, as far as ingestion reads them."""
+    return {
+        f"source.page.{source['name']}.{table['name']}": {
+            **table,
+            "source_name": source["name"],
+            "schema": source["schema"],
+            "columns": {column["name"]: column for column in table.get("columns", ())},
+        }
+        for source in content["sources"]
+        for table in source["tables"]
+    }
+
+
+@pytest.mark.parametrize("language", sorted({block.language for block in BLOCKS} - {"sh", "yaml", "python"}))
+def test_every_other_block_is_held_against_what_is_real(language: str) -> None:
+    unseen = [
+        str(block)
+        for block in BLOCKS
+        if block.language == language
+        and (block.page, block.section) not in SHOWN
+        # A runbook's outputs are compared with what its commands print.
+        and not (block.page == "docs/operations.md" and language == "text")
+    ]
+    assert unseen == [], "name in tests/documents/covered.py the test that holds these against what is real"
+
+
+# --- what is like what --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "printed", "is_shown"),
+    [
+        ("hourly: run … failed", "hourly: run 1c6e failed", True),
+        ("hourly: run … failed", "nightly: run 1c6e failed", False),
+        (" orders   62,660  3.92", "x\norders 4 0.01\ny", True),
+        (" orders   62,660", "orders none", False),
+        ("one\nthree", "one\ntwo\nthree", True),
+        ("three\none", "one\ntwo\nthree", False),
+    ],
+)
+def test_what_was_printed_is_compared_but_for_numbers_spaces_and_ellipses(
+    text: str, printed: str, *, is_shown: bool
+) -> None:
+    assert shown(text, printed) is is_shown
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def _first_column(page: str, heading: str) -> set[str]:
+    """Return the names in the first column of the table below a line of a page."""
+    below = (ROOT / page).read_text(encoding="utf-8").partition(heading)[2].lstrip("\n")
+    table = itertools.takewhile(lambda line: line.startswith("|"), below.splitlines())
+    return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
+
+
+def test_every_sensor_is_told() -> None:
+    sensors = {after_ingestion.AFTER_SENSOR, alerts.SENSOR, dead_runs.SENSOR, landing_sensor.SENSOR, retrying.SENSOR}
+    assert _first_column("docs/concepts.md", "## What starts a run") == {*sensors, schedules.DUE_RUNS_SENSOR}
+
+
+def test_every_key_of_landing_is_told() -> None:
+    told = _first_column("docs/ingestion.md", "data_tests: [unique, not_null]\n```\n")
+    assert told - {"landing"} == set(_Declaration.model_fields)
