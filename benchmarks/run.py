@@ -33,8 +33,11 @@ class Program:
         """Return the same of these sizes alone; None leaves all."""
         if models is None:
             return self
-        kept = {table: [n for n in getattr(self, table) if n in models] for table in ("builds", "loads", "clicks")}
-        return replace(self, **kept)
+
+        def kept(sizes: Sequence[int]) -> Sequence[int]:
+            return [size for size in sizes if size in models]
+
+        return replace(self, builds=kept(self.builds), loads=kept(self.loads), clicks=kept(self.clicks))
 
 
 FULL = Program(pairs=3, builds=(20, 60, 200), loads=(20, 200, 2_000, 10_000), clicks=(20,))
