@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from analytics_dagster.alerting.content import Content, compose
-from analytics_dagster.alerting.incidents import Change, Event, Incident, Observation, advance
+from analytics_dagster.alerting.incidents import Event, Incident, Observation, advance
 from analytics_dagster.alerting.routes import Channel, Routes
 from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, escalations, held_until, route
 from analytics_dagster.alerting.state import Letter, State, Thread
@@ -27,14 +28,20 @@ class Desk:
 
     def take(self, observations: Iterable[Observation]) -> State:
         """Return the state after observations, in their order, and after the time that has passed."""
-        changes: dict[str, Change] = {}
+        opened: dict[str, Incident] = {}
+        changed: set[str] = set()
         for observation in observations:
             incidents, news = advance(self.state.incidents, observation)
             self.state = replace(self.state, incidents=incidents)
             for change in news:
-                changes[change.incident.id] = _followed(changes.get(change.incident.id), change)
-        self._open([change.incident for change in changes.values() if change.event is Event.OPENED])
-        self._go_on([change for change in changes.values() if change.event is not Event.OPENED])
+                identity = change.incident.id
+                if change.event is Event.OPENED or identity in opened:
+                    opened[identity] = change.incident
+                if change.event is not Event.OPENED:
+                    changed.add(identity)
+        # What began and ended between two looks is told, as one message, that it is over.
+        self._open(list(opened.values()))
+        self._go_on(changed)
         self._escalate()
         self._tidy()
         return self.state
@@ -62,10 +69,9 @@ class Desk:
 
     # --- what goes on, and what is over ----------------------------------------------------------------------------
 
-    def _go_on(self, changes: Collection[Change]) -> None:
-        changed = {change.incident.id for change in changes}
+    def _go_on(self, changed: AbstractSet[str]) -> None:
         for thread in self.state.threads:
-            if changed & set(thread.incidents):
+            if not changed.isdisjoint(thread.incidents):
                 over = not any(incident.is_open for incident in self._incidents(thread))
                 self._write(thread, Event.RECOVERED if over else Event.UPDATED)
 
@@ -179,10 +185,3 @@ def held_until_maintenance(routes: Routes, incident: Incident, now: float) -> bo
     return any(
         window.holds(incident, routes.zone) and window.span(routes.zone)[1] > now for window in routes.maintenance
     )
-
-
-def _followed(before: Change | None, change: Change) -> Change:
-    """Return what two changes of an incident between two looks come to."""
-    if before is None or before.event is not Event.OPENED or change.event is Event.RECOVERED:
-        return change
-    return Change(Event.OPENED, change.incident)
