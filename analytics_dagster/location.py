@@ -9,9 +9,12 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.alerting.building import build_alerting
-from analytics_dagster.automation import build_automation
+from analytics_dagster.automation import Parts, build_automation, build_policies
+from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.consumers import Consumers, connect_consumers, models_read
 from analytics_dagster.executor import build_executor
+from analytics_dagster.failures.place import make_place
+from analytics_dagster.failures.reporting import Reporter
 from analytics_dagster.ingestion import Ingestion, build_ingestion
 from analytics_dagster.ingestion.tables import landing_sources
 from analytics_dagster.memory import mostly_kept
@@ -38,6 +41,8 @@ class Location:
     transform: Transform
     ingestion: Ingestion
     consumers: Consumers
+    policies: RetryPolicies
+    reporter: Reporter
 
 
 def build_location(settings: Settings) -> Location:
@@ -54,15 +59,18 @@ def build_location(settings: Settings) -> Location:
         transform = build_transform(settings, project, facts)
         ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
         consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
+        parts = Parts(facts.plan, transform, ingestion, consumers)
+        policies = build_policies(groups, parts)
+        reporter = Reporter(lambda: transform.paths, lambda: make_place(settings, project.target.name))
         definitions = dg.Definitions.merge(
             dg.Definitions(executor=build_executor({}, writers=count_writers(settings, project.target))),
             ingestion.definitions,
             transform.definitions,
             dg.Definitions(assets=consumers.assets),
-            build_automation(settings, facts.plan, transform, ingestion, consumers, project=project.name),
-            build_alerting(settings, project, facts.plan, transform),
+            build_automation(settings, parts, policies, reporter, project=project.name),
+            build_alerting(settings, project, facts.plan, reporter),
         )
-        return Location(definitions, project, facts.plan, transform, ingestion, consumers)
+        return Location(definitions, project, facts.plan, transform, ingestion, consumers, policies, reporter)
 
 
 def prepare_location(settings: Settings, announce: Announce) -> bool:

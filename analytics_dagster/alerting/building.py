@@ -11,15 +11,13 @@ from analytics_dagster.alerting.channels import build_posts
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.instigators import instigator_names
 from analytics_dagster.alerting.lookout import Lookout, Site
-from analytics_dagster.alerting.place import make_place
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.sensor import build_alerts_sensor
 from analytics_dagster.alerting.state import Memory
-from analytics_dagster.failures.catalog import Catalog
+from analytics_dagster.failures.reporting import Reporter
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform import Transform
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.plan import Plan
 
@@ -27,14 +25,13 @@ from analytics_dagster.transform.plan import Plan
 class Alerting:
     """All that alerts need of a location: its routes, the catalog of its assets, and when its schedules tick."""
 
-    def __init__(self, settings: Settings, project: Project, plan: Plan, transform: Transform) -> None:
+    def __init__(self, settings: Settings, project: Project, plan: Plan, reporter: Reporter) -> None:
         """Raise `AlertError` where the routes, or what they need, can't be used."""
         self.settings = settings
         self.routes: Routes = load_routes(settings)
         self._project = project
-        self._transform = transform
+        self._reporter = reporter
         self._groups = [one.group for one in plan.groups if one.group.cron and not one.is_empty]
-        self._catalog: Catalog | None = None
 
     @property
     def definitions(self) -> dg.Definitions:
@@ -52,21 +49,13 @@ class Alerting:
         """Return what is looked at: a location, by what it defines and by its name, as far as they are known."""
         return Site(
             project=self._project.name,
-            place=make_place(self.settings, self._project.target.name),
+            place=self._reporter.place,
             routes=self.routes,
-            catalog=lambda: self.catalog(repository),
+            catalog=lambda: self._reporter.catalog(repository),
             schedules=self.schedules,
             instigators=tuple(instigator_names(repository)) if repository else (),
             name=location,
         )
-
-    def catalog(self, repository: dg.RepositoryDefinition | None) -> Catalog:
-        """Return the catalog of the location's assets; made once."""
-        if repository is None:
-            return Catalog([])
-        if self._catalog is None:
-            self._catalog = Catalog.of(repository.asset_graph, self._transform.paths)
-        return self._catalog
 
     def delivery(self, site: Site, memory: Memory) -> Delivery:
         """Return what sends the letters."""
@@ -86,9 +75,9 @@ class Alerting:
         return Lookout(instance, site, memory, self.delivery(site, memory), time.time())
 
 
-def build_alerting(settings: Settings, project: Project, plan: Plan, transform: Transform) -> dg.Definitions:
+def build_alerting(settings: Settings, project: Project, plan: Plan, reporter: Reporter) -> dg.Definitions:
     """Return the sensor that tells people of failures.
 
     Raises `AlertError` where the routes can't be used, or a channel is half set up.
     """
-    return Alerting(settings, project, plan, transform).definitions
+    return Alerting(settings, project, plan, reporter).definitions

@@ -9,10 +9,6 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
-# The only type in which a run's own log takes metadata from outside; nothing public writes to the log of a run that
-# has ended. A test reads the report there, and fails when this changes.
-from dagster._core.events import EngineEventData
-
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.desk import Desk
@@ -29,8 +25,6 @@ from analytics_dagster.failures.report import FailureReport
 from analytics_dagster.transform.groups import ScheduleGroup
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-REPORT = "analytics_dagster/failure_report"
-"""The metadata, in the log of a failed run, that holds its failure report."""
 
 _OVERLAP = 600.0
 """How far before the last look this one begins: clocks differ, and what a run has said may arrive late."""
@@ -124,8 +118,6 @@ class Lookout:
             # Where nothing is open, it says nothing that something is green.
             brief = run.status is dg.DagsterRunStatus.SUCCESS and not is_open and not observations
             observation = self._observe(record, brief=brief)
-            if run.status is dg.DagsterRunStatus.FAILURE:
-                self._attach(record)
             if run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id):
                 # What failed of it is told by the run that has run it again.
                 observation = replace(observation, troubles=())
@@ -163,11 +155,6 @@ class Lookout:
     def _report(self, record: dg.RunRecord, *, brief: bool = False) -> FailureReport:
         report = read_report(self.instance, record, self.site.catalog(), self.site.place, brief=brief)
         return with_retry(report, record.dagster_run)
-
-    def _attach(self, record: dg.RunRecord) -> None:
-        """Write the report into the log of its run, where the UI shows it."""
-        data = EngineEventData(metadata={REPORT: dg.MetadataValue.json(dict(self._report(record).to_json()))})
-        self.instance.report_engine_event("Failure report", record.dagster_run, data)
 
     def _of_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
         """Return what the failed run comes to whose retry was canceled: nothing will put it right any more."""

@@ -13,7 +13,6 @@ from analytics_dagster.alerting.channels import build_posts
 from analytics_dagster.alerting.channels.post import Post, UndeliveredError
 from analytics_dagster.alerting.content import Content, Section, listed
 from analytics_dagster.alerting.incidents import Event, Incident, Severity, advance
-from analytics_dagster.alerting.place import make_place
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.routing import held_until, matching, route
@@ -21,6 +20,7 @@ from analytics_dagster.alerting.state import Letter, Thread
 from analytics_dagster.alerting.troubles import observe
 from analytics_dagster.automation.retrying import with_retry
 from analytics_dagster.errors import AlertError
+from analytics_dagster.failures.place import make_place
 from analytics_dagster.failures.reading import read_report
 from analytics_dagster.failures.report import FailureReport
 from analytics_dagster.failures.texts import redact
@@ -80,7 +80,7 @@ def explain_run(
             remedy="Name a run that has ended, by its whole id as the UI shows it.",
         )
     site = alerting.site(repository, None)
-    catalog = alerting.catalog(repository)
+    catalog = site.catalog()
     report = with_retry(read_report(instance, record, catalog, site.place), record.dagster_run)
     incidents, _ = advance((), observe(report, catalog, site.routes.critical))
     return report, list(_lines(report, incidents, site.routes, site.place.environment))

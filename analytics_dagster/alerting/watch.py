@@ -11,11 +11,11 @@ from analytics_dagster.alerting.channels import build_posts
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.desk import Desk
 from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
-from analytics_dagster.alerting.place import make_place
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.state import Memory
 from analytics_dagster.alerting.troubles import lasting
 from analytics_dagster.failures.classification import FailureKind
+from analytics_dagster.failures.place import make_place
 from analytics_dagster.settings import Settings
 
 _SUBJECT = "daemon"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -9,42 +10,66 @@ import dagster as dg
 from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor
 from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
 from analytics_dagster.automation.due_runs import build_due_runs_sensor
-from analytics_dagster.automation.jobs import build_group_job, build_ingestion_job
+from analytics_dagster.automation.jobs import INGESTION, PROJECT_TAG, build_group_job, build_ingestion_job
 from analytics_dagster.automation.landing_sensor import build_landing_sensor
-from analytics_dagster.automation.retries import build_retries_sensor
+from analytics_dagster.automation.retries import build_ad_hoc_retries_sensor, build_retries_sensor
+from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.schedules import build_schedule
 from analytics_dagster.automation.situation import Order, OrderedGroup
 from analytics_dagster.consumers import Consumers
-from analytics_dagster.failures.reading import Place
+from analytics_dagster.failures.reporting import Reporter
 from analytics_dagster.ingestion import Ingestion
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform
+from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.plan import Plan
 
 if TYPE_CHECKING:
     from analytics_dagster.automation.jobs import AssetJob
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What the other folders have built, and jobs are made of."""
+
+    plan: Plan
+    transform: Transform
+    ingestion: Ingestion
+    consumers: Consumers
+
+
 def build_automation(
-    settings: Settings, plan: Plan, transform: Transform, ingestion: Ingestion, consumers: Consumers, *, project: str
+    settings: Settings, parts: Parts, policies: RetryPolicies, reporter: Reporter, *, project: str
 ) -> dg.Definitions:
     """Return the jobs, schedules and sensors of ingestion and of every schedule group, in the order of their runs.
 
     ``project`` is the name of the dbt project: runs are tagged with it, and notes kept under it.
     """
-    order = build_order(settings, plan, transform, project)
-    jobs = {name: _group_job(name, plan, transform, consumers, project) for name in order.groups}
+    order = build_order(settings, parts.plan, parts.transform, project)
+    jobs = {name: _group_job(name, parts, project) for name in order.groups}
     schedules = [build_schedule(name, job, order) for name, job in jobs.items()]
-    sensors = [build_dead_runs_sensor()]
-    if any(ordered.group.retries for ordered in order.groups.values()):
-        sensors.append(build_retries_sensor(list(jobs.values()), order, Place()))
+    loads = _ingestion_job(parts.ingestion, policies, project)
+    sensors = [
+        build_dead_runs_sensor(),
+        build_retries_sensor([*([loads] if loads else []), *jobs.values()], {PROJECT_TAG: project}, policies, reporter),
+        build_ad_hoc_retries_sensor(policies, reporter),
+    ]
     after = [jobs[name] for name, ordered in order.groups.items() if ordered.group.after_ingestion]
     if after or any(ordered.before for ordered in order.groups.values()):
         sensors.append(build_due_runs_sensor(list(jobs.values()), order))
     definitions = dg.Definitions(
         jobs=list(jobs.values()), schedules=[one for one in schedules if one is not None], sensors=sensors
     )
-    return dg.Definitions.merge(_ingestion(settings, ingestion, after, order), definitions)
+    return dg.Definitions.merge(_ingestion(settings, parts.ingestion, loads, after, order), definitions)
+
+
+def build_policies(groups: ScheduleGroups, parts: Parts) -> RetryPolicies:
+    """Return how often each run of the location may be run again."""
+    loaded = dict.fromkeys(parts.ingestion.keys.values(), INGESTION)
+    started = {key: group for group, keys in parts.consumers.started_with.items() for key in keys}
+    built = {parts.transform.nodes[node]: name for node, name in parts.plan.group_of.items()}
+    by_name = {group.name: group for group in groups.groups}
+    return RetryPolicies(by_name, groups.ingestion, {**loaded, **started, **built})
 
 
 def build_order(settings: Settings, plan: Plan, transform: Transform, project: str) -> Order:
@@ -64,22 +89,30 @@ def build_order(settings: Settings, plan: Plan, transform: Transform, project: s
     return Order(project, groups, running=settings.automation_is_on)
 
 
-def _group_job(name: str, plan: Plan, transform: Transform, consumers: Consumers, project: str) -> AssetJob:
-    one = plan.by_name[name]
+def _group_job(name: str, parts: Parts, project: str) -> AssetJob:
+    one = parts.plan.by_name[name]
     return build_group_job(
         one.group,
         project=project,
-        nodes=transform.assets_of(one),
-        checks=transform.checks_of(one),
-        consumers=consumers.started_with.get(name, ()),
+        nodes=parts.transform.assets_of(one),
+        checks=parts.transform.checks_of(one),
+        consumers=parts.consumers.started_with.get(name, ()),
     )
 
 
-def _ingestion(settings: Settings, ingestion: Ingestion, after: list[AssetJob], order: Order) -> dg.Definitions:
+def _ingestion_job(ingestion: Ingestion, policies: RetryPolicies, project: str) -> AssetJob | None:
     if not ingestion.tables:
+        return None
+    tables, checks = list(ingestion.keys.values()), ingestion.checks
+    return build_ingestion_job(policies.ingestion, project=project, tables=tables, checks=checks)
+
+
+def _ingestion(
+    settings: Settings, ingestion: Ingestion, job: AssetJob | None, after: list[AssetJob], order: Order
+) -> dg.Definitions:
+    if job is None:
         return dg.Definitions()
     status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
-    job = build_ingestion_job(list(ingestion.keys.values()), ingestion.checks)
     sensors = [
         build_landing_sensor(
             ingestion.tables, ingestion.landing, job=job, asset_keys=ingestion.keys, default_status=status

@@ -11,6 +11,7 @@ import dagster as dg
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.notes import Answer, Trigger
 from analytics_dagster.automation.order import answer_ingestion
+from analytics_dagster.automation.retrying import PARENT
 from analytics_dagster.automation.schedules import DUE_RUNS_SENSOR
 from analytics_dagster.automation.situation import Order, Situation
 from analytics_dagster.ingestion.assets import ROWS_LOADED
@@ -42,7 +43,7 @@ def build_after_ingestion_sensor(
         run = context.dagster_run
         if STARTED_BY not in run.tags:
             yield dg.SkipReason(f"Run {run.run_id} was not started by new files.")
-        elif not rows_loaded(context.instance, run.run_id):
+        elif not any(rows_loaded(context.instance, one) for one in _attempts(context.instance, run)):
             yield dg.SkipReason(f"Run {run.run_id} found no new rows.")
         else:
             trigger = Trigger(_end(context.instance, run.run_id), run.run_id)
@@ -90,6 +91,15 @@ def rows_loaded(instance: dg.DagsterInstance, run_id: str) -> int:
     materializations = [event.asset_materialization for event in events]
     found = [one.metadata.get(ROWS_LOADED) for one in materializations if one]
     return sum(int(entry.value) for entry in found if entry and isinstance(entry.value, int))
+
+
+def _attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
+    """Yield a run, and those that it has run again: what these had loaded before they failed is news too."""
+    attempt: dg.DagsterRun | None = run
+    while attempt is not None:
+        yield attempt.run_id
+        parent = attempt.tags.get(PARENT)
+        attempt = instance.get_run_by_id(parent) if parent else None
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> datetime:

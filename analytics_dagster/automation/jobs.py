@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
-from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.transform.groups import IngestionRuns, ScheduleGroup
 
 if TYPE_CHECKING:
     # What `define_asset_job` returns has no public name; only the type checker needs one. A test names its class.
@@ -26,6 +26,9 @@ RETRIES_TAG = "analytics_dagster/retries"
 
 INGESTION = "ingestion"
 """The name of the job that loads the landing zone, and of its asset group."""
+
+AD_HOC = "__ASSET_JOB"
+"""The job of what somebody materializes in the UI: a name of Dagster's that is not public; a test compares them."""
 
 
 def build_group_job(
@@ -58,15 +61,7 @@ def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
 
     The number of retries is always named, so that no default of the instance stands in for the groups' file.
     """
-    tags: dict[str, Any] = {
-        GROUP_TAG: group.name,
-        PROJECT_TAG: project,
-        RETRIES_TAG: str(group.retries),
-        # Dagster's own would start at once, and whatever the failure was: see `retries`.
-        "dagster/max_retries": "0",
-        # What failed and what was skipped is built again, not what worked.
-        "dagster/retry_strategy": "FROM_ASSET_FAILURE",
-    }
+    tags: dict[str, Any] = {GROUP_TAG: group.name, **_retry_tags(group.retries, project)}
     if group.resources:
         asked = {"requests": group.resources.requests, "limits": group.resources.limits}
         resources = {what: _as_text(values) for what, values in asked.items() if values}
@@ -75,14 +70,28 @@ def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
     return tags
 
 
+def _retry_tags(retries: int, project: str) -> dict[str, str]:
+    return {
+        PROJECT_TAG: project,
+        RETRIES_TAG: str(retries),
+        # Dagster's own would start at once, and whatever the failure was: see `retries`.
+        "dagster/max_retries": "0",
+        # What failed and what was skipped is built again, not what worked.
+        "dagster/retry_strategy": "FROM_ASSET_FAILURE",
+    }
+
+
 def _as_text(quantities: Mapping[str, str | int | float]) -> dict[str, str]:
     return {name: str(value) for name, value in quantities.items()}
 
 
-def build_ingestion_job(tables: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]) -> AssetJob:
+def build_ingestion_job(
+    asked: IngestionRuns, *, project: str, tables: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]
+) -> AssetJob:
     """Return the job that loads every landed table; dbt's tests of the sources run with the groups that read them."""
     return dg.define_asset_job(
         name=INGESTION,
         selection=dg.AssetSelection.assets(*tables).without_checks() | dg.AssetSelection.checks(*checks),
         description="Loads what is new in the landing zone into the tables that the dbt sources declare.",
+        tags=_retry_tags(asked.retries, project),
     )

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import GROUP_TAG, PROJECT_TAG
+from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG, PROJECT_TAG
 from analytics_dagster.automation.notes import Note, Notebook, Trigger
 from analytics_dagster.automation.order import (
     UNFINISHED,
@@ -23,7 +23,7 @@ from analytics_dagster.automation.order import (
     decide,
     find_fate,
 )
-from analytics_dagster.automation.retrying import ROOT, may_be_retried
+from analytics_dagster.automation.retrying import AD_HOC_SENSOR, ROOT, may_be_retried
 from analytics_dagster.automation.retrying import SENSOR as RETRIES_SENSOR
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.ticks import ticks_at
@@ -178,5 +178,6 @@ class Situation:
         return not self.order.groups[name].assets.isdisjoint(run.asset_selection or ())
 
     def _state(self, run: dg.DagsterRun) -> RunState:
-        will_retry = may_be_retried(run, sensor_is_on=self.is_on(RETRIES_SENSOR, default=True))
+        sensor = AD_HOC_SENSOR if run.job_name == AD_HOC else RETRIES_SENSOR
+        will_retry = may_be_retried(run, sensor_is_on=self.is_on(sensor, default=True))
         return RunState(run.run_id, run.status, will_retry=will_retry)

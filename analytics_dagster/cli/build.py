@@ -55,6 +55,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
     from analytics_dagster.consumers import GROUP as CONSUMERS  # noqa: PLC0415
     from analytics_dagster.headless.building import requested_works  # noqa: PLC0415
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
+    from analytics_dagster.headless.retrying import make_retrier  # noqa: PLC0415
     from analytics_dagster.headless.summary import summarize  # noqa: PLC0415
     from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
     from analytics_dagster.location import build_location  # noqa: PLC0415
@@ -69,7 +70,8 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
             warm_dbt.expect(preparations(location, works))
         groups = asset_groups(location.definitions)
         tidy(settings, instance)
-        results = execute_jobs(location.definitions, works, instance=instance)
+        again = make_retrier(location, instance, warn)
+        results = execute_jobs(location.definitions, works, instance=instance, again=again)
         lines = summarize(instance, results, groups)
     succeeded = show_summary(results, lines, started)
     warehouse = (location.definitions.resources or {})["warehouse"]

@@ -11,7 +11,7 @@ from analytics_dagster import warm_dbt
 from analytics_dagster.cli.build import show_summary
 from analytics_dagster.cli.instance import opened_instance, tidy
 from analytics_dagster.cli.prepare import make_ready
-from analytics_dagster.cli.terminal import read_settings, say, told_errors
+from analytics_dagster.cli.terminal import read_settings, say, told_errors, warn
 from analytics_dagster.settings import DbtRunner, Settings
 
 
@@ -29,7 +29,7 @@ def retry(
 
 def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415 - imports Dagster
-    from analytics_dagster.headless.retrying import retried_work  # noqa: PLC0415
+    from analytics_dagster.headless.retrying import make_retrier, retried_work  # noqa: PLC0415
     from analytics_dagster.headless.summary import summarize  # noqa: PLC0415
     from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
     from analytics_dagster.location import build_location  # noqa: PLC0415
@@ -45,6 +45,7 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
         say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
         if settings.dbt_runner is DbtRunner.WARM:
             warm_dbt.expect(preparations(location, [work]))
-        results = execute_jobs(location.definitions, [work], instance=instance)
+        again = make_retrier(location, instance, warn)
+        results = execute_jobs(location.definitions, [work], instance=instance, again=again)
         lines = summarize(instance, results, asset_groups(location.definitions))
     return show_summary(results, lines, started)

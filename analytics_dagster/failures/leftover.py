@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -16,23 +18,30 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Leftover:
-    """Assets and checks that are to be run again."""
+    """Assets and checks that are to be run again, and the steps that they are of."""
 
     assets: frozenset[dg.AssetKey] = frozenset()
     checks: frozenset[dg.AssetCheckKey] = frozenset()
+    steps: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         """Return whether there is anything to do."""
         return bool(self.assets or self.checks)
 
+    def configuration(self, whole: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of a run's configuration is of these steps; Dagster refuses that of a step which does not run."""
+        ops = {name: value for name, value in (whole.get("ops") or {}).items() if name in self.steps}
+        others = {name: value for name, value in whole.items() if name != "ops"}
+        return {**others, "ops": ops} if ops else others
+
 
 @dataclass
 class Course:
-    """What a run planned, and what became of it."""
+    """What a run planned, and in which steps; and what became of it."""
 
-    planned: set[dg.AssetKey] = field(default_factory=set)
+    planned: dict[dg.AssetKey, str] = field(default_factory=dict)
     built: set[dg.AssetKey] = field(default_factory=set)
-    planned_checks: set[dg.AssetCheckKey] = field(default_factory=set)
+    planned_checks: dict[dg.AssetCheckKey, str] = field(default_factory=dict)
     evaluated: set[dg.AssetCheckKey] = field(default_factory=set)
     blocked: set[dg.AssetKey] = field(default_factory=set)
     """The assets of which a blocking check failed: whatever is wrong with them, they must be built again."""
@@ -43,7 +52,10 @@ class Course:
         checks = {
             check for check in self.planned_checks if check not in self.evaluated or check.asset_key in self.blocked
         }
-        return Leftover(frozenset(assets), frozenset(checks))
+        # A step within a graph is named after it, as configuration is.
+        found = [*(self.planned[asset] for asset in assets), *(self.planned_checks[check] for check in checks)]
+        steps = {step.partition(".")[0] for step in found}
+        return Leftover(frozenset(assets), frozenset(checks), frozenset(steps))
 
 
 def find_leftover(instance: dg.DagsterInstance, run_id: str) -> Leftover:
@@ -54,11 +66,11 @@ def find_leftover(instance: dg.DagsterInstance, run_id: str) -> Leftover:
         if event is None:
             continue
         if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED and event.asset_key:
-            course.planned.add(event.asset_key)
+            course.planned[event.asset_key] = event.step_key or ""
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
             course.built.add(event.asset_key)
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-            course.planned_checks.add(event.asset_check_planned_data.asset_check_key)
+            course.planned_checks[event.asset_check_planned_data.asset_check_key] = event.step_key or ""
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             _take(course, event.asset_check_evaluation_data)
     return course.leftover()

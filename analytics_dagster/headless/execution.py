@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.snap import snapshot_from_execution_plan
 from dagster._utils.interrupts import capture_interrupts
 
-from analytics_dagster.automation.retrying import PARENT, ROOT
+from analytics_dagster.automation.retrying import NUMBER, PARENT, ROOT, kept_tags
 from analytics_dagster.headless.narration import narration
 from analytics_dagster.processes import process_tags
 
@@ -28,7 +28,8 @@ class Work:
     """What of one job is to be run.
 
     ``assets`` is None for the whole job; ``checks`` goes with ``assets``, and is None for all checks of these.
-    ``after`` names the jobs whose failure keeps this one from being started; ``parent`` is the run that it retries.
+    ``after`` names the jobs whose failure keeps this one from being started. ``parent`` is the run that it retries, and
+    ``number`` counts the retries that were made without being asked for.
     """
 
     job: str
@@ -37,25 +38,34 @@ class Work:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     after: frozenset[str] = frozenset()
     parent: dg.DagsterRun | None = None
+    number: int = 0
+
+
+Again = Callable[[Work, str], Work | None]
+"""Says what is to be run again of a work whose run has failed, when it is time; None where nothing is."""
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What came of a job: its run and whether it succeeded; no run where it was not started, with the reason."""
+    """What came of a job: its run and whether it succeeded; no run where it was not started, with the reason.
+
+    ``earlier`` are the runs that had failed before it, the first first, and of which it has run again what was left.
+    """
 
     job: str
     run_id: str | None
     succeeded: bool
     reason: str = ""
+    earlier: tuple[str, ...] = ()
 
 
 def execute_jobs(
-    definitions: dg.Definitions, works: Sequence[Work], *, instance: dg.DagsterInstance
+    definitions: dg.Definitions, works: Sequence[Work], *, instance: dg.DagsterInstance, again: Again | None = None
 ) -> list[JobResult]:
-    """Execute the jobs in order, and return what came of each.
+    """Execute the jobs in order, and return what came of each; ``again`` is asked whenever one has failed.
 
     One that failed, or was not started, keeps those from being started that name it in ``after``; the others go
-    on. Ctrl-C cancels the run that goes on, and no other is started.
+    on. Ctrl-C cancels the run that goes on, or the wait for the next, and no other is started.
     """
     results: list[JobResult] = []
     interrupted = False
@@ -64,12 +74,23 @@ def execute_jobs(
         if obstacle:
             results.append(JobResult(work.job, None, succeeded=False, reason=f"not started: {obstacle}"))
             continue
-        run_id = str(uuid.uuid4())
-        with narration(instance, work.job, run_id):
-            status = _execute(definitions, work, instance, run_id)
-        interrupted = status is dg.DagsterRunStatus.CANCELED
+        left: Work | None = work
+        earlier: list[str] = []
+        while left is not None:
+            run_id = str(uuid.uuid4())
+            with narration(instance, work.job, run_id):
+                status = _execute(definitions, left, instance, run_id)
+            interrupted = status is dg.DagsterRunStatus.CANCELED
+            failed, left = left, None
+            if again is not None and status is dg.DagsterRunStatus.FAILURE:
+                try:
+                    left = again(failed, run_id)
+                except KeyboardInterrupt:
+                    interrupted = True
+            earlier += [run_id]
         succeeded = status is dg.DagsterRunStatus.SUCCESS
-        results.append(JobResult(work.job, run_id, succeeded, reason="canceled" if interrupted else ""))
+        reason = "canceled" if interrupted else ""
+        results.append(JobResult(work.job, earlier[-1], succeeded, reason=reason, earlier=tuple(earlier[:-1])))
     return results
 
 
@@ -86,7 +107,8 @@ def _execute(definitions: dg.Definitions, work: Work, instance: dg.DagsterInstan
     job = whole.get_subset(asset_selection=work.assets, asset_check_selection=work.checks)
     configuration = {**_QUIET, **work.configuration}
     root = (work.parent.root_run_id or work.parent.run_id) if work.parent else None
-    family = {PARENT: work.parent.run_id, ROOT: str(root)} if work.parent else {}
+    family = {**kept_tags(work.parent), PARENT: work.parent.run_id, ROOT: str(root)} if work.parent else {}
+    family |= {NUMBER: str(work.number)} if work.number else {}
     tags = {**job.run_tags, **family, **process_tags(run_id)}
     plan = create_execution_plan(
         job,

@@ -62,9 +62,10 @@ def summarize(
     """Return a line for each asset that the runs planned, built or checked, in the order of the runs and builds."""
     lines: dict[dg.AssetKey, AssetSummary] = {}
     for result in results:
-        for line in _of_run(instance, result.run_id, groups) if result.run_id else ():
-            before = lines.get(line.key)
-            lines[line.key] = line if before is None else before.followed_by(line)
+        for run_id in filter(None, (*result.earlier, result.run_id)):
+            for line in _of_run(instance, run_id, groups):
+                before = lines.get(line.key)
+                lines[line.key] = line if before is None else before.followed_by(line)
     return list(lines.values())
 
 

@@ -166,6 +166,9 @@ Crons = Annotated[
 ]
 
 
+Retries = Annotated[int, Field(ge=0, le=10)]
+RetryDelay = Annotated[int, Field(ge=0)]
+
 _TEXT = {"type": "string"}
 _ONE_SELECTION: dict[str, Any] = {
     "oneOf": [
@@ -205,13 +208,11 @@ class ScheduleGroup(BaseModel):
         default=FullRefresh.ON_REQUEST,
         description="Whether incremental models and seeds are rebuilt from scratch: on request, never, or always.",
     )
-    retries: int = Field(
+    retries: Retries = Field(
         default=0,
-        ge=0,
-        le=10,
         description="How often what failed of a run is run again, and only that, where it may pass by itself.",
     )
-    retry_delay: int = Field(default=60, ge=0, description="How many seconds after a failure its first retry starts.")
+    retry_delay: RetryDelay = Field(default=60, description="How many seconds after a failure its first retry starts.")
     retry_backoff: Backoff = Field(
         default=Backoff.EXPONENTIAL,
         description="How that time grows: `constant`, `linear`, or `exponential` (it doubles).",
@@ -245,6 +246,23 @@ class ScheduleGroup(BaseModel):
         return Selection(variables=_as_json(self.variables), changed=True) if self.variables else None
 
 
+class IngestionRuns(BaseModel):
+    """How often the runs of ingestion are run again: the same keys as of a schedule group."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    retries: Retries = Field(
+        default=0,
+        description="How often what failed of a run of ingestion is run again, and only that, where it may pass by "
+        "itself.",
+    )
+    retry_delay: RetryDelay = Field(default=60, description="How many seconds after a failure its first retry starts.")
+    retry_backoff: Backoff = Field(
+        default=Backoff.EXPONENTIAL,
+        description="How that time grows: `constant`, `linear`, or `exponential` (it doubles).",
+    )
+
+
 class ScheduleGroups(BaseModel):
     """The whole file; the order of the groups counts where several select the same node."""
 
@@ -253,6 +271,9 @@ class ScheduleGroups(BaseModel):
     on_overlap: OnOverlap = Field(
         default=OnOverlap.ERROR,
         description="What it means that several groups select a node: an error, the first group's, or all refresh it.",
+    )
+    ingestion: IngestionRuns = Field(
+        default=IngestionRuns(), description="How often the runs of ingestion are run again."
     )
     # Pydantic's own `min_length` counts the groups that are right alone, so that one mistake would be told as two.
     groups: tuple[ScheduleGroup, ...] = Field(description="The schedule groups.", json_schema_extra={"minItems": 1})

@@ -11,6 +11,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.retrying import DECISION
 from analytics_dagster.processes import CHILD_TAG, PROCESS_TAG, Process
 from tests.conftest import COMMAND, Library
@@ -113,20 +114,24 @@ def test_what_passes_by_itself_is_run_again_from_where_it_failed_and_alerts_nobo
     assert site.runs()[0].tags[DECISION].startswith("retry 1 of 2 at")
 
 
+def kill(site: Site, number: int) -> None:
+    """Kill the process of a run, and its dbt, while dbt builds the slow model."""
+
+    def processes() -> list[Process]:
+        runs = site.runs()[number:]
+        texts = [run.tags.get(tag, "").partition(" of run ")[0] for run in runs for tag in (PROCESS_TAG, CHILD_TAG)]
+        found = [process for process in map(Process.from_text, texts) if process]
+        return found if len(found) == len((PROCESS_TAG, CHILD_TAG)) and "second" in _seen(site, runs[0].run_id) else []
+
+    for victim in wait_for("dbt is at work", processes, 240):
+        psutil.Process(victim.pid).kill()
+
+
 def test_a_run_whose_process_is_killed_goes_on_where_it_was(site: Site) -> None:
     fault = site.breaks("slow")
     run_id = site.ui.launch("only")
-
-    def processes() -> list[Process]:
-        run = site.instance.get_run_by_id(run_id)
-        texts = [run.tags.get(tag, "").partition(" of run ")[0] for tag in (PROCESS_TAG, CHILD_TAG)] if run else []
-        found = [process for process in map(Process.from_text, texts) if process]
-        return found if len(found) == len((PROCESS_TAG, CHILD_TAG)) and "second" in _seen(site) else []
-
-    victims = wait_for("dbt is at work", processes, 240)
+    kill(site, 2)
     fault.unlink()
-    for victim in victims:
-        psutil.Process(victim.pid).kill()
     assert site.ended(2).status is dg.DagsterRunStatus.FAILURE
     retry = site.ended(3)
     assert retry.status is dg.DagsterRunStatus.SUCCESS
@@ -135,8 +140,8 @@ def test_a_run_whose_process_is_killed_goes_on_where_it_was(site: Site) -> None:
     assert "killed" in site.runs()[2].tags[DECISION]
 
 
-def _seen(site: Site) -> str:
-    return " ".join(path.read_text() for path in site.library.project.glob("target/runs/*/dbt.log"))
+def _seen(site: Site, run_id: str) -> str:
+    return " ".join(path.read_text() for path in site.library.project.glob(f"target/runs/{run_id}*/dbt.log"))
 
 
 def test_what_lasts_is_told_once_and_that_it_is_over(site: Site) -> None:
@@ -154,3 +159,45 @@ def test_what_lasts_is_told_once_and_that_it_is_over(site: Site) -> None:
     [_, over] = wait_for("it is over", lambda: site.told() if len(site.told()) > 1 else [], 120)
     assert "Recovered after" in over
     assert len(site.runs()) == 6, "what would fail again is not run again"
+
+
+def test_what_somebody_has_materialized_in_the_ui_is_run_again_where_it_failed(site: Site) -> None:
+    fault = site.breaks("lost")
+    launched = site.ui.ask(MATERIALIZE, assets=[{"path": [name]} for name in ("first", "second", "third")])["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    failed = site.ended(6)
+    assert failed.status is dg.DagsterRunStatus.FAILURE
+    fault.unlink()
+    retry = site.ended(7)
+    assert retry.status is dg.DagsterRunStatus.SUCCESS
+    assert retry.job_name == failed.job_name == AD_HOC
+    assert retry.tags["dagster/parent_run_id"] == failed.run_id
+    assert site.built(failed.run_id) == {"first"}
+    assert site.built(retry.run_id) == {"second", "third"}
+
+
+def test_a_build_of_the_command_line_that_is_killed_is_continued_by_the_daemon(site: Site) -> None:
+    fault = site.breaks("slow")
+    with site.library.start("build") as process:
+        kill(site, 8)
+        process.communicate(timeout=60)
+    fault.unlink()
+    killed, retry = site.ended(8), site.ended(9)
+    assert killed.status is dg.DagsterRunStatus.FAILURE
+    assert retry.status is dg.DagsterRunStatus.SUCCESS
+    assert retry.tags["dagster/parent_run_id"] == killed.run_id
+    assert not site.built(killed.run_id) & site.built(retry.run_id)
+    assert site.built(killed.run_id) | site.built(retry.run_id) == {"first", "second", "third", "slow"}
+    assert len(site.told()) == 2, "nobody was told of what was retried with success"
+
+
+MATERIALIZE = """
+mutation ($assets: [AssetKeyInput!]) {
+  launchRun(executionParams: {selector: {repositoryLocationName: "analytics_dagster",
+                                         repositoryName: "__repository__", jobName: "__ASSET_JOB",
+                                         assetSelection: $assets, assetCheckSelection: []}}) {
+    __typename
+    ... on PythonError { message }
+  }
+}
+"""

@@ -13,6 +13,7 @@ from analytics_dagster.automation.due_runs import look
 from analytics_dagster.automation.jobs import build_group_job
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.notes import Answer, Note, Notebook, Trigger, Wait
+from analytics_dagster.automation.retrying import PARENT
 from analytics_dagster.automation.situation import Order, OrderedGroup, Situation
 from analytics_dagster.transform.groups import ScheduleGroup
 
@@ -97,6 +98,14 @@ def ingest(instance: dg.DagsterInstance, asset: str = "orders", **tags: str) -> 
         one.run_key for one in found if isinstance(one, dg.RunRequest)
     ]
     return found
+
+
+def test_what_a_run_had_loaded_before_it_failed_is_news_once_its_retry_succeeds(instance: dg.DagsterInstance) -> None:
+    job = DEFINITIONS.resolve_job_def("ingestion")
+    failed = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("orders")], tags=BY_FILES)
+    assert not requests(ingest(instance, "items"))
+    retried = ingest(instance, "items", **{**BY_FILES, PARENT: failed.run_id})
+    assert requests(retried).keys() == {"first", "second"}
 
 
 def requests(found: list[dg.RunRequest | dg.SkipReason]) -> dict[str, dg.RunRequest]:

@@ -7,7 +7,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup
+import pytest
+from pydantic import BaseModel
+
+from analytics_dagster.transform.groups import IngestionRuns, OnOverlap, ScheduleGroup
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "schedule_groups.md"
@@ -24,12 +27,13 @@ def _between(name: str) -> list[str]:
     return TEXT.partition(f"<!-- {name} -->")[2].partition(f"<!-- /{name} -->")[0].strip().splitlines()
 
 
-def test_its_table_of_keys_is_the_class() -> None:
+@pytest.mark.parametrize(("table", "model"), [("keys", ScheduleGroup), ("ingestion", IngestionRuns)])
+def test_its_tables_of_keys_are_the_classes(table: str, model: type[BaseModel]) -> None:
     rows = [
         f"| `{field.alias or name}` | {_default(field.default)} | {field.description} |"
-        for name, field in ScheduleGroup.model_fields.items()
+        for name, field in model.model_fields.items()
     ]
-    assert _between("keys") == ["| key | default | what it says |", "| --- | --- | --- |", *rows]
+    assert _between(table) == ["| key | default | what it says |", "| --- | --- | --- |", *rows]
 
 
 def test_every_way_to_mean_an_overlap_is_told() -> None:

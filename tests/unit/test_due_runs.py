@@ -12,7 +12,7 @@ from analytics_dagster.automation import due_runs
 from analytics_dagster.automation.due_runs import SCHEDULE_NAME, look
 from analytics_dagster.automation.notes import Trigger
 from analytics_dagster.automation.order import GRACE
-from analytics_dagster.automation.retrying import NUMBER, RETRIED_BY, may_be_retried
+from analytics_dagster.automation.retrying import DECISION, NUMBER, RETRIED_BY, may_be_retried
 from analytics_dagster.automation.schedules import answer
 from analytics_dagster.automation.situation import Situation
 from analytics_dagster.transform.groups import OnUpstreamFailure
@@ -208,7 +208,9 @@ def test_a_failed_run_that_is_retried_is_waited_for_only_where_that_is_asked(
     assert shop.why() == "No run is due."
 
 
-def test_a_failed_run_of_the_command_line_is_not_retried_and_so_not_waited_for(instance: dg.DagsterInstance) -> None:
+def test_a_failed_run_of_the_command_line_is_waited_for_until_it_has_said_that_it_is_not_run_again(
+    instance: dg.DagsterInstance,
+) -> None:
     shop = Shop(instance, ordered_groups(retries=1))
     job = shop.definitions.resolve_job_def("hourly")
     # It has no code server, and is none of a tick; but the tick is skipped for it.
@@ -216,9 +218,8 @@ def test_a_failed_run_of_the_command_line_is_not_retried_and_so_not_waited_for(i
     assert run.run_id in shop.tick("hourly")
     shop.tick("nightly")
     shop.end(run.run_id, "FAILURE")
-    ended = instance.get_run_by_id(run.run_id)
-    assert ended is not None
-    assert not may_be_retried(ended, sensor_is_on=True)
+    assert f"{run.run_id} is FAILURE and will be retried" in shop.why()
+    instance.add_run_tags(run.run_id, {DECISION: "not retried: it would fail again (SQL error)"})
     assert "is left out" in shop.why()
 
 

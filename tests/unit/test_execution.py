@@ -8,14 +8,24 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 import pytest
 from dagster._core.execution.api import create_execution_plan, execute_run
 
+from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG
+from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retrying import DECISION, NUMBER, PARENT, ROOT, may_be_retried
 from analytics_dagster.executor import build_executor
+from analytics_dagster.failures.reading import Place
+from analytics_dagster.failures.reporting import Reporter
 from analytics_dagster.headless.execution import JobResult, Work, execute_jobs
+from analytics_dagster.headless.retrying import Retrier
+from analytics_dagster.headless.summary import Status, summarize
 from analytics_dagster.processes import PROCESS_TAG, Process
+from analytics_dagster.transform.groups import IngestionRuns, ScheduleGroup
 
 
 class Greeting(dg.Config):
@@ -177,6 +187,112 @@ def test_an_interrupt_cancels_the_run_that_goes_on_and_starts_no_other(instance:
     assert run_of(instance, results[0]).status is dg.DagsterRunStatus.CANCELED
     assert len(instance.get_run_ids()) == 1
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# --- what is run again --------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """How often the flaky step still fails, with what."""
+
+    failing: int = 0
+    message: str = "server closed the connection unexpectedly"
+
+
+WORLD = World()
+
+
+@dg.asset(tags={"of": "group"})
+def steady(config: Greeting) -> None: ...
+
+
+@dg.asset(deps=[steady])
+def flaky(config: Greeting) -> None:
+    if WORLD.failing and config.words == "hello":
+        WORLD.failing -= 1
+        raise dg.Failure(WORLD.message)
+
+
+FLAKY = dg.Definitions(
+    [steady, flaky],
+    jobs=[dg.define_asset_job("flaky_job", tags={GROUP_TAG: "g"})],
+    executor=build_executor({}, writers=1),
+)
+
+
+def retried(
+    instance: dg.DagsterInstance, *, interrupted: bool = False, job: str = "flaky_job"
+) -> tuple[list[JobResult], list[str], list[float]]:
+    lines, pauses = list[str](), list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    group = ScheduleGroup(name="g", select="*", retries=2, retry_delay=30)
+    report = partial(Reporter(dict, Place).read, instance, repository=None)
+    again = Retrier(
+        instance,
+        RetryPolicies({"g": group}, IngestionRuns(), {steady.key: "g", flaky.key: "g"}),
+        report,
+        lines.append,
+        sleep,
+    )
+    asked = {"ops": {name: {"config": {"words": "hello"}} for name in ("steady", "flaky")}}
+    both = frozenset({steady.key, flaky.key})
+    works = [
+        Work(job, both, frozenset(), configuration=asked),
+        Work(job, both, configuration=asked, after=frozenset({job})),
+    ]
+    results = execute_jobs(FLAKY, works, instance=instance, again=again)
+    return results, lines, pauses
+
+
+@pytest.mark.parametrize("job", ["flaky_job", AD_HOC])
+def test_what_failed_for_what_passes_is_run_again_after_a_while_and_alone(
+    instance: dg.DagsterInstance, job: str
+) -> None:
+    WORLD.failing = 2
+    [result, after], lines, pauses = retried(instance, job=job)
+    assert (result.succeeded, after.succeeded) == (True, True)
+    assert len(result.earlier) == 2
+    assert [round(pause / 10) for pause in pauses] == [3, 6]
+    assert "retry 1 of 2" in lines[0]
+    assert made_and_checked(instance, result) == ({"flaky"}, set())
+    run = run_of(instance, result)
+    assert (run.tags[PARENT], run.tags[ROOT], run.tags[NUMBER]) == (result.earlier[1], result.earlier[0], "2")
+    assert run.run_config["ops"] == {"flaky": {"config": {"words": "hello"}}}
+    [line] = [line for line in summarize(instance, [result], {}) if line.key == steady.key]
+    assert line.status is Status.BUILT
+
+
+def test_it_is_given_up_after_so_many_times_and_what_comes_after_is_not_started(instance: dg.DagsterInstance) -> None:
+    WORLD.failing = 9
+    [result, after], _, pauses = retried(instance)
+    WORLD.failing = 0
+    assert not result.succeeded
+    assert (len(result.earlier), len(pauses)) == (2, 2)
+    assert after.run_id is None
+    assert run_of(instance, result).tags[DECISION].startswith("not retried again: 2 of 2")
+
+
+def test_what_would_fail_again_is_not_run_again(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WORLD, "message", "Binder Error: no such column")
+    WORLD.failing = 1
+    [result, _], lines, pauses = retried(instance)
+    assert (result.succeeded, result.earlier, lines, pauses) == (False, (), [], [])
+    assert run_of(instance, result).tags[DECISION] == "not retried: it would fail again (SQL error)"
+
+
+def test_an_interrupt_while_it_waits_leaves_the_run_failed_and_nobody_retries_it(instance: dg.DagsterInstance) -> None:
+    WORLD.failing = 1
+    [result, after], _, _ = retried(instance, interrupted=True)
+    assert (result.reason, after.reason) == ("canceled", "not started: interrupted")
+    run = run_of(instance, result)
+    assert run.tags[DECISION] == "not retried: interrupted"
+    assert not may_be_retried(run, sensor_is_on=True)
 
 
 # --- what is called of Dagster's own ------------------------------------------------------------------------

@@ -16,7 +16,6 @@ import pytest
 # What `serialize_value` raises; see `facts_file`.
 from dagster_shared.serdes.errors import SerializationError
 
-from analytics_dagster.alerting.building import Alerting
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.location import Location, build_location, prepare_location
 from analytics_dagster.memory import mostly_kept
@@ -140,8 +139,7 @@ def test_who_tells_of_failures_knows_the_files_of_nodes_without_reading_the_mani
     settings = prepared.settings()
     prepare_location(settings, print)
     location = build_location(settings)
-    alerting = Alerting(settings, location.project, location.plan, location.transform)
-    catalog = alerting.catalog(location.definitions.get_repository_def())
+    catalog = location.reporter.catalog(location.definitions.get_repository_def())
     assert catalog["circulation/members"].path == "transformations/circulation/members.sql"
     assert "_content" not in vars(location.project.manifest)
 

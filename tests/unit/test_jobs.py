@@ -6,12 +6,20 @@ import json
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the names that must not change
 from dagster._core.storage import tags
 
-from analytics_dagster.automation.jobs import RETRIES_TAG, build_group_job, run_tags
-from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.automation.jobs import (
+    AD_HOC,
+    PROJECT_TAG,
+    RETRIES_TAG,
+    build_group_job,
+    build_ingestion_job,
+    run_tags,
+)
+from analytics_dagster.transform.groups import IngestionRuns, ScheduleGroup
 
 
 def group(**content: object) -> ScheduleGroup:
@@ -45,6 +53,16 @@ def test_the_resources_of_a_group_are_those_of_its_runs_container(resources: obj
         "container_config": {"resources": expected},
         "merge_behavior": "SHALLOW",
     }
+
+
+def test_a_run_of_ingestion_is_retried_as_the_file_says() -> None:
+    job = build_ingestion_job(IngestionRuns(retries=2), project="shop", tables=[dg.AssetKey("a")], checks=[])
+    assert job.tags is not None
+    assert (job.tags[RETRIES_TAG], job.tags[PROJECT_TAG], job.tags[tags.MAX_RETRIES_TAG]) == ("2", "shop", "0")
+
+
+def test_the_job_of_what_is_materialized_in_the_ui_has_dagsters_own_name_for_it() -> None:
+    assert AD_HOC == IMPLICIT_ASSET_JOB_NAME
 
 
 def test_a_job_is_of_the_class_that_has_no_public_name() -> None:

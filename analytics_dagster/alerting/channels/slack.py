@@ -33,6 +33,7 @@ class SlackBot:
 
     def send(self, letter: Letter, thread: Thread | None) -> Receipt:
         """Post the first message of a thread, or what follows in it; raises `UndeliveredError`."""
+        # What `dagster-slack` hands out, with the timeout and the address that its resource has no fields for.
         from slack_sdk import WebClient  # noqa: PLC0415 - only where a message is sent
 
         client = WebClient(self.token.get_secret_value(), base_url=self.api_url, timeout=round(self.timeout) or 1)

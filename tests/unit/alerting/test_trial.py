@@ -11,10 +11,10 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat  # what the daemon writes
 
-from analytics_dagster.alerting.place import find_commit
 from analytics_dagster.alerting.trial import explain_run, send_test
 from analytics_dagster.alerting.watch import watch_daemon
 from analytics_dagster.errors import AlertError
+from analytics_dagster.failures.place import find_commit
 from tests.unit.alerting.exchange import Exchange
 from tests.unit.alerting.town import BINDER, Town
 
@@ -43,10 +43,6 @@ class Explained:
     def site(self, *_: object) -> Any:
         """Return the town."""
         return self._site
-
-    def catalog(self, *_: object) -> Any:
-        """Return its assets."""
-        return self._site.catalog()
 
 
 def test_it_is_explained_who_would_hear_of_a_run_and_nobody_does(town: Town) -> None:

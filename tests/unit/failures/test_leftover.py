@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from analytics_dagster.failures.leftover import find_leftover
+from analytics_dagster.failures.leftover import Leftover, find_leftover
 
 
 def definitions(failing: str) -> dg.Definitions:
@@ -53,3 +53,15 @@ def test_it_is_what_dagster_itself_would_run_again(failing: str, assets: set[str
     assert {key.asset_key.to_user_string() for key in leftover.checks} == checks
     assert (leftover.assets, leftover.checks) == theirs
     assert bool(leftover) is bool(assets)
+    assert leftover.steps == {"reader" if asset == "reader" else "built" for asset in assets}
+
+
+def test_of_a_runs_configuration_only_that_of_its_steps_is_kept() -> None:
+    leftover = Leftover(steps=frozenset({"built"}))
+    ops = {"built": {"config": {"full_refresh": True}}, "reader": {"config": {}}}
+    assert leftover.configuration({"ops": ops, "execution": {"config": {}}}) == {
+        "ops": {"built": {"config": {"full_refresh": True}}},
+        "execution": {"config": {}},
+    }
+    assert leftover.configuration({"ops": {"reader": {}}}) == {}
+    assert leftover.configuration({}) == {}

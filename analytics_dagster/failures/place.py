@@ -1,4 +1,4 @@
-"""Where the location runs, as alerts tell it (environment, target, commit, the UI), and what they never tell."""
+"""Where the location runs, as reports tell it (environment, target, commit, the UI), and what they never tell."""
 
 from __future__ import annotations
 
