@@ -23,6 +23,9 @@ CHART = Path(__file__).resolve().parent.parent / "helm" / "analytics-dagster"
 GROUPS = CHART.parent.parent / "analytics_dagster" / "transform" / "groups.schema.json"
 """The schema of the schedule groups' file."""
 
+ROUTES = CHART.parent.parent / "analytics_dagster" / "alerting" / "routes.schema.json"
+"""The schema of the alerts' routes."""
+
 KUBERNETES = "1.37.0"
 """The version whose definitions the schema holds."""
 
@@ -105,11 +108,12 @@ def schema() -> dict[str, Any]:
     text = json.dumps(Values.model_json_schema(ref_template=DEFINITIONS + "{model}"))
     made = json.loads(text.replace(f'"{DEFINED_BY}"', '"$ref"'))
     definitions: dict[str, Any] = made.pop("$defs")
-    groups = json.loads(GROUPS.read_text(encoding="utf-8").replace("#/$defs/", DEFINITIONS))
-    del groups["$schema"]
-    definitions |= groups.pop("$defs")
-    # An empty one stands for the groups in the image.
-    definitions["ScheduleGroupsFile"] = {"anyOf": [{"type": "object", "maxProperties": 0}, groups]}
+    for name, path in (("ScheduleGroupsFile", GROUPS), ("AlertRoutesFile", ROUTES)):
+        file = json.loads(path.read_text(encoding="utf-8").replace("#/$defs/", DEFINITIONS))
+        del file["$schema"]
+        definitions |= file.pop("$defs")
+        # An empty one stands for that in the image.
+        definitions[name] = {"anyOf": [{"type": "object", "maxProperties": 0}, file]}
     definitions |= _kubernetes_definitions(json.dumps([made, definitions]))
     definitions["io.k8s.apimachinery.pkg.api.resource.Quantity"] = _QUANTITY
     return {"$schema": _DRAFT, **made, "definitions": definitions}

@@ -36,6 +36,9 @@ Peer = Annotated[
 ScheduleGroups = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}ScheduleGroupsFile"})]
 """The content of the schedule groups' file, as the package itself checks it."""
 
+AlertRoutes = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}AlertRoutesFile"})]
+"""The content of the routes' file, likewise."""
+
 Text = dict[str, str]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")]
@@ -116,6 +119,7 @@ class Analytics(Model):
     schedule_groups: ScheduleGroups = Field(
         {}, description="Which node runs when, and what its pod gets; the groups in the image otherwise."
     )
+    alert_routes: AlertRoutes = Field({}, description="Who hears of what; the routes in the image otherwise.")
     settings: Text = Field({}, description="Any other `ANALYTICS_*` variable that holds no secret, by name.")
 
 
@@ -286,7 +290,10 @@ class RunMonitoring(Model):
     start_timeout_seconds: int = Field(600, ge=0, description="How long a pod may take to start.")
     cancel_timeout_seconds: int = Field(300, ge=0, description="How long a run may take to end when cancelled.")
     max_resume_run_attempts: int = Field(
-        0, ge=0, description="How often a lost pod's run is resumed; run retries continue it otherwise."
+        0,
+        ge=0,
+        description="How often a lost pod's run is resumed. At 0 it fails, and is continued by a retry where its group "
+        "has any.",
     )
     max_runtime_seconds: int = Field(0, ge=0, description="How long any run may take; 0 is for ever.")
     poll_interval_seconds: int = Field(30, ge=1)
@@ -294,11 +301,15 @@ class RunMonitoring(Model):
 
 
 class RunRetries(Model):
-    """Whether failed runs are run again; how often says the schedule group of each."""
+    """Dagster's own retries, at once and whatever the failure was; those of schedule groups are made by a sensor."""
 
-    enabled: bool = True
-    max_retries: int = Field(0, ge=0, description="For runs that say nothing themselves.")
-    retry_on_asset_or_op_failure: bool = True
+    enabled: bool = Field(default=True, description="Whether runs may ask for them, by the tag `dagster/max_retries`.")
+    max_retries: int = Field(
+        0, ge=0, description="For runs that say nothing themselves: other jobs, and what is materialized in the UI."
+    )
+    retry_on_asset_or_op_failure: bool = Field(
+        default=True, description="Whether also where a step has failed, and not only the run's pod."
+    )
 
 
 class Threads(Model):
@@ -499,6 +510,19 @@ class Migrate(Placement):
     resources: ResourceRequirements = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
 
 
+class AlertsWatch(Placement):
+    """A CronJob that tells people of a daemon which is silent (`analytics-dagster alerts watch`)."""
+
+    enabled: bool = Field(default=False, description="Whether it is made.")
+    schedule: str = Field("*/5 * * * *", pattern=r"^[^\s]+( [^\s]+){4}$", description="When it looks.")
+    tolerance: int = Field(300, ge=60, description="Seconds without a heartbeat after which the daemon is silent.")
+    existing_secret: str = Field(
+        "", description="The Secret whose keys are the variables of channels: `ANALYTICS_SLACK_TOKEN`, …"
+    )
+    env: list[EnvVar] = Field([], description="Environment variables beside those that the chart sets.")
+    resources: ResourceRequirements = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
+
+
 class IngressTls(Model):
     """TLS of the ingress."""
 
@@ -622,6 +646,7 @@ class Values(Model):
     s3: S3 = Field(S3(), alias="s3")
     generated_secrets: GeneratedSecrets = GeneratedSecrets()
     migrate: Migrate = Migrate()
+    alerts_watch: AlertsWatch = AlertsWatch()
     ingress: Ingress = Ingress()
     network_policies: NetworkPolicies = NetworkPolicies()
     service_monitor: ServiceMonitor = ServiceMonitor()

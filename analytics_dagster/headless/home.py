@@ -26,6 +26,7 @@ EARLIER = frozenset(
         "dd172adf0184351722d0fd343222dc027033993ffdc1289b72326f0f48013e0d",
         "991e3a470df8d11681705167fc13d10b8afe160915a313a7faa5e9d37a0803cb",
         "7b76b4b48210f0d445cfe1a0f3dbd64328cd493add1d738404c2437de1ace2e4",
+        "717bd4dbbe6e6bf80345c678ab118fea12d65b043528c42753ef8197746bda3d",
     }
 )
 """What the configuration was in earlier versions: where a home's is still one of these, nobody has changed it."""
@@ -37,7 +38,8 @@ _EVENTS_AT_ONCE = "1000"
 def prepare_home(settings: Settings) -> Path:
     """Make Dagster's home and its configuration where they are missing, and let Dagster find it; return its folder.
 
-    A configuration that an earlier version has written is renewed; one that somebody has changed is kept.
+    A configuration that an earlier version has written is renewed; one that somebody has changed, or that can't be
+    written, is kept.
     """
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
@@ -45,6 +47,9 @@ def prepare_home(settings: Settings) -> Path:
     # The events that a run begins with, one for each asset and check, are written together.
     set_default_variable("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_AT_ONCE)
     configuration = home / "dagster.yaml"
+    if configuration.exists() and not os.access(home, os.W_OK):
+        # It is somebody else's to configure: in a pod it is a ConfigMap.
+        return home
     event_log = json.dumps(str(home / "history" / "runs"))
     # Of two processes that start in a new home at once the second fails where the first makes a table.
     with FileLock(home / "home.lock"):

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -103,6 +103,15 @@ class Box:
         wait_until(lambda: process.exit_code() is not None, seconds, f"the hook {end}", process.log)
         assert process.exit_code() == 0, process.log()
 
+    def run_cron_job(self, end: str, seconds: float = 120) -> tuple[int, str]:
+        """Run the pod of a CronJob once; return how it ended, and what it said."""
+        template = self.find("CronJob", end)["spec"]["jobTemplate"]["spec"]["template"]
+        process = self.start_pod({**template, "metadata": {"name": end.strip("-")}})
+        wait_until(lambda: process.exit_code() is not None, seconds, f"the pod of {end}", process.log)
+        code = process.exit_code()
+        assert code is not None
+        return code, process.log()
+
     def start(self, end: str) -> LocalProcess:
         """Start the pod of a Deployment or a StatefulSet."""
         (workload,) = [
@@ -163,6 +172,7 @@ class Box:
                 volumes[claim] = self.folder / f"claim-{pod['metadata']['name']}"
                 volumes[claim].mkdir(exist_ok=True)
         mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+        read_only = [mount["mountPath"] for mount in container["volumeMounts"] if mount.get("readOnly")]
         if spec.get("automountServiceAccountToken", True):
             mounts[TOKENS] = self._token(spec["serviceAccountName"], folder)
         user = {**spec["securityContext"], **container["securityContext"]}
@@ -172,7 +182,7 @@ class Box:
         environment = {**image_environment(), **self.image, **self._environment(container)}
         environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"] = "127.0.0.1", str(self.api.port)
         program = _program(container["image"])
-        script = _script(mounts, self.folder / "hosts", (user["runAsUser"], user["runAsGroup"]))
+        script = _script(mounts, read_only, self.folder / "hosts", (user["runAsUser"], user["runAsGroup"]))
         (folder / "start.sh").write_text(script, encoding="utf-8")
         command = ["unshare", "--mount", "sh", str(folder / "start.sh"), *program, *container["args"]]
         # What the image `postgres` asks to be stopped by: the other signal waits for every client.
@@ -256,7 +266,7 @@ def _program(image: str) -> list[str]:
     return ["/bin/sh", str(ROOT / "scripts" / "entrypoint.sh")]
 
 
-def _script(mounts: Mapping[str, Path], hosts: Path, user: tuple[int, int]) -> str:
+def _script(mounts: Mapping[str, Path], read_only: Collection[str], hosts: Path, user: tuple[int, int]) -> str:
     """Return what makes a container's file system, and becomes its program.
 
     It is the machine's own below a layer that ends with the container and is read-only in the end, as an image's is.
@@ -280,6 +290,7 @@ def _script(mounts: Mapping[str, Path], hosts: Path, user: tuple[int, int]) -> s
     for path, source in sorted(mounts.items()):
         target = f"{root}{path}".replace("/var/run/", "/run/")
         lines += [f"mkdir -p {target}", f"mount --bind {source} {target}"]
+        lines += [f"mount -o remount,ro,bind {target}"] if path in read_only else []
     for kept in (ROOT, Path(sys.prefix)):
         lines += [f"mkdir -p {root}{kept}", f"mount --bind {kept} {root}{kept}"]
         lines += [f"mount -o remount,ro,bind {root}{kept}"]

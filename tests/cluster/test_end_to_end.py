@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster.box import ROOT, Box, ask, wait_until
 from tests.cluster.network import own_network
+from tests.unit.alerting.exchange import Exchange, opened_exchange
 from tests.unit.chart.rendered import NAMESPACE, RELEASE, render
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(900)]
@@ -72,29 +73,37 @@ ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+def exchange() -> Iterator[Exchange]:
+    """Serve what alerts are sent to, in the box's network."""
+    with own_network(), opened_exchange() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, exchange: Exchange) -> Iterator[Box]:
     """Install the chart."""
+    hook = {"name": "ANALYTICS_SLACK_WEBHOOKS__DEFAULT", "value": exchange.hook}
+    watch = {"alertsWatch": {"enabled": True, "tolerance": 60, "env": [hook]}}
     folder = tmp_path_factory.mktemp("box")
     for path in (folder, *folder.parents[:3]):
         path.chmod(0o755)
     # The project is read-only in the box, and tests must not wait for a server that is to load no code.
-    with own_network():
-        installed = Box(render(VALUES), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
-        try:
-            installed.run_hook("-secret")
-            for server in ("-postgresql", "-s3"):
-                installed.start(server)
-            for server in ("-postgresql", "-s3"):
-                installed.wait_until_healthy(server)
-            for workload in (f"-code-{LOCATION}", "-code-broken", "-webserver", "-daemon"):
-                installed.start(workload)
-            for workload in (f"-code-{LOCATION}", "-webserver", "-daemon"):
-                seconds = installed.wait_until_healthy(workload)
-                print(f"{workload} is healthy after {seconds:.0f} s")
-            yield installed
-            assert installed.api.faults == []
-        finally:
-            installed.close()
+    installed = Box(render({**VALUES, **watch}), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
+    try:
+        installed.run_hook("-secret")
+        for server in ("-postgresql", "-s3"):
+            installed.start(server)
+        for server in ("-postgresql", "-s3"):
+            installed.wait_until_healthy(server)
+        for workload in (f"-code-{LOCATION}", "-code-broken", "-webserver", "-daemon"):
+            installed.start(workload)
+        for workload in (f"-code-{LOCATION}", "-webserver", "-daemon"):
+            seconds = installed.wait_until_healthy(workload)
+            print(f"{workload} is healthy after {seconds:.0f} s")
+        yield installed
+        assert installed.api.faults == []
+    finally:
+        installed.close()
 
 
 def launch(job: str, **tags: str) -> str:
@@ -223,6 +232,25 @@ def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
 
     wait_for(run, "SUCCESS", box=box)
     wait_for(queued, "SUCCESS", box=box)
+
+
+def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(box: Box, exchange: Exchange) -> None:
+    box.stop("-daemon")
+    stopped = time.monotonic()
+
+    def is_silent() -> bool:
+        code, said = box.run_cron_job("-alerts-watch")
+        assert code in {0, 1}, said
+        return code == 1
+
+    wait_until(is_silent, 150, "the watch says that the daemon is silent")
+    [message] = exchange.accepted("hook")
+    print(f"told after {time.monotonic() - stopped:.0f} s: {message['text'].splitlines()[0]}")
+    assert "Dagster's daemon is silent" in message["text"]
+    box.start("-daemon")
+    box.wait_until_healthy("-daemon")
+    wait_until(lambda: not is_silent(), 60, "the daemon's heartbeat")
+    assert "Recovered after" in exchange.accepted("hook")[-1]["text"]
 
 
 def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:

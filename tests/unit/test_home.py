@@ -105,6 +105,15 @@ def test_a_configuration_of_an_earlier_version_that_nobody_changed_is_renewed(ho
     assert place in new
 
 
+def test_a_home_that_cannot_be_written_is_left_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write wherever a mount lets it
+    (home / "home.lock").unlink()
+    (home / "dagster.yaml").write_text(EARLIER_CONFIGURATION)
+    assert prepare_home(Settings(dagster_home=home)) == home
+    assert (home / "dagster.yaml").read_text() == EARLIER_CONFIGURATION
+    assert not (home / "home.lock").exists()
+
+
 def test_the_configuration_is_none_of_the_earlier_ones() -> None:
     assert hashlib.sha256(CONFIGURATION.read_bytes()).hexdigest() not in EARLIER
 

@@ -118,6 +118,9 @@ ANALYTICS_WAREHOUSE_WRITERS: {{ . | toString | quote }}
 {{- if .Values.analytics.scheduleGroups }}
 ANALYTICS_SCHEDULE_GROUPS_FILE: /etc/analytics-dagster/schedule_groups.yaml
 {{- end }}
+{{- if .Values.analytics.alertRoutes }}
+ANALYTICS_ALERTS_FILE: /etc/analytics-dagster-alerts/alerts.yaml
+{{- end }}
 {{- if eq .Values.warehouse.type "profile" }}
 ANALYTICS_DBT_PROFILES_DIR: /secrets
 {{- else }}
@@ -167,6 +170,23 @@ ANALYTICS_POSTGRES_THREADS: {{ .threads | int | toString | quote }}
   configMap:
     name: {{ include "analytics-dagster.objectName" (list . "schedule-groups") }}
 {{- end }}
+{{- include "analytics-dagster.alertRoutesVolume" . }}
+{{- end -}}
+
+{{- define "analytics-dagster.alertRoutesVolume" -}}
+{{- if .Values.analytics.alertRoutes }}
+- name: alert-routes
+  configMap:
+    name: {{ include "analytics-dagster.objectName" (list . "alert-routes") }}
+{{- end }}
+{{- end -}}
+
+{{- define "analytics-dagster.alertRoutesMount" -}}
+{{- if .Values.analytics.alertRoutes }}
+- name: alert-routes
+  mountPath: /etc/analytics-dagster-alerts
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "analytics-dagster.codeVolumeMounts" -}}
@@ -182,4 +202,5 @@ ANALYTICS_POSTGRES_THREADS: {{ .threads | int | toString | quote }}
   mountPath: /etc/analytics-dagster
   readOnly: true
 {{- end }}
+{{- include "analytics-dagster.alertRoutesMount" . }}
 {{- end -}}

@@ -15,46 +15,7 @@ spec:
   backoffLimit: {{ .retries }}
   activeDeadlineSeconds: {{ default 900 .deadline }}
   template:
-    metadata:
-      labels:
-        {{- include "analytics-dagster.labels" . | nindent 8 }}
-        {{- with .pod.labels }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
-      {{- with .pod.annotations }}
-      annotations:
-        {{- toYaml . | nindent 8 }}
-      {{- end }}
-    spec:
-      restartPolicy: Never
-      {{- with .account }}
-      serviceAccountName: {{ . }}
-      {{- end }}
-      automountServiceAccountToken: {{ default false .token }}
-      {{- include "analytics-dagster.placement" . | nindent 6 }}
-      containers:
-        - name: {{ .component }}
-          image: {{ include "analytics-dagster.image" (list .root dict) | quote }}
-          imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-          args:
-            {{- toYaml .args | nindent 12 }}
-          {{- with .env }}
-          env:
-            {{- . | nindent 12 }}
-          {{- end }}
-          {{- include "analytics-dagster.containerLimits" . | nindent 10 }}
-          volumeMounts:
-            - name: tmp
-              mountPath: /tmp
-            {{- with .volumeMounts }}
-            {{- . | nindent 12 }}
-            {{- end }}
-      volumes:
-        - name: tmp
-          emptyDir: {}
-        {{- with .volumes }}
-        {{- . | nindent 8 }}
-        {{- end }}
+    {{- include "analytics-dagster.jobPod" . | nindent 4 }}
 {{- end -}}
 
 {{/* The annotations of a hook; what it leaves is removed when it has worked, and before it is made again. */}}
@@ -62,4 +23,55 @@ spec:
 helm.sh/hook: {{ .hooks }}
 helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{/*
+The pod of a Job. A dict of: root, component, pod (its values), account, token, args, env, envFrom, volumes and
+volumeMounts (as text).
+*/}}
+{{- define "analytics-dagster.jobPod" -}}
+metadata:
+  labels:
+    {{- include "analytics-dagster.labels" . | nindent 4 }}
+    {{- with .pod.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .pod.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  restartPolicy: Never
+  {{- with .account }}
+  serviceAccountName: {{ . }}
+  {{- end }}
+  automountServiceAccountToken: {{ default false .token }}
+  {{- include "analytics-dagster.placement" . | nindent 2 }}
+  containers:
+    - name: {{ .component }}
+      image: {{ include "analytics-dagster.image" (list .root dict) | quote }}
+      imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+      args:
+        {{- toYaml .args | nindent 8 }}
+      {{- with .env }}
+      env:
+        {{- . | nindent 8 }}
+      {{- end }}
+      {{- with .envFrom }}
+      envFrom:
+        {{- . | nindent 8 }}
+      {{- end }}
+      {{- include "analytics-dagster.containerLimits" . | nindent 6 }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+        {{- with .volumeMounts }}
+        {{- . | nindent 8 }}
+        {{- end }}
+  volumes:
+    - name: tmp
+      emptyDir: {}
+    {{- with .volumes }}
+    {{- . | nindent 4 }}
+    {{- end }}
 {{- end -}}

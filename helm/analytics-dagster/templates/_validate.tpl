@@ -39,7 +39,12 @@
 {{- end -}}
 {{- range $name := keys .Values.analytics.settings | sortAlpha -}}
 {{- if regexMatch "(?i)(pass|secret|token|key|credential)" $name -}}
-{{- $problems = append $problems (printf "analytics.settings.%s: this sounds like a secret; keep it in a Secret, and name that by runLauncher.config.k8sRunLauncher.envSecrets and the deployment's envSecrets" $name) -}}
+{{- $problems = append $problems (printf "analytics.settings.%s: this sounds like a secret; keep it in a Secret, and name that by the deployment's envSecrets, which its runs get too (and by alertsWatch.existingSecret, for a channel)" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.alertsWatch -}}
+{{- if and .enabled (not .existingSecret) (not .env) -}}
+{{- $problems = append $problems "alertsWatch.existingSecret: name the Secret with the variables of a channel (ANALYTICS_SLACK_TOKEN, …); nobody would hear of it" -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.dagsterWebserver.autoscaling -}}

@@ -52,6 +52,12 @@ _GROUPS = {
     ]
 }
 
+_ROUTES = {
+    "channels": {"data": {"slack": "#data", "quiet_hours": {"from": "22:00", "to": "07:00"}}},
+    "rules": [{"name": "all", "to": "data", "continue": True}],
+    "maintenance": [{"from": "2026-12-01T22:00:00+01:00", "to": "2026-12-02T02:00:00+01:00"}],
+}
+
 CASES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "dev": {"-f": "values-dev.yaml"},
@@ -61,7 +67,11 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "image": {"repository": "example/analytics", "digest": "sha256:" + "0" * 64, "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "given-registry"}],
         "serviceAccounts": {"code": {"annotations": {"iam.gke.io/gcp-service-account": "a@b.example"}}},
-        "analytics": {"scheduleGroups": _GROUPS, "settings": {"ANALYTICS_UNIT_TESTS": "true"}},
+        "analytics": {
+            "scheduleGroups": _GROUPS,
+            "alertRoutes": _ROUTES,
+            "settings": {"ANALYTICS_UNIT_TESTS": "true"},
+        },
         "warehouse": {"writers": 3},
         "dagsterWebserver": {
             **_POD,
@@ -94,6 +104,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         "s3": {**_PLACED, "persistence": {"storageClass": "fast"}},
         "generatedSecrets": _PLACED,
         "migrate": _PLACED,
+        "alertsWatch": {**_PLACED, "enabled": True, "existingSecret": "given-secret", "env": _EXTRA["env"]},
         "tests": {**_PLACED, "assetSelection": ["marts/orders"]},
         "ingress": {
             "enabled": True,
@@ -227,9 +238,11 @@ def named(documents: list[Document], kind: str, end: str) -> Document:
 
 
 def templates(documents: list[Document]) -> Iterator[tuple[Document, Document]]:
-    """Yield each workload with its pod template."""
+    """Yield each workload, or what makes Jobs, with its pod template."""
     for document in of_kind(documents, "Deployment", "StatefulSet", "Job"):
         yield document, document["spec"]["template"]
+    for document in of_kind(documents, "CronJob"):
+        yield document, document["spec"]["jobTemplate"]["spec"]["template"]
 
 
 def instance(documents: list[Document]) -> dict[str, Any]:

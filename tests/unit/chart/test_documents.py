@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -15,7 +16,10 @@ import kubernetes_validate
 import pytest
 import yaml
 from kubernetes_validate import utils
+from pydantic import SecretStr
 
+from analytics_dagster.alerting.routes_file import load_routes
+from analytics_dagster.settings import Settings
 from tests.unit.chart.rendered import (
     CASES,
     LONGEST,
@@ -67,6 +71,9 @@ SERVICE_MONITOR = {
 
 GENERATED = "-generated"
 
+JOBS = {"Job", "CronJob"}
+"""What selects no pods, and ends."""
+
 cases = pytest.mark.parametrize("case", CASES)
 
 
@@ -115,7 +122,7 @@ def test_names_and_labels_are_short_enough_also_of_the_longest_release(case: str
     for document in documents:
         name = document["metadata"]["name"]
         # A StatefulSet's pods are labelled with its name, a dash and ten characters.
-        assert len(name) <= (52 if document["kind"] == "StatefulSet" else 63), name
+        assert len(name) <= (52 if document["kind"] in {"StatefulSet", "CronJob"} else 63), name
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name), name
     for labels in map(dict, _labels(documents)):
         for key, value in labels.items():
@@ -142,7 +149,7 @@ def test_long_releases_that_begin_alike_have_nothing_in_common() -> None:
 @cases
 def test_a_workload_selects_its_own_pods(case: str) -> None:
     for document, template in templates(rendered(case)):
-        if document["kind"] != "Job":
+        if document["kind"] not in JOBS:
             assert _selects(document["spec"]["selector"]["matchLabels"], _labels_of(template)), name_of(document)
 
 
@@ -151,7 +158,7 @@ def test_no_workload_selects_the_pods_of_another(case: str) -> None:
     documents = rendered(case)
     for document, _ in templates(documents):
         for other, template in templates(documents):
-            if document["kind"] != "Job" and other is not document:
+            if document["kind"] not in JOBS and other is not document:
                 selector = document["spec"]["selector"]["matchLabels"]
                 assert not _selects(selector, _labels_of(template)), f"{name_of(document)}, {name_of(other)}"
 
@@ -313,7 +320,7 @@ def test_a_run_is_bounded_and_has_few_rights_too(case: str) -> None:
 @cases
 def test_every_container_that_stays_is_probed(case: str) -> None:
     for document, template in templates(rendered(case)):
-        if document["kind"] == "Job":
+        if document["kind"] in JOBS:
             continue
         for container in template["spec"]["containers"]:
             assert {"startupProbe", "livenessProbe"} <= container.keys(), name_of(document)
@@ -424,6 +431,51 @@ def test_passwords_are_made_before_the_storage_is_migrated() -> None:
     assert made[1] < migrated[1]
 
 
+@pytest.mark.parametrize("case", ["prod", "everything on"])
+def test_the_watch_over_the_daemon_has_no_rights_and_the_secrets_of_its_channels_alone(case: str) -> None:
+    documents = rendered(case)
+    (watch,) = of_kind(documents, "CronJob")
+    spec = watch["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+
+    assert container["args"][:3] == ["analytics-dagster", "alerts", "watch"]
+    assert spec["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in spec
+    assert [list(one) for one in container["envFrom"]] == [["secretRef"]]
+    references = [one["valueFrom"]["secretKeyRef"] for one in container["env"] if "valueFrom" in one]
+    assert len(references) == 1, "the password of Dagster's storage"
+    names = {one["name"] for one in container["env"]}
+    assert not {name for name in names if name.startswith(("AWS_", "ANALYTICS_POSTGRES_"))}
+    assert watch["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_the_routes_reach_the_code_the_runs_and_the_watch_as_they_are(tmp_path: Path) -> None:
+    documents = rendered("everything on")
+    file = tmp_path / "alerts.yaml"
+    file.write_text(named(documents, "ConfigMap", "-alert-routes")["data"]["alerts.yaml"])
+    routes = load_routes(Settings(alerts_file=file, slack_token=SecretStr("any")))
+    assert routes.channels["data"].quiet_hours is not None
+    for kind in ("Deployment", "CronJob"):
+        found = [
+            container
+            for document, template in templates(of_kind(documents, kind))
+            for container in template["spec"]["containers"]
+            if any(variable["name"] == "ANALYTICS_ALERTS_FILE" for variable in container["env"])
+        ]
+        assert len(found) == 1
+        assert "/etc/analytics-dagster-alerts" in {mount["mountPath"] for mount in found[0]["volumeMounts"]}
+
+
+def test_the_watch_may_connect_to_the_bundled_postgresql_and_nobody_to_it() -> None:
+    documents = rendered("everything on")
+    (watch,) = of_kind(documents, "CronJob")
+    component = watch["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+    allowed = named(documents, "NetworkPolicy", "-postgresql")["spec"]["ingress"][0]["from"][0]["podSelector"]
+    assert component in allowed["matchExpressions"][0]["values"]
+    assert named(documents, "NetworkPolicy", f"-{component}")["spec"]["ingress"] == []
+    assert of_kind(rendered("default"), "CronJob") == []
+
+
 def test_the_chart_asks_the_cluster_nothing() -> None:
     """`lookup` is empty under `helm template` and GitOps: the same values come to the same documents everywhere."""
     assert render({}) == render({})
@@ -493,7 +545,7 @@ def _references(documents: list[Document]) -> Iterator[tuple[Document, str, str]
     """Yield every ConfigMap and Secret that a pod or a run names."""
     launcher = {"kind": "run", "metadata": {"name": RELEASE}, "spec": instance(documents)["run_launcher"]["config"]}
     for document in [*documents, launcher]:
-        if document["kind"] not in ("Deployment", "StatefulSet", "Job", "run"):
+        if document["kind"] not in ("Deployment", "StatefulSet", *JOBS, "run"):
             continue
         for volume in _found(document, "configMap"):
             yield document, "configMap", volume["name"]
@@ -509,8 +561,11 @@ def _config_maps(volume: dict[str, Any]) -> Iterator[str]:
     yield from (one["name"] for one in _found(volume, "configMap"))
 
 
+_PROD = ("dagster-postgresql", "warehouse-postgresql", "alert-channels")
+
+
 def _is_given(name: str, case: str) -> bool:
-    return name.startswith("given-") or (case == "prod" and name in ("dagster-postgresql", "warehouse-postgresql"))
+    return name.startswith("given-") or (case == "prod" and name in _PROD)
 
 
 def _number(quantity: Any) -> Decimal:
@@ -526,7 +581,7 @@ def _pods(documents: list[Document]) -> dict[str, str]:
     return {
         template["metadata"]["labels"]["app.kubernetes.io/component"]: json.dumps(template, sort_keys=True)
         for document, template in templates(documents)
-        if document["kind"] != "Job"
+        if document["kind"] not in JOBS
     }
 
 
