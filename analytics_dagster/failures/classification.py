@@ -132,7 +132,7 @@ _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
             r"\bevicted\b",
             r"\bpreempt(ed|ion)\b",
             r"\bSIG(KILL|TERM)\b",
-            r"exited with (return |exit )?code (-9|-15|137|143)\b",
+            r"(exited|failed) with (return |exit )?code `?(-9|-15|137|143)\b",
             r"unexpectedly exited with code -?\d+",
             r"\bnode ?(lost|shutdown|was (low on|terminated))",
             r"run worker (failed|has crashed|status)|detected run worker",

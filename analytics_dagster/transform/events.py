@@ -6,7 +6,7 @@ a test that it would place at another asset than the plan does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -84,15 +84,19 @@ def read_row_counts(raw_event: Mapping[str, Any]) -> Mapping[str, int | None]:
 
 
 def failure_of(
-    raw_event: Mapping[str, Any], keys: Mapping[str, dg.AssetKey], checks: Mapping[str, dg.AssetCheckKey]
+    raw_event: Mapping[str, Any],
+    keys: Mapping[str, dg.AssetKey],
+    checks: Mapping[str, dg.AssetCheckKey],
+    evaluated: Collection[str] = (),
 ) -> Failure | None:
     """Return why a node, or a test, could not be run, if that is what one of dbt's log events says.
 
-    A test that ran and found rows is an evaluation and no such failure. ``keys`` and ``checks`` are by dbt unique id.
+    A test that ran and found rows is an evaluation and no such failure: those that are known to have are ``evaluated``.
+    ``keys`` and ``checks`` are by dbt unique id.
     """
     info, node = raw_event["info"], raw_event["data"].get("node_info") or {}
     unique_id = str(node.get("unique_id"))
-    if info["name"] != "RunResultError" or node.get("node_status") == "fail":
+    if info["name"] != "RunResultError" or node.get("node_status") == "fail" or unique_id in evaluated:
         return None
     if unique_id in checks:
         return Failure(checks[unique_id].asset_key, info["msg"], check=checks[unique_id].name)

@@ -182,20 +182,25 @@ class Builder:
         self, invocation: DbtCliInvocation, progress: _Progress
     ) -> Iterator[NodeResult | Mapping[str, int | None]]:
         """Yield each result as it comes, and row counts; say in the log how far dbt is, and why something failed."""
+        # Tests that ran and found rows; dbt's later word on why they failed does not say that always.
+        evaluated = set[str]()
         for message in invocation.stream_raw_events():
             if message.raw_event["info"]["name"] in REASONS:
                 self.context.log.warning(message.raw_event["info"]["msg"].strip())
-                self._note_failure(message.raw_event, invocation)
+                self._note_failure(message.raw_event, evaluated, invocation)
             result = read_result(message.raw_event)
             if result is not None:
                 progress.see(result)
+                evaluated |= {result.unique_id} if result.status == "fail" else set()
                 yield result
             elif counts := read_row_counts(message.raw_event):
                 yield counts
 
-    def _note_failure(self, raw_event: Mapping[str, Any], invocation: DbtCliInvocation) -> None:
+    def _note_failure(
+        self, raw_event: Mapping[str, Any], evaluated: Collection[str], invocation: DbtCliInvocation
+    ) -> None:
         """Note on its own asset why a node, or a test, could not be run, if that is what an event of dbt says."""
-        failure = failure_of(raw_event, self.assets.keys, self.assets.checks)
+        failure = failure_of(raw_event, self.assets.keys, self.assets.checks, evaluated)
         if failure is None:
             return
         node = self.assets.graph.nodes.get(raw_event["data"]["node_info"]["unique_id"])

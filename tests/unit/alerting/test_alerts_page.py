@@ -24,6 +24,7 @@ from analytics_dagster.alerting.routes import (
 from analytics_dagster.alerting.routes_file import json_schema
 from analytics_dagster.cli.alerts import alerts
 from analytics_dagster.failures.classification import FailureKind
+from tests.failure_classes import CLASSES
 from tests.unit.alerting.example import mail_text, slack_text
 
 TEXT = (Path(__file__).resolve().parents[3] / "docs" / "alerts.md").read_text(encoding="utf-8")
@@ -58,6 +59,14 @@ def test_its_tables_of_keys_are_the_classes(name: str, model: type[BaseModel]) -
         for key, field in model.model_fields.items()
     ]
     assert between(name).splitlines() == ["| key | default | what it says |", "| --- | --- | --- |", *rows]
+
+
+def test_its_table_of_classes_is_what_the_tests_produce() -> None:
+    assert between("classes").splitlines() == [
+        "| class | how it is produced | retried | what is run again | who is told |",
+        "| --- | --- | --- | --- | --- |",
+        *(f"| {' | '.join(one.row)} |" for one in CLASSES),
+    ]
 
 
 def test_its_example_is_valid_by_the_classes_and_by_the_schema() -> None:

@@ -93,6 +93,7 @@ REAL = [
             "the process was killed by the operating system due to running out of memory."
         ),
     ),
+    (K.KILLED, "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `-9`. Check the stdout"),
     (K.KILLED, "Multiprocess executor: child process for step dbt_hourly unexpectedly exited with code -9"),
     (K.KILLED, "Detected run worker status FAILED: 'Pod run-1 was OOMKilled'. Marking run 1 as failed"),
     (K.KILLED, "The node was low on resource: memory. Pod evicted"),

@@ -1,0 +1,129 @@
+"""The classes of failures that tests produce for real on DuckDB, and what becomes of each; the page's table too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analytics_dagster.failures.classification import FailureKind
+
+
+@dataclass(frozen=True)
+class FailureClass:
+    """A schedule group of three models (``name_before``, ``name``, ``name_after``), and how the second one fails.
+
+    ``again`` are those that are run again by themselves, ``told`` the channels that hear of it.
+    """
+
+    name: str
+    kind: FailureKind
+    produced: str
+    sql: str
+    properties: str = ""
+    again: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+
+    @property
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Its row: class, how it was produced, whether it was retried, what was run again, who was told."""
+        again = ", ".join(f"`{name}`" for name in self.again)
+        return (
+            self.kind.value,
+            self.produced,
+            "yes, and the retry succeeded" if self.again else "no",
+            again or "nothing",
+            ", ".join(self.told) or "nobody",
+        )
+
+
+CLASSES = (
+    FailureClass(
+        "sql",
+        FailureKind.SQL,
+        "a model selects a column that there is not",
+        "select no_such_column from {{ ref('sql_before') }}",
+        "config: {meta: {owner: 'team:finance'}}",
+        told=("finance",),
+    ),
+    FailureClass(
+        "data_test",
+        FailureKind.DATA_TEST,
+        "a `not_null` test finds a row",
+        "select null as id from {{ ref('data_test_before') }}",
+        "columns: [{name: id, data_tests: [not_null]}]",
+        told=("data",),
+    ),
+    FailureClass(
+        "contract",
+        FailureKind.CONTRACT,
+        "a model with an enforced contract returns a number where a text is promised; it is tagged `critical`",
+        "select 1 as id from {{ ref('contract_before') }}",
+        "config: {contract: {enforced: true}, tags: [critical]}, columns: [{name: id, data_type: varchar}]",
+        told=("data", "on_call"),
+    ),
+    FailureClass(
+        "permission",
+        FailureKind.PERMISSION,
+        "a model reads a file that its user may not read (mode 000)",
+        "select * from read_csv('FOLDER/secret.csv'), {{ ref('permission_before') }}",
+        told=("data",),
+    ),
+    FailureClass(
+        "lock",
+        FailureKind.LOCK,
+        "another process has the DuckDB file open, longer than `ANALYTICS_WAREHOUSE_LOCK_TIMEOUT`",
+        "select * from {{ ref('lock_before') }}",
+        again=("lock_before", "lock", "lock_after"),
+    ),
+    FailureClass(
+        "killed",
+        FailureKind.KILLED,
+        "dbt's process is killed (SIGKILL) while it builds the model",
+        "select count(*) as n from range((select case when count(*) > 0 then 100000000000 else 1 end "
+        "from glob('FOLDER/killed'))) as numbers(n), {{ ref('killed_before') }}",
+        again=("killed", "killed_after"),
+    ),
+    FailureClass(
+        "memory",
+        FailureKind.OUT_OF_MEMORY,
+        "a model needs more than DuckDB's `memory_limit`",
+        "{{ config(pre_hook=[\"set memory_limit = '50MB'\", \"set temp_directory = ''\"]) }} "
+        "select count(*) as n from (select distinct n from range((select case when count(*) > 0 then 30000000 "
+        "else 1 end from glob('FOLDER/memory'))) as numbers(n)), {{ ref('memory_before') }}",
+        again=("memory", "memory_after"),
+    ),
+)
+
+
+def project_files(folder: str) -> Mapping[str, str]:
+    """Return the files of a dbt project with all of them, each of which fails while there is a file of its name."""
+    files = {
+        "dbt_project.yml": "name: faults\nversion: '1.0'\nprofile: faults\nflags: {send_anonymous_usage_stats: false}\n"
+        "models: {+materialized: table}\n",
+        "profiles/profiles.yml": "faults: {target: laptop, outputs: {laptop: {type: duckdb, path: faults.duckdb}}}\n",
+        "schedule_groups.yaml": "groups:\n"
+        + "".join(
+            f"  - {{name: {one.name}, select: 'path:models/{one.name}', retries: 1, retry_delay: 0}}\n"
+            for one in CLASSES
+        ),
+        "alerts.yaml": ROUTES,
+    }
+    for one in CLASSES:
+        place = f"models/{one.name}/{one.name}"
+        files[f"{place}_before.sql"] = "select 1 as one"
+        files[f"{place}.sql"] = one.sql
+        files[f"{place}_after.sql"] = "select * from {{ ref('NAME') }}".replace("NAME", one.name)
+        properties = f", {one.properties}" if one.properties else ""
+        files[f"{place}.yml"] = f"models: [{{name: {one.name}{properties}}}]\n"
+    return {name: content.replace("FOLDER", folder) for name, content in files.items()}
+
+
+ROUTES = """
+channels:
+  finance: {slack_webhook: finance}
+  data: {slack_webhook: default}
+  on_call: {pagerduty: default}
+rules:
+  - {name: finance, when: {owner: "team:finance"}, to: finance}
+  - {name: all the rest, to: [data, on_call]}
+"""
