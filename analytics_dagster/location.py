@@ -10,6 +10,7 @@ import dagster as dg
 
 from analytics_dagster.alerting.building import build_alerting
 from analytics_dagster.automation import build_automation
+from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.consumers import Consumers, connect_consumers, models_read
 from analytics_dagster.executor import build_executor
 from analytics_dagster.ingestion import Ingestion, build_ingestion
@@ -59,6 +60,7 @@ def build_location(settings: Settings) -> Location:
             transform.definitions,
             dg.Definitions(assets=consumers.assets),
             build_automation(settings, facts.plan, transform, ingestion, consumers, project=project.name),
+            build_lake_maintenance(settings, project.target),
             build_alerting(settings, project, facts.plan, transform),
         )
         return Location(definitions, project, facts.plan, transform, ingestion, consumers)
