@@ -32,7 +32,7 @@ class UpkeepConfig(dg.Config):
     )
 
 
-@dg.op(name=JOB, pool=POOL, out={}, description="Expires old snapshots, merges small files, deletes what is left over.")
+@dg.op(name=JOB, pool=POOL, description="Expires old snapshots, merges small files, deletes what is left over.")
 def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: Warehouse) -> None:
     try:
         with closing(warehouse.open_duckdb(read_only=True)):

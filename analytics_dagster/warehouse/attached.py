@@ -43,7 +43,7 @@ def connect(target: Target, project_dir: Path, *, read_only: bool) -> duckdb.Duc
 
     credentials = _credentials(target, project_dir, read_only=read_only)
     try:
-        connection = _environment().initialize_db(credentials)
+        connection: duckdb.DuckDBPyConnection = _environment().initialize_db(credentials)
     except duckdb.Error as error:
         raise _explained(error, target) from None
     try:

@@ -146,11 +146,11 @@ class DuckDbAccess:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Run one query and return its rows."""
-        return self._connection.execute(sql).fetchall()  # type: ignore[no-any-return]
+        return self._connection.execute(sql).fetchall()
 
     def frame(self, sql: str) -> pd.DataFrame:
         """Run one query and return its rows as a data frame."""
-        return self._connection.execute(sql).df()  # type: ignore[no-any-return]
+        return self._connection.execute(sql).df()
 
     def replace(self, table: Table, frame: pd.DataFrame) -> None:
         """Write a data frame as the whole content of a table, at once."""
