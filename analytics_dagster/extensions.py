@@ -30,15 +30,16 @@ def ensure_extensions(names: Sequence[str], directory: str) -> None:
     One that has no package here is left to DuckDB, which may download it. Raises `ProfileError` where a package is of
     another version than DuckDB, or the folder can't be written.
     """
-    absent = [name for name in names if not _is_there(name, directory) and _package(name) is not None]
+    absent = [name for name in names if not _is_there(name, directory) and _has_package(name)]
     if not absent:
         return
     import duckdb  # noqa: PLC0415 - 60 MB, and only the first time
+    from duckdb_extensions import import_extension  # noqa: PLC0415
 
     with duckdb.connect(config={"extension_directory": directory}) as connection:
         try:
             for name in absent:
-                connection.install_extension(str(_file(name)))
+                import_extension(name, con=connection)
         except duckdb.Error as error:
             raise ProfileError(
                 f"DuckDB's extension {name} can't be installed into {directory}: {error}",
@@ -53,13 +54,5 @@ def _is_there(name: str, directory: str) -> bool:
     return any(Path(directory).expanduser().glob(f"v{version}/*/{name}.duckdb_extension"))
 
 
-def _package(name: str) -> Path | None:
-    """Return the folder of an extension's package, if it is installed."""
-    found = importlib.util.find_spec(f"duckdb_extension_{name}")
-    return None if found is None or found.origin is None else Path(found.origin).parent
-
-
-def _file(name: str) -> Path:
-    folder = _package(name)
-    assert folder is not None  # noqa: S101 - asked before
-    return next(folder.rglob(f"{name}.duckdb_extension*"))
+def _has_package(name: str) -> bool:
+    return all(importlib.util.find_spec(one) for one in ("duckdb_extensions", f"duckdb_extension_{name}"))

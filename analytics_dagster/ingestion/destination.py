@@ -171,10 +171,9 @@ class PostgresStore:
         dlt has PostgreSQL take empty text of CSV for null, and can't write bytes into it.
         """
         for column in rows.columns:
-            if pa.types.is_binary(column.type):
-                return None
-            if pa.types.is_string(column.type) and pc.any(pc.equal(column, "")).as_py():
-                return None
+            has_empty = pa.types.is_string(column.type) and pc.any(pc.equal(column, "")).as_py()
+            if has_empty or pa.types.is_binary(column.type):
+                return "insert_values"
         return "csv"
 
 

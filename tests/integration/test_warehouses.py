@@ -156,14 +156,14 @@ def test_changed_rows_are_merged_and_a_second_load_finds_nothing(shop: Shop) -> 
 
 
 def test_without_a_key_the_rows_of_a_file_replace_those_of_the_file(shop: Shop) -> None:
-    shop.put("events/1.csv", b"at,what,n\n2026-01-01 10:00:00,open,1\n2026-01-01 11:00:00,,\n")
-    shop.put("events/2.csv", b"at,what,n\n2026-01-02 10:00:00,open,3\n")
+    shop.put("events/1.csv", b"moment,what,n\n2026-01-01 10:00:00,open,1\n2026-01-01 11:00:00,,\n")
+    shop.put("events/2.csv", b"moment,what,n\n2026-01-02 10:00:00,open,3\n")
     assert shop.load(EVENTS).row_count == 3
-    shop.put("events/1.csv", b"at,what,n\n2026-01-01 10:00:00,closed,1\n", minute=1)
+    shop.put("events/1.csv", b"moment,what,n\n2026-01-01 10:00:00,closed,1\n", minute=1)
     assert shop.load(EVENTS).row_count == 2
-    rows = shop.warehouse.rows("select what, n from raw.events order by at")
+    rows = shop.warehouse.rows("select what, n from raw.events order by moment")
     assert rows == [("closed", 1), ("open", 3)]
-    shop.put("events/1.csv", b"at,what,n\n", minute=2)
+    shop.put("events/1.csv", b"moment,what,n\n", minute=2)
     assert shop.load(EVENTS).row_count == 1
 
 
