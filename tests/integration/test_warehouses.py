@@ -155,6 +155,7 @@ def test_changed_rows_are_merged_and_a_second_load_finds_nothing(shop: Shop) -> 
     assert rows == [("a", 1.5, START.date(), ""), ("b", 2.0, None, None), ("c", None, START.date(), None)]
 
 
+@pytest.mark.parametrize("warehouse", ["postgres", pytest.param("ducklake", marks=pytest.mark.thorough)], indirect=True)
 def test_without_a_key_the_rows_of_a_file_replace_those_of_the_file(shop: Shop) -> None:
     shop.put("events/1.csv", b"moment,what,n\n2026-01-01 10:00:00,open,1\n2026-01-01 11:00:00,,\n")
     shop.put("events/2.csv", b"moment,what,n\n2026-01-02 10:00:00,open,3\n")
@@ -277,6 +278,7 @@ def test_a_ducklake_that_was_never_written_is_not_there_yet(warehouse: Warehouse
 # --- the upkeep of a DuckLake -------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
 def test_the_upkeep_leaves_what_is_read_and_takes_what_is_not(warehouse: Warehouse) -> None:
     settings = Settings(dbt_project_dir=PROJECT, dbt_target="ducklake")
