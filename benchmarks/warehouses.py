@@ -167,9 +167,9 @@ def _fault(code: int, log: Path) -> str:
     if code < 0:
         return f"crash: {signal.Signals(-code).name}"
     if code:
-        said = log.read_text(errors="replace").splitlines()
-        telling = [line.split("] ", 1)[-1].strip() for line in said if "Error" in line or "FAIL" in line]
-        return f"exit code {code}: {(telling or said or [''])[0][:160]}"
+        said = [line.split("  ", 1)[-1].strip() for line in log.read_text(errors="replace").splitlines()]
+        first = next((place for place, line in enumerate(said) if "Error" in line or "FAIL" in line), 0)
+        return f"exit code {code}: {' '.join(said[first : first + 3])[:300]}"
     return ""
 
 
