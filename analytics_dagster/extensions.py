@@ -1,9 +1,13 @@
-"""DuckDB's extensions out of packages of the registry, put where DuckDB looks for them: nothing is downloaded."""
+"""DuckDB's extensions out of packages of the registry, put where DuckDB looks for them: nothing is downloaded.
+
+`python -m analytics_dagster.extensions DIRECTORY NAME...` does it where no profile is at hand, as in an image's build.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,3 +60,7 @@ def _is_there(name: str, directory: str) -> bool:
 
 def _has_package(name: str) -> bool:
     return all(importlib.util.find_spec(one) for one in ("duckdb_extensions", f"duckdb_extension_{name}"))
+
+
+if __name__ == "__main__":
+    ensure_extensions(sys.argv[2:], sys.argv[1])
