@@ -25,13 +25,19 @@ RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-has
 COPY dbt_project /opt/analytics/dbt_project
 COPY scripts/entrypoint.sh /opt/analytics/entrypoint
 # The manifest of the target that production builds; a project that does not parse fails here. Nothing is connected to.
+# The names of relations are in it: the database and the schema are the chart's, which may be others with a slower start.
 ARG TARGET=prod
+ARG DATABASE=warehouse
+ARG SCHEMA=analytics
 RUN chmod 0555 /opt/analytics/entrypoint && cd /tmp \
  && env ANALYTICS_ENVIRONMENT=prod ANALYTICS_DBT_TARGET=${TARGET} ANALYTICS_DBT_PROJECT_DIR=/opt/analytics/dbt_project \
     ANALYTICS_DBT_TARGET_PATH=/opt/analytics/target DBT_LOG_PATH=/tmp DBT_SEND_ANONYMOUS_USAGE_STATS=false \
     ANALYTICS_POSTGRES_HOST=none ANALYTICS_POSTGRES_USER=none ANALYTICS_POSTGRES_PASSWORD=none \
-    ANALYTICS_POSTGRES_DBNAME=none \
+    ANALYTICS_POSTGRES_DBNAME=${DATABASE} ANALYTICS_POSTGRES_SCHEMA=${SCHEMA} \
+    ANALYTICS_LAKE_DATA_PATH=none AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
     /opt/venv/bin/analytics-dagster prepare
+# DuckDB's extensions for a DuckLake, where a run finds them.
+RUN /opt/venv/bin/python -m analytics_dagster.extensions /opt/analytics/extensions ducklake httpfs postgres_scanner
 
 FROM ${BASE}
 ARG COMMIT=unknown
@@ -53,7 +59,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DAGSTER_HOME=/opt/dagster/dagster_home DAGSTER_DISABLE_TELEMETRY=1 \
     ANALYTICS_DBT_PROJECT_DIR=/opt/analytics/dbt_project ANALYTICS_DBT_TARGET_PATH=/tmp/dbt_target \
-    ANALYTICS_DATA_DIR=/tmp/data \
+    ANALYTICS_DATA_DIR=/tmp/data ANALYTICS_DUCKDB_EXTENSIONS=/opt/analytics/extensions \
     DBT_LOG_PATH=/tmp/dbt_logs DBT_SEND_ANONYMOUS_USAGE_STATS=false DO_NOT_TRACK=1
 WORKDIR /tmp
 USER 10001:10001

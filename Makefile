@@ -9,13 +9,16 @@ WORKERS ?= auto
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run dev test test-all check chart chart-test cluster-test sample lint format types bench bench-peers docs image dist lock clean
+.PHONY: help run prod-demo dev test test-all check chart chart-test cluster-test sample lint format types bench bench-peers docs image dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/shop sample ## Run ingestion, the hourly and the nightly job and the consumers; print what came of it
 	@$(BIN)/analytics-dagster build
+
+prod-demo: $(VENV)/dev ## Run the same on a real PostgreSQL and on DuckLake, with its files in a real S3 (started for it)
+	@$(BIN)/python scripts/prod_demo.py $(DEMO)
 
 dev: $(VENV)/shop ## Open the UI at http://127.0.0.1:3000 (or PORT), with history kept between starts; the shop sells on
 	@$(BIN)/python scripts/sample_data.py --landing $(LANDING) --follow 300 & shop=$$!; trap 'kill $$shop 2>/dev/null' EXIT; \

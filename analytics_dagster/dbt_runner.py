@@ -42,6 +42,9 @@ _BUILT = frozenset({"LogModelResult", "LogSeedResult", "LogSnapshotResult"})
 _LAST = "FinishedRunningStats"
 """dbt's event after the last node, and the hooks that follow it."""
 
+_PARSED_AS_ONE = frozenset({"PartialParsingSkipParsing", "UnableToPartialParse"})
+"""dbt's events when it takes all from an earlier parse, and when it takes nothing."""
+
 _INTERRUPTED = 130
 _GARBAGE_AFTER = (100_000, 20, 100)
 """When garbage is looked for. With Python's own numbers it cost dbt a tenth of its time (measured)."""
@@ -127,7 +130,11 @@ def _import_dbt() -> None:
 
 
 def _parse(order: Mapping[str, Any]) -> Any:
-    """Return the project's manifest, if dbt finds it all parsed already and has nothing to say about it; else None."""
+    """Return the project's manifest, if dbt has nothing to say about it; else None.
+
+    Either it finds all parsed already, or has to parse all anew: where the parse was made with another host or user, as
+    that of an image was, or by another version.
+    """
     from dbt import plugins  # noqa: PLC0415
     from dbt.cli.main import dbtRunner  # noqa: PLC0415
 
@@ -148,7 +155,7 @@ def _parse(order: Mapping[str, Any]) -> Any:
                 *("--partial-parse-file-path", order["parsed"], *order["arguments"]),
             ]
         )
-    known = result.success and "PartialParsingSkipParsing" in said and not said & {"warn", "error"}
+    known = result.success and said & _PARSED_AS_ONE and not said & {"warn", "error"}
     # A plugin may write files of its own while dbt parses.
     manager = plugins.PLUGIN_MANAGER
     return result.result if known and manager is not None and not manager.hooks else None

@@ -43,5 +43,9 @@ class WarehouseError(AnalyticsError):
     """The warehouse can't be reached, or another process holds it."""
 
 
+class NoWarehouseYetError(WarehouseError):
+    """The warehouse was never written, so there is nothing to read."""
+
+
 class HomeError(AnalyticsError):
     """Dagster's home can't be used: another process has it open."""

@@ -10,6 +10,7 @@ import dagster as dg
 
 from analytics_dagster.alerting.building import build_alerting
 from analytics_dagster.automation import Parts, build_automation, build_policies
+from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.consumers import Consumers, connect_consumers, models_read
 from analytics_dagster.executor import build_executor
@@ -68,6 +69,7 @@ def build_location(settings: Settings) -> Location:
             transform.definitions,
             dg.Definitions(assets=consumers.assets),
             build_automation(settings, parts, policies, reporter, project=project.name),
+            build_lake_maintenance(settings, project.target),
             build_alerting(settings, project, facts.plan, reporter),
         )
         return Location(definitions, project, facts.plan, transform, ingestion, consumers, policies, reporter)

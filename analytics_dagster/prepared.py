@@ -1,4 +1,12 @@
-"""The record beside the manifest: of which files, target and selections it was made, so that a stale one is seen."""
+"""The record beside the manifest: of which files, target and selections it was made, so that a stale one is seen.
+
+Of the profile it holds what dbt writes into a manifest: the target's name, its adapter, and the database and schema in
+the names of relations. Neither the profile's file nor the variables that it alone reads are part of it, so that the
+manifest that an image was built with is good in a pod, whose host, user and password are others. What remains is Jinja
+that reads another property of `target` while dbt parses, such as `enabled: "{{ target.host == 'db' }}"`: a run's dbt
+parses anew where such a property changed, but the location goes by the manifest. A project that does so is to be
+prepared with the profile that it runs with.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +29,7 @@ from analytics_dagster.profile import SECRET_NAME, Target
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
-_VERSION = 4
+_VERSION = 5
 _READ_BY_DBT = (".sql", ".yml", ".yaml", ".py", ".md", ".csv")
 _TOP_LEVEL = (
     "dbt_project.yml",
@@ -107,11 +115,13 @@ def read_inputs(
 
     ``variables`` are the dbt vars of the location, as a JSON object.
     """
-    profiles = str(target.profiles_dir / "profiles.yml")
     files = {path: _stat(path) for path in _files(project_dir, configuration, target_path)}
-    files[profiles] = _stat(profiles)
     facts = {
         "the target": f"{target.profile}.{target.name}",
+        "the target's adapter": target.adapter,
+        # A database may be named by a path, and that hold a password.
+        "the target's database": _digest(target.database.encode()),
+        "the target's schema": _digest(target.schema.encode()),
         "the dbt vars": _digest(variables.encode()),
         "the state to compare with": _state(project_dir),
         "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
 
 import yaml
 
@@ -27,6 +29,14 @@ _EXPRESSION = re.compile(r"^\s*\{\{(?P<inside>(?:(?!\}\}|\{\{).)*)\}\}\s*$", re.
 SECRET_NAME = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
 """What the name of a variable or of a credential sounds like when its value is not for anybody's eyes."""
 
+_TOLD = frozenset(
+    {
+        *("name", "type", "provider", "chain", "scope", "persistent", "meta_secret"),
+        *("host", "port", "user", "database", "endpoint", "region", "use_ssl", "url_style"),
+    }
+)
+"""What DuckDB's secrets hold that is none, and an error is not clear without."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -41,11 +51,41 @@ class Target:
     profiles_dir: Path
     credentials: Mapping[str, Any] = field(repr=False)
 
+    @property
+    def database(self) -> str:
+        """The database in the names of its relations; empty where the adapter finds it out by itself."""
+        named = self._first("database", "dbname", "project", "catalog")
+        if named or self.adapter != "duckdb":
+            return named
+        return duckdb_database(str(self.credentials.get("path") or ":memory:"))
+
+    @property
+    def schema(self) -> str:
+        """The schema in the names of its relations, where a model's own configuration says nothing else."""
+        return self._first("schema", "dataset") or ("main" if self.adapter == "duckdb" else "")
+
+    def _first(self, *keys: str) -> str:
+        """Return the first of the values that is there: adapters have names of their own for the same."""
+        return next((str(self.credentials[key]) for key in keys if self.credentials.get(key)), "")
+
     def redact(self, text: str) -> str:
         """Return the text with every secret of the credentials replaced by asterisks."""
         for secret in _secrets(self.credentials):
             text = text.replace(secret, "***")
         return text
+
+
+def duckdb_database(path: str) -> str:
+    """Return the name of the database that DuckDB opens at a path, by dbt-duckdb's own rule."""
+    if path == ":memory:":
+        return "memory"
+    parsed = urlparse(path)
+    file = posixpath.basename(parsed.path)
+    if parsed.scheme in {"md", "motherduck"}:
+        return posixpath.splitext(file)[0] or "my_db"
+    if parsed.scheme.lower() == "ducklake":
+        return urlparse(posixpath.splitext(file)[0]).path
+    return file.lstrip(".").split(".")[0]
 
 
 def find_profiles_dir(settings: Settings) -> Path:
@@ -85,25 +125,45 @@ def load_target(settings: Settings, profile_name: str) -> Target:
             remedy=f"Add it, or choose one by {variable_name('dbt_profile')}.",
         )
     outputs = profile["outputs"]
-    target = settings.target_name or render(path, profile.get("target", "default"))
+    target = str(settings.target_name or render(path, profile.get("target", "default")))
     if not isinstance(outputs.get(target), dict):
         raise ProfileError(
             f"The profile {name!r} in {path} has no target {target!r}; it has: {_listed(outputs)}.",
             remedy=f"Choose one by {variable_name('dbt_target')} (without it, {_target_rule(settings)}).",
         )
-    output = outputs[target]
+    return _rendered(profiles_dir, name, target, outputs[target])
+
+
+def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
+    """Return a target that `load_target` has chosen before, rendered anew: for who keeps its name and not its secrets.
+
+    Raises `ProfileError` where it is there no longer, or a variable that it needs is absent.
+    """
+    path = profiles_dir / PROFILES
+    declared = read_profiles(path).get(profile)
+    outputs = declared.get("outputs") if isinstance(declared, dict) else None
+    output = outputs.get(name) if isinstance(outputs, dict) else None
+    if not isinstance(output, dict):
+        raise ProfileError(
+            f"{path} has no target {name!r} in the profile {profile!r} any more.", remedy="Load the location again."
+        )
+    return _rendered(profiles_dir, profile, name, output)
+
+
+def _rendered(profiles_dir: Path, profile: str, name: str, output: Mapping[str, Any]) -> Target:
+    path = profiles_dir / PROFILES
     absent = absent_variables(_required_variables(output))
     if absent:
         raise ProfileError(
-            f"The target {target!r} of the profile {name!r} in {path} needs variables that are not set: "
+            f"The target {name!r} of the profile {profile!r} in {path} needs variables that are not set: "
             + ", ".join(absent)
             + ".",
             remedy="Set them in the environment (in production from a Secret) and start again.",
         )
     rendered = render(path, output)
     return Target(
-        profile=name,
-        name=str(target),
+        profile=profile,
+        name=name,
         adapter=str(rendered.get("type", "")),
         profiles_dir=profiles_dir,
         credentials=rendered,
@@ -113,7 +173,8 @@ def load_target(settings: Settings, profile_name: str) -> Target:
 def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _secrets(item, secret=secret or bool(SECRET_NAME.search(str(key))))
+            sounds = key not in _TOLD and bool(SECRET_NAME.search(str(key)))
+            yield from _secrets(item, secret=sounds or (secret and key not in _TOLD))
     elif isinstance(value, list):
         for item in value:
             yield from _secrets(item, secret=secret)

@@ -17,6 +17,7 @@ from filelock import FileLock
 from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ProfileError, ProjectError
+from analytics_dagster.extensions import ensure_target_extensions
 from analytics_dagster.manifest import MANIFEST, LazyManifest, read_manifest
 from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
 from analytics_dagster.profile import Target, load_target, render
@@ -223,6 +224,7 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
     location.artifacts.mkdir(parents=True, exist_ok=True)
     # `dagster dev` loads the location in several processes at once: one of them prepares, the others wait for it.
     with FileLock(location.artifacts / ".preparing.lock"):
+        ensure_target_extensions(location.target)
         reason = _stale(location, selections)
         if reason is None:
             return False

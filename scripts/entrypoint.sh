@@ -1,7 +1,7 @@
 #!/bin/sh
 # What every container of the image starts by. dbt writes beside its manifest, and the image can't be written: the baked
-# manifest is copied to where dbt may write, and made anew where the profile or the variables here are others than those
-# that it was baked with. Only what loads the code needs one.
+# manifest is copied to where dbt may write, and made anew where the target's database or schema, or a variable that the
+# project reads, is another than it was baked with. Only what loads the code needs one.
 set -eu
 baked=${ANALYTICS_BAKED_TARGET:-/opt/analytics/target}
 case "${1:-} ${2:-}" in

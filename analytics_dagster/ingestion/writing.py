@@ -63,6 +63,7 @@ def _rows_resource(dlt: Any, store: Store, table: LandedTable, rows: pa.Table) -
         name=table.identifier,
         columns={name: {"name": name, "data_type": types[name]} for name in typed},
         write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
+        file_format=store.file_format(rows),
         **({"primary_key": list(key)} if table.primary_key else {"merge_key": list(key)}),
     )
 

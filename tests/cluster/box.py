@@ -32,8 +32,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from scripts.chart_files import CHART
+from scripts.local_process import LocalProcess
 from tests.cluster.kubernetes_api import KubernetesApi, Object
-from tests.cluster.processes import LocalProcess
 from tests.cluster.rights import granted
 
 ROOT = CHART.parent.parent

@@ -22,8 +22,8 @@ from dagster._serdes import ConfigurableClassData
 from dagster_k8s import K8sRunLauncher
 
 from scripts.chart_files import CHART
+from scripts.local_process import LocalProcess
 from tests.cluster.kubernetes_api import KubernetesApi, Object
-from tests.cluster.processes import LocalProcess
 from tests.cluster.rights import Right, granted
 from tests.unit.chart.rendered import NAMESPACE, RELEASE, instance, rendered
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.prepared import RECORD, Inputs, read_configuration, read_inputs, read_record, write_record
@@ -104,7 +105,6 @@ def test_a_file_that_was_touched_but_is_equal_is_no_change(library: Library) -> 
         "reconciliations/no_book_is_lent_more_often_than_it_has_copies.sql",
         "dbt_project.yml",
         "packages.yml",
-        "profiles/profiles.yml",
         "selectors.yml",
         ".dbtignore",
         "functions/in_euro.sql",
@@ -171,10 +171,64 @@ def test_another_target_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Li
     assert difference(library, library.settings(dbt_target="server")) == "the target changed"
 
 
-def test_a_variable_that_the_profile_names_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+def write_profile(library: Library, **output: Any) -> None:
+    profile = {"target": "laptop", "outputs": {"laptop": output}}
+    (library.project / "profiles" / "profiles.yml").write_text(yaml.safe_dump({"library": profile}))
+
+
+SERVER = {"type": "postgres", "host": "none", "user": "none", "password": "none", "dbname": "w", "schema": "analytics"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"host": "db.example.com"},
+        {"port": 6543},
+        {"user": "dbt"},
+        {"password": "{{ env_var('LIBRARY_FILE', 'hunter2') }}"},
+        {"threads": 8},
+        {"sslmode": "verify-full"},
+    ],
+)
+def test_where_the_warehouse_is_and_who_asks_it_is_no_change(library: Library, changed: Mapping[str, Any]) -> None:
+    write_profile(library, **SERVER)
     write(library)
+    write_profile(library, **{**SERVER, **changed})
+    assert difference(library) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"dbname": "other"}, "the target's database changed"),
+        ({"schema": "other"}, "the target's schema changed"),
+        ({"type": "redshift"}, "the target's adapter changed"),
+    ],
+)
+def test_what_the_names_of_relations_are_made_of_is_a_change(
+    library: Library, changed: Mapping[str, Any], named: str
+) -> None:
+    write_profile(library, **SERVER)
+    write(library)
+    write_profile(library, **{**SERVER, **changed})
+    assert difference(library) == named
+
+
+def test_another_name_for_the_same_is_no_change(library: Library) -> None:
+    write_profile(library, **SERVER)
+    write(library)
+    write_profile(library, **{"database" if key == "dbname" else key: value for key, value in SERVER.items()})
+    assert difference(library) == ""
+
+
+def test_a_variable_that_the_profile_alone_names_is_a_change_only_by_what_it_comes_to(
+    monkeypatch: pytest.MonkeyPatch, library: Library
+) -> None:
+    write(library)
+    monkeypatch.setenv("LIBRARY_FILE", "elsewhere/library.duckdb")
+    assert difference(library) == ""
     monkeypatch.setenv("LIBRARY_FILE", "elsewhere.duckdb")
-    assert difference(library) == "one of the variables LIBRARY_FILE, LIBRARY_SERVER_FILE changed"
+    assert difference(library) == "the target's database changed"
 
 
 def test_a_variable_that_a_model_names_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
@@ -218,10 +272,8 @@ def test_a_variable_that_nothing_names_is_no_change(monkeypatch: pytest.MonkeyPa
 def test_a_secret_variable_is_neither_recorded_nor_a_change(
     monkeypatch: pytest.MonkeyPatch, library: Library, name: str
 ) -> None:
-    path = library.project / "profiles" / "profiles.yml"
-    path.write_text(
-        path.read_text().replace("threads: 2", f"threads: 2\n      motherduck: \"{{{{ env_var('{name}') }}}}\"")
-    )
+    path = library.project / MODEL
+    path.write_text(path.read_text() + f"-- {{{{ env_var('{name}') }}}}\n")
     monkeypatch.setenv(name, "hunter2")
     write(library)
     content = (library.artifacts / RECORD).read_text()
@@ -231,9 +283,13 @@ def test_a_secret_variable_is_neither_recorded_nor_a_change(
 
 
 def test_the_record_holds_no_variables_value(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
-    monkeypatch.setenv("LIBRARY_FILE", "a_value_to_look_for.duckdb")
+    path = library.project / MODEL
+    path.write_text(path.read_text() + "-- {{ env_var('LIBRARY_BRANCH') }}\n")
+    monkeypatch.setenv("LIBRARY_BRANCH", "a_value_to_look_for")
+    # As a path a database may be named with all that is needed to connect to it.
+    monkeypatch.setenv("LIBRARY_FILE", "ducklake:postgres:password=another_to_look_for")
     write(library)
-    assert "a_value_to_look_for" not in (library.artifacts / RECORD).read_text()
+    assert "to_look_for" not in (library.artifacts / RECORD).read_text()
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "null", "{}", '{"version": 0}', '{"version": 1}'])

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.profile import Target, find_profiles_dir, load_target
+from analytics_dagster.profile import Target, find_profiles_dir, load_target, read_target
 from analytics_dagster.settings import CHECKOUT, Environment, Settings
 
 if TYPE_CHECKING:
@@ -237,3 +237,70 @@ def test_a_targets_secrets_are_not_shown_with_it_and_are_redacted(tmp_path: Path
     assert "hunter2" not in repr(target)
     assert target.redact("db said: hunter2, t0ken and n3sted are wrong") == "db said: ***, *** and *** are wrong"
     assert target.redact("nothing to hide") == "nothing to hide"
+
+
+def test_of_duckdbs_secrets_only_what_is_secret_is_redacted(tmp_path: Path) -> None:
+    secrets = [
+        {"name": "files", "type": "s3", "key_id": "AKIA", "secret": "hunter2", "endpoint": "s3.example.com"},
+        {"name": "catalog", "type": "postgres", "host": "db", "user": "analytics", "password": "t0ps3cret"},
+    ]
+    attach = [{"path": "ducklake:postgres:", "options": {"meta_secret": "catalog"}}]
+    target = Target("p", "one", "duckdb", tmp_path, {"secrets": secrets, "attach": attach})
+    said = "catalog of analytics at db: t0ps3cret is wrong; AKIA and hunter2 are refused by s3.example.com"
+    assert target.redact(said) == "catalog of analytics at db: *** is wrong; *** and *** are refused by s3.example.com"
+
+
+# --- what its relations are named by -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("adapter", "credentials", "expected"),
+    [
+        ("postgres", {"dbname": "w", "schema": "analytics"}, ("w", "analytics")),
+        ("snowflake", {"account": "a", "database": "W", "schema": "ANALYTICS"}, ("W", "ANALYTICS")),
+        ("bigquery", {"project": "p", "dataset": "d"}, ("p", "d")),
+        ("databricks", {"catalog": "main", "schema": "d", "host": "h"}, ("main", "d")),
+        ("spark", {"schema": "d"}, ("", "d")),
+    ],
+)
+def test_adapters_have_names_of_their_own_for_database_and_schema(
+    adapter: str, credentials: dict[str, Any], expected: tuple[str, str]
+) -> None:
+    target = Target("p", "one", adapter, Path("unused"), credentials)
+    assert (target.database, target.schema) == expected
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        {},
+        {"path": ":memory:"},
+        {"path": "warehouse.duckdb", "schema": "shop"},
+        {"path": "../data/my.warehouse.duckdb"},
+        {"path": "/data/.hidden.duckdb"},
+        {"path": "md:shop"},
+        {"path": "md:"},
+        {"path": "motherduck:shop?x=y"},
+        {"path": "ducklake:lake.ducklake"},
+        {"path": "ducklake:folder/lake.ducklake"},
+        {"path": ":memory:", "database": "lake", "attach": [{"path": "ducklake:postgres:", "alias": "lake"}]},
+    ],
+)
+def test_a_duckdb_database_is_named_as_dbt_names_it(credentials: dict[str, Any]) -> None:
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials  # noqa: PLC0415 - a second, for this test alone
+
+    dbts = DuckDBCredentials.from_dict({"schema": "main", **credentials})
+    target = Target("p", "one", "duckdb", Path("unused"), credentials)
+    assert (target.database, target.schema) == (dbts.database, dbts.schema)
+
+
+def test_a_chosen_target_is_read_again_with_the_secrets_of_the_moment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_profiles(tmp_path, one={"type": "postgres", "password": "{{ env_var('LIBRARY_PASSWORD') }}"})
+    with pytest.raises(ProjectError, match="LIBRARY_PASSWORD"):
+        read_target(tmp_path, "p", "one")
+    monkeypatch.setenv("LIBRARY_PASSWORD", "hunter2")
+    assert read_target(tmp_path, "p", "one").redact("hunter2") == "***"
+    with pytest.raises(ProjectError, match="no target 'two' in the profile 'p' any more"):
+        read_target(tmp_path, "p", "two")

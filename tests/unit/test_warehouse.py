@@ -25,11 +25,13 @@ from analytics_dagster.profile import Target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import (
     Hold,
+    Kind,
     Table,
     Warehouse,
     build_warehouse,
     count_writers,
     duckdb_path,
+    kind_of,
     open_duckdb,
 )
 from tests.workshop import SLEEP, open_step
@@ -254,6 +256,7 @@ def test_a_lock_that_can_not_be_made_is_an_error_that_says_where(tmp_path: Path)
         (target(path="w.duckdb"), None, 1),
         (target(path="w.duckdb"), 1, 1),
         (target(path="ducklake:postgres:host=db"), None, 1),
+        (target(path=":memory:", database="lake", attach=[{"path": "ducklake:postgres:", "alias": "lake"}]), None, 1),
         (target(path="md:shop"), 3, 3),
         (target("postgres"), None, 4),
         (target("postgres"), 2, 2),
@@ -270,6 +273,15 @@ def test_more_writers_than_a_duckdb_file_takes_are_an_error_that_says_why() -> N
         count_writers(Settings(warehouse_writers=2, dbt_project_dir=Path("/project")), target(path="w.duckdb"))
     assert "ANALYTICS_WAREHOUSE_WRITERS is 2" in raised.value.problem
     assert "DuckDB file /project/w.duckdb, which one process can write at a time" in raised.value.problem
+
+
+def test_more_writers_than_a_ducklake_takes_are_an_error_that_says_why() -> None:
+    lake = target(path=":memory:", database="lake", attach=[{"path": "ducklake:postgres:", "alias": "lake"}])
+    with pytest.raises(SettingsError, match="a DuckLake, which one run of dbt can write at a time"):
+        count_writers(Settings(warehouse_writers=2), lake)
+    # One that is attached beside the database of the target is read at most.
+    beside = target(path="w.duckdb", attach=[{"path": "ducklake:postgres:", "alias": "lake"}])
+    assert kind_of(beside) is Kind.FILE
 
 
 # --- reading and writing ------------------------------------------------------------------------------------
@@ -332,8 +344,8 @@ def test_a_file_that_is_no_warehouse_is_an_error_that_names_it(tmp_path: Path) -
 
 
 def test_python_assets_say_that_they_can_not_read_another_kind_of_warehouse() -> None:
-    other = Warehouse(adapter="postgres", path="", lock_timeout=1.0)
-    with pytest.raises(WarehouseError, match="'postgres'"):
+    other = Warehouse(adapter="snowflake", path="", lock_timeout=1.0)
+    with pytest.raises(WarehouseError, match="'snowflake'"):
         other.read("select 1")
 
 

@@ -95,6 +95,8 @@ REAL = [
     ),
     (K.KILLED, "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `-9`. Check the stdout"),
     (K.KILLED, "Multiprocess executor: child process for step dbt_hourly unexpectedly exited with code -9"),
+    (K.KILLED, "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `-11`. Check the stdout"),
+    (K.CODE, "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `2`. Check the stdout"),
     (K.KILLED, "Detected run worker status FAILED: 'Pod run-1 was OOMKilled'. Marking run 1 as failed"),
     (K.KILLED, "The node was low on resource: memory. Pod evicted"),
 ]

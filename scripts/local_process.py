@@ -1,4 +1,4 @@
-"""Containers as local processes."""
+"""Servers and containers as local processes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,22 @@ class LocalProcess:
         log: Path,
         environment: dict[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        *,
+        user: int | None = None,
     ) -> None:
         self._log = log
         self._stop_signal = stop_signal
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                user=user,
+                group=user,
+                extra_groups=None if user is None else [],
             )
 
     @property

@@ -1,4 +1,4 @@
-"""The warehouse of the chosen dbt target, for Python beside dbt: open late, say who holds it, close soon."""
+"""A DuckDB file: held by one step at a time, and opened for no longer than needed."""
 
 from __future__ import annotations
 
@@ -14,41 +14,19 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import tenacity
 from filelock import FileLock, Timeout
-from pydantic import PrivateAttr
 
-from analytics_dagster.errors import SettingsError, WarehouseError
+from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
 from analytics_dagster.processes import Life, Process, child_tags
-from analytics_dagster.profile import Target
-from analytics_dagster.settings import Settings, variable_name
+from analytics_dagster.settings import variable_name
 
 if TYPE_CHECKING:
     import duckdb
-    import pandas as pd
-
-POOL = "warehouse"
-"""The concurrency pool of every step that touches the warehouse; its limit is the number of writers it takes."""
-
-WRITERS = 4
-"""How many runs write at once where the warehouse takes several and no setting says how many."""
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of the warehouse, named as dbt's manifest names it."""
-
-    schema: str
-    name: str
-
-    @property
-    def sql(self) -> str:
-        """The quoted name for use in SQL."""
-        return f"{_quoted(self.schema)}.{_quoted(self.name)}"
-
-
-@dataclass(frozen=True)
-class _Run:
+class Run:
     """The run in which the warehouse is used."""
 
     instance: dg.DagsterInstance
@@ -56,6 +34,7 @@ class _Run:
     job: str
 
     def __str__(self) -> str:
+        """Return how the run is told of."""
         return f"run {self.run_id[:8]} of {self.job}"
 
 
@@ -88,7 +67,7 @@ class _Note:
 class Hold:
     """The warehouse, held by a step."""
 
-    def __init__(self, run: _Run | None, note: Path | None) -> None:
+    def __init__(self, run: Run | None, note: Path | None) -> None:
         self._run = run
         self._path = note
         where = str(Process.current())
@@ -126,89 +105,25 @@ class _Holds(threading.local):
 _HOLDS = _Holds()
 
 
-class Warehouse(dg.ConfigurableResource["Warehouse"]):
-    """Reads and writes tables of the warehouse that dbt builds.
+@contextmanager
+def held(path: Path, run: Run | None) -> Iterator[Hold]:
+    """Keep every other step out of a DuckDB file, of this Dagster home or of another.
 
-    DuckDB files are opened for the length of one call, read-only where nothing is written, so that no other
-    process is kept out longer than needed.
+    Waits for as long as the holder lives, idly, and says for whom; and for the dbt of a holder that was killed. The
+    operating system ends the hold when this process ends. A thread may hold what it holds already.
     """
-
-    adapter: str
-    path: str
-    lock_timeout: float
-
-    _run: _Run | None = PrivateAttr(default=None)
-
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Remember the run, so that others can be told who holds the warehouse."""
-        if context.instance is not None and context.run is not None:
-            self._run = _Run(context.instance, context.run.run_id, context.run.job_name)
-
-    @contextmanager
-    def exclusively(self) -> Iterator[Hold]:
-        """Hold the warehouse for a program that writes it by itself, such as dbt; it finds a DuckDB file free.
-
-        As `locked`, and then waits for programs that know nothing of our lock (a notebook, DuckDB's shell): for as
-        many seconds as the setting allows. Raises `WarehouseError` that says who holds the file.
-        """
-        with self.locked() as hold:
-            if self.path and Path(self.path).exists():
-                open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=False).close()
+    already = _HOLDS.by_path.get(path)
+    if already is not None:
+        yield already
+        return
+    note = path.with_name(f"{path.name}.holder")
+    with _file_lock(path, note):
+        hold = _HOLDS.by_path[path] = Hold(run, note)
+        try:
             yield hold
-
-    @contextmanager
-    def locked(self) -> Iterator[Hold]:
-        """Keep every other step out of a DuckDB file, of this Dagster home or of another; else only take notes.
-
-        Waits for as long as the holder lives, idly, and says for whom; and for the dbt of a holder that was
-        killed. The operating system ends the hold when this process ends. A thread may hold what it holds already.
-        """
-        if not self.path:
-            yield Hold(self._run, None)
-            return
-        path = Path(self.path)
-        held = _HOLDS.by_path.get(path)
-        if held is not None:
-            yield held
-            return
-        note = path.with_name(f"{path.name}.holder")
-        with _file_lock(path, note):
-            hold = _HOLDS.by_path[path] = Hold(self._run, note)
-            try:
-                yield hold
-            finally:
-                del _HOLDS.by_path[path]
-                hold.release()
-
-    def read(self, sql: str) -> pd.DataFrame:
-        """Run one query and return its rows as a data frame."""
-        with self._connect(read_only=True) as connection:
-            return connection.execute(sql).df()
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run one query and return its rows; unlike `read` it needs no pandas."""
-        with self._connect(read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    def replace(self, table: Table, frame: pd.DataFrame) -> int:
-        """Write a data frame as the whole content of a table, at once; return its number of rows."""
-        with self._connect(read_only=False) as connection:
-            connection.register("incoming", frame)
-            connection.execute("begin")
-            connection.execute(f"create schema if not exists {_quoted(table.schema)}")
-            connection.execute(f"create or replace table {table.sql} as from incoming")
-            connection.execute("commit")
-            return len(frame)
-
-    @contextmanager
-    def _connect(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        require_duckdb(self.adapter)
-        with self.locked():
-            connection = open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=read_only)
-            try:
-                yield connection
-            finally:
-                connection.close()
+        finally:
+            del _HOLDS.by_path[path]
+            hold.release()
 
 
 @contextmanager
@@ -251,49 +166,6 @@ def _noted_survivor(note: _Note | None) -> str:
     return f"dbt, {note.survivor}, started by {note.holder}," if note else "another step's dbt"
 
 
-def count_writers(settings: Settings, target: Target) -> int:
-    """Return how many runs may write the warehouse at once.
-
-    Raises `SettingsError` where the setting asks for more than a DuckDB file takes.
-    """
-    asked = settings.warehouse_writers
-    path = duckdb_path(target, settings.project_dir)
-    if path is not None and asked is not None and asked > 1:
-        raise SettingsError(
-            f"{variable_name('warehouse_writers')} is {asked}, but the warehouse of the target {target.name!r} is the "
-            f"DuckDB file {path}, which one process can write at a time.",
-            remedy="Unset it, or choose a target whose warehouse takes several writers.",
-        )
-    # DuckLake is DuckDB too: two dbt builds at once failed 9 times in 20.
-    return asked or (1 if target.adapter == "duckdb" else WRITERS)
-
-
-def build_warehouse(target: Target, project_dir: Path, *, lock_timeout: float) -> Warehouse:
-    """Return the warehouse resource of a dbt target; opens nothing."""
-    path = str(duckdb_path(target, project_dir) or "")
-    return Warehouse(adapter=target.adapter, path=path, lock_timeout=lock_timeout)
-
-
-def duckdb_path(target: Target, project_dir: Path) -> Path | None:
-    """Return the absolute path of the target's DuckDB file, or None where the target has none.
-
-    dbt resolves a relative path against the project's folder, where it runs.
-    """
-    path = target.credentials.get("path")
-    if target.adapter != "duckdb" or not isinstance(path, str) or path == ":memory:" or "://" in path or ":" in path:
-        return None
-    return (project_dir / path).resolve()
-
-
-def require_duckdb(adapter: str) -> None:
-    """Raise `WarehouseError` unless the adapter is one that Python assets can read and write."""
-    if adapter != "duckdb":
-        raise WarehouseError(
-            f"Python assets can't read a warehouse of type {adapter!r} yet.",
-            remedy="Choose a DuckDB target, or leave these assets out of the run.",
-        )
-
-
 def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file, waiting up to ``timeout`` seconds for the process that holds it.
 
@@ -302,7 +174,7 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
     import duckdb  # noqa: PLC0415 - 60 MB that a process which only loads the definitions does not need
 
     if read_only and not path.exists():
-        raise WarehouseError(
+        raise NoWarehouseYetError(
             f"The warehouse {path} does not exist yet.", remedy="Build it first: run a schedule group's job."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -353,7 +225,3 @@ def _is_held(error: BaseException | None) -> bool:
 def _holder(error: BaseException | None) -> str:
     match = _HOLDER.search(str(error))
     return f"process {match['pid']} ({match['program']})" if match else "another process"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

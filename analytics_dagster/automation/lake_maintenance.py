@@ -1,0 +1,78 @@
+"""The job that looks after a DuckLake, where the warehouse is one.
+
+No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+"""
+
+from contextlib import closing
+
+import dagster as dg
+from pydantic import Field
+
+from analytics_dagster.errors import AnalyticsError, NoWarehouseYetError
+from analytics_dagster.profile import Target
+from analytics_dagster.settings import Settings
+from analytics_dagster.warehouse import POOL, Kind, Warehouse, kind_of
+from analytics_dagster.warehouse.lake import Upkeep, maintain, measure
+
+JOB = "lake_maintenance"
+"""The name of the job; its schedule is named after it."""
+
+CRON = "30 3 * * *"
+"""When it runs: before the nightly group, as that is bundled."""
+
+
+class UpkeepConfig(dg.Config):
+    """How much of the past is kept."""
+
+    snapshot_days: float = Field(
+        default=Upkeep.snapshot_days, ge=0, description="How many days earlier states of the tables can be read."
+    )
+    file_hours: float = Field(
+        default=Upkeep.file_hours, ge=0, description="How many hours files stay that nothing refers to any more."
+    )
+
+
+@dg.op(name=JOB, pool=POOL, description="Expires old snapshots, merges small files, deletes what is left over.")
+def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: Warehouse) -> None:
+    try:
+        with closing(warehouse.open_duckdb(read_only=True)):
+            pass
+        with closing(warehouse.open_duckdb(read_only=False)) as lake:
+            [(name,)] = lake.execute("select current_database()").fetchall()
+            before = measure(lake, name)
+            done = maintain(lake, name, Upkeep(config.snapshot_days, config.file_hours))
+            after = measure(lake, name)
+    except NoWarehouseYetError:
+        context.log.info("There is no DuckLake yet, so there is nothing to do.")
+        return
+    except AnalyticsError as error:
+        raise dg.Failure(str(error)) from None
+    context.log.info(", ".join(f"{count:,} {what}" for what, count in done.items()))
+    context.log.info(
+        f"files {before.files:,} -> {after.files:,}, MB {before.bytes / 1e6:,.1f} -> {after.bytes / 1e6:,.1f}, "
+        f"snapshots {before.snapshots:,} -> {after.snapshots:,}"
+    )
+
+
+def build_lake_maintenance(settings: Settings, target: Target) -> dg.Definitions:
+    """Return the job and its schedule where the target is a DuckLake, and nothing otherwise.
+
+    It takes a place in the warehouse's pool: a build waits for it, and it for a build. It needs the resource
+    ``warehouse``.
+    """
+    if kind_of(target) is not Kind.LAKE:
+        return dg.Definitions()
+
+    @dg.job(name=JOB, description="Looks after the DuckLake: old snapshots, small files, and files left over.")
+    def maintenance() -> None:
+        _maintain()
+
+    status = dg.DefaultScheduleStatus.RUNNING if settings.automation_is_on else dg.DefaultScheduleStatus.STOPPED
+    schedule = dg.ScheduleDefinition(
+        name=f"{JOB}_schedule",
+        job=maintenance,
+        cron_schedule=CRON,
+        execution_timezone=settings.time_zone,
+        default_status=status,
+    )
+    return dg.Definitions(jobs=[maintenance], schedules=[schedule])

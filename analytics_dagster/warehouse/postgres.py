@@ -1,0 +1,190 @@
+"""A PostgreSQL warehouse, opened as dbt-postgres opens it, for Python beside dbt."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from analytics_dagster.errors import WarehouseError
+from analytics_dagster.profile import Target
+from analytics_dagster.warehouse.names import Table, quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import psycopg2.extensions
+    import pyarrow as pa
+
+_SAME_NAME = ("host", "port", "user", "keepalives_idle", "sslmode", "sslcert", "sslkey", "sslrootcert")
+_CONNECT_TIMEOUT = 10  # seconds; dbt-postgres's own default
+_REMEDIES = (
+    ("authentication failed", "Correct the user or the password that the profile takes from the environment."),
+    ("no pg_hba.conf entry", "Let the server admit this user from here, or set `sslmode` in the profile."),
+    ("does not exist", "Create it, or correct the name that the profile takes from the environment."),
+)
+_OTHERWISE = "See that the server runs, and that the profile's host and port lead to it from here."
+
+_DATES = frozenset({1082, 1114, 1184})
+_WITH_ZONE = 1184
+_DTYPES: Mapping[int, str] = {
+    **dict.fromkeys((20, 21, 23), "int64"),
+    **dict.fromkeys((700, 701, 1700), "float64"),
+    **dict.fromkeys((25, 1042, 1043), "str"),
+    16: "bool",
+}
+"""PostgreSQL's object ids of types (`pg_type.oid`, the same in every database), and what they are in a data frame."""
+
+
+def parameters(target: Target) -> Mapping[str, Any]:
+    """Return what libpq connects with, by its own names; holds the password.
+
+    Sources: libpq's documentation of connection parameters, and dbt-postgres, which names some of them otherwise.
+    """
+    credentials = target.credentials
+    found = {name: credentials[name] for name in _SAME_NAME if credentials.get(name)}
+    options = ["-c timezone=UTC"]
+    if credentials.get("role"):
+        options.append(f"-c role={_escaped(credentials['role'])}")
+    if credentials.get("search_path"):
+        options.append(f"-c search_path={_escaped(credentials['search_path'])}")
+    return {
+        **found,
+        "dbname": target.database,
+        "password": str(credentials.get("password") or credentials.get("pass") or ""),
+        "connect_timeout": int(credentials.get("connect_timeout") or _CONNECT_TIMEOUT),
+        "application_name": "analytics_dagster",
+        "options": " ".join(options),
+    }
+
+
+def _escaped(value: Any) -> str:
+    return str(value).replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+def connect(target: Target, *, read_only: bool) -> psycopg2.extensions.connection:
+    """Connect, each statement a transaction of its own; raises `WarehouseError` that says why not, and the remedy."""
+    import psycopg2  # noqa: PLC0415 - comes with dbt-postgres, where that is used
+
+    try:
+        connection = psycopg2.connect(**parameters(target))
+    except psycopg2.OperationalError as error:
+        said = target.redact(str(error).strip())
+        remedy = next((remedy for sign, remedy in _REMEDIES if sign in said), _OTHERWISE)
+        raise WarehouseError(
+            f"The PostgreSQL warehouse of the target {target.name!r} can't be opened: {said}", remedy=remedy
+        ) from None
+    connection.set_session(readonly=read_only, autocommit=True)
+    return connection
+
+
+class PostgresAccess:
+    """An open PostgreSQL warehouse."""
+
+    def __init__(self, connection: psycopg2.extensions.connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run one query and return its rows."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def frame(self, sql: str) -> pd.DataFrame:
+        """Run one query and return its rows as a data frame, with the types that DuckDB's have: no Decimal, no date."""
+        import pandas as pd  # noqa: PLC0415 - comes with what asks for frames
+
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            rows = cursor.fetchall()
+            described = [(column.name, column.type_code) for column in cursor.description or ()]
+        columns = zip(*rows, strict=True) if rows else ((),) * len(described)
+        return pd.DataFrame(
+            {name: _series(values, oid) for (name, oid), values in zip(described, columns, strict=True)}
+        )
+
+    def replace(self, table: Table, frame: pd.DataFrame) -> None:
+        """Write a data frame as the whole content of a table, at once.
+
+        The table itself stays, with its views and its grants, unless its columns have changed.
+        """
+        import pyarrow as pa  # noqa: PLC0415 - comes with what writes frames
+        from pyarrow import csv  # noqa: PLC0415
+
+        content = pa.Table.from_pandas(frame, preserve_index=False)
+        columns = ", ".join(f"{quoted(field.name)} {_sql_type(field)}" for field in content.schema)
+        buffer = io.BytesIO()
+        csv.write_csv(content, buffer, csv.WriteOptions(include_header=False))
+        buffer.seek(0)
+        with self._connection.cursor() as cursor:
+            cursor.execute("begin")
+            try:
+                cursor.execute(f"create schema if not exists {quoted(table.schema)}")
+                cursor.execute(f"create temporary table incoming ({columns}) on commit drop")
+                cursor.copy_expert("copy incoming from stdin with (format csv)", buffer)
+                if _columns(cursor, table.schema, table.name) != _columns(cursor, None, "incoming"):
+                    cursor.execute(f"drop table if exists {table.sql}")
+                    cursor.execute(f"create table {table.sql} (like incoming)")
+                cursor.execute(f"delete from {table.sql}")  # noqa: S608 - quoted
+                cursor.execute(f"insert into {table.sql} table incoming")
+                cursor.execute("commit")
+            except BaseException:
+                cursor.execute("rollback")
+                raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _series(values: Sequence[Any], oid: int) -> pd.Series[Any]:
+    import pandas as pd  # noqa: PLC0415 - see `frame`
+
+    if oid in _DATES:
+        return pd.to_datetime(pd.Series(values, dtype="object"), utc=oid == _WITH_ZONE)
+    dtype = _DTYPES.get(oid, "object")
+    if dtype in {"int64", "bool"} and None in values:
+        dtype = "float64" if dtype == "int64" else "object"
+    return pd.Series(values, dtype=dtype)
+
+
+def _columns(cursor: psycopg2.extensions.cursor, schema: str | None, name: str) -> list[tuple[Any, ...]]:
+    """Return names and types of a table's columns, in order; of a temporary table where no schema is given."""
+    cursor.execute(
+        "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+        "join pg_class on pg_class.oid = attrelid join pg_namespace on pg_namespace.oid = relnamespace "
+        "where relname = %s and attnum > 0 and not attisdropped "
+        "and (nspname = %s or (%s is null and pg_namespace.oid = pg_my_temp_schema())) order by attnum",
+        (name, schema, schema),
+    )
+    return list(cursor.fetchall())
+
+
+def _sql_type(field: pa.Field) -> str:
+    """Return PostgreSQL's type for a column; raises `WarehouseError` where there is none."""
+    import pyarrow as pa  # noqa: PLC0415 - see `replace`
+
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_decimal(kind):
+        return f"numeric({kind.precision}, {kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return "timestamptz" if kind.tz else "timestamp"
+    for fits, sql in (
+        (pa.types.is_boolean, "boolean"),
+        (pa.types.is_int8, "smallint"),
+        (pa.types.is_int16, "smallint"),
+        (pa.types.is_int32, "integer"),
+        (pa.types.is_integer, "bigint"),
+        (pa.types.is_float32, "real"),
+        (pa.types.is_floating, "double precision"),
+        (pa.types.is_date, "date"),
+        (pa.types.is_string, "text"),
+        (pa.types.is_large_string, "text"),
+    ):
+        if fits(kind):
+            return sql
+    raise WarehouseError(
+        f"The column {field.name!r} is of the type {kind}, for which there is none in PostgreSQL.",
+        remedy="Cast it to text, a number, a date or a time before it is written.",
+    )

@@ -1,0 +1,94 @@
+"""The main job in production: on PostgreSQL and on DuckLake it builds what it builds on a laptop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from analytics_dagster.profile import load_target
+from analytics_dagster.settings import CHECKOUT, Settings
+from analytics_dagster.warehouse import Warehouse, build_warehouse
+from scripts.prod_demo import TARGETS, Production
+from scripts.servers import run_both
+from tests.integration.shop import Shop
+
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
+
+SAMPLE = ("--now", "2026-11-02T12:00:00+00:00", "--days-ahead", "330")
+TABLES = (
+    "select table_schema, table_name from information_schema.tables "
+    "where table_schema in ('raw', 'seeds', 'snapshots', 'marts', 'consumers') and left(table_name, 1) <> '_'"
+)
+
+
+@pytest.fixture(scope="module")
+def on_a_laptop(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, int]:
+    """Return the rows of every table of the same shop in a DuckDB file."""
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    shop.run(sys.executable, "scripts/sample_data.py", "--landing", str(shop.landing), *SAMPLE)
+    done = shop.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    tables = [f"{schema}.{name}" for schema, name in shop.query(TABLES)]
+    return {table: shop.query(f"select count(*) from {table}")[0][0] for table in tables}  # noqa: S608
+
+
+@pytest.fixture(scope="module")
+def production() -> Iterator[Production]:
+    """Start the servers, and let the shop sell into the bucket."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # PostgreSQL does not run as root
+        with run_both(folder) as (postgres, s3):
+            made = Production(folder, postgres, s3)
+            made.deliver(*SAMPLE)
+            yield made
+
+
+def warehouse_of(production: Production, name: str, patch: pytest.MonkeyPatch) -> Warehouse:
+    for variable, value in production.environment(name).items():
+        patch.setenv(variable, value)
+    project = CHECKOUT / "dbt_project"
+    target = load_target(Settings(dbt_project_dir=project, dbt_target=TARGETS[name]), "jaffle_shop")
+    return build_warehouse(target, project, lock_timeout=1)
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_every_table_has_the_rows_that_it_has_on_a_laptop(
+    production: Production, on_a_laptop: Mapping[str, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    production.build(name)
+    warehouse = warehouse_of(production, name, monkeypatch)
+    found = {f"{schema}.{table}" for schema, table in warehouse.rows(TABLES)}
+    counts = " union all ".join(f"select '{table}', count(*) from {table}" for table in sorted(found))  # noqa: S608
+    assert dict(warehouse.rows(counts)) == on_a_laptop
+
+
+def test_hourly_and_nightly_runs_write_postgresql_at_once(production: Production) -> None:
+    with (
+        production.start("postgres", "--group", "hourly") as hourly,
+        production.start("postgres", "--group", "nightly") as nightly,
+    ):
+        outs = [process.communicate(timeout=500)[0] for process in (hourly, nightly)]
+    assert [hourly.returncode, nightly.returncode] == [0, 0], outs
+    with dg.DagsterInstance.from_config(str(production.folder / "postgres" / "home")) as instance:
+        runs = instance.get_run_records(limit=2)
+    assert max(run.start_time or 0 for run in runs) < min(run.end_time or 0 for run in runs), "one after the other"
+
+
+def test_a_secret_is_in_no_file_that_a_build_leaves(production: Production) -> None:
+    secrets = [production.postgres.password, production.s3.secret]
+    for path in production.folder.rglob("*"):
+        if path.is_file() and not {"postgres", "s3"} & set(path.relative_to(production.folder).parts):
+            content = path.read_bytes()
+            assert [secret for secret in secrets if secret.encode() in content] == [], path
+
+
+def test_a_build_that_fails_is_told(production: Production) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        production.build("postgres", "--group", "no_such_group")

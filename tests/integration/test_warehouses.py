@@ -1,0 +1,307 @@
+"""PostgreSQL and DuckLake for real: loaded, read and written by Python, built by dbt, and told of when out of reach."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from analytics_dagster.automation.lake_maintenance import JOB, build_lake_maintenance
+from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
+from analytics_dagster.extensions import ensure_extensions
+from analytics_dagster.failures.classification import FailureKind, classify
+from analytics_dagster.ingestion.landing import Landing
+from analytics_dagster.ingestion.loading import LoadReport, load_table
+from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.profile import load_target
+from analytics_dagster.settings import CHECKOUT, Settings
+from analytics_dagster.warehouse import Kind, Table, Warehouse, build_warehouse, kind_of
+from scripts.servers import S3, Postgres, run_both
+
+pytestmark = pytest.mark.integration
+
+PROJECT = CHECKOUT / "dbt_project"
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+EXTENSIONS = ["ducklake", "postgres_scanner", "httpfs"]
+ORDERS = LandedTable(
+    "source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/*.parquet", "parquet", ("id",), "updated_at"
+)
+EVENTS = LandedTable("source.p.shop.events", "shop", "events", "raw", "events", "events/*.csv", "csv")
+TARGETS = {"postgres": "prod", "ducklake": "ducklake"}
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A real PostgreSQL and a real S3."""
+
+    postgres: Postgres
+    s3: S3
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which the bundled profile finds them."""
+        lake = {"ANALYTICS_LAKE_DATA_PATH": f"s3://{self.s3.bucket}/lake"}
+        return {**self.postgres.environment, **self.s3.environment, **lake}
+
+    def execute(self, sql: str) -> None:
+        """Run a statement in PostgreSQL."""
+        server = self.postgres
+        connection = psycopg2.connect(
+            host=server.host, port=server.port, user=server.user, password=server.password, dbname=server.database
+        )
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Start both servers, once for all tests."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # PostgreSQL does not run as root
+        ensure_extensions(EXTENSIONS, "~/.duckdb/extensions")
+        with run_both(folder) as (postgres, s3):
+            yield Servers(postgres, s3)
+
+
+def opened(target: str) -> Warehouse:
+    """Return the warehouse of a target, as the location has it; nothing is opened."""
+    chosen = load_target(Settings(dbt_project_dir=PROJECT, dbt_target=target), "jaffle_shop")
+    return build_warehouse(chosen, PROJECT, lock_timeout=1)
+
+
+@pytest.fixture(params=list(TARGETS))
+def warehouse(request: pytest.FixtureRequest, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """Give an empty warehouse of each kind."""
+    for name, value in servers.environment.items():
+        monkeypatch.setenv(name, value)
+    # A DuckLake of its own for each test: a catalog, and a data path.
+    own = f"lake_{uuid4().hex[:8]}"
+    monkeypatch.setenv("ANALYTICS_LAKE_CATALOG_SCHEMA", own)
+    monkeypatch.setenv("ANALYTICS_LAKE_DATA_PATH", f"s3://{servers.s3.bucket}/{own}")
+    yield opened(TARGETS[request.param])
+    for schema in ("raw", "_dlt_staging_raw", "consumers", own):
+        servers.execute(f'drop schema if exists "{schema}" cascade')
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A landing zone, and what is loaded of it."""
+
+    folder: Path
+    warehouse: Warehouse
+
+    def put(self, path: str, content: bytes, minute: int = 0) -> None:
+        """Land a file."""
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        moment = (START + timedelta(minutes=minute)).timestamp()
+        os.utime(file, (moment, moment))
+
+    def put_orders(self, path: str, rows: Mapping[str, tuple[int, float | None]], **more: Any) -> None:
+        """Land orders: by id, the hour of the version and the price."""
+        moments = [START + timedelta(hours=hour) for hour, _ in rows.values()]
+        columns = {
+            "id": list(rows),
+            "price": pa.array([price for _, price in rows.values()], pa.float64()),
+            "updated_at": pa.array(moments, pa.timestamp("us", "UTC")),
+        }
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({**columns, **more}), sink)
+        self.put(f"orders/{path}", sink.getvalue().to_pybytes())
+
+    def load(self, table: LandedTable = ORDERS) -> LoadReport:
+        """Load what is new."""
+        return load_table(table, Landing(str(self.folder)), self.warehouse, logging.getLogger("test_warehouses"))
+
+
+@pytest.fixture
+def shop(tmp_path: Path, warehouse: Warehouse) -> Shop:
+    return Shop(tmp_path, warehouse)
+
+
+# --- ingestion ----------------------------------------------------------------------------------------------
+
+
+def test_changed_rows_are_merged_and_a_second_load_finds_nothing(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1.0), "b": (5, 2.0)})
+    first = shop.load()
+    assert (first.files, first.rows, first.row_count) == (1, 2, 2)
+    assert first.newest_cursor == START + timedelta(hours=5)
+    shop.put_orders(
+        "2.parquet", {"a": (2, 1.5), "b": (4, 9.0), "c": (0, None)}, day=[START.date()] * 3, note=["", "x", None]
+    )
+    second = shop.load()
+    assert (second.rows, second.superseded, second.row_count) == (2, 1, 3)
+    assert second.new_columns == ("day", "note")
+    assert shop.load().files == 0
+    rows = shop.warehouse.rows("select id, price, day, note from raw.orders order by id")
+    assert rows == [("a", 1.5, START.date(), ""), ("b", 2.0, None, None), ("c", None, START.date(), None)]
+
+
+@pytest.mark.parametrize("warehouse", ["postgres", pytest.param("ducklake", marks=pytest.mark.thorough)], indirect=True)
+def test_without_a_key_the_rows_of_a_file_replace_those_of_the_file(shop: Shop) -> None:
+    shop.put("events/1.csv", b"moment,what,n\n2026-01-01 10:00:00,open,1\n2026-01-01 11:00:00,,\n")
+    shop.put("events/2.csv", b"moment,what,n\n2026-01-02 10:00:00,open,3\n")
+    assert shop.load(EVENTS).row_count == 3
+    shop.put("events/1.csv", b"moment,what,n\n2026-01-01 10:00:00,closed,1\n", minute=1)
+    assert shop.load(EVENTS).row_count == 2
+    rows = shop.warehouse.rows("select what, n from raw.events order by moment")
+    assert rows == [("closed", 1), ("open", 3)]
+    shop.put("events/1.csv", b"moment,what,n\n", minute=2)
+    assert shop.load(EVENTS).row_count == 1
+
+
+def test_a_malformed_file_is_remembered(shop: Shop) -> None:
+    shop.put("orders/1.parquet", b"no parquet")
+    shop.put_orders("2.parquet", {"a": (1, 1.0)})
+    assert len(shop.load().rejected) == 1
+    assert len(shop.load().repair) == 1
+
+
+# --- reading and writing ------------------------------------------------------------------------------------
+
+
+def test_what_is_written_is_read_again_and_replaced_as_a_whole(warehouse: Warehouse) -> None:
+    table = Table("consumers", "segments")
+    frame = pd.DataFrame(
+        {
+            "name": ["a", "", None],
+            "count": pd.array([1, 2, 3], "int32"),
+            "revenue": pd.Series([1.5, 2.25, None], dtype=pd.ArrowDtype(pa.decimal128(16, 2))),
+            "seen": pd.Series([START.date()] * 3, dtype=pd.ArrowDtype(pa.date32())),
+            "good": [True, False, True],
+        }
+    )
+    assert warehouse.replace(table, frame) == 3
+    assert warehouse.replace(table, frame) == 3
+    query = "select * from consumers.segments order by count"
+    assert [row[0] for row in warehouse.rows(query)] == ["a", "", None]
+    read = warehouse.read(query)
+    assert [column.kind for column in read.dtypes[["count", "revenue", "seen", "good"]]] == ["i", "f", "M", "b"]
+    assert read["revenue"].tolist()[:2] == [1.5, 2.25]
+    assert warehouse.replace(table, pd.DataFrame({"other": [1]})) == 1
+    assert warehouse.rows("select * from consumers.segments") == [(1,)]
+
+
+def test_a_reader_can_not_write(warehouse: Warehouse) -> None:
+    warehouse.replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
+    with pytest.raises(Exception, match=r"(?i)read-only"):
+        warehouse.rows("delete from consumers.t")
+
+
+def test_what_dagster_keeps_of_the_resource_holds_no_secret(servers: Servers, warehouse: Warehouse) -> None:
+    kept = repr(warehouse) + str(warehouse.model_dump())
+    assert servers.postgres.password not in kept
+    assert servers.s3.secret not in kept
+
+
+# --- what can't be reached ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("target", "variable", "value", "said", "remedy", "kind"),
+    [
+        ("prod", "ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "server runs", FailureKind.CONNECTION),
+        ("prod", "ANALYTICS_POSTGRES_PASSWORD", "wr0ng!", "authentication failed", "password", FailureKind.PERMISSION),
+        ("prod", "ANALYTICS_POSTGRES_DBNAME", "none", "does not exist", "Create it", FailureKind.SQL),
+        ("ducklake", "ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "catalog", FailureKind.CONNECTION),
+        (
+            "ducklake",
+            "ANALYTICS_POSTGRES_PASSWORD",
+            "wr0ng!",
+            "authentication failed",
+            "password",
+            FailureKind.PERMISSION,
+        ),
+        ("ducklake", "ANALYTICS_LAKE_DATA_PATH", "s3://no-such-bucket/lake", "no-such-bucket", "bucket", None),
+        ("ducklake", "AWS_SECRET_ACCESS_KEY", "wr0ng!", "403", "Correct the key", FailureKind.PERMISSION),
+        ("ducklake", "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1", "127.0.0.1:1", "", FailureKind.CONNECTION),
+    ],
+)
+def test_a_server_that_is_out_of_reach_is_told_with_the_remedy(  # noqa: PLR0913, PLR0917 - a table of cases
+    servers: Servers,
+    monkeypatch: pytest.MonkeyPatch,
+    target: str,
+    variable: str,
+    value: str,
+    said: str,
+    remedy: str,
+    kind: FailureKind | None,
+) -> None:
+    for name, real in {**servers.environment, variable: value}.items():
+        monkeypatch.setenv(name, real)
+    monkeypatch.setenv("ANALYTICS_LAKE_CATALOG_SCHEMA", "out_of_reach")
+    with pytest.raises(WarehouseError) as raised:
+        opened(target).replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
+    text = str(raised.value)
+    assert said in text
+    assert remedy in raised.value.remedy
+    assert "wr0ng!" not in text
+    assert servers.postgres.password not in text
+    assert kind is None or classify(text) is kind
+    servers.execute("drop schema if exists out_of_reach cascade")
+
+
+@pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
+def test_a_catalog_of_another_version_is_told_with_the_remedy(servers: Servers, warehouse: Warehouse) -> None:
+    warehouse.replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
+    schema = os.environ["ANALYTICS_LAKE_CATALOG_SCHEMA"]
+    servers.execute(f"update \"{schema}\".ducklake_metadata set value = '0.1' where key = 'version'")  # noqa: S608
+    with pytest.raises(WarehouseError, match="version") as raised:
+        warehouse.rows("select 1")
+    assert "automatic_migration" in raised.value.remedy
+
+
+@pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
+def test_a_ducklake_that_was_never_written_is_not_there_yet(warehouse: Warehouse) -> None:
+    with pytest.raises(NoWarehouseYetError, match="does not exist yet"):
+        warehouse.rows("select 1")
+
+
+# --- the upkeep of a DuckLake -------------------------------------------------------------------------------
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
+def test_the_upkeep_leaves_what_is_read_and_takes_what_is_not(warehouse: Warehouse) -> None:
+    settings = Settings(dbt_project_dir=PROJECT, dbt_target="ducklake")
+    definitions = dg.Definitions.merge(
+        dg.Definitions(resources={"warehouse": warehouse}),
+        build_lake_maintenance(settings, load_target(settings, "jaffle_shop")),
+    )
+    job = definitions.resolve_job_def(JOB)
+    assert job.execute_in_process().success, "with nothing there yet"
+    table = Table("consumers", "t")
+    for number in range(5):
+        warehouse.replace(table, pd.DataFrame({"n": range(number, number + 1000)}))
+    config = {"ops": {JOB: {"config": {"snapshot_days": 0, "file_hours": 0}}}}
+    assert job.execute_in_process(run_config=config).success
+    assert job.execute_in_process(run_config=config).success
+    assert warehouse.rows("select count(*), min(n) from consumers.t") == [(1000, 4)]
+    assert warehouse.rows("select count(*) from ducklake_snapshots('lake')") == [(1,)]
+    files = warehouse.rows(f"select count(*) from glob('{os.environ['ANALYTICS_LAKE_DATA_PATH']}/**')")  # noqa: S608
+    assert files == warehouse.rows("select sum(file_count) from ducklake_table_info('lake')")
+
+
+def test_only_a_ducklake_has_the_job_of_its_upkeep() -> None:
+    settings = Settings(dbt_project_dir=PROJECT)
+    target = load_target(settings, "jaffle_shop")
+    assert kind_of(target) is Kind.FILE
+    assert not build_lake_maintenance(settings, target).jobs
