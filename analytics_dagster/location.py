@@ -48,21 +48,52 @@ def build_location(settings: Settings) -> Location:
     if settings.dagster_shortcuts:
         take_shortcuts()
     with mostly_kept():
-        groups = load_groups(settings)
-        project = load_project(settings, groups.selections)
-        facts = _facts(settings, groups, project)
-        transform = build_transform(settings, project, facts)
-        ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
-        consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
-        definitions = dg.Definitions.merge(
-            dg.Definitions(executor=build_executor({}, writers=count_writers(settings, project.target))),
-            ingestion.definitions,
-            transform.definitions,
-            dg.Definitions(assets=consumers.assets),
-            build_automation(settings, facts.plan, transform, ingestion, consumers, project=project.name),
-            build_alerting(settings, project, facts.plan, transform),
-        )
-        return Location(definitions, project, facts.plan, transform, ingestion, consumers)
+        project, facts = _loaded(settings)
+        executor = _executor(settings, project)
+        return _merged(settings, project, facts, dg.Definitions(executor=executor), None)
+
+
+def build_guest(settings: Settings) -> dg.Definitions:
+    """Return the same for another code location to merge into its own: what is that one's is left as it is.
+
+    The executor is that of our own jobs alone, and nothing of the process is changed. Raises `AnalyticsError`.
+    """
+    project, facts = _loaded(settings)
+    return _merged(settings, project, facts, dg.Definitions(), _executor(settings, project)).definitions
+
+
+def _loaded(settings: Settings) -> tuple[Project, Facts]:
+    groups = load_groups(settings)
+    project = load_project(settings, groups.selections)
+    return project, _facts(settings, groups, project)
+
+
+def _executor(settings: Settings, project: Project) -> dg.ExecutorDefinition:
+    return build_executor({}, writers=count_writers(settings, project.target))
+
+
+def _merged(
+    settings: Settings,
+    project: Project,
+    facts: Facts,
+    whole: dg.Definitions,
+    jobs_executor: dg.ExecutorDefinition | None,
+) -> Location:
+    """Return all parts in one; ``whole`` is what holds for the whole location, ``jobs_executor`` for our jobs alone."""
+    transform = build_transform(settings, project, facts)
+    ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
+    consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
+    definitions = dg.Definitions.merge(
+        whole,
+        ingestion.definitions,
+        transform.definitions,
+        dg.Definitions(assets=consumers.assets),
+        build_automation(
+            settings, facts.plan, transform, ingestion, consumers, project=project.name, executor=jobs_executor
+        ),
+        build_alerting(settings, project, facts.plan, transform),
+    )
+    return Location(definitions, project, facts.plan, transform, ingestion, consumers)
 
 
 def prepare_location(settings: Settings, announce: Announce) -> bool:

@@ -25,15 +25,23 @@ if TYPE_CHECKING:
     from analytics_dagster.automation.jobs import AssetJob
 
 
-def build_automation(
-    settings: Settings, plan: Plan, transform: Transform, ingestion: Ingestion, consumers: Consumers, *, project: str
+def build_automation(  # noqa: PLR0913 - the parts that it connects, and two words on them
+    settings: Settings,
+    plan: Plan,
+    transform: Transform,
+    ingestion: Ingestion,
+    consumers: Consumers,
+    *,
+    project: str,
+    executor: dg.ExecutorDefinition | None = None,
 ) -> dg.Definitions:
     """Return the jobs, schedules and sensors of ingestion and of every schedule group, in the order of their runs.
 
-    ``project`` is the name of the dbt project: runs are tagged with it, and notes kept under it.
+    ``project`` is the name of the dbt project: runs are tagged with it, and notes kept under it. ``executor`` is that
+    of the jobs, where the location has none for all of its jobs.
     """
     order = build_order(settings, plan, transform, project)
-    jobs = {name: _group_job(name, plan, transform, consumers, project) for name in order.groups}
+    jobs = {name: _group_job(name, plan, transform, consumers, project, executor) for name in order.groups}
     schedules = [build_schedule(name, job, order) for name, job in jobs.items()]
     sensors = [build_dead_runs_sensor()]
     if any(ordered.group.retries for ordered in order.groups.values()):
@@ -44,7 +52,7 @@ def build_automation(
     definitions = dg.Definitions(
         jobs=list(jobs.values()), schedules=[one for one in schedules if one is not None], sensors=sensors
     )
-    return dg.Definitions.merge(_ingestion(settings, ingestion, after, order), definitions)
+    return dg.Definitions.merge(_ingestion(settings, ingestion, after, order, executor), definitions)
 
 
 def build_order(settings: Settings, plan: Plan, transform: Transform, project: str) -> Order:
@@ -64,7 +72,14 @@ def build_order(settings: Settings, plan: Plan, transform: Transform, project: s
     return Order(project, groups, running=settings.automation_is_on)
 
 
-def _group_job(name: str, plan: Plan, transform: Transform, consumers: Consumers, project: str) -> AssetJob:
+def _group_job(
+    name: str,
+    plan: Plan,
+    transform: Transform,
+    consumers: Consumers,
+    project: str,
+    executor: dg.ExecutorDefinition | None,
+) -> AssetJob:
     one = plan.by_name[name]
     return build_group_job(
         one.group,
@@ -72,14 +87,21 @@ def _group_job(name: str, plan: Plan, transform: Transform, consumers: Consumers
         nodes=transform.assets_of(one),
         checks=transform.checks_of(one),
         consumers=consumers.started_with.get(name, ()),
+        executor=executor,
     )
 
 
-def _ingestion(settings: Settings, ingestion: Ingestion, after: list[AssetJob], order: Order) -> dg.Definitions:
+def _ingestion(
+    settings: Settings,
+    ingestion: Ingestion,
+    after: list[AssetJob],
+    order: Order,
+    executor: dg.ExecutorDefinition | None,
+) -> dg.Definitions:
     if not ingestion.tables:
         return dg.Definitions()
     status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
-    job = build_ingestion_job(list(ingestion.keys.values()), ingestion.checks)
+    job = build_ingestion_job(list(ingestion.keys.values()), ingestion.checks, executor)
     sensors = [
         build_landing_sensor(
             ingestion.tables, ingestion.landing, job=job, asset_keys=ingestion.keys, default_status=status

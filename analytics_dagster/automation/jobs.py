@@ -35,11 +35,12 @@ def build_group_job(
     nodes: Collection[dg.AssetKey],
     checks: Collection[dg.AssetCheckKey],
     consumers: Collection[dg.AssetKey],
+    executor: dg.ExecutorDefinition | None = None,
 ) -> AssetJob:
     """Return the job of a schedule group: what it builds, the checks that it runs, the consumers that start with it.
 
     ``nodes`` and ``checks`` are the group's own and those of others that it refreshes. A check of one of its assets
-    that another group runs (a test which crosses groups) is not in it.
+    that another group runs (a test which crosses groups) is not in it. Without ``executor`` it has the location's.
     """
     selection = dg.AssetSelection.assets(*nodes).without_checks() | dg.AssetSelection.checks(*checks)
     if consumers:
@@ -50,6 +51,7 @@ def build_group_job(
         description=f"Builds the schedule group {group.name}, runs its tests, and updates the consumers that start "
         "with it.",
         tags=run_tags(group, project),
+        executor_def=executor,
     )
 
 
@@ -79,10 +81,15 @@ def _as_text(quantities: Mapping[str, str | int | float]) -> dict[str, str]:
     return {name: str(value) for name, value in quantities.items()}
 
 
-def build_ingestion_job(tables: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]) -> AssetJob:
+def build_ingestion_job(
+    tables: Collection[dg.AssetKey],
+    checks: Collection[dg.AssetCheckKey],
+    executor: dg.ExecutorDefinition | None = None,
+) -> AssetJob:
     """Return the job that loads every landed table; dbt's tests of the sources run with the groups that read them."""
     return dg.define_asset_job(
         name=INGESTION,
         selection=dg.AssetSelection.assets(*tables).without_checks() | dg.AssetSelection.checks(*checks),
         description="Loads what is new in the landing zone into the tables that the dbt sources declare.",
+        executor_def=executor,
     )
