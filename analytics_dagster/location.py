@@ -54,25 +54,59 @@ def build_location(settings: Settings) -> Location:
     if settings.dagster_shortcuts:
         take_shortcuts()
     with mostly_kept():
-        groups = load_groups(settings)
-        project = load_project(settings, groups.selections)
-        facts = _facts(settings, groups, project)
-        transform = build_transform(settings, project, facts)
-        ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
-        consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
-        parts = Parts(facts.plan, transform, ingestion, consumers)
-        policies = build_policies(groups, parts)
-        reporter = Reporter(lambda: transform.paths, lambda: make_place(settings, project.target.name))
-        definitions = dg.Definitions.merge(
-            dg.Definitions(executor=build_executor({}, writers=count_writers(settings, project.target))),
-            ingestion.definitions,
-            transform.definitions,
-            dg.Definitions(assets=consumers.assets),
-            build_automation(settings, parts, policies, reporter, project=project.name),
-            build_lake_maintenance(settings, project.target),
-            build_alerting(settings, project, facts.plan, reporter),
-        )
-        return Location(definitions, project, facts.plan, transform, ingestion, consumers, policies, reporter)
+        loaded = _loaded(settings)
+        return _merged(settings, loaded, dg.Definitions(executor=_executor(settings, loaded.project)), None)
+
+
+def build_guest(settings: Settings) -> dg.Definitions:
+    """Return the same for another code location to merge into its own: what is that one's is left as it is.
+
+    The executor is that of our own jobs alone, and nothing of the process is changed. Raises `AnalyticsError`.
+    """
+    loaded = _loaded(settings)
+    return _merged(settings, loaded, dg.Definitions(), _executor(settings, loaded.project)).definitions
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What was read: the groups' file, the project, and what is known of it."""
+
+    groups: ScheduleGroups
+    project: Project
+    facts: Facts
+
+
+def _loaded(settings: Settings) -> _Loaded:
+    groups = load_groups(settings)
+    project = load_project(settings, groups.selections)
+    return _Loaded(groups, project, _facts(settings, groups, project))
+
+
+def _executor(settings: Settings, project: Project) -> dg.ExecutorDefinition:
+    return build_executor({}, writers=count_writers(settings, project.target))
+
+
+def _merged(
+    settings: Settings, loaded: _Loaded, whole: dg.Definitions, jobs_executor: dg.ExecutorDefinition | None
+) -> Location:
+    """Return all parts in one; ``whole`` is what holds for the whole location, ``jobs_executor`` for our jobs alone."""
+    project, facts = loaded.project, loaded.facts
+    transform = build_transform(settings, project, facts)
+    ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
+    consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
+    parts = Parts(facts.plan, transform, ingestion, consumers, jobs_executor)
+    policies = build_policies(loaded.groups, parts)
+    reporter = Reporter(lambda: transform.paths, lambda: make_place(settings, project.target.name))
+    definitions = dg.Definitions.merge(
+        whole,
+        ingestion.definitions,
+        transform.definitions,
+        dg.Definitions(assets=consumers.assets),
+        build_automation(settings, parts, policies, reporter, project=project.name),
+        build_lake_maintenance(settings, project.target),
+        build_alerting(settings, project, facts.plan, reporter),
+    )
+    return Location(definitions, project, facts.plan, transform, ingestion, consumers, policies, reporter)
 
 
 def prepare_location(settings: Settings, announce: Announce) -> bool:

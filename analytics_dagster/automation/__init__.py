@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the other folders have built, and jobs are made of."""
+    """What the other folders have built, and jobs are made of; ``executor`` is that of our jobs alone."""
 
     plan: Plan
     transform: Transform
     ingestion: Ingestion
     consumers: Consumers
+    executor: dg.ExecutorDefinition | None = None
 
 
 def build_automation(
@@ -48,7 +49,7 @@ def build_automation(
     order = build_order(settings, parts.plan, parts.transform, project)
     jobs = {name: _group_job(name, parts, project) for name in order.groups}
     schedules = [build_schedule(name, job, order) for name, job in jobs.items()]
-    loads = _ingestion_job(parts.ingestion, policies, project)
+    loads = _ingestion_job(parts, policies, project)
     sensors = [
         build_dead_runs_sensor(),
         build_retries_sensor([*([loads] if loads else []), *jobs.values()], {PROJECT_TAG: project}, policies, reporter),
@@ -97,14 +98,18 @@ def _group_job(name: str, parts: Parts, project: str) -> AssetJob:
         nodes=parts.transform.assets_of(one),
         checks=parts.transform.checks_of(one),
         consumers=parts.consumers.started_with.get(name, ()),
+        executor=parts.executor,
     )
 
 
-def _ingestion_job(ingestion: Ingestion, policies: RetryPolicies, project: str) -> AssetJob | None:
+def _ingestion_job(parts: Parts, policies: RetryPolicies, project: str) -> AssetJob | None:
+    ingestion = parts.ingestion
     if not ingestion.tables:
         return None
     tables, checks = list(ingestion.keys.values()), ingestion.checks
-    return build_ingestion_job(policies.ingestion, project=project, tables=tables, checks=checks)
+    return build_ingestion_job(
+        policies.ingestion, project=project, tables=tables, checks=checks, executor=parts.executor
+    )
 
 
 def _ingestion(

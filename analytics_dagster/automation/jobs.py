@@ -38,11 +38,12 @@ def build_group_job(
     nodes: Collection[dg.AssetKey],
     checks: Collection[dg.AssetCheckKey],
     consumers: Collection[dg.AssetKey],
+    executor: dg.ExecutorDefinition | None = None,
 ) -> AssetJob:
     """Return the job of a schedule group: what it builds, the checks that it runs, the consumers that start with it.
 
     ``nodes`` and ``checks`` are the group's own and those of others that it refreshes. A check of one of its assets
-    that another group runs (a test which crosses groups) is not in it.
+    that another group runs (a test which crosses groups) is not in it. Without ``executor`` it has the location's.
     """
     selection = dg.AssetSelection.assets(*nodes).without_checks() | dg.AssetSelection.checks(*checks)
     if consumers:
@@ -53,6 +54,7 @@ def build_group_job(
         description=f"Builds the schedule group {group.name}, runs its tests, and updates the consumers that start "
         "with it.",
         tags=run_tags(group, project),
+        executor_def=executor,
     )
 
 
@@ -86,7 +88,12 @@ def _as_text(quantities: Mapping[str, str | int | float]) -> dict[str, str]:
 
 
 def build_ingestion_job(
-    asked: IngestionRuns, *, project: str, tables: Collection[dg.AssetKey], checks: Collection[dg.AssetCheckKey]
+    asked: IngestionRuns,
+    *,
+    project: str,
+    tables: Collection[dg.AssetKey],
+    checks: Collection[dg.AssetCheckKey],
+    executor: dg.ExecutorDefinition | None = None,
 ) -> AssetJob:
     """Return the job that loads every landed table; dbt's tests of the sources run with the groups that read them."""
     return dg.define_asset_job(
@@ -94,4 +101,5 @@ def build_ingestion_job(
         selection=dg.AssetSelection.assets(*tables).without_checks() | dg.AssetSelection.checks(*checks),
         description="Loads what is new in the landing zone into the tables that the dbt sources declare.",
         tags=_retry_tags(asked.retries, project),
+        executor_def=executor,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from analytics_dagster.cli import alerts, build, dev, plan, prepare, retry, schema
+from analytics_dagster.cli import alerts, build, dev, doctor, init, plan, prepare, retry, schema
 
 app = typer.Typer(
     name="analytics-dagster",
@@ -13,6 +13,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (prepare.prepare, plan.plan, schema.schema, build.build, retry.retry, dev.dev):
+for _command in (
+    init.init,
+    doctor.doctor,
+    prepare.prepare,
+    plan.plan,
+    schema.schema,
+    build.build,
+    retry.retry,
+    dev.dev,
+):
     app.command()(_command)
 app.add_typer(alerts.alerts)

@@ -19,6 +19,10 @@ _PAGE = "tests/documents/test_pages.py"
 
 _IMAGE = "tests/unit/chart/test_image.py::test_everything_that_the_image_copies_is_sent_to_the_builder"
 
+_ADOPTED = "tests/integration/test_adopting.py::test_it_writes_beside_the_project_and_shows_the_plan"
+
+_DOCTOR = "tests/integration/test_adopting.py::test_the_doctor_tells_each_fault_and_no_secret"
+
 _DOCKER = (
     "docker build --build-arg COMMIT=$(git rev-parse HEAD) --build-arg VERSION=0.1.0 --tag analytics-dagster:0.1.0 ."
 )
@@ -36,6 +40,10 @@ COVERED: Mapping[str, str] = {
     'make bench BENCH="--write"': _BENCH,
     "make bench-peers": f"{BY_HAND}Airflow and Prefect are not installed with what the tests need",
     "make lock": f"{BY_HAND}it asks the registry for every version; what it writes is installed by `make run`",
+    "analytics-dagster init --dbt-project ~/work/my_dbt": _ADOPTED,
+    "cd ~/work/my_dbt-dagster": _ADOPTED,
+    "analytics-dagster doctor": _DOCTOR,
+    "analytics-dagster doctor --json": "tests/integration/test_adopting.py::test_the_doctor_finds_it_well",
     "make docs": f"{_PAGE}::test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network",
     "make image": _IMAGE,
     _DOCKER: _IMAGE,

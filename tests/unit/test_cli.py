@@ -29,7 +29,7 @@ def test_help_is_quick_for_it_imports_nothing_of_dagster_or_dbt() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     help_text, modules = said.split("modules:")
     assert not HEAVY & set(modules.split())
-    assert all(command in help_text for command in ("prepare", "plan", "schema", "build", "dev"))
+    assert all(command in help_text for command in ("init", "doctor", "prepare", "plan", "schema", "build", "dev"))
 
 
 def test_the_schema_is_printed_at_once_and_is_json() -> None:

@@ -1,0 +1,100 @@
+"""Whether the landing zone and the places for exports and reports can be reached."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from analytics_dagster.doctor.finding import Finding, doubt, ill, well
+from analytics_dagster.settings import Settings, variable_name
+
+CHECK = "places"
+
+_LONGEST = 20.0  # seconds
+
+T = TypeVar("T")
+
+
+def check_places(settings: Settings) -> Iterator[Finding]:
+    """Yield how it stands with each of the three places; the drivers' own errors are told with their first line."""
+    options = settings.landing_storage_options
+    for name, field, url in (
+        ("landing zone", "landing_url", settings.landing),
+        ("exports", "outbound_url", settings.outbound),
+        ("reports", "reports_url", settings.reports),
+    ):
+        is_local = "://" not in url or url.startswith("file://")
+        yield _local(name, field, Path(url.removeprefix("file://"))) if is_local else _remote(name, field, url, options)
+
+
+def _local(name: str, field: str, folder: Path) -> Finding:
+    if folder.is_dir():
+        if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            return well(name, f"{folder} can be read and written.")
+        return ill(name, f"{folder} can't be read and written by this user.", f"Give it the rights of {folder}.")
+    if folder.exists():
+        return ill(name, f"{folder} is no folder.", f"Name another by {variable_name(field)}.")
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not os.access(above, os.W_OK):
+        remedy = f"Make it, or name another by {variable_name(field)}."
+        return ill(name, f"{folder} is not there, and {above} can't be written.", remedy)
+    if field == "landing_url":
+        # Ingestion reads what others deliver: it does not make the place for it.
+        return doubt(name, f"{folder} is not there: needed as soon as a source lands files.", f"mkdir -p {folder}")
+    return well(name, f"{folder} is made when something is written there.")
+
+
+def _remote(name: str, field: str, url: str, options: Mapping[str, Any]) -> Finding:
+    shown = re.sub(r"(?<=://)[^/@]*@", "", url)
+    try:
+        entries = within(_LONGEST, lambda: _list(url, options))
+    except ImportError as error:
+        return ill(name, f"{shown} can't be opened: {error}", "Install what is missing, in this environment.")
+    except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
+        cause = (str(error).splitlines() or [""])[0].replace(url, shown)
+        said = f"{shown} can't be reached: {type(error).__name__}: {cause}"
+        remedy = (
+            f"Correct {variable_name(field)} or {variable_name('landing_storage_options')}, the network or the rights."
+        )
+        return ill(name, said, remedy)
+    return well(name, f"{shown} can be listed ({entries} entries).")
+
+
+def _list(url: str, options: Mapping[str, Any]) -> int:
+    import fsspec  # noqa: PLC0415 - a tenth of a second that local folders do not need
+
+    filesystem, root = fsspec.core.url_to_fs(url, **options)
+    try:
+        return len(filesystem.ls(root, detail=False))
+    except FileNotFoundError:
+        # Nothing lies there yet, which in a bucket is the same as a folder that is not there.
+        filesystem.ls(str(root).lstrip("/").split("/", 1)[0], detail=False)
+        return 0
+
+
+def within(seconds: float, action: Callable[[], T]) -> T:
+    """Return what an action returns, or raise what it raises; TimeoutError if it takes longer.
+
+    Drivers of object stores try for minutes, and take no limit that holds for all of them.
+    """
+    answers: list[T] = []
+    errors: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            answers.append(action())
+        except BaseException as error:  # noqa: BLE001 - raised again, by who waits
+            errors.append(error)
+
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise TimeoutError(f"no answer within {seconds:g} s")
+    return answers[0]

@@ -1,0 +1,47 @@
+"""A warehouse that has no file of its own is tried by dbt's own adapter, and left as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from analytics_dagster.doctor.finding import Status
+from analytics_dagster.doctor.warehouse import probe
+from analytics_dagster.profile import Target
+
+pytestmark = pytest.mark.integration
+
+
+def _target(folder: Path, **credentials: str) -> Target:
+    output = {"type": "duckdb", "path": str(folder / "warehouse.duckdb"), **credentials}
+    lines = "".join(f"      {name}: '{value}'\n" for name, value in output.items())
+    (folder / "profiles.yml").write_text(f"shop:\n  target: dev\n  outputs:\n    dev:\n{lines}")
+    return Target(profile="shop", name="dev", adapter="duckdb", profiles_dir=folder, credentials=output)
+
+
+def _left(folder: Path) -> list[tuple[str, str]]:
+    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
+        schemas = "select 'schema', schema_name from information_schema.schemata where catalog_name = 'warehouse'"
+        tables = "select 'table', table_name from information_schema.tables"
+        return sorted(connection.execute(f"{schemas} union all {tables}").fetchall())
+
+
+@pytest.mark.parametrize("schema", ["main", "not_there_yet"])
+def test_a_table_is_made_and_nothing_is_left(schema: str, tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "warehouse.duckdb")).close()
+    before = _left(tmp_path)
+    probed = probe(_target(tmp_path, schema=schema), tmp_path)
+    assert [finding.status for finding in probed.findings] == [Status.OK], probed.findings
+    assert _left(tmp_path) == before
+    assert probed.now is not None
+
+
+@pytest.mark.thorough
+def test_what_can_not_be_opened_is_told_without_secrets(tmp_path: Path) -> None:
+    target = _target(tmp_path, path=str(tmp_path / "nowhere" / "warehouse.duckdb"), password="hunter22")  # noqa: S106
+    [finding] = probe(target, tmp_path).findings
+    assert finding.status is Status.ERROR
+    assert "hunter22" not in finding.said
+    assert "nowhere" in finding.said
