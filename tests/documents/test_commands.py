@@ -51,7 +51,9 @@ SLOW = (
 
 RUNBOOKS = "docs/operations.md"
 
-IN_RUNBOOKS = {command for block in BLOCKS if block.page == RUNBOOKS for command in block.commands}
+IN_RUNBOOKS = {
+    command for block in BLOCKS if (block.page, block.language) == (RUNBOOKS, "sh") for command in block.commands
+}
 
 
 OWN_PROJECT = [
