@@ -108,11 +108,11 @@ def draw(architecture: Architecture) -> str:
         *(_arrow(places[upper], places[lower]) for upper, lower in arrows(architecture)),
         *(line for row in rows for box in row for line in _drawn_box(box, places[box], texts[box])),
     ]
-    height = top - _GAP + 10
+    bottom = top - _GAP + 10
     return "\n".join(
         [
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom:g}" role="img" '
                 'aria-label="Which part of the package imports which">'
             ),
             f"<style>{_STYLE}</style>",
@@ -120,7 +120,7 @@ def draw(architecture: Architecture) -> str:
                 '<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
                 '<path class="head" d="M0 0L8 4L0 8z"/></marker>'
             ),
-            f'<rect width="{_WIDTH}" height="{height:g}" fill="#fff"/>',
+            f'<rect width="{_WIDTH}" height="{bottom:g}" fill="#fff"/>',
             *shapes,
             "</svg>\n",
         ]
