@@ -14,9 +14,6 @@ PACKAGE = "analytics_dagster"
 GROUND = "ground floor"
 """The box of all single modules that import no other box."""
 
-TERMINAL = "cli"
-"""The box of the command line: also of the modules `commands` in the folders, which only it imports."""
-
 _WIDTH, _LINE, _GAP, _LANE = 660, 15, 30, 22
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933}.name{font-weight:600;font-size:14px}"
@@ -45,7 +42,7 @@ def read_architecture(root: Path) -> Architecture:
         if name:
             # What the package itself hands on, a function or a class, is no module.
             between.setdefault(_box(name), set()).update(known & {_box(found) for found in _imported(tree)})
-    ground = set(alone) - {TERMINAL}
+    ground = set(alone)
     while risen := {name for name in ground if between[name] - ground}:
         ground -= risen
     boxes = [box for box in between if box not in ground]
@@ -169,8 +166,7 @@ def _dotted(path: Path, root: Path) -> str:
 
 
 def _box(module: str) -> str:
-    first, _, rest = module.partition(".")
-    return TERMINAL if rest == "commands" else first
+    return module.partition(".")[0]
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
