@@ -15,6 +15,9 @@ GROUND = "ground floor"
 """The box of all single modules that import no other box."""
 
 _WIDTH, _LINE, _GAP, _LANE = 660, 15, 30, 22
+_LETTER = 7.4
+"""How wide a letter of the widest usual font is, on average."""
+
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933}.name{font-weight:600;font-size:14px}"
     ".box{fill:#f5f7ff;stroke:#4c5fd5}.ground{fill:#f4f5f7;stroke:#7b8794}.arrow{fill:none;stroke:#4c5fd5}"
@@ -86,8 +89,8 @@ def arrows(architecture: Architecture) -> list[tuple[str, str]]:
 def draw(architecture: Architecture) -> str:
     """Return the picture as SVG."""
     rows = stories(architecture)
-    texts = {box: textwrap.wrap(purpose, 92) for box, purpose in architecture.boxes.items()}
-    texts[GROUND] = textwrap.wrap(", ".join(architecture.ground), 92)
+    purposes = {**architecture.boxes, GROUND: ", ".join(architecture.ground)}
+    texts: dict[str, list[str]] = {}
     places: dict[str, tuple[float, float, float, float]] = {}
     top = 10.0
     for row in rows:
@@ -95,8 +98,7 @@ def draw(architecture: Architecture) -> str:
             key=lambda box: (_middle(places, [upper for upper, lower in arrows(architecture) if lower == box]), box)
         )
         width = (_WIDTH - _LANE * 2 - _LANE * (len(row) - 1)) / len(row)
-        if len(row) > 1:
-            texts |= {box: textwrap.wrap(" ".join(texts[box]), int(92 / len(row)) - 3) for box in row}
+        texts |= {box: textwrap.wrap(purposes[box], int((width - 24) / _LETTER)) for box in row}
         height = 34 + _LINE * max(len(texts[box]) for box in row)
         for number, box in enumerate(row):
             places[box] = (_LANE + number * (width + _LANE), top, width, height)
@@ -185,5 +187,5 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _purpose(tree: ast.Module) -> str:
     """Return the first sentence of a module's docstring."""
-    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ")
+    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ").replace("`", "")
     return summary.partition(". ")[0].rstrip(".")
