@@ -62,7 +62,7 @@ bench-peers: $(VENV)/dev ## Measure prefect-dbt and Cosmos against plain dbt, wh
 
 docs: $(VENV)/dev ## Build the documents as a site, in build/site; writes what they have of the code
 	@$(BIN)/python -m scripts.pages
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 image: ## Build the image (needs docker)
 	@docker build --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg VERSION=$(VERSION) --tag analytics-dagster:$(VERSION) .

@@ -14,10 +14,10 @@ PACKAGE = "analytics_dagster"
 GROUND = "ground floor"
 """The box of all single modules that import no other box."""
 
-TERMINAL = "cli"
-"""The box of the command line: also of the modules `commands` in the folders, which only it imports."""
-
 _WIDTH, _LINE, _GAP, _LANE = 660, 15, 30, 22
+_LETTER = 7.4
+"""How wide a letter of the widest usual font is, on average."""
+
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933}.name{font-weight:600;font-size:14px}"
     ".box{fill:#f5f7ff;stroke:#4c5fd5}.ground{fill:#f4f5f7;stroke:#7b8794}.arrow{fill:none;stroke:#4c5fd5}"
@@ -45,7 +45,7 @@ def read_architecture(root: Path) -> Architecture:
         if name:
             # What the package itself hands on, a function or a class, is no module.
             between.setdefault(_box(name), set()).update(known & {_box(found) for found in _imported(tree)})
-    ground = set(alone) - {TERMINAL}
+    ground = set(alone)
     while risen := {name for name in ground if between[name] - ground}:
         ground -= risen
     boxes = [box for box in between if box not in ground]
@@ -89,8 +89,8 @@ def arrows(architecture: Architecture) -> list[tuple[str, str]]:
 def draw(architecture: Architecture) -> str:
     """Return the picture as SVG."""
     rows = stories(architecture)
-    texts = {box: textwrap.wrap(purpose, 92) for box, purpose in architecture.boxes.items()}
-    texts[GROUND] = textwrap.wrap(", ".join(architecture.ground), 92)
+    purposes = {**architecture.boxes, GROUND: ", ".join(architecture.ground)}
+    texts: dict[str, list[str]] = {}
     places: dict[str, tuple[float, float, float, float]] = {}
     top = 10.0
     for row in rows:
@@ -98,8 +98,7 @@ def draw(architecture: Architecture) -> str:
             key=lambda box: (_middle(places, [upper for upper, lower in arrows(architecture) if lower == box]), box)
         )
         width = (_WIDTH - _LANE * 2 - _LANE * (len(row) - 1)) / len(row)
-        if len(row) > 1:
-            texts |= {box: textwrap.wrap(" ".join(texts[box]), int(92 / len(row)) - 3) for box in row}
+        texts |= {box: textwrap.wrap(purposes[box], int((width - 24) / _LETTER)) for box in row}
         height = 34 + _LINE * max(len(texts[box]) for box in row)
         for number, box in enumerate(row):
             places[box] = (_LANE + number * (width + _LANE), top, width, height)
@@ -108,11 +107,11 @@ def draw(architecture: Architecture) -> str:
         *(_arrow(places[upper], places[lower]) for upper, lower in arrows(architecture)),
         *(line for row in rows for box in row for line in _drawn_box(box, places[box], texts[box])),
     ]
-    height = top - _GAP + 10
+    bottom = top - _GAP + 10
     return "\n".join(
         [
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom:g}" role="img" '
                 'aria-label="Which part of the package imports which">'
             ),
             f"<style>{_STYLE}</style>",
@@ -120,7 +119,7 @@ def draw(architecture: Architecture) -> str:
                 '<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
                 '<path class="head" d="M0 0L8 4L0 8z"/></marker>'
             ),
-            f'<rect width="{_WIDTH}" height="{height:g}" fill="#fff"/>',
+            f'<rect width="{_WIDTH}" height="{bottom:g}" fill="#fff"/>',
             *shapes,
             "</svg>\n",
         ]
@@ -169,8 +168,7 @@ def _dotted(path: Path, root: Path) -> str:
 
 
 def _box(module: str) -> str:
-    first, _, rest = module.partition(".")
-    return TERMINAL if rest == "commands" else first
+    return module.partition(".")[0]
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
@@ -189,5 +187,5 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 def _purpose(tree: ast.Module) -> str:
     """Return the first sentence of a module's docstring."""
-    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ")
+    summary = (ast.get_docstring(tree) or "").partition("\n\n")[0].replace("\n", " ").replace("`", "")
     return summary.partition(". ")[0].rstrip(".")

@@ -51,7 +51,9 @@ SLOW = (
 
 RUNBOOKS = "docs/operations.md"
 
-IN_RUNBOOKS = {command for block in BLOCKS if block.page == RUNBOOKS for command in block.commands}
+IN_RUNBOOKS = {
+    command for block in BLOCKS if (block.page, block.language) == (RUNBOOKS, "sh") for command in block.commands
+}
 
 
 OWN_PROJECT = [
@@ -74,6 +76,9 @@ class Runbook:
         assert found, f"{RUNBOOKS} has no section {section!r}"
 
 
+BROKEN = "select *, no_such_column"
+"""What a model selects that can't be built."""
+
 SECTIONS = (
     "A run failed",
     "The warehouse is locked",
@@ -94,16 +99,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> CornerShop:
 
 @pytest.fixture(scope="module")
 def failed_run(shop: CornerShop) -> str:
-    """Build the shop for the first time, with a model that can't be built; return the run, once all is mended."""
+    """Build the shop for the first time, with a model that can't be built; return the run."""
     seen = Runbook("A run failed").texts[0]
-    sound = shop.orders.read_text()
-    shop.orders.write_text(sound.replace("select *", "select *, no_such_column"))
+    shop.orders.write_text(shop.orders.read_text().replace("select *", BROKEN))
     printed = shop.run("analytics-dagster build", code=1)
     assert shown(seen, printed), printed
     assert "marts/orders (not built)" in printed
     with dg.DagsterInstance.from_config(str(shop.home)) as instance:
         [run] = instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
-    shop.orders.write_text(sound)
     return run.run_id
 
 
@@ -115,6 +118,7 @@ def built(shop: CornerShop, failed_run: str) -> CornerShop:
     _, explained, left = book.texts
     told = shop.run_here(*shlex.split(explain.replace("RUN_ID", failed_run))[1:])
     assert shown(explained, told), told
+    shop.orders.write_text(shop.orders.read_text().replace(BROKEN, "select *"))
     again = shop.run(retry)
     assert shown(left, again), again
     assert shop.totals() == {1: 7, 2: 9}
