@@ -57,6 +57,7 @@ def adopt(project_dir: Path, into: Path | None, announce: Announce) -> Adoption:
         contents.GROUPS: contents.groups_file(proposal),
         "workspace.yaml": contents.workspace_file(),
         "pyproject.toml": contents.pyproject_file(),
+        contents.MODULE: contents.module_file(),
         contents.HELM: contents.helm_file(proposal, site, found.target.name, adapter),
         ".gitignore": contents.gitignore_file(),
     }.items():

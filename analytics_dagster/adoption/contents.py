@@ -16,6 +16,7 @@ from analytics_dagster.settings import variable_name
 GROUPS = "schedule_groups.yaml"
 ENVIRONMENT = ".env"
 HELM = "helm-values.yaml"
+MODULE = "orchestration.py"
 
 _HOME, _DATA, _TARGET = ".dagster_home", "data", "target"
 _RETRIES = 2
@@ -76,9 +77,17 @@ code_location_name = "analytics_dagster"
 directory_type = "project"
 
 [tool.dg.project]
-root_module = "analytics_dagster"
-code_location_target_module = "analytics_dagster.definitions"
+root_module = "orchestration"
+code_location_target_module = "orchestration"
 code_location_name = "analytics_dagster"
+"""
+
+
+def module_file() -> str:
+    """Return the module that `dg` loads, which wants one that lies in the folder."""
+    return """from analytics_dagster.definitions import defs
+
+__all__ = ["defs"]
 """
 
 

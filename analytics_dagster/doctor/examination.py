@@ -49,8 +49,8 @@ class _Examination:
         if self._groups is not None and self._target is not None:
             yield from _guarded(project.MANIFEST, self._find_manifest)
         if self._target is not None:
-            yield from _guarded(warehouse.CHECK, self._find_warehouse)
             yield from _guarded(warehouse.EXTENSIONS, self._find_extensions)
+            yield from _guarded(warehouse.CHECK, self._find_warehouse)
         yield from _guarded(storage.CHECK, lambda: storage.check_storage(settings))
         yield from _guarded(places.CHECK, lambda: places.check_places(settings))
         yield from _guarded(channels.ALERTS, self._find_channels)

@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, well
 from analytics_dagster.errors import WarehouseError
+from analytics_dagster.extensions import DIRECTORY
 from analytics_dagster.failures.texts import useful_lines
 from analytics_dagster.profile import Target
 from analytics_dagster.transform.dbt_resource import dbt_executable
@@ -123,19 +124,27 @@ def _write_probe(folder: Path, profile: str) -> None:
 
 
 def check_extensions(credentials: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield which of the extensions that a DuckDB target needs are not there yet."""
+    """Yield which of the extensions that a DuckDB target needs are not there yet, and how they come."""
     needed = needed_extensions(credentials)
     if not needed:
         return
-    absent = [name for name in needed if name not in _installed() and not _is_packaged(name)]
-    for name in absent:
-        yield doubt(
-            EXTENSIONS,
-            f"{name} is not installed: dbt downloads it at the first build.",
-            f"On a closed network install it from the package registry: pip install duckdb-extension-{_dashed(name)}",
-        )
-    if not absent:
-        yield well(EXTENSIONS, f"{', '.join(needed)}: installed.")
+    options: Mapping[str, Any] = credentials.get("config_options") or {}
+    directory = str(options.get("extension_directory") or DIRECTORY)
+    downloads = str(options.get("autoinstall_known_extensions", "true")).lower() != "false"
+    there = _installed(directory)
+    for name in [name for name in needed if name not in there]:
+        package = f"duckdb-extension-{name.replace('_', '-')}"
+        if _is_packaged(name):
+            said = f"{name} is not in {directory} yet, and lies in a package."
+            yield doubt(EXTENSIONS, said, "analytics-dagster prepare")
+        elif downloads:
+            remedy = f"On a closed network install it from the package registry: pip install {package}"
+            yield doubt(EXTENSIONS, f"{name} is not in {directory}: DuckDB downloads it at the first build.", remedy)
+        else:
+            said = f"{name} is not in {directory}, and the target forbids to download it."
+            yield ill(EXTENSIONS, said, f"pip install duckdb-extensions {package}, then analytics-dagster prepare")
+    if there >= set(needed):
+        yield well(EXTENSIONS, f"{', '.join(needed)}: in {directory}.")
 
 
 def needed_extensions(credentials: Mapping[str, Any]) -> list[str]:
@@ -158,17 +167,13 @@ def _of_path(path: str) -> list[str]:
     return [_SCHEMES[scheme] for scheme in schemes if scheme in _SCHEMES]
 
 
-def _installed() -> Collection[str]:
+def _installed(directory: str) -> frozenset[str]:
     import duckdb  # noqa: PLC0415 - 60 MB, for targets that need extensions
 
-    with duckdb.connect(":memory:") as connection:
+    with duckdb.connect(":memory:", config={"extension_directory": directory}) as connection:
         rows = connection.execute("select extension_name from duckdb_extensions() where installed").fetchall()
-    return {str(name) for (name,) in rows}
+    return frozenset(str(name) for (name,) in rows)
 
 
 def _is_packaged(name: str) -> bool:
     return importlib.util.find_spec(f"duckdb_extension_{name}") is not None
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")

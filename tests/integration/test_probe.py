@@ -28,7 +28,7 @@ def _left(folder: Path) -> list[tuple[str, str]]:
         return sorted(connection.execute(f"{schemas} union all {tables}").fetchall())
 
 
-@pytest.mark.parametrize("schema", ["main", "not_there_yet"])
+@pytest.mark.parametrize("schema", [pytest.param("main", marks=pytest.mark.thorough), "not_there_yet"])
 def test_a_table_is_made_and_nothing_is_left(schema: str, tmp_path: Path) -> None:
     duckdb.connect(str(tmp_path / "warehouse.duckdb")).close()
     before = _left(tmp_path)

@@ -140,12 +140,37 @@ def test_the_extensions_that_a_target_needs_are_read_off_it(credentials: dict[st
     assert warehouse.needed_extensions(credentials) == needed
 
 
-def test_an_extension_that_is_not_there_is_told_with_its_package() -> None:
-    [finding] = warehouse.check_extensions({"extensions": ["spatial"]})
-    assert finding.status is Status.WARNING
+@pytest.mark.parametrize(
+    ("options", "status", "remedy"),
+    [
+        ({}, Status.WARNING, "On a closed network install it from the package registry: pip install"),
+        ({"autoinstall_known_extensions": "false"}, Status.ERROR, "then analytics-dagster prepare"),
+    ],
+    ids=["downloaded", "closed"],
+)
+def test_an_extension_that_is_not_there_is_told_with_its_package(
+    options: dict[str, str], status: Status, remedy: str, tmp_path: Path
+) -> None:
+    credentials = {"extensions": ["spatial"], "config_options": {"extension_directory": str(tmp_path), **options}}
+    [finding] = warehouse.check_extensions(credentials)
+    assert finding.status is status
+    assert str(tmp_path) in finding.said
     assert "duckdb-extension-spatial" in finding.remedy
+    assert remedy in finding.remedy
+
+
+def test_extensions_that_are_there_are_well() -> None:
     [finding] = warehouse.check_extensions({"extensions": ["json", "icu"]})
     assert finding.status is Status.OK
+
+
+def test_an_extension_in_a_package_is_put_in_place_by_the_next_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(warehouse, "_is_packaged", lambda _: True)
+    credentials = {"extensions": ["spatial"], "config_options": {"extension_directory": str(tmp_path)}}
+    [finding] = warehouse.check_extensions(credentials)
+    assert (finding.status, finding.remedy) == (Status.WARNING, "analytics-dagster prepare")
 
 
 # --- storage --------------------------------------------------------------------------------------------------------
