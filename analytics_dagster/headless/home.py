@@ -26,6 +26,7 @@ EARLIER = frozenset(
         "dd172adf0184351722d0fd343222dc027033993ffdc1289b72326f0f48013e0d",
         "991e3a470df8d11681705167fc13d10b8afe160915a313a7faa5e9d37a0803cb",
         "7b76b4b48210f0d445cfe1a0f3dbd64328cd493add1d738404c2437de1ace2e4",
+        "717bd4dbbe6e6bf80345c678ab118fea12d65b043528c42753ef8197746bda3d",
     }
 )
 """What the configuration was in earlier versions: where a home's is still one of these, nobody has changed it."""
