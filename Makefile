@@ -9,7 +9,7 @@ WORKERS ?= auto
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run prod-demo dev test test-all check chart chart-test cluster-test sample lint format types bench bench-peers docs image dist lock clean
+.PHONY: help run prod-demo dev test test-all check chart chart-test cluster-test sample screenshots lint format types bench bench-peers docs image dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ chart-test: $(VENV)/dev ## Render the Helm chart with the real helm and check ev
 
 cluster-test: $(VENV)/dev ## Install the chart in a box and take it through faults (minutes; as root, on Linux)
 	@$(BIN)/python -m pytest tests/cluster -m "thorough or not thorough"
+
+screenshots: $(VENV)/dev ## Take the pictures of the documents anew, from the browser tests' own runs (needs chromium)
+	@PICTURES=docs/images $(BIN)/python -m pytest tests/browser -m "thorough or not thorough"
 
 lint: $(VENV)/dev
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .

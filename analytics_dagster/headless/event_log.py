@@ -21,9 +21,14 @@ import dagster as dg
 # No public name for the storage, nor a setting for its pool: `_connect` is overridden, and a test compares what both
 # storages hold after a run, and fails when the stock one no longer goes through `_connect`.
 from dagster._core.storage.event_log import SqliteEventLogStorage
+
+# The UI's look at a run that goes on has no public name either; a test watches a run.
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorageWatchdog
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
+from watchdog.events import FileSystemEvent
+from watchdog.observers import Observer
 
 _MOST_OPEN = 8
 _SECONDS_TO_WAIT_FOR_A_LOCK = 30
@@ -40,6 +45,8 @@ class _Batch:
 
 class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     """The stock storage, which keeps one connection open for each of the runs that it last looked at."""
+
+    _obs: Any
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
@@ -84,6 +91,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             self._initialized_dbs.add(shard)
         with engine.begin() as connection:
             yield connection
+
+    def watch(self, run_id: str, cursor: str | None, callback: Callable[[dg.EventLogEntry, str], Any]) -> None:
+        """Call back with each event of a run from now on, as the run's page in the UI asks for."""
+        if self._obs is None:
+            self._obs = Observer()
+            self._obs.start()
+        watchdog = _Watchdog(self, run_id, callback, cursor)
+        self._watchers[run_id][callback] = watchdog, self._obs.schedule(watchdog, self._base_dir, recursive=True)
 
     # Whatever is there once, migrations of Dagster's own included, stays: none of its versions takes anything away.
 
@@ -148,6 +163,22 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         engine = self._engines.pop(shard, None)
         if engine is not None:
             engine.dispose()
+
+
+class _Watchdog(SqliteEventLogStorageWatchdog):
+    """Looks for events when the log that goes before a run's file grows too.
+
+    The stock one waits for the file itself, which changes when a connection is closed: not before the run is over.
+    """
+
+    def __init__(self, storage: SqliteEventLogStorage, run_id: str, callback: Any, cursor: str | None) -> None:
+        super().__init__(storage, run_id, callback, cursor)
+        path = storage.path_for_shard(run_id)
+        self._patterns = [path, f"{path}-wal"]
+
+    def on_modified(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - either file's change means the same
+        """Hand on what is new, whichever of the two files has changed."""
+        self._process_log()
 
 
 def _relax(connection: Any, _: Any) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.shop import BIN, ROOT
 from tests.workshop import wait_for
 
 _LAUNCH = """
@@ -32,6 +33,13 @@ _LOADED = """
   locationOrLoadError { __typename ... on PythonError { message } } } } } }
 """
 _STATUS = "query ($run: ID!) { runOrError(runId: $run) { ... on Run { status } } }"
+_RUNS = "{ runsOrError(limit: 100) { ... on Runs { results { runId jobName status tags { key value } } } } }"
+_BUILT = """
+query ($run: ID!) { runOrError(runId: $run) { ... on Run { assetMaterializations { assetKey { path } } } } }
+"""
+
+
+_ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 
 def free_port() -> int:
@@ -42,6 +50,21 @@ def free_port() -> int:
 
 
 @dataclass(frozen=True)
+class UiRun:
+    """A run as the UI knows it."""
+
+    id: str
+    job: str
+    status: str
+    tags: Mapping[str, str]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status in _ENDED
+
+
+@dataclass(frozen=True)
 class Ui:
     """An open UI."""
 
@@ -49,10 +72,15 @@ class Ui:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def address(self) -> str:
+        """Where it is opened."""
+        return f"http://127.0.0.1:{self.port}"
+
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """Return the data that GraphQL answers."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql",
+        request = urllib.request.Request(  # noqa: S310 - our own server
+            f"{self.address}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
             headers={"Content-Type": "application/json"},
         )
@@ -71,6 +99,23 @@ class Ui:
     def status(self, run: str) -> str:
         """Return the status of a run."""
         return str(self.ask(_STATUS, run=run)["runOrError"]["status"])
+
+    def runs(self) -> list[UiRun]:
+        """Return the runs, the newest first."""
+        return [
+            UiRun(run["runId"], run["jobName"], run["status"], {tag["key"]: tag["value"] for tag in run["tags"]})
+            for run in self.ask(_RUNS)["runsOrError"]["results"]
+        ]
+
+    def built(self, run: str) -> set[str]:
+        """Return the keys of the assets that a run has materialized."""
+        materializations = self.ask(_BUILT, run=run)["runOrError"]["assetMaterializations"]
+        return {"/".join(one["assetKey"]["path"]) for one in materializations}
+
+    def wait_for_end(self, run: str, seconds: float = 150) -> str:
+        """Return the status with which a run ends."""
+        wait_for(f"run {run} has ended", lambda: self.status(run) in _ENDED, seconds)
+        return self.status(run)
 
     def wait_until_loaded(self) -> None:
         """Wait until the location is loaded, without an error."""
@@ -114,3 +159,25 @@ def opened(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+
+
+@contextmanager
+def make_dev(environment: Mapping[str, str], *, landing: Path, log: Path) -> Iterator[Ui]:
+    """Run `make dev` on a free port until the location is loaded; end it, and see that nothing of it is left."""
+    port = free_port()
+    command = [
+        # The environment is there already: make is told not to look whether it is older than its requirements.
+        *("make", "dev", f"VENV={BIN.parent}", "--old-file", f"{BIN.parent}/shop"),
+        *(f"PORT={port}", f"LANDING={landing}"),
+    ]
+    with opened(command, port=port, environment=environment, folder=ROOT, log=log) as ui:
+        yield ui
+    wait_for("all that make started has ended", lambda: not _is_alive(ui.process.pid), 60)
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

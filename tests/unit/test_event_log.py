@@ -14,6 +14,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from analytics_dagster.headless.event_log import PooledSqliteEventLogStorage
 from analytics_dagster.headless.home import prepare_home
 from analytics_dagster.settings import Settings
+from tests.workshop import wait_for
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("is_fine", asset="table")])
@@ -113,3 +114,14 @@ def test_events_of_a_batch_are_stored_together_or_not_at_all(home: Path) -> None
             storage.store_event_batch([_entry("run", "three"), cast("dg.EventLogEntry", None)])
         storage.store_event(_entry("run", "four"))
         assert _stored(instance, "run") == ["one", "two", "four"]
+
+
+def test_who_watches_a_run_is_told_of_each_event_while_the_run_keeps_its_connection(home: Path) -> None:
+    told: list[str] = []
+    with dg.DagsterInstance.from_config(str(home)) as ui, dg.DagsterInstance.from_config(str(home)) as run:
+        run.event_log_storage.store_event(_entry("run", "before"))
+        ui.event_log_storage.watch("run", None, lambda entry, _: told.append(entry.user_message))
+        for message in ("one", "two"):
+            run.event_log_storage.store_event(_entry("run", message))
+            wait_for("the event is told", lambda message=message: message in told, 10)  # type: ignore[misc]
+    assert told == ["before", "one", "two"]

@@ -89,6 +89,12 @@ def test_dagster_takes_it_queues_the_runs_of_one_group_and_retries_only_those_th
         assert instance.run_monitoring_enabled
 
 
+def test_the_ui_asks_nobody_for_an_address(home: Path) -> None:
+    assert home
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.nux_enabled
+
+
 def test_a_configuration_that_was_changed_is_kept(home: Path) -> None:
     for changed in ("telemetry: {enabled: false}\n", EARLIER_CONFIGURATION.replace("90", "30")):
         (home / "dagster.yaml").write_text(changed)

@@ -1,0 +1,153 @@
+"""The bundled shop under `make dev`, with a copy of its dbt project to break, and its UI as a person uses it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import duckdb
+from playwright.sync_api import Locator, Page, expect
+
+from scripts import sample_data
+from tests.integration.shop import BIN, ROOT, Shop
+from tests.integration.ui import Ui, free_port, make_dev, opened
+
+LOCATION = "/locations/analytics_dagster"
+
+_SECONDS_OF_RUN = 240
+
+
+@dataclass(frozen=True)
+class Development:
+    """An open UI on a shop of its own."""
+
+    ui: Ui
+    shop: Shop
+    project: Path
+
+    def execute(self, sql: str) -> None:
+        """Execute a statement in the warehouse, while no run is at it."""
+        with duckdb.connect(str(self.shop.folder / "warehouse.duckdb")) as connection:
+            connection.execute(sql)
+
+    @contextmanager
+    def broken(self, model: str) -> Iterator[None]:
+        """Let a model read a column that there is not, for a while."""
+        path = self.project / model
+        text = path.read_text(encoding="utf-8")
+        before, everything, after = text.rpartition("select *")
+        assert everything
+        path.write_text(f"{before}select no_such_column{after}", encoding="utf-8")
+        yield
+        path.write_text(text, encoding="utf-8")
+
+    def seen_by(self, page: Page) -> Dagster:
+        """Return the UI in a page."""
+        return Dagster(self, page)
+
+
+@contextmanager
+def make_development(
+    folder: Path, *, days: int, sells_on: bool = True, variables: Mapping[str, str] | None = None
+) -> Iterator[Development]:
+    """Deliver some days of the shop, and open the UI on it as `make dev` does, with more variables if wanted.
+
+    A shop that does not sell on leaves a core of the machine to the UI: for that its whole year is simulated.
+    """
+    shop = Shop(folder)
+    project = folder / "dbt_project"
+    shutil.copytree(ROOT / "dbt_project", project, ignore=shutil.ignore_patterns("target", "logs", ".user.yml"))
+    _deliver(shop.landing, days)
+    environment = {**shop.environment, "ANALYTICS_DBT_PROJECT_DIR": str(project), **(variables or {})}
+    log = folder / "dev.log"
+    if sells_on:
+        opening = make_dev(environment, landing=shop.landing, log=log)
+    else:
+        port = free_port()
+        command = [BIN / "analytics-dagster", "dev", "--port", str(port)]
+        opening = opened(command, port=port, environment=environment, folder=folder, log=log)
+    with opening as ui:
+        yield Development(ui, shop, project)
+
+
+def _deliver(folder: Path, days: int) -> None:
+    """Deliver what the shop sold in its first days, of which today is the last."""
+    now = sample_data.utc_now()
+    landing = sample_data.open_landing(str(folder))
+    state = sample_data.begin(landing, now=now, seed=None, days_ahead=sample_data.YEAR - days)
+    simulated = sample_data.simulate(state.seed, (now - state.calendar.starts) // timedelta(days=1) + 1)
+    sample_data.deliver(landing, sample_data.plan(simulated, state.calendar), now)
+
+
+@dataclass(frozen=True)
+class Dagster:
+    """The UI in a page: what a person does there. What it shows is looked up by its words, as a person does."""
+
+    development: Development
+    page: Page
+
+    @property
+    def ui(self) -> Ui:
+        """The same UI, asked without a page."""
+        return self.development.ui
+
+    def open(self, path: str) -> None:
+        """Open a page of the UI."""
+        self.page.goto(f"{self.ui.address}{path}")
+
+    def open_graph(self, selection: str = "") -> None:
+        """Open the graph of all assets, or of those that a selection names."""
+        self.open("/asset-groups" + (f"~{quote(selection, safe='')}/" if selection else ""))
+
+    def open_asset(self, key: str, view: str = "overview") -> None:
+        """Open the page of an asset."""
+        self.open(f"/assets/{key}?view={view}")
+
+    def button(self, text: re.Pattern[str]) -> Locator:
+        """Return the button that shows a text; its name says what its icon is, too."""
+        return self.page.get_by_role("button").filter(has_text=text)
+
+    def materialize(self) -> str:
+        """Press the button that materializes what is shown, and go to the run that it starts; return the run's id."""
+        self.button(re.compile("^Materialize")).click()
+        self.page.get_by_role("link", name="View", exact=True).click()
+        return self.shown_run()
+
+    def shown_run(self) -> str:
+        """Return the id of the run whose page is opened, or is opening."""
+        self.page.wait_for_url("**/runs/*")
+        return urlsplit(self.page.url).path.rpartition("/")[2]
+
+    def watch(self, *, fails: bool = False) -> None:
+        """Watch the run that is shown until the page, which nobody reloads, says how it ended, and has all of its log.
+
+        The run's last event is that its process has ended.
+        """
+        status = self.page.get_by_text("Failure" if fails else "Success", exact=True).first
+        expect(status).to_be_visible(timeout=_SECONDS_OF_RUN * 1000)
+        expect(self.page.get_by_text("Process for run exited")).to_be_visible()
+
+    def type_config(self, config: str) -> None:
+        """Put a text into the launchpad's editor, in place of what is in it."""
+        self.page.locator(".CodeMirror").click()
+        self.page.keyboard.press("ControlOrMeta+a")
+        self.page.keyboard.insert_text(config)
+
+    def re_execute(self, how: str) -> None:
+        """Re-execute the run that is shown, in one of the ways that the menu beside the button has."""
+        before = self.page.url
+        self.button(re.compile("^Re-execute")).locator("xpath=following::button[1]").click()
+        self.page.get_by_role("menuitem", name=how, exact=True).click()
+        self.page.wait_for_url(lambda url: "/runs/" in url and url != before)
+
+    def turn(self, *, on: bool) -> None:
+        """Turn the schedule or sensor that is shown on or off."""
+        row = self.page.get_by_role("row", name="Running")
+        row.locator("label").click()
+        expect(row.get_by_role("checkbox")).to_be_checked(checked=on)

@@ -1,0 +1,160 @@
+"""A team's days with the UI, in a real browser: all of it, one group, full refresh, a failure mended, automation on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from tests.browser.development import LOCATION, Dagster, Development, make_development
+from tests.browser.pictures import take, wanted
+from tests.integration.ui import UiRun
+from tests.workshop import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
+    """Open a UI in which the hourly schedule, once it is on, ticks every minute."""
+    # A picture shows a year better than some weeks.
+    days = 330 if wanted() else 40
+    folder = tmp_path_factory.mktemp("shop")
+    with make_development(folder, days=days, variables={"ANALYTICS_CRON__HOURLY": "* * * * *"}) as development:
+        yield development
+
+
+@pytest.fixture
+def dagster(development: Development, page: Page) -> Dagster:
+    return development.seen_by(page)
+
+
+@pytest.fixture(scope="module")
+def graph(development: Development) -> dict[str, set[str]]:
+    """Return the keys of the assets that can be built, by their group."""
+    nodes = development.ui.ask("{ assetNodes { groupName isExecutable assetKey { path } } }")["assetNodes"]
+    groups: dict[str, set[str]] = {}
+    for node in nodes:
+        if node["isExecutable"]:
+            groups.setdefault(node["groupName"], set()).add("/".join(node["assetKey"]["path"]))
+    return groups
+
+
+@pytest.fixture(scope="module")
+def run_of_all(development: Development, browser: BrowserContext) -> str:
+    """Press "Materialize all" in the graph and watch the run to green; return its id."""
+    with browser.new_page() as page:
+        dagster = development.seen_by(page)
+        dagster.open_graph()
+        run = dagster.materialize()
+        dagster.watch()
+        take(page, "run")
+        if wanted():
+            dagster.open_graph()
+            page.wait_for_timeout(3000)
+            take(page, "graph")
+            dagster.open_asset("marts/orders")
+            page.wait_for_timeout(3000)
+            take(page, "asset")
+            dagster.open_asset("marts/orders", "checks")
+            page.wait_for_timeout(3000)
+            take(page, "checks")
+    return run
+
+
+def test_all_assets_are_materialized_by_one_click(
+    development: Development, run_of_all: str, graph: dict[str, set[str]]
+) -> None:
+    assert development.ui.built(run_of_all) == set().union(*graph.values())
+
+
+@pytest.mark.usefixtures("run_of_all")
+def test_a_group_is_materialized_on_its_own_page(dagster: Dagster, graph: dict[str, set[str]]) -> None:
+    dagster.open(f"{LOCATION}/asset-groups/consumers")
+    run = dagster.materialize()
+    dagster.watch()
+    assert dagster.ui.built(run) == graph["consumers"]
+
+
+@pytest.mark.usefixtures("run_of_all")
+def test_the_hourly_job_is_launched_with_a_full_refresh_from_the_launchpad(
+    dagster: Dagster, graph: dict[str, set[str]]
+) -> None:
+    # What no source holds is gone only if the table is built anew.
+    dagster.development.execute(
+        "insert into marts.order_items select * replace ('stray' as order_item_id) from marts.order_items limit 1"
+    )
+    dagster.open(f"{LOCATION}/jobs/hourly/playground")
+    dagster.type_config("ops:\n  dbt_hourly:\n    config:\n      full_refresh: true\n")
+    dagster.button(re.compile("^Launch Run$")).click()
+    run = dagster.shown_run()
+    dagster.watch()
+    assert graph["hourly"] <= dagster.ui.built(run)
+    assert dagster.development.shop.query("select count(*) from marts.order_items where order_item_id = 'stray'") == [
+        (0,)
+    ]
+
+
+@pytest.mark.usefixtures("run_of_all")
+def test_a_run_that_failed_is_re_executed_from_the_failure_and_only_the_failed_part_runs(
+    dagster: Dagster, graph: dict[str, set[str]]
+) -> None:
+    with dagster.development.broken("models/intermediate/core/int_customer_order_totals.sql"):
+        dagster.open(f"{LOCATION}/jobs/hourly/playground")
+        dagster.button(re.compile("^Launch Run$")).click()
+        first = dagster.shown_run()
+        dagster.watch(fails=True)
+    left = graph["hourly"] - dagster.ui.built(first)
+    assert {"intermediate/int_customer_order_totals", "marts/customers"} <= left < graph["hourly"]
+    dagster.re_execute("From asset failure")
+    second = dagster.shown_run()
+    dagster.watch()
+    assert second != first
+    assert dagster.ui.built(second) == left
+
+
+@pytest.mark.usefixtures("run_of_all")
+def test_a_schedule_that_is_turned_on_starts_a_run(dagster: Dagster) -> None:
+    dagster.open(f"{LOCATION}/schedules/hourly_schedule")
+    dagster.turn(on=True)
+    run = _started_by(dagster, "dagster/schedule_name", "hourly_schedule", 1)
+    dagster.turn(on=False)
+    dagster.open(f"/runs/{run.id}")
+    dagster.watch()
+
+
+@pytest.mark.usefixtures("run_of_all")
+def test_a_file_that_lands_starts_a_run_of_its_table_while_the_sensor_is_on(dagster: Dagster) -> None:
+    dagster.open(f"{LOCATION}/sensors/landing_sensor")
+    dagster.turn(on=True)
+    # The first finds all that there is; nothing of it is new to the warehouse.
+    first = _started_by(dagster, "dagster/sensor_name", "landing_sensor", 1)
+    assert dagster.ui.wait_for_end(first.id) == "SUCCESS"
+    _land(dagster.development.shop.landing / "customers" / "by_hand.csv")
+    run = _started_by(dagster, "dagster/sensor_name", "landing_sensor", 2)
+    dagster.turn(on=False)
+    dagster.open(f"/runs/{run.id}")
+    dagster.watch()
+    assert dagster.ui.built(run.id) == {"jaffle_shop/customers"}
+    assert dagster.development.shop.query("select name from raw.customers where id = 'by-hand'") == [("Ada Lovelace",)]
+
+
+def _started_by(dagster: Dagster, tag: str, name: str, count: int) -> UiRun:
+    """Return the newest of so many runs that a schedule or sensor has started, once there are so many."""
+
+    def found() -> list[UiRun]:
+        runs = [run for run in dagster.ui.runs() if run.tags.get(tag) == name]
+        return runs[:1] if len(runs) >= count else []
+
+    return wait_for(f"run {count} of {name} has started", found, 120)[0]
+
+
+def _land(path: Path) -> None:
+    now = datetime.now(tz=timezone.utc).isoformat()
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(f"id,name,created_at,updated_at\nby-hand,Ada Lovelace,{now},{now}\n")
+    part.rename(path)
