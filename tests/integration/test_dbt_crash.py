@@ -41,14 +41,14 @@ def dbt_at_work(library: Library, build: subprocess.Popen[str]) -> psutil.Proces
     raise AssertionError("dbt never built it")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize("number", [signal.SIGSEGV, pytest.param(signal.SIGKILL, marks=pytest.mark.thorough)])
 def test_a_dbt_that_a_signal_ends_is_a_failed_run_which_may_pass_another_time(
     prepared: Library, number: signal.Signals
 ) -> None:
     folder = prepared.project / "transformations"
     (folder / "slow.sql").write_text(SLOW)
     (folder / "slow.yml").write_text("models: [{name: slow, config: {materialized: table}}]")
-    with prepared.start("build", "--select", "+slow") as build:
+    with prepared.start("build", "--select", "+slow +shelf") as build:
         os.kill(dbt_at_work(prepared, build).pid, number)
         out, err = build.communicate(timeout=60)
     assert build.returncode == 1, out + err
