@@ -291,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import analytics_dagster.warehouse  # noqa: F401, PLC0415
     from scripts.servers import run_both  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with it
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="bench-warehouses-") as name:
         folder = Path(name)
         folder.chmod(0o711)
