@@ -102,7 +102,7 @@ def write_project(folder: Path) -> None:
     for name in ("models", "seeds", "snapshots"):
         (folder / name).mkdir(parents=True)
     (folder / "dbt_project.yml").write_text(
-        "name: bench\nversion: '1'\nprofile: jaffle_shop\nflags: {send_anonymous_usage_stats: false}\n"
+        "name: bench\nversion: '1.0.0'\nprofile: jaffle_shop\nflags: {send_anonymous_usage_stats: false}\n"
     )
     (folder / "seeds" / "regions.csv").write_text("id,name\n0,north\n1,south\n2,west\n")
     (folder / "models" / "schema.yml").write_text(json.dumps(_SCHEMA))
@@ -285,10 +285,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.read:
         return read_on(options.folder, TARGETS[options.only[0]], options.read)
-    import dbt.cli.main  # noqa: F401, PLC0415 - once, for all builds: each is a copy of this process
+    # Once, for all builds: each is a copy of this process.
+    import dbt.cli.main  # noqa: F401, PLC0415
 
+    import analytics_dagster.warehouse  # noqa: F401, PLC0415
     from scripts.servers import run_both  # noqa: PLC0415
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with it
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="bench-warehouses-") as name:
         folder = Path(name)
         folder.chmod(0o711)

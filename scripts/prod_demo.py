@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--days-ahead", help="how many days of the sample's year are still to come")
     options = parser.parse_args(arguments)
     sample = [f"--{name}={value}" for name in ("now", "days-ahead") if (value := vars(options)[name.replace("-", "_")])]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with it
     with tempfile.TemporaryDirectory(prefix="analytics-prod-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL does not run as root

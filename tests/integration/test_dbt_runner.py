@@ -254,6 +254,17 @@ def test_lines_that_nobody_sees_are_not_made(both: Mapping[str, tuple[Calls, str
     assert done.stdout.splitlines()[-1] == "made ['info'] 0", done.stdout + done.stderr
 
 
+def test_what_was_parsed_for_another_connection_is_parsed_anew_once_and_early(calls: Calls) -> None:
+    # As in a pod, whose host is another than that with which its image was built.
+    profile = calls.library.project / "profiles" / "profiles.yml"
+    profile.write_text(profile.read_text().replace("threads: 2", "threads: 2\n      settings: {TimeZone: UTC}"))
+    made_ready(calls.preparation())
+    code, said = run(calls.call("build", "--select", "books", "--indirect-selection", "empty"))
+    assert code == 0, said
+    assert "arsing" not in calls.log, "it says nothing of parsing"
+    assert outcomes(said) == {"seed.lending_library.books": "success"}
+
+
 # --- what has changed is seen -------------------------------------------------------------------------------
 
 
