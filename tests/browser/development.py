@@ -105,6 +105,10 @@ class Dagster:
         """Open the graph of all assets, or of those that a selection names."""
         self.open("/asset-groups" + (f"~{quote(selection, safe='')}/" if selection else ""))
 
+    def hide_list(self) -> None:
+        """Leave the room of the list of assets, beside the graph, to the graph."""
+        self.page.get_by_placeholder("Jump to").locator("xpath=following::button[1]").click()
+
     def open_asset(self, key: str, view: str = "overview") -> None:
         """Open the page of an asset."""
         self.open(f"/assets/{key}?view={view}")
@@ -143,7 +147,7 @@ class Dagster:
         """Re-execute the run that is shown, in one of the ways that the menu beside the button has."""
         before = self.page.url
         self.button(re.compile("^Re-execute")).locator("xpath=following::button[1]").click()
-        self.page.get_by_role("menuitem", name=how, exact=True).click()
+        self.page.get_by_role("menuitem").filter(has_text=re.compile(f"^{how}$")).click()
         self.page.wait_for_url(lambda url: "/runs/" in url and url != before)
 
     def turn(self, *, on: bool) -> None:
