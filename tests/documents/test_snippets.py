@@ -28,7 +28,7 @@ from analytics_dagster.transform.assets import BuildConfig
 from analytics_dagster.transform.groups import ScheduleGroups
 from scripts.install_helm import FOLDER, install_helm
 from tests.documents.covered import BY_HAND, COVERED, GATE, SHOWN
-from tests.documents.pages import BLOCKS, INLINE, ROOT, Block, shown
+from tests.documents.pages import BLOCKS, INLINE, PAGES, ROOT, Block, shown
 
 COMMANDS = sorted({command for block in BLOCKS if block.language == "sh" for command in block.commands})
 MODULE = "tests/documents/test_commands.py"
@@ -40,7 +40,8 @@ CHART_VALUES, GROUPS, ROUTES = (
         "analytics_dagster/alerting/routes.schema.json",
     )
 )
-ASSIGNMENT = re.compile(r"^(?:export )?([A-Z][A-Z_]*)=")
+ASSIGNMENT = re.compile(r"^(?:export )?(?=[A-Z])([A-Z0-9_]+)=")
+EXTRA = re.compile(r"^pip install 'analytics-dagster\[(\w+)\]'$")
 
 
 def blocks(language: str) -> list[Any]:
@@ -64,6 +65,7 @@ def test_every_command_is_executed(command: str) -> None:
         ASSIGNMENT.match(command)
         or command in COVERED
         or command.startswith(("helm install ", "helm upgrade "))
+        or EXTRA.match(command)
         or command in executed()
     )
     assert way, f"name in tests/documents how `{command}` is executed: in test_commands.py, or by which test"
@@ -113,11 +115,17 @@ def _our_command(typed: str) -> tuple[Any, list[str]]:
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if ASSIGNMENT.match(one)])
 def test_every_variable_that_is_set_is_one(command: str) -> None:
-    match = ASSIGNMENT.match(command)
-    assert match
     known = {variable_name(name) for name in Settings.model_fields}
     profile = (ROOT / "dbt_project" / "profiles.yml").read_text("utf-8")
-    assert match[1].partition("__")[0] in known or f"'{match[1]}'" in profile
+    named = re.findall(r"(?:^| )([A-Z][A-Z0-9_]*)=", command)
+    assert [name for name in named if name.partition("__")[0] not in known and f"'{name}'" not in profile] == []
+
+
+def test_every_extra_that_is_installed_is_one() -> None:
+    extras = (ROOT / "pyproject.toml").read_text("utf-8").partition("[project.optional-dependencies]")[2]
+    text = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
+    named = set(re.findall(r"analytics-dagster\[(\w+)\]", text))
+    assert named <= set(re.findall(r"^(\w+) = \[", extras, flags=re.MULTILINE))
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith(("helm install ", "helm upgrade "))])
