@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 
-from analytics_dagster.alerting.place import make_place
 from analytics_dagster.doctor import channels, clock, places, project, storage, variables, versions, warehouse
 from analytics_dagster.doctor.finding import Finding, Status, ill, of_error
 from analytics_dagster.errors import AnalyticsError, SettingsError
+from analytics_dagster.failures.place import make_place
 from analytics_dagster.failures.texts import redact, useful_lines
 from analytics_dagster.profile import Target
 from analytics_dagster.project import find_target
