@@ -152,6 +152,7 @@ def test_a_command_that_takes_its_time_is_executed(built: CornerShop, failed_run
         built.run(command.replace("RUN_ID", failed_run), DAGSTER_HOME=str(built.home))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "block", [pytest.param(block, id=str(block)) for block in BLOCKS if block.language == "python"]
 )
@@ -179,6 +180,7 @@ def test_the_five_minutes_of_the_readme_work_on_a_project_of_other_shape(library
     assert library.warehouse.exists()
 
 
+@pytest.mark.thorough
 def test_a_warehouse_that_is_held_names_who_holds_it(built: CornerShop) -> None:
     book = Runbook("The warehouse is locked")
     waiting, failing = book.texts
