@@ -64,7 +64,8 @@ def test_it_is_explained_who_would_hear_of_it_and_why(broken: Broken) -> None:
     assert not report["steps"], "dbt's step has no reason of its own"
     assert report["owners"] == ["team:front_desk"]
     assert report["exposures"] == [], "the screen reads other models"
-    assert report["retry"] is None
+    assert report["retry"]["due"] is None
+    assert report["retry"]["reason"] == "not retried: the schedule groups' file asks for no retries of it"
 
 
 @pytest.mark.integration
