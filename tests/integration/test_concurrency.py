@@ -242,6 +242,7 @@ def test_where_the_pool_has_room_a_group_still_never_meets_itself_and_another_wa
 # --- the end of one -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_when_the_worker_is_killed_the_one_that_waits_lets_its_dbt_end_marks_it_as_failed_and_goes_on(
     site: Site,
 ) -> None:

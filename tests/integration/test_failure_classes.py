@@ -31,7 +31,7 @@ from tests.failure_classes import CLASSES, FailureClass, project_files
 from tests.unit.alerting.exchange import Exchange, opened_exchange
 from tests.workshop import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(600)]
 
 HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 

@@ -105,6 +105,7 @@ def test_a_materialization_carries_its_compiled_sql_and_execution_time(
     assert float(str(orders.metadata["Execution Duration"].value)) > 0
 
 
+@pytest.mark.thorough
 def test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_deprecation(
     shop: Shop, first_build: subprocess.CompletedProcess[str]
 ) -> None:

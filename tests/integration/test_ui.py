@@ -11,7 +11,7 @@ import pytest
 from tests.integration.shop import ROOT
 from tests.integration.ui import make_dev
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 LIBRARY = ROOT / "tests" / "projects" / "lending_library"
 
