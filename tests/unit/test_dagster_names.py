@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "analytics_dagster"
-NAMES = sorted({name for path in PACKAGE.rglob("*.py") for name in re.findall(r"\bdg\.(\w+)", path.read_text())})
+NAMES = sorted({name for path in PACKAGE.rglob("*.py") for name in re.findall(r"(?<!tool\.)\bdg\.(\w+)", path.read_text())})
 
 
 @pytest.mark.parametrize("name", NAMES)
