@@ -9,7 +9,8 @@ import dagster as dg
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "analytics_dagster"
-NAMES = sorted({name for path in PACKAGE.rglob("*.py") for name in re.findall(r"(?<!tool\.)\bdg\.(\w+)", path.read_text())})
+_NAME = re.compile(r"(?<!tool\.)\bdg\.(\w+)")
+NAMES = sorted({name for path in PACKAGE.rglob("*.py") for name in _NAME.findall(path.read_text())})
 
 
 @pytest.mark.parametrize("name", NAMES)
