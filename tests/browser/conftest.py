@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
@@ -41,10 +44,10 @@ def page(browser: BrowserContext) -> Iterator[Page]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Tell what the page showed when a test failed, in words and in a picture."""
     report = yield
-    values = item.funcargs if isinstance(item, pytest.Function) else {}
-    if report.when == "call" and report.failed and "page" in values:
-        page: Page = values["page"]
-        picture = values["tmp_path_factory"].getbasetemp() / f"{item.name}.png"
+    values: dict[str, Any] = item.funcargs if isinstance(item, pytest.Function) else {}
+    page = values.get("page")
+    if report.when == "call" and report.failed and isinstance(page, Page):
+        picture = Path(tempfile.mkdtemp()) / f"{item.name}.png"
         page.screenshot(path=picture)
         report.sections.append((f"the page, as {picture} shows it", f"{page.url}\n{page.inner_text('body')}"))
     return report

@@ -70,7 +70,7 @@ def make_development(
         opening = make_dev(environment, landing=shop.landing, log=log)
     else:
         port = free_port()
-        command = [BIN / "analytics-dagster", "dev", "--port", str(port)]
+        command = [str(BIN / "analytics-dagster"), "dev", "--port", str(port)]
         opening = opened(command, port=port, environment=environment, folder=folder, log=log)
     with opening as ui:
         yield Development(ui, shop, project)
