@@ -132,10 +132,9 @@ _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
             r"\bevicted\b",
             r"\bpreempt(ed|ion)\b",
             r"\bSIG(KILL|TERM)\b",
-            r"(exited|failed) with (return |exit )?code `?(-9|-15|137|143)\b",
+            # A negative code is a signal: killed, or crashed in a driver.
+            r"(exited|failed) with (return |exit )?code `?(-\d+|137|143)\b",
             r"unexpectedly exited with code -?\d+",
-            # dagster-dbt's word of a dbt that a signal has ended: killed, or crashed in a driver.
-            r"failed with exit code `-\d+`",
             r"\bnode ?(lost|shutdown|was (low on|terminated))",
             r"run worker (failed|has crashed|status)|detected run worker",
             r"failed to start within|exceeding the (start|startup) timeout",
