@@ -59,7 +59,28 @@ class Course:
 
 
 def find_leftover(instance: dg.DagsterInstance, run_id: str) -> Leftover:
-    """Return what of a run is still to be done."""
+    """Return what of a run is still to be done; what it took up from another run, and that one did, is done."""
+    course = _course(instance, run_id)
+    run = instance.get_run_by_id(run_id)
+    before = taken_up(instance, run) if run else None
+    if before is not None:
+        course.built |= course.planned.keys() - before.assets
+        course.evaluated |= course.planned_checks.keys() - before.checks
+    return course.leftover()
+
+
+def taken_up(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Leftover | None:
+    """Return what was left of the failed run that a run takes up step by step; None where it takes up none.
+
+    That is what `From failure` in the UI starts, which plans all that its steps can make. None also where the failed
+    run has been deleted, or nothing was left of it.
+    """
+    if not run.is_resume_retry or run.parent_run_id is None:
+        return None
+    return find_leftover(instance, run.parent_run_id) or None
+
+
+def _course(instance: dg.DagsterInstance, run_id: str) -> Course:
     course = Course()
     for entry in instance.all_logs(run_id, of_type=_TYPES):
         event = entry.dagster_event
@@ -73,7 +94,7 @@ def find_leftover(instance: dg.DagsterInstance, run_id: str) -> Leftover:
             course.planned_checks[event.asset_check_planned_data.asset_check_key] = event.step_key or ""
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             _take(course, event.asset_check_evaluation_data)
-    return course.leftover()
+    return course
 
 
 def _take(course: Course, evaluation: dg.AssetCheckEvaluation) -> None:

@@ -19,6 +19,7 @@ from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import EXPOSURES, dagster_names, exposures
 from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.resuming import handed_on, left_of_step
 from analytics_dagster.transform.steps import Step, Steps
 from analytics_dagster.warehouse import POOL, Warehouse
 
@@ -127,8 +128,9 @@ def _step_assets(
         from analytics_dagster.transform.execution import Builder, permanent_failure  # noqa: PLC0415 - dagster-dbt
 
         location = assets()
-        nodes = {node_of[key] for key in context.selected_asset_keys}
-        tests = {test_of[key] for key in context.selected_asset_check_keys}
+        left = left_of_step(context)
+        nodes = {node_of[key] for key in (left.assets if left else context.selected_asset_keys)}
+        tests = {test_of[key] for key in (left.checks if left else context.selected_asset_check_keys)}
         # A run of a group that refreshes this one's nodes does so by its own vars and policy.
         group = location.groups.get(context.run.tags.get(GROUP_TAG, step.group), location.groups[step.group])
         wish = Wish(full_refresh=config.full_refresh, variables=config.variables)
@@ -136,6 +138,10 @@ def _step_assets(
             build = make_build(nodes | tests, group, wish, location.variables)
         except ScheduleGroupError as error:
             raise permanent_failure(context, str(error)) from None
+        if left:
+            context.log.info(f"{len(nodes)} assets and {len(tests)} checks are left of the run that is taken up")
+            built = {output for output, node in step.nodes.items() if node not in nodes}
+            yield from handed_on(sorted(built & context.selected_output_names))
         yield from Builder(context, location, dbt.open(warehouse), warehouse).run(build, group)
 
     # Not by `@multi_asset`, which derives the names of inputs and outputs from keys, and so knows fewer keys than dbt

@@ -127,7 +127,7 @@ def test_a_run_that_failed_is_re_executed_from_the_failure_and_only_the_failed_p
         dagster.watch(fails=True)
     left = graph["hourly"] - dagster.ui.built(first)
     assert {"intermediate/int_customer_order_totals", "marts/customers"} <= left < graph["hourly"]
-    dagster.re_execute("From asset failure")
+    dagster.re_execute("From failure")
     second = dagster.shown_run()
     dagster.watch()
     assert second != first

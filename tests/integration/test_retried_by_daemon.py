@@ -191,6 +191,29 @@ def test_a_build_of_the_command_line_that_is_killed_is_continued_by_the_daemon(s
     assert len(site.told()) == 2, "nobody was told of what was retried with success"
 
 
+def test_from_failure_in_the_ui_runs_of_dbts_step_what_failed_and_was_skipped_alone(site: Site) -> None:
+    fault = site.breaks("wrong")
+    failed = site.ui.launch("only")
+    assert site.ended(10).status is dg.DagsterRunStatus.FAILURE
+    fault.unlink()
+    launched = site.ui.ask(RE_EXECUTE, parent=failed)["launchRunReexecution"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    again = site.ended(11)
+    assert again.status is dg.DagsterRunStatus.SUCCESS
+    assert again.tags["dagster/parent_run_id"] == failed
+    assert site.built(failed) == {"first", "slow"}
+    assert site.built(again.run_id) == {"second", "third"}
+
+
+RE_EXECUTE = """
+mutation ($parent: String!) {
+  launchRunReexecution(reexecutionParams: {parentRunId: $parent, strategy: FROM_FAILURE}) {
+    __typename
+    ... on PythonError { message }
+  }
+}
+"""
+
 MATERIALIZE = """
 mutation ($assets: [AssetKeyInput!]) {
   launchRun(executionParams: {selector: {repositoryLocationName: "analytics_dagster",
