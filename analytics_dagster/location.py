@@ -28,7 +28,8 @@ from analytics_dagster.transform.facts_file import FactsFile
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.keys import check_asset_keys
-from analytics_dagster.transform.plan import Plan, make_plan
+from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.planning import make_plan
 from analytics_dagster.warehouse import count_writers
 
 

@@ -13,7 +13,7 @@ from analytics_dagster.project import Project, load_project
 from analytics_dagster.settings import Environment, Settings
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.keys import check_asset_keys
-from analytics_dagster.transform.plan import make_plan
+from analytics_dagster.transform.planning import make_plan
 
 PROJECT = "dbt project"
 MANIFEST = "manifest"

@@ -22,7 +22,8 @@ from analytics_dagster.transform.assets import GROUP_TAG
 from analytics_dagster.transform.facts import make_facts
 from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.keys import check_asset_keys
-from analytics_dagster.transform.plan import Plan, make_plan
+from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.planning import make_plan
 
 pytestmark = pytest.mark.integration
 

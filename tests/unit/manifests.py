@@ -7,7 +7,8 @@ from typing import Any
 
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
-from analytics_dagster.transform.plan import Plan, make_plan
+from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.planning import make_plan
 
 KEYS = ("exposures", "metrics", "semantic_models", "saved_queries", "disabled")
 

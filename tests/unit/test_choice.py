@@ -11,7 +11,8 @@ from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.headless.choice import Asked, Choice, Part, choose, require_full_refresh
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroups
-from analytics_dagster.transform.plan import Plan, make_plan
+from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.planning import make_plan
 
 
 class World:

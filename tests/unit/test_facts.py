@@ -24,7 +24,7 @@ from analytics_dagster.transform import facts_file
 from analytics_dagster.transform.facts import Facts, make_facts
 from analytics_dagster.transform.facts_file import FACTS, FactsFile
 from analytics_dagster.transform.groups_file import load_groups
-from analytics_dagster.transform.plan import make_plan
+from analytics_dagster.transform.planning import make_plan
 
 if TYPE_CHECKING:
     from tests.conftest import Library, Preparation

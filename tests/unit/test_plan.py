@@ -13,7 +13,8 @@ import pytest
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
-from analytics_dagster.transform.plan import Plan, Problem, make_plan, with_checked_nodes
+from analytics_dagster.transform.plan import Plan, Problem, with_checked_nodes
+from analytics_dagster.transform.planning import make_plan
 from tests.unit.manifests import Manifest, group
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from analytics_dagster.headless.plan_document import node_document, plan_documen
 from analytics_dagster.headless.plan_report import _moments, group_report, node_report, plan_report
 from analytics_dagster.headless.planning import Planned, plan_project
 from analytics_dagster.transform.groups import OnOverlap, ScheduleGroups
-from analytics_dagster.transform.plan import make_plan
+from analytics_dagster.transform.planning import make_plan
 
 if TYPE_CHECKING:
     from tests.conftest import Preparation

@@ -12,7 +12,8 @@ from analytics_dagster.project import load_project
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.facts import make_facts
 from analytics_dagster.transform.groups_file import load_groups
-from analytics_dagster.transform.plan import Plan, make_plan
+from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.planning import make_plan
 from analytics_dagster.transform.translator import dagster_owner
 from analytics_dagster.warehouse import POOL
 

@@ -14,7 +14,8 @@ from analytics_dagster.adoption.proposal import Proposal, propose
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroups
-from analytics_dagster.transform.plan import Plan, make_plan
+from analytics_dagster.transform.plan import Plan
+from analytics_dagster.transform.planning import make_plan
 from tests.unit.manifests import Manifest
 
 TAGS = ("hourly", "daily", "weekly", "monthly", "finance", "every_2_hours")
