@@ -47,7 +47,8 @@ LABEL org.opencontainers.image.title="analytics-dagster" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.version="${VERSION}"
-RUN python -m pip uninstall --yes --quiet pip setuptools wheel \
+# A base may come without an installer.
+RUN if python -m pip --version >/dev/null 2>&1; then python -m pip uninstall --yes --quiet pip setuptools wheel; fi \
  && groupadd --gid 10001 dagster \
  && useradd --uid 10001 --gid dagster --no-create-home --home-dir /tmp --shell /usr/sbin/nologin dagster \
  && mkdir -p /opt/dagster/dagster_home

@@ -9,7 +9,7 @@ WORKERS ?= auto
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run prod-demo dev test test-all check chart chart-test cluster-test sample screenshots lint format types bench bench-peers docs image dist lock clean
+.PHONY: help run prod-demo dev test test-all check chart chart-test cluster-test sample screenshots lint format types bench bench-peers docs image image-test dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ docs: $(VENV)/dev ## Build the documents as a site, in build/site; writes what t
 
 image: ## Build the image (needs docker)
 	@docker build --build-arg COMMIT=$$(git rev-parse HEAD) --build-arg VERSION=$(VERSION) --tag analytics-dagster:$(VERSION) .
+
+image-test: $(VENV)/dev ## Build the image without docker, and run what a cluster runs of it (needs root, buildah, debootstrap)
+	@$(BIN)/python -m pytest tests/image -m "thorough or not thorough" -rs
 
 dist: $(VENV)/dev ## Build the wheel and the source archive, in dist
 	@$(BIN)/hatchling build

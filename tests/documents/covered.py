@@ -17,7 +17,7 @@ _BENCH = (
 )
 _PAGE = "tests/documents/test_pages.py"
 
-_IMAGE = "tests/unit/chart/test_image.py::test_everything_that_the_image_copies_is_sent_to_the_builder"
+_IMAGE = "tests/image/test_built_image.py::test_it_is_labelled_with_its_commit_and_version_and_runs_as_its_own_user"
 
 _ADOPTED = "tests/integration/test_adopting.py::test_it_writes_beside_the_project_and_shows_the_plan"
 
