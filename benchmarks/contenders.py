@@ -124,10 +124,16 @@ class Arena:
         ran = json.loads((self.plain.project / "target" / "run_results.json").read_text(encoding="utf-8"))["results"]
         kinds = Counter("tests" if result["unique_id"].startswith("test.") else "nodes" for result in ran)
         expected = (kinds["nodes"] - _hooks(ran), kinds["tests"])
-        if (ours := _recorded(self.ours.home)) != expected:
+        ours = _recorded(self.ours.home)
+        if (ours.nodes, ours.tests) != expected:
             raise RuntimeError(f"dbt ran {expected} nodes and tests, but {self.ours.home} has {ours} of its last run.")
-        if (stock := _recorded(self.stock.home)) != expected:
-            return (f"dbt ran {expected} nodes and tests; of its last run the stock code recorded {stock}.",)
+        stock = _recorded(self.stock.home)
+        if (stock.nodes, stock.tests) != expected:
+            return (
+                f"dbt ran {expected} nodes and tests; of its last run the stock code recorded "
+                f"{(stock.nodes, stock.tests)} as materializations and checks, and {stock.observed} tests as bare "
+                "observations.",
+            )
         return ()
 
 
@@ -135,15 +141,34 @@ def _hooks(results: list[Mapping[str, str]]) -> int:
     return sum(result["unique_id"].startswith("operation.") for result in results)
 
 
-def _recorded(home: Path) -> tuple[int, int]:
-    """Return how many materializations and check evaluations the last run of a home recorded."""
-    kinds = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+@dataclass(frozen=True)
+class _Recorded:
+    """How many nodes a run recorded as materialized, tests as evaluated checks, and tests as observations alone."""
+
+    nodes: int
+    tests: int
+    observed: int
+
+
+def _recorded(home: Path) -> _Recorded:
+    """Return what the last run of a home recorded."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         [run] = instance.get_runs(limit=1)
-        materializations, checks = (
-            len(instance.get_records_for_run(run.run_id, of_type=kind).records) for kind in kinds
+
+        def events(kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+            records = instance.get_records_for_run(run.run_id, of_type=kind).records
+            return [record.event_log_entry.get_dagster_event() for record in records]
+
+        # dagster-dbt observes each node that such a test reads, and names the test in the metadata.
+        observed = {
+            str(event.asset_observation_data.asset_observation.metadata["unique_id"].value)
+            for event in events(dg.DagsterEventType.ASSET_OBSERVATION)
+        }
+        return _Recorded(
+            nodes=len(events(dg.DagsterEventType.ASSET_MATERIALIZATION)),
+            tests=len(events(dg.DagsterEventType.ASSET_CHECK_EVALUATION)),
+            observed=len(observed),
         )
-        return materializations, checks
 
 
 def write_stock(folder: Path) -> Path:

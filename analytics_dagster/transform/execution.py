@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +26,8 @@ from analytics_dagster.transform.arguments import (
 )
 from analytics_dagster.transform.artifacts import RunFolders
 from analytics_dagster.transform.dbt_resource import DbtResource, opened
+from analytics_dagster.transform.ending import interrupt_in, stop
 from analytics_dagster.transform.events import (
-    BUILT,
     REASONS,
     NodeResult,
     compiled_path,
@@ -50,15 +47,14 @@ from analytics_dagster.transform.missing import (
     read_from_others,
     surely_needed,
 )
+from analytics_dagster.transform.progress import Progress
 from analytics_dagster.transform.report import Report
+from analytics_dagster.transform.row_counting import count_rows
 from analytics_dagster.transform.waves import spoiled, waves
 from analytics_dagster.warehouse import Warehouse
 
 _SELECTION = "selection"
-_SECONDS_BETWEEN_LINES = 2.0
-_SECONDS_TO_STOP = 25.0
 _MOST_NAMED = 50
-_GOOD = {*BUILT, "pass", "skipped"}
 
 
 @dataclass
@@ -97,7 +93,7 @@ class Builder:
             folders = self._folders
             folders.delete_old()
             done = _Outcome()
-            progress = _Progress(self.context, total=len(build.unique_ids))
+            progress = Progress(self.context, total=len(build.unique_ids))
             all_waves = waves(known, build.unique_ids)
             for number, wave in enumerate(all_waves, start=1):
                 left = wave - spoiled(known, wave, done.results.values())
@@ -124,23 +120,25 @@ class Builder:
         )
 
     def _report(
-        self, invocation: DbtCliInvocation, build: Build, done: _Outcome, progress: _Progress
+        self, invocation: DbtCliInvocation, build: Build, done: _Outcome, progress: Progress
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Yield what one start of dbt makes, and see to it that it has ended."""
         report = Report(
             self.assets,
             invocation.target_path,
             make_graph=lambda: self._graph_of_run(build, invocation),
-            count_rows=partial(self._row_counts, invocation=invocation),
+            count_rows=partial(
+                count_rows, invocation=invocation, dbt=self.dbt, warehouse=self.warehouse, log=self.context.log
+            ),
         )
         try:
             for news in self._follow(invocation, progress):
                 yield from report.hear(news)
         except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again by `run`
-            done.failures.append(_interrupt(error) or error)
+            done.failures.append(interrupt_in(error) or error)
         finally:
             # Also where Dagster gave up on this step while it took an event.
-            _stop(invocation.process)
+            stop(invocation.process)
         done.results.update(report.results)
         # Also when dbt failed or was stopped: what it built before is built.
         yield from report.rest()
@@ -179,7 +177,7 @@ class Builder:
         return None if path is None else Graph(read_manifest(path, remedy="Run the build again."))
 
     def _follow(
-        self, invocation: DbtCliInvocation, progress: _Progress
+        self, invocation: DbtCliInvocation, progress: Progress
     ) -> Iterator[NodeResult | Mapping[str, int | None]]:
         """Yield each result as it comes, and row counts; say in the log how far dbt is, and why something failed."""
         # Tests that ran and found rows; dbt's later word on why they failed does not say that always.
@@ -269,77 +267,8 @@ class Builder:
                 "(DBT_RESOURCE_TYPES, DBT_EXCLUDE_RESOURCE_TYPES) leaves them out.",
             )
 
-    # --- what was built ----------------------------------------------------------------------------------------
-
-    def _row_counts(self, tables: Sequence[Mapping[str, Any]], invocation: DbtCliInvocation) -> Mapping[str, int]:
-        """Count the rows of tables in one query, when dbt has ended."""
-        query = "\nunion all\n".join(
-            f"select {place} as place, count(*) as row_count from {node['relation_name']}"  # noqa: S608 - dbt's own name
-            for place, node in enumerate(tables)
-        )
-        try:
-            rows = self.warehouse.rows(query) if self.warehouse.path else self._rows_through_adapter(query, invocation)
-        except Exception as error:
-            # Each adapter has exceptions of its own, and a count that can't be had fails no build.
-            self.context.log.warning(f"The rows were not counted: {type(error).__name__}")
-            self.context.log.debug("The rows were not counted", exc_info=error)
-            return {}
-        return {tables[int(row[0])]["unique_id"]: int(row[1]) for row in rows}
-
-    def _rows_through_adapter(self, query: str, invocation: DbtCliInvocation) -> list[tuple[Any, ...]]:
-        adapter = self.dbt.adapter_of(invocation)
-        if adapter is None:
-            return []
-        with opened(adapter):
-            _, table = adapter.execute(query, fetch=True)
-            return [tuple(row) for row in table]
-
 
 def permanent_failure(context: dg.OpExecutionContext, description: str) -> dg.Failure:
     """Return a failure that would come again, and see to it that neither the step nor the run is tried again."""
     context.instance.add_run_tags(context.run.run_id, {"dagster/max_retries": "0"})
     return dg.Failure(description, allow_retries=False)
-
-
-class _Progress:
-    """Says in the log how far dbt is: every failure at once, the rest at most every other second."""
-
-    def __init__(self, context: dg.OpExecutionContext, total: int) -> None:
-        self._context = context
-        self._total = total
-        self._done = 0
-        self._next = 0.0
-
-    def see(self, result: NodeResult) -> None:
-        """Take note of how a node or test came out."""
-        self._done += 1
-        line = f"{self._done} of {self._total}: {result.name} {result.status}"
-        if result.status not in _GOOD:
-            self._context.log.warning(line)
-        elif time.monotonic() >= self._next or self._done == self._total:
-            self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
-            self._context.log.info(line)
-
-
-def _interrupt(error: BaseException) -> BaseException | None:
-    """Return the interrupt, if that is why the step ends, also where dagster-dbt then waited for dbt in vain."""
-    if isinstance(error, dg.DagsterExecutionInterruptedError):
-        return error
-    before = error.__context__
-    if isinstance(error, subprocess.TimeoutExpired) and isinstance(before, dg.DagsterExecutionInterruptedError):
-        return before
-    return None
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End dbt if it is still at work: it has nobody any more to report to."""
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=_SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
