@@ -129,11 +129,12 @@ class Arena:
             raise RuntimeError(f"dbt ran {expected} nodes and tests, but {self.ours.home} has {ours} of its last run.")
         stock = _recorded(self.stock.home)
         if (stock.nodes, stock.tests) != expected:
-            return (
+            remark = (
                 f"dbt ran {expected} nodes and tests; of its last run the stock code recorded "
                 f"{(stock.nodes, stock.tests)} as materializations and checks, and {stock.observed} tests as bare "
-                "observations.",
+                "observations."
             )
+            return (remark,)
         return ()
 
 
@@ -142,7 +143,7 @@ def _hooks(results: list[Mapping[str, str]]) -> int:
 
 
 @dataclass(frozen=True)
-class _Recorded:
+class Recorded:
     """How many nodes a run recorded as materialized, tests as evaluated checks, and tests as observations alone."""
 
     nodes: int
@@ -150,7 +151,7 @@ class _Recorded:
     observed: int
 
 
-def _recorded(home: Path) -> _Recorded:
+def _recorded(home: Path) -> Recorded:
     """Return what the last run of a home recorded."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         [run] = instance.get_runs(limit=1)
@@ -164,7 +165,7 @@ def _recorded(home: Path) -> _Recorded:
             str(event.asset_observation_data.asset_observation.metadata["unique_id"].value)
             for event in events(dg.DagsterEventType.ASSET_OBSERVATION)
         }
-        return _Recorded(
+        return Recorded(
             nodes=len(events(dg.DagsterEventType.ASSET_MATERIALIZATION)),
             tests=len(events(dg.DagsterEventType.ASSET_CHECK_EVALUATION)),
             observed=len(observed),
