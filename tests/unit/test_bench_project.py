@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks import contenders, project
-from benchmarks.contenders import Arena, Recorded, Place
+from benchmarks.contenders import Arena, Place, Recorded
 from benchmarks.project import GROUPS, TESTS_A_MODEL, Size, draw, kept_project, write
 
 
