@@ -42,7 +42,8 @@ def reader() -> None: ...
 
 
 def everything() -> dg.JobDefinition:
-    return dg.Definitions([built, reader], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+    all_of_it = dg.define_asset_job("all", executor_def=dg.in_process_executor)
+    return dg.Definitions([built, reader], jobs=[all_of_it]).resolve_job_def("all")
 
 
 @pytest.fixture
