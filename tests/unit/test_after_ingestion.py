@@ -17,6 +17,8 @@ from analytics_dagster.automation.retrying import PARENT
 from analytics_dagster.automation.situation import Order, OrderedGroup, Situation
 from analytics_dagster.transform.groups import ScheduleGroup
 
+pytestmark = pytest.mark.slow
+
 BY_FILES = {STARTED_BY: "landing_sensor"}
 END = datetime(2026, 1, 1, 6, 3, tzinfo=timezone.utc)
 INGESTED = Trigger(END, "i")

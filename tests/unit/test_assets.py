@@ -30,6 +30,8 @@ from tests.unit.manifests import Manifest, group
 if TYPE_CHECKING:
     from analytics_dagster.project import Project
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Recorder:

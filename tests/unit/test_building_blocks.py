@@ -17,6 +17,8 @@ from analytics_dagster import AnalyticsError, Settings, build_dbt_definitions, p
 if TYPE_CHECKING:
     from tests.conftest import Library
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "building_blocks.md").read_text(encoding="utf-8")
 DEFINITIONS, ARGUMENTS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 GROUPS = {"opening_time", "closing_time"}

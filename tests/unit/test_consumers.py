@@ -33,6 +33,8 @@ from analytics_dagster.consumers.revenue_report import make_report
 from analytics_dagster.consumers.segmentation import Centroid, name_of, segment
 from analytics_dagster.warehouse import Table, Warehouse
 
+pytestmark = pytest.mark.slow
+
 HEAVY = {"duckdb", "fsspec.implementations.s3", "matplotlib", "numpy", "pandas", "pyarrow", "sklearn"}
 
 

@@ -20,6 +20,8 @@ from analytics_dagster.warehouse import Warehouse
 from analytics_dagster.warm_dbt import RowCounts
 from tests.conftest import LENDING_LIBRARY
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = {"rate": 7, "name": "ana"}
 ARGUMENTS = ["build", "--select", "books", "--vars", json.dumps(VARIABLES, sort_keys=True)]
 

@@ -18,6 +18,8 @@ from analytics_dagster.automation.situation import Situation
 from analytics_dagster.transform.groups import OnUpstreamFailure
 from tests.unit.ordered import NAMES, SIX, Shop, nightly_table, ordered_groups
 
+pytestmark = pytest.mark.slow
+
 SEVEN = SIX + timedelta(hours=1)
 TAGS = {".dagster/scheduled_execution_time": "2026-02-01T06:00:00+00:00"}
 RUN, SKIP, WAIT = OnUpstreamFailure.RUN, OnUpstreamFailure.SKIP, OnUpstreamFailure.WAIT

@@ -16,6 +16,8 @@ from analytics_dagster.headless.home import prepare_home
 from analytics_dagster.settings import Settings
 from tests.workshop import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("is_fine", asset="table")])
 def table() -> Iterator[dg.MaterializeResult[None]]:

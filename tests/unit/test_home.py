@@ -20,6 +20,8 @@ from analytics_dagster.processes import PROCESS_TAG, Process
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL
 
+pytestmark = pytest.mark.slow
+
 # As the version before wrote it.
 EARLIER_CONFIGURATION = """\
 # Dagster's configuration of this home, written once by analytics-dagster; it is yours to change and is kept.

@@ -24,6 +24,8 @@ from analytics_dagster.automation.schedules import answer
 from analytics_dagster.automation.situation import Order, OrderedGroup, Situation
 from analytics_dagster.transform.groups import OnUpstreamFailure, ScheduleGroup
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 STEP = 5  # seconds
 LOOK = 10  # seconds between two looks of the sensor

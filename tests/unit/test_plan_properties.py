@@ -23,6 +23,8 @@ from analytics_dagster.transform.plan import Plan, Problem
 from analytics_dagster.transform.stages import stages
 from tests.unit.manifests import Manifest, group
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "300"))
 NAMES = ("a", "b", "c", "d", "e")
 KINDS = ("table", "table", "view", "incremental", "ephemeral", "ephemeral", "seed", "snapshot", "function")

@@ -34,6 +34,8 @@ from analytics_dagster.processes import (
 )
 from analytics_dagster.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[[], subprocess.Popen[bytes]]
 ALIVE, DEAD, UNKNOWN = Life.ALIVE, Life.DEAD, Life.UNKNOWN
 STATUS = dg.DagsterRunStatus

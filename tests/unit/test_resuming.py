@@ -12,6 +12,8 @@ from analytics_dagster.failures.leftover import find_leftover
 from analytics_dagster.failures.reading import Place, read_report
 from analytics_dagster.transform.resuming import handed_on, left_of_step
 
+pytestmark = pytest.mark.slow
+
 FAILING = "TEST_RESUMING_FAILING"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SPECS = [

@@ -13,6 +13,8 @@ from dagster._core.instance.config import PoolGranularity
 
 from analytics_dagster.slots import Slots
 
+pytestmark = pytest.mark.slow
+
 RACER = """
 import sys
 import dagster as dg

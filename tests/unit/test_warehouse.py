@@ -36,6 +36,8 @@ from analytics_dagster.warehouse import (
 )
 from tests.workshop import SLEEP, open_step
 
+pytestmark = pytest.mark.slow
+
 HOLDER = """
 import sys, duckdb
 connection = duckdb.connect(sys.argv[1])

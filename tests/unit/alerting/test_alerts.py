@@ -10,6 +10,8 @@ import pytest
 from tests.unit.alerting.exchange import Exchange
 from tests.unit.alerting.town import BINDER, LOST, ROUTES, Town
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_failed_model_is_one_message_that_says_what_why_what_was_skipped_and_where_to_click(town: Town) -> None:
     run = town.run(model_0=BINDER)
