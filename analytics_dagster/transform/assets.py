@@ -19,7 +19,7 @@ from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import EXPOSURES, dagster_names, exposures
 from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.resuming import handed_on, left_of_step
+from analytics_dagster.transform.resuming import handed_on, left_of_step, narrowed
 from analytics_dagster.transform.steps import Step, Steps
 from analytics_dagster.warehouse import POOL, Warehouse
 
@@ -109,6 +109,7 @@ def _step_assets(
     assets: Callable[[], "Assets"],
     nothing: tuple[dg.In, dg.Out],
 ) -> dg.AssetsDefinition:
+    output_of = {node: output for output, node in step.nodes.items()}
     node_of = {specs[node].key: node for node in step.nodes.values()}
     test_of = {checks[test].key: test for test in step.tests.values()}
 
@@ -128,9 +129,11 @@ def _step_assets(
         from analytics_dagster.transform.execution import Builder, permanent_failure  # noqa: PLC0415 - dagster-dbt
 
         location = assets()
-        left = left_of_step(context)
-        nodes = {node_of[key] for key in (left.assets if left else context.selected_asset_keys)}
-        tests = {test_of[key] for key in (left.checks if left else context.selected_asset_check_keys)}
+        selected = {key: node_of[key] for key in context.selected_asset_keys}
+        selected_tests = {key: test_of[key] for key in context.selected_asset_check_keys}
+        nodes, tests = frozenset(selected.values()), frozenset(selected_tests.values())
+        if left := left_of_step(context):
+            nodes, tests = narrowed(left, selected, selected_tests, location.graph)
         # A run of a group that refreshes this one's nodes does so by its own vars and policy.
         group = location.groups.get(context.run.tags.get(GROUP_TAG, step.group), location.groups[step.group])
         wish = Wish(full_refresh=config.full_refresh, variables=config.variables)
@@ -138,10 +141,10 @@ def _step_assets(
             build = make_build(nodes | tests, group, wish, location.variables)
         except ScheduleGroupError as error:
             raise permanent_failure(context, str(error)) from None
+        built = sorted(set(selected.values()) - nodes, key=location.graph.position.__getitem__)
         if left:
-            context.log.info(f"{len(nodes)} assets and {len(tests)} checks are left of the run that is taken up")
-            built = {output for output, node in step.nodes.items() if node not in nodes}
-            yield from handed_on(sorted(built & context.selected_output_names))
+            context.log.info(f"{len(nodes)} nodes and {len(tests)} tests are left of the run that is taken up")
+        yield from handed_on(output_of[node] for node in built)
         yield from Builder(context, location, dbt.open(warehouse), warehouse).run(build, group)
 
     # Not by `@multi_asset`, which derives the names of inputs and outputs from keys, and so knows fewer keys than dbt

@@ -6,7 +6,7 @@ steps that read it, and is not told as built a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
@@ -15,6 +15,7 @@ import dagster as dg
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from analytics_dagster.failures.leftover import Leftover, taken_up
+from analytics_dagster.transform.graph import Graph
 
 
 def left_of_step(context: dg.OpExecutionContext) -> Leftover | None:
@@ -30,7 +31,25 @@ def left_of_step(context: dg.OpExecutionContext) -> Leftover | None:
     return Leftover(frozenset(assets), frozenset(checks)) if assets or checks else None
 
 
+def narrowed(
+    left: Leftover, nodes: Mapping[dg.AssetKey, str], tests: Mapping[dg.AssetCheckKey, str], graph: Graph
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Return those of a step's nodes and tests that run again: what is left, and of the nodes also what reads it.
+
+    A node may have been built before a test found that what it reads is wrong.
+    """
+    again = {node for key, node in nodes.items() if key in left.assets}
+    for node in sorted(nodes.values(), key=graph.position.__getitem__):
+        if graph.parents(node) & again:
+            again.add(node)
+    run = {test for key, test in tests.items() if key in left.checks or nodes.get(key.asset_key) in again}
+    return frozenset(again), frozenset(run)
+
+
 def handed_on(outputs: Iterable[str]) -> Iterator[dg.Output[None]]:
-    """Yield the outputs of what is built already, so that what reads them is not skipped."""
+    """Yield the outputs of what is built already, so that what reads them is not skipped.
+
+    They come in the order in which they were built, and before all that is built now: else Dagster refuses them.
+    """
     for output in outputs:
         yield dg.Output(None, output_name=output, metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})

@@ -20,11 +20,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout
 
 @pytest.fixture(scope="module")
 def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """Open a UI in which the hourly schedule, once it is on, ticks every minute."""
+    """Open a UI in which the nightly schedule, once it is on, ticks every minute."""
     # A picture shows a year better than some weeks.
     days = 330 if wanted() else 40
     folder = tmp_path_factory.mktemp("shop")
-    with make_development(folder, days=days, variables={"ANALYTICS_CRON__HOURLY": "* * * * *"}) as development:
+    with make_development(folder, days=days, variables={"ANALYTICS_CRON__NIGHTLY": "* * * * *"}) as development:
         yield development
 
 
@@ -68,6 +68,9 @@ def test_what_the_run_has_made_is_seen_in_the_graph_and_on_the_pages_of_run_and_
     dagster.open(f"/runs/{run_of_all}")
     dagster.watch()
     expect(page.get_by_text("Succeeded (12)")).to_be_visible()
+    # What dbt has said of its nodes; the log's last lines have the names of folders.
+    page.get_by_placeholder("Filter…").fill("success")
+    expect(page.get_by_text("Finished execution of run")).to_be_visible()
     take(page, "run")
     dagster.open_asset("marts/orders", "checks")
     expect(page.get_by_text("Succeeded", exact=True)).to_have_count(6)
@@ -136,9 +139,9 @@ def test_a_run_that_failed_is_re_executed_from_the_failure_and_only_the_failed_p
 
 @pytest.mark.usefixtures("run_of_all")
 def test_a_schedule_that_is_turned_on_starts_a_run(dagster: Dagster) -> None:
-    dagster.open(f"{LOCATION}/schedules/hourly_schedule")
+    dagster.open(f"{LOCATION}/schedules/nightly_schedule")
     dagster.turn(on=True)
-    run = _started_by(dagster, "dagster/schedule_name", "hourly_schedule", 1)
+    run = _started_by(dagster, "dagster/schedule_name", "nightly_schedule", 1)
     dagster.turn(on=False)
     dagster.open(f"/runs/{run.id}")
     dagster.watch()

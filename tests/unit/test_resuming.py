@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 
 from analytics_dagster.failures.catalog import Catalog
-from analytics_dagster.failures.leftover import find_leftover
+from analytics_dagster.failures.leftover import Leftover, find_leftover
 from analytics_dagster.failures.reading import Place, read_report
-from analytics_dagster.transform.resuming import handed_on, left_of_step
+from analytics_dagster.transform.resuming import handed_on, left_of_step, narrowed
+from tests.unit.manifests import Manifest
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +117,16 @@ def test_where_nothing_is_left_of_a_step_that_failed_it_is_done_again_as_a_whole
     assert made == {"a", "b", "c"}
     _, made = run(instance, monkeypatch, "nothing", first)
     assert made == {"a", "b", "c", "reader"}
+
+
+def test_what_reads_something_that_is_left_is_left_too_with_its_tests_even_if_it_was_built() -> None:
+    names = "abcd"
+    graph = Manifest().model("a").model("b", "model.p.a").model("c", "model.p.b").model("d").graph
+    nodes = {dg.AssetKey(name): f"model.p.{name}" for name in names}
+    tests = {dg.AssetCheckKey(dg.AssetKey(name), "t"): f"test.p.{name}" for name in names}
+    # Everything was built, and then a test over `b` and `d`, which is a check of `b`, found that `b` is wrong.
+    left = Leftover(frozenset({dg.AssetKey("b")}), frozenset({dg.AssetCheckKey(dg.AssetKey("b"), "t")}))
+    assert narrowed(left, nodes, tests, graph) == ({"model.p.b", "model.p.c"}, {"test.p.b", "test.p.c"})
 
 
 def test_where_the_failed_run_was_deleted_all_is_done(
