@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +23,8 @@ from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator, DbtCliInvo
 from analytics_dagster.settings import DbtArtifacts, DbtRunner, environment_variables
 from analytics_dagster.warehouse import Warehouse
 from analytics_dagster.warm_dbt import Call, Preparation, RowCounts
+
+_SECONDS_TO_STOP = 25.0
 
 
 class DbtResource(DbtCliResource):
@@ -164,6 +168,20 @@ def opened(adapter: Any) -> Iterator[None]:
         if adapter.type() == "duckdb":
             # It would keep a database in memory open, and with it all that is attached to it.
             adapter.connections.close_all_connections()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End dbt if it is still at work: it has nobody any more to report to."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _only_read(credentials: Any, project_dir: Path) -> None:

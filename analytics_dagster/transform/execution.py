@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from analytics_dagster.transform.arguments import (
     with_tested_models,
 )
 from analytics_dagster.transform.artifacts import RunFolders
-from analytics_dagster.transform.dbt_resource import DbtResource, opened
+from analytics_dagster.transform.dbt_resource import DbtResource, opened, stop
 from analytics_dagster.transform.events import (
     BUILT,
     REASONS,
@@ -56,7 +55,6 @@ from analytics_dagster.warehouse import Warehouse
 
 _SELECTION = "selection"
 _SECONDS_BETWEEN_LINES = 2.0
-_SECONDS_TO_STOP = 25.0
 _MOST_NAMED = 50
 _GOOD = {*BUILT, "pass", "skipped"}
 
@@ -140,7 +138,7 @@ class Builder:
             done.failures.append(_interrupt(error) or error)
         finally:
             # Also where Dagster gave up on this step while it took an event.
-            _stop(invocation.process)
+            stop(invocation.process)
         done.results.update(report.results)
         # Also when dbt failed or was stopped: what it built before is built.
         yield from report.rest()
@@ -329,17 +327,3 @@ def _interrupt(error: BaseException) -> BaseException | None:
     if isinstance(error, subprocess.TimeoutExpired) and isinstance(before, dg.DagsterExecutionInterruptedError):
         return before
     return None
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End dbt if it is still at work: it has nobody any more to report to."""
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=_SECONDS_TO_STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
