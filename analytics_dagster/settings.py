@@ -163,6 +163,11 @@ class Settings(BaseSettings):
     reports_url: str | None = Field(
         default=None, description="Where reports go: a folder or any fsspec URL; `reports` in the data folder."
     )
+    reports_web_url: str | None = Field(
+        default=None,
+        description="The address at which a browser finds what lies there, for links in the UI: "
+        "`https://reports.example.com`.",
+    )
     warehouse_lock_timeout: PositiveFloat = Field(
         default=300.0,
         description="How many seconds to wait for a warehouse file that another process holds.",

@@ -115,6 +115,7 @@ class Analytics(Model):
     landing_url: str = Field("", description="Where raw files arrive; `landing` in the bucket of `s3` otherwise.")
     outbound_url: str = Field("", description="Where exports go; `outbound` in the bucket of `s3` otherwise.")
     reports_url: str = Field("", description="Where reports go; `reports` in the bucket of `s3` otherwise.")
+    reports_web_url: str = Field("", description="The address at which a browser finds the reports, for links to them.")
     webserver_url: str = Field("", description="The UI's address, for links in messages; the ingress's otherwise.")
     schedule_groups: ScheduleGroups = Field(
         {}, description="Which node runs when, and what its pod gets; the groups in the image otherwise."

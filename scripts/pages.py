@@ -58,10 +58,16 @@ def _default(value: Any) -> str:
 
 
 def _with_part(path: Path, name: str, lines: Iterable[str]) -> str:
-    """Return a page's text with the part between its two comments replaced."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
-    text = path.read_text(encoding="utf-8")
-    return re.sub(f"(?s){begin}.*?{end}", lambda _: begin + "\n".join(lines) + end, text)
+    """Return a page's text with the part between its two comments replaced; `ValueError` if it has no such part."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    text, parts = re.subn(
+        f"(?s){begin}.*?{end}",
+        lambda _: begin + "\n".join(lines) + "\n" + end,
+        path.read_text(encoding="utf-8"),
+    )
+    if parts != 1:
+        raise ValueError(f"{path} has {parts} parts that are named {name}, and should have one.")
+    return text
 
 
 if __name__ == "__main__":

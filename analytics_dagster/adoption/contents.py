@@ -20,6 +20,7 @@ MODULE = "orchestration.py"
 
 _HOME, _DATA, _TARGET = ".dagster_home", "data", "target"
 _RETRIES = 2
+_DOCS = "its runs end with dbt's own documentation of the project"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def _group_lines(group: ProposedGroup) -> Iterator[str]:
         yield f"reads_previous: [{names}]{_comment('it runs more often: what these built last is meant')}"
     if group.default:
         yield f"default: true{_comment('takes every node that no group selects')}"
+        yield f"docs: true{_comment(_DOCS)}"
 
 
 def _comment(text: str) -> str:

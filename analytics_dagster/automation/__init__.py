@@ -69,8 +69,10 @@ def build_policies(groups: ScheduleGroups, parts: Parts) -> RetryPolicies:
     loaded = dict.fromkeys(parts.ingestion.keys.values(), INGESTION)
     started = {key: group for group, keys in parts.consumers.started_with.items() for key in keys}
     built = {parts.transform.nodes[node]: name for node, name in parts.plan.group_of.items()}
+    docs = parts.transform.docs
+    described = {} if docs is None else {docs.key: docs.groups[0]}
     by_name = {group.name: group for group in groups.groups}
-    return RetryPolicies(by_name, groups.ingestion, {**loaded, **started, **built})
+    return RetryPolicies(by_name, groups.ingestion, {**loaded, **started, **built, **described})
 
 
 def build_order(settings: Settings, plan: Plan, transform: Transform, project: str) -> Order:

@@ -56,7 +56,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
     from analytics_dagster.headless.building import requested_works  # noqa: PLC0415
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
     from analytics_dagster.headless.retrying import make_retrier  # noqa: PLC0415
-    from analytics_dagster.headless.summary import summarize  # noqa: PLC0415
+    from analytics_dagster.headless.summary import Status, summarize  # noqa: PLC0415
     from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
     from analytics_dagster.location import build_location  # noqa: PLC0415
 
@@ -78,6 +78,9 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
     where = {"warehouse": warehouse.path or f"the {warehouse.adapter} target of the dbt profile"}
     if CONSUMERS in groups.values():
         where |= {"reports": settings.reports, "exports": settings.outbound}
+    docs = location.transform.docs
+    if docs is not None and any(line.key == docs.key and line.status is Status.BUILT for line in lines):
+        where |= {"dbt docs": docs.address}
     for what, place in {**where, "run history": f"{settings.home} (`analytics-dagster dev` shows it)"}.items():
         say(f"{what:<12} {escape(place)}")
     return succeeded

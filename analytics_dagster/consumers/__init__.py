@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.consumers.consumer import GROUP, Consumer, Inputs, build_asset
-from analytics_dagster.consumers.folder import Folder
 from analytics_dagster.consumers.mart import Mart, find_marts
+from analytics_dagster.folder import Folder, reports_folder
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform
 from analytics_dagster.transform.plan import Plan
@@ -159,6 +159,6 @@ def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Pla
         find_marts(manifest, transform.nodes, plan.group_of),
         group_order=[group_plan.group.name for group_plan in plan.groups],
         blocking_checks=blocking_checks,
-        reports=Folder(settings.reports, settings.landing_storage_options),
+        reports=reports_folder(settings),
         outbound=Folder(settings.outbound, settings.landing_storage_options),
     )

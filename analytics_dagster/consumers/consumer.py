@@ -10,9 +10,9 @@ from functools import partial
 
 import dagster as dg
 
-from analytics_dagster.consumers.folder import Folder
 from analytics_dagster.consumers.guard import ensure_healthy
 from analytics_dagster.consumers.mart import Mart
+from analytics_dagster.folder import Folder
 from analytics_dagster.warehouse import POOL, Table, Warehouse
 
 GROUP = "consumers"

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics_dagster.consumers.consumer import Inputs
-from analytics_dagster.consumers.folder import Folder
+from analytics_dagster.folder import Folder
 from analytics_dagster.warehouse import Table
 
 FOLDER = "daily_sales"

@@ -62,6 +62,7 @@ def _group(planned: Planned, group_plan: GroupPlan, now: datetime) -> Mapping[st
         "time_zone": group.time_zone,
         "next_ticks": [tick.isoformat() for tick in next_ticks(group, now, TICKS)],
         "after_ingestion": group.after_ingestion,
+        "docs": group.docs,
         "waits_for": list(planned.plan.before(group.name)),
         "on_upstream_failure": group.on_upstream_failure.value,
         "reads_previous": list(group.reads_previous),

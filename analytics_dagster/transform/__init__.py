@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from analytics_dagster.folder import reports_folder
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.assets import build_group_assets
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
+from analytics_dagster.transform.docs import Docs, build_docs_asset, find_docs, with_links
 from analytics_dagster.transform.facts import Facts
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.location_assets import Assets
@@ -28,7 +30,8 @@ class Transform:
     """The dbt part of the location, and what the other parts need of it: asset and check keys by dbt unique id.
 
     ``sources`` are those that are assets of their own: not the ones which are a built node under another name.
-    ``checks`` are those of every data test, and of the unit tests where runs are to execute them.
+    ``checks`` are those of every data test, and of the unit tests where runs are to execute them. ``docs`` is dbt's
+    documentation, if a group asks for it.
     """
 
     definitions: dg.Definitions
@@ -36,6 +39,7 @@ class Transform:
     nodes: Mapping[str, dg.AssetKey]
     checks: Mapping[str, dg.AssetCheckSpec]
     builds: Builds
+    docs: Docs | None
 
     @property
     def paths(self) -> Mapping[dg.AssetKey, str]:
@@ -53,8 +57,9 @@ class Transform:
         return self.builds.assets
 
     def assets_of(self, group: GroupPlan) -> list[dg.AssetKey]:
-        """Return the assets that a run of a group builds: its own, and those of others that it refreshes."""
-        return [self.nodes[node] for node in (*group.nodes, *group.refreshes)]
+        """Return the assets that a run of a group makes: its own, those of others that it refreshes, and the docs."""
+        docs = [self.docs.key] if self.docs is not None and group.group.docs else []
+        return [*(self.nodes[node] for node in (*group.nodes, *group.refreshes)), *docs]
 
     def checks_of(self, group: GroupPlan) -> list[dg.AssetCheckKey]:
         """Return the checks that a run of a group evaluates."""
@@ -93,6 +98,8 @@ class Builds:
 
 def build_transform(settings: Settings, project: Project, facts: Facts) -> Transform:
     """Return the assets, checks, exposures and resources of a dbt project; sources are left to who loads them."""
+    docs = find_docs(project.name, reports_folder(settings), facts)
+    facts = with_links(facts, docs)
     builds = Builds(
         settings=settings,
         project=project,
@@ -113,6 +120,7 @@ def build_transform(settings: Settings, project: Project, facts: Facts) -> Trans
             assets=[
                 *build_group_assets(facts.steps, facts.nodes, facts.checks, lambda: builds.assets),
                 *facts.others,
+                *([] if docs is None else [build_docs_asset(docs, lambda: builds.assets)]),
             ],
             resources={"dbt": builds.resource, "warehouse": builds.warehouse},
         ),
@@ -120,4 +128,5 @@ def build_transform(settings: Settings, project: Project, facts: Facts) -> Trans
         nodes={unique_id: facts.keys[unique_id] for unique_id in facts.plan.group_of},
         checks=facts.checks,
         builds=builds,
+        docs=docs,
     )

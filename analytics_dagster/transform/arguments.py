@@ -70,6 +70,18 @@ def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:
     ]
 
 
+def docs_arguments(variables: Mapping[str, Any]) -> Sequence[str]:
+    """Return dbt's arguments for the documentation of the whole project, on one page that needs no server."""
+    return [
+        *("docs", "generate", "--static", "--no-use-colors"),
+        # Named, since a project may have a YAML selector that is the default where nothing is; `*` names no source.
+        *("--select", "*", "source:*"),
+        # All of them are on the page; to compile them too takes a quarter of the time, for what nobody reads there.
+        *("--exclude", "resource_type:test", "resource_type:unit_test"),
+        *(["--vars", json.dumps(dict(variables), sort_keys=True)] if variables else []),
+    ]
+
+
 def with_tested_models(unique_ids: Collection[str], graph: Graph) -> frozenset[str]:
     """Return the ids with the ephemeral models of the unit tests among them.
 

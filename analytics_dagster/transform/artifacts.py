@@ -52,6 +52,11 @@ class RunFolders:
             if not self.all_kept:
                 _delete(folder)
 
+    def delete(self, number: int) -> None:
+        """Delete the folder of a start that has ended well, and of which nothing is compared with later."""
+        if not self.all_kept:
+            _delete(self.make(number))
+
     def delete_old(self) -> None:
         """Delete the folders of earlier runs that are past their time."""
         oldest = time.time() - self.days * _SECONDS_A_DAY

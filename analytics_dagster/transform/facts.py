@@ -12,7 +12,7 @@ from analytics_dagster.project import Project
 from analytics_dagster.transform.assets import GroupStep, build_exposure_specs, plan_steps
 from analytics_dagster.transform.checks import build_check_specs
 from analytics_dagster.transform.graph import Graph
-from analytics_dagster.transform.keys import asset_keys, project_key, same_assets
+from analytics_dagster.transform.keys import PROJECT, asset_keys, project_key, same_assets
 from analytics_dagster.transform.plan import Plan
 
 
@@ -73,7 +73,7 @@ def _project_specs(manifest: Mapping[str, Any], plan: Plan) -> list[dg.AssetSpec
         dg.AssetSpec(
             key=project_key(manifest),
             description="The dbt project itself: tests that read none of its nodes and sources are checks of it.",
-            group_name="project",
+            group_name=PROJECT,
             kinds={"dbt"},
         )
     ]

@@ -201,6 +201,7 @@ class ScheduleGroup(BaseModel):
     )
     default: bool = Field(default=False, description="Whether it takes every node that no group selects.")
     after_ingestion: bool = Field(default=False, description="Whether newly ingested files start it too.")
+    docs: bool = Field(default=False, description="Whether its runs end with dbt's own documentation of the project.")
     variables: Annotated[dict[str, Any], AfterValidator(_valid_variables)] = Field(
         default_factory=dict, alias="vars", description="dbt vars of its runs, beside the location's."
     )

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 EXPOSURES = "exposures"
 """The asset group of dbt's exposures, and the first part of their keys."""
 
+PROJECT = "project"
+"""The asset group of what is of the dbt project as a whole."""
+
+DOCS = "dbt_docs"
+"""The first part of the key of dbt's own documentation, and the folder that it lies in."""
+
 RESERVED = frozenset(
     {
         *keyword.kwlist,
@@ -68,6 +74,11 @@ def project_key(manifest: Mapping[str, Any]) -> dg.AssetKey:
     return dg.AssetKey(manifest["metadata"]["project_name"])
 
 
+def docs_key(project: str) -> dg.AssetKey:
+    """Return the key of dbt's own documentation of a project, which has its name: an instance may know several."""
+    return dg.AssetKey([DOCS, project])
+
+
 def same_assets(keys: Mapping[str, dg.AssetKey], graph: Graph) -> frozenset[str]:
     """Return the sources that are the same asset as the node which builds them: the same relation, the same key."""
     return frozenset(source for source, node in graph.built_as.items() if keys[source] == keys[node])
@@ -84,6 +95,8 @@ def check_asset_keys(plan: Plan, manifest: Mapping[str, Any]) -> Plan:
             sharing[key].append(unique_id)
     if any(test.node is None for test in plan.tests.values()):
         sharing[project_key(manifest)].append("the project itself")
+    if any(part.group.docs for part in plan.groups):
+        sharing[docs_key(manifest["metadata"]["project_name"])].append("dbt's documentation")
     colliding = [(key, unique_ids) for key, unique_ids in sorted(sharing.items()) if len(unique_ids) > 1]
     if not colliding:
         return plan

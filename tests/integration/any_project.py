@@ -21,6 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from analytics_dagster.cli import app
+from analytics_dagster.transform.keys import DOCS
 from tests.conftest import ProjectCopy, copy_project
 
 DBT = Path(sys.executable).with_name("dbt")
@@ -222,7 +223,7 @@ def runs_of(copy: ProjectCopy) -> Iterator[Run]:
     with dg.DagsterInstance.from_config(str(copy.folder / "home")) as instance:
         for run in reversed(instance.get_runs()):
             # One build for each group whose nodes the run has: others' nodes are refreshed as these would build them.
-            folders = sorted((copy.artifacts / "runs").glob(f"{run.run_id}-*"))
+            folders = sorted((copy.artifacts / "runs").glob(f"{run.run_id}-dbt_*"))
             events = [record.dagster_event for record in instance.all_logs(run.run_id) if record.dagster_event]
             checks = [
                 event.asset_check_evaluation_data
@@ -236,12 +237,16 @@ def runs_of(copy: ProjectCopy) -> Iterator[Run]:
                 materialized=Counter(
                     _short(event.step_materialization_data.materialization.metadata, copy)
                     for event in events
-                    if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION
+                    if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION and not _is_docs(event)
                 ),
                 checked=Counter(_short(check.metadata, copy) for check in checks),
                 checked_assets={_short(check.metadata, copy): check.asset_key for check in checks},
                 observations=sum(event.event_type is dg.DagsterEventType.ASSET_OBSERVATION for event in events),
             )
+
+
+def _is_docs(event: dg.DagsterEvent) -> bool:
+    return event.asset_key is not None and event.asset_key.path[0] == DOCS
 
 
 def short(unique_id: str, copy: ProjectCopy) -> str:

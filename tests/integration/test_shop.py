@@ -105,6 +105,21 @@ def test_a_materialization_carries_its_compiled_sql_and_execution_time(
     assert float(str(orders.metadata["Execution Duration"].value)) > 0
 
 
+def test_the_main_job_ends_with_dbts_documentation_of_every_node_and_source(
+    shop: Shop, manifest: dict[str, dict[str, dict[str, str]]]
+) -> None:
+    page = (shop.folder / "data" / "reports" / "dbt_docs" / "index.html").read_text()
+    documented = [*manifest["nodes"], *manifest["sources"], *manifest["exposures"]]
+    assert [name for name in documented if f'"{name}"' not in page] == []
+    [made] = [
+        event.step_materialization_data.materialization
+        for event in _events(shop, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_key == dg.AssetKey(["dbt_docs", "jaffle_shop"])
+    ]
+    tables = [name for name in documented if name.startswith(("model.", "seed.", "snapshot.", "source."))]
+    assert made.metadata["tables"].value == len(tables), "the warehouse has them all"
+
+
 @pytest.mark.thorough
 def test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_deprecation(
     shop: Shop, first_build: subprocess.CompletedProcess[str]

@@ -13,6 +13,7 @@ from analytics_dagster.transform.arguments import (
     Build,
     Wish,
     build_arguments,
+    docs_arguments,
     make_build,
     selection_content,
     with_tested_models,
@@ -40,6 +41,15 @@ ALWAYS = ["build", "--no-use-colors", "--select", "result:success", "--state", "
 )
 def test_a_build_selects_by_file_and_says_no_more_than_is_asked(build: Build, more: Sequence[str]) -> None:
     assert build_arguments(build, "here") == [*ALWAYS, *more]
+
+
+def test_the_documentation_is_of_all_nodes_and_sources_with_the_vars_that_the_location_has() -> None:
+    # Named: where nothing is, dbt takes the project's default selector.
+    whole = ["docs", "generate", "--static", "--no-use-colors", "--select", "*", "source:*"]
+    # These are on the page all the same, not compiled.
+    whole += ["--exclude", "resource_type:test", "resource_type:unit_test"]
+    assert docs_arguments({}) == whole
+    assert docs_arguments({"b": 1, "a": "x"}) == [*whole, "--vars", '{"a": "x", "b": 1}']
 
 
 def group(full_refresh: FullRefresh = FullRefresh.ON_REQUEST, **variables: Any) -> ScheduleGroup:

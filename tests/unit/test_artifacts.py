@@ -62,6 +62,15 @@ def test_where_all_are_kept_it_is_all_there_beside_what_dbt_compares_with(tmp_pa
     assert files(tmp_path) == before | {f"last/dbt_nightly/{name}" for name in STATE}
 
 
+@pytest.mark.parametrize("all_kept", [False, True])
+def test_of_a_start_that_is_no_build_nothing_is_left_unless_all_are_kept(tmp_path: Path, *, all_kept: bool) -> None:
+    start = RunFolders(tmp_path, "new", "docs", days=7.0, all_kept=all_kept)
+    left_by_dbt(start.make(1))
+    before = files(tmp_path)
+    start.delete(1)
+    assert files(tmp_path) == (before if all_kept else set())
+
+
 def test_the_last_build_that_ended_well_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     for run_id in ("one", "two"):
         build = folders(tmp_path, run_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -252,40 +251,6 @@ def test_the_guards_failure_names_every_reason_and_is_not_retried(instance: dg.D
     assert f"orders (job hourly) failed the check totals_add_up in run {run}" in str(failure.value.description)
     assert "stores (job nightly) was never built" in str(failure.value.description)
     assert failure.value.allow_retries is False
-
-
-# --- where results go ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["folder", "file URL", "memory URL"])
-def test_a_file_is_written_once_for_the_same_bytes_and_leaves_nothing_beside_it(kind: str, tmp_path: Path) -> None:
-    urls = {"folder": str(tmp_path), "file URL": tmp_path.as_uri(), "memory URL": f"memory://{tmp_path.name}"}
-    folder = Folder(urls[kind]) / "exports"
-    assert folder.names() == set()
-    assert folder.write("a/b.txt", b"one")
-    assert not folder.write("a/b.txt", b"one")
-    assert folder.write("a/b.txt", b"two")
-    assert folder.names() == {"a/b.txt"}
-    folder.delete("a/b.txt")
-    assert folder.names() == set()
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = Folder(str(tmp_path))
-    folder.write("a.txt", b"old")
-
-    def full(_: int) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        folder.write("a.txt", b"new")
-    assert folder.names() == {"a.txt"}
-    assert (tmp_path / "a.txt").read_bytes() == b"old"
-
-
-def test_a_folder_never_prints_its_options() -> None:
-    assert "hush" not in repr(Folder("s3://bucket", {"secret": "hush"}))
 
 
 # --- segments -----------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ groups:
     time_zone: Europe/Berlin
     default: true
     after_ingestion: true
+    docs: true
     vars: {day: "2026-01-01", depth: {a: [1, null]}}
     full_refresh: never
     retries: 3
@@ -73,6 +74,7 @@ def test_the_bundled_groups_are_hourly_at_minute_0_and_nightly_at_6() -> None:
     assert (nightly.name, nightly.cron, nightly.time_zone) == ("nightly", ("0 6 * * *",), "UTC")
     assert (hourly.after_ingestion, nightly.after_ingestion) == (True, False)
     assert (hourly.default, nightly.default) == (False, True)
+    assert (hourly.docs, nightly.docs) == (False, True)
 
 
 def test_a_file_of_ones_own_says_all_that_a_group_can(tmp_path: Path) -> None:
@@ -279,6 +281,7 @@ def test_everything_that_a_file_can_say_is_read(tmp_path: Path) -> None:
     assert first.resources is not None
     assert (first.resources.requests, first.resources.limits) == ({"cpu": "0.5"}, {"cpu": "2", "memory": "1Gi"})
     assert first.variables == {"day": "2026-01-01", "depth": {"a": [1, None]}}
+    assert (first.docs, second.docs) == (True, False)
     assert second.reads_previous == ("first",)
     assert (second.full_refresh, second.retries, second.on_upstream_failure, second.resources) == (
         FullRefresh.ON_REQUEST,

@@ -61,8 +61,8 @@ def manifest(*resources: dict[str, Any]) -> dict[str, Any]:
     return {**content, "metadata": {"project_name": "shop"}}
 
 
-def plan_of(*tests: PlannedTest) -> Plan:
-    group = GroupPlan(ScheduleGroup(name="all", select="*"), nodes=(), tests=tests, unit_tests=())
+def plan_of(*tests: PlannedTest, docs: bool = False) -> Plan:
+    group = GroupPlan(ScheduleGroup(name="all", select="*", docs=docs), nodes=(), tests=tests, unit_tests=())
     return Plan(groups=(group,), edges=(), problems=())
 
 
@@ -159,6 +159,13 @@ def test_a_model_of_the_projects_name_collides_only_where_a_test_checks_the_proj
     assert check_asset_keys(plan_of(), content).problems == ()
     (problem,) = check_asset_keys(plan_of(PlannedTest("test.shop.clock", None, frozenset())), content).problems
     assert problem.nodes == ("model.shop.shop (asset shop)", "the project itself (asset shop)")
+
+
+def test_a_model_collides_with_dbts_documentation_only_where_a_group_asks_for_that() -> None:
+    content = manifest(node("model", "shop", schema="dbt_docs"))
+    assert check_asset_keys(plan_of(), content).problems == ()
+    (problem,) = check_asset_keys(plan_of(docs=True), content).problems
+    assert problem.nodes == ("model.shop.shop (asset dbt_docs/shop)", "dbt's documentation (asset dbt_docs/shop)")
 
 
 # --- names --------------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ANALYTICS_LANDING_STORAGE_OPTIONS": ('{"endpoint_url": "http://s3"}', {"endpoint_url": "http://s3"}),
     "ANALYTICS_OUTBOUND_URL": ("s3://outbound", "s3://outbound"),
     "ANALYTICS_REPORTS_URL": ("s3://reports", "s3://reports"),
+    "ANALYTICS_REPORTS_WEB_URL": ("https://reports", "https://reports"),
     "ANALYTICS_WAREHOUSE_LOCK_TIMEOUT": ("12.5", 12.5),
     "ANALYTICS_WAREHOUSE_WRITERS": ("2", 2),
     "ANALYTICS_ALERTS_FILE": ("/etc/alerts.yaml", Path("/etc/alerts.yaml")),

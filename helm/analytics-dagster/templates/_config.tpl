@@ -108,6 +108,9 @@ ANALYTICS_TIME_ZONE: {{ .Values.analytics.timeZone }}
 ANALYTICS_LANDING_URL: {{ default (printf "%s/landing" $bucket) .Values.analytics.landingUrl }}
 ANALYTICS_OUTBOUND_URL: {{ default (printf "%s/outbound" $bucket) .Values.analytics.outboundUrl }}
 ANALYTICS_REPORTS_URL: {{ default (printf "%s/reports" $bucket) .Values.analytics.reportsUrl }}
+{{- with .Values.analytics.reportsWebUrl }}
+ANALYTICS_REPORTS_WEB_URL: {{ . }}
+{{- end }}
 ANALYTICS_DBT_TARGET: {{ .Values.warehouse.target }}
 {{- with include "analytics-dagster.webserverUrl" . }}
 ANALYTICS_WEBSERVER_URL: {{ . }}

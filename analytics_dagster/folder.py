@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analytics_dagster.settings import Settings
+
 
 @dataclass(frozen=True)
 class Folder:
-    """A local folder, or any fsspec URL with its options (which may hold secrets: never print them)."""
+    """A local folder, or any fsspec URL with its options (which may hold secrets: never print them).
+
+    ``web_url`` is the address at which a browser finds it, where there is one.
+    """
 
     url: str
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    web_url: str | None = None
 
     def __truediv__(self, name: str) -> Folder:
         """Return a folder within this one."""
-        return Folder(f"{self.url.rstrip('/')}/{name}", self.storage_options)
+        web_url = None if self.web_url is None else f"{self.web_url.rstrip('/')}/{name}"
+        return Folder(f"{self.url.rstrip('/')}/{name}", self.storage_options, web_url)
 
     @property
     def is_local(self) -> bool:
@@ -32,13 +40,16 @@ class Folder:
 
     def link(self, name: str) -> str:
         """Return the URL of a file, for a browser or for `dagster/uri`."""
+        if self.web_url is not None:
+            return f"{self.web_url.rstrip('/')}/{name}"
         return (self._local / name).as_uri() if self.is_local else self.path(name)
 
     def write(self, name: str, data: bytes) -> bool:
         """Write a file at once, unless it holds these bytes already; return whether it was written.
 
         A reader sees the old file or the new one, never a part: locally by a rename within the folder, elsewhere
-        because an object store shows an object when it is complete.
+        because an object store shows an object when it is complete. There it has the content type that its name
+        says: without it a browser would download a page.
         """
         filesystem, root = self._open()
         try:
@@ -49,7 +60,7 @@ class Folder:
         if self.is_local:
             _write_and_rename(self._local / name, data)
         else:
-            filesystem.pipe_file(f"{root}/{name}", data)
+            _upload(filesystem, f"{root}/{name}", data)
         return True
 
     def names(self) -> set[str]:
@@ -75,6 +86,19 @@ class Folder:
         url, options = (str(self._local), {}) if self.is_local else (self.url, dict(self.storage_options))
         filesystem, root = url_to_fs(url, use_listings_cache=False, **options)
         return filesystem, str(root).rstrip("/")
+
+
+def reports_folder(settings: Settings) -> Folder:
+    """Return where reports go."""
+    return Folder(settings.reports, settings.landing_storage_options, settings.reports_web_url)
+
+
+def _upload(filesystem: Any, path: str, data: bytes) -> None:
+    # Of a file, each file system knows the content type, and has its own word for it; of bytes none does.
+    with tempfile.TemporaryDirectory() as folder:
+        local = Path(folder, Path(path).name)
+        local.write_bytes(data)
+        filesystem.put_file(str(local), path)
 
 
 def _write_and_rename(path: Path, data: bytes) -> None:
