@@ -35,6 +35,8 @@ VALUES: dict[str, Any] = {
                     "retries": 1,
                     "retry_delay": 0,
                     "resources": {"requests": {"memory": "3Gi"}},
+                    "node_selector": {"pool": "memory"},
+                    "tolerations": [{"key": "memory", "operator": "Exists", "effect": "NoSchedule"}],
                 },
             ]
         },
@@ -202,8 +204,10 @@ def test_a_run_whose_pod_is_killed_is_continued_by_a_retry(box: Box) -> None:
     wait_for(retry, "SUCCESS", box=box)
     print(f"killed to success by a retry: {time.monotonic() - killed:.0f} s")
     assert rows(box, "select count(*) from analytics.slow") == [(1,)]
-    container = _job(box, retry)["spec"]["template"]["spec"]["containers"][0]
-    assert container["resources"] == {"requests": {"memory": "3Gi"}}
+    pod = _job(box, retry)["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"] == {"requests": {"memory": "3Gi"}}
+    assert pod["nodeSelector"] == {"pool": "memory"}
+    assert pod["tolerations"] == [{"key": "memory", "operator": "Exists", "effect": "NoSchedule"}]
 
 
 def test_a_run_that_is_terminated_ends_with_its_pod(box: Box) -> None:
