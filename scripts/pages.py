@@ -59,9 +59,9 @@ def _default(value: Any) -> str:
 
 def _with_part(path: Path, name: str, lines: Iterable[str]) -> str:
     """Return a page's text with the part between its two comments replaced."""
-    begin, end = f"<!-- {name} -->\n", f"\n<!-- /{name} -->"
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     text = path.read_text(encoding="utf-8")
-    return re.sub(f"(?s){begin}.*?{end}", lambda _: begin + "\n".join(lines) + end, text)
+    return re.sub(f"(?s){begin}.*?{end}", lambda _: begin + "\n".join([*lines, end]), text)
 
 
 if __name__ == "__main__":
