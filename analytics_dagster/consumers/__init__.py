@@ -159,6 +159,6 @@ def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Pla
         find_marts(manifest, transform.nodes, plan.group_of),
         group_order=[group_plan.group.name for group_plan in plan.groups],
         blocking_checks=blocking_checks,
-        reports=Folder(settings.reports, settings.landing_storage_options),
-        outbound=Folder(settings.outbound, settings.landing_storage_options),
+        reports=Folder(settings.reports, settings.landing_storage_options, "reports_url"),
+        outbound=Folder(settings.outbound, settings.landing_storage_options, "outbound_url"),
     )

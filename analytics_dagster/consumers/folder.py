@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analytics_dagster.errors import FolderError
+from analytics_dagster.fsspec_errors import cause_of, remedy_of, shown
+from analytics_dagster.settings import variable_name
+
 
 @dataclass(frozen=True)
 class Folder:
-    """A local folder, or any fsspec URL with its options (which may hold secrets: never print them)."""
+    """A local folder, or any fsspec URL with its options (which may hold secrets: never print them).
+
+    ``setting`` is the field of the settings that names it, for errors.
+    """
 
     url: str
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    setting: str = "reports_url"
 
     def __truediv__(self, name: str) -> Folder:
         """Return a folder within this one."""
-        return Folder(f"{self.url.rstrip('/')}/{name}", self.storage_options)
+        return Folder(f"{self.url.rstrip('/')}/{name}", self.storage_options, self.setting)
 
     @property
     def is_local(self) -> bool:
@@ -38,31 +47,44 @@ class Folder:
         """Write a file at once, unless it holds these bytes already; return whether it was written.
 
         A reader sees the old file or the new one, never a part: locally by a rename within the folder, elsewhere
-        because an object store shows an object when it is complete.
+        because an object store shows an object when it is complete. Raises `FolderError`.
         """
-        filesystem, root = self._open()
-        try:
-            if filesystem.cat_file(f"{root}/{name}") == data:
-                return False
-        except FileNotFoundError:
-            pass
-        if self.is_local:
-            _write_and_rename(self._local / name, data)
-        else:
-            filesystem.pipe_file(f"{root}/{name}", data)
+        with self._told("written"):
+            filesystem, root = self._open()
+            try:
+                if filesystem.cat_file(f"{root}/{name}") == data:
+                    return False
+            except FileNotFoundError:
+                pass
+            if self.is_local:
+                _write_and_rename(self._local / name, data)
+            else:
+                filesystem.pipe_file(f"{root}/{name}", data)
         return True
 
     def names(self) -> set[str]:
-        """Return the files below it, as names that the other methods take."""
-        filesystem, root = self._open()
-        if not filesystem.exists(root):
-            return set()
-        return {str(path)[len(root) + 1 :] for path in filesystem.find(root)}
+        """Return the files below it, as names that the other methods take; raises `FolderError`."""
+        with self._told("read"):
+            filesystem, root = self._open()
+            if not filesystem.exists(root):
+                return set()
+            return {str(path)[len(root) + 1 :] for path in filesystem.find(root)}
 
     def delete(self, name: str) -> None:
-        """Delete a file."""
-        filesystem, root = self._open()
-        filesystem.rm_file(f"{root}/{name}")
+        """Delete a file; raises `FolderError`."""
+        with self._told("written"):
+            filesystem, root = self._open()
+            filesystem.rm_file(f"{root}/{name}")
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Raise what keeps a place from being used as an error with the remedy."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
+            said = f"{shown(self.url)} can't be {what}: {cause_of(error, self.url, self.storage_options)}"
+            remedy = f"Let this user write it, or name another folder by {variable_name(self.setting)}."
+            raise FolderError(said, remedy=remedy if self.is_local else remedy_of(error, self.setting)) from None
 
     @property
     def _local(self) -> Path:

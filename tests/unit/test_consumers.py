@@ -31,6 +31,8 @@ from analytics_dagster.consumers.report_figures import (
 )
 from analytics_dagster.consumers.revenue_report import make_report
 from analytics_dagster.consumers.segmentation import Centroid, name_of, segment
+from analytics_dagster.errors import FolderError
+from analytics_dagster.failures.classification import FailureKind, classify
 from analytics_dagster.warehouse import Table, Warehouse
 
 HEAVY = {"duckdb", "fsspec.implementations.s3", "matplotlib", "numpy", "pandas", "pyarrow", "sklearn"}
@@ -276,8 +278,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(FolderError, match="No space left") as raised:
         folder.write("a.txt", b"new")
+    assert classify(str(raised.value)) is FailureKind.DISK_FULL
     assert folder.names() == {"a.txt"}
     assert (tmp_path / "a.txt").read_bytes() == b"old"
 
