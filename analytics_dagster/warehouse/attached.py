@@ -51,19 +51,15 @@ def connect(target: Target, project_dir: Path, *, read_only: bool) -> duckdb.Duc
         _environment().initialize_cursor(credentials, connection)
         connection.execute(f"use {quoted(credentials.database)}")
         # An attached DuckLake has not looked at its files yet.
-        _list_files(connection, target)
+        list_files(connection, target)
     return connection
 
 
-def reach_files(target: Target, project_dir: Path) -> None:
-    """Return if the files of a DuckLake that is not there yet could be reached; raises `WarehouseError` otherwise."""
+def connect_beside(target: Target, project_dir: Path) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB with the profile's extensions and secrets, and nothing attached; raises `WarehouseError`."""
     credentials = _credentials(target, project_dir, read_only=True)
     credentials.attach = []
-    connection = _initialized(credentials, target)
-    with closed_on_error(connection, target):
-        _environment().initialize_cursor(credentials, connection)
-        _list_files(connection, target)
-    connection.close()
+    return _initialized(credentials, target)
 
 
 @contextmanager
@@ -88,7 +84,8 @@ def _initialized(credentials: Any, target: Target) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _list_files(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
+def list_files(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
+    """Look at the files of the DuckLakes that a profile attaches; raises DuckDB's own error where they can't be."""
     for url in data_urls(target):
         connection.execute("select count(*) from glob(?)", [f"{url.rstrip('/')}/*"])
 

@@ -195,21 +195,11 @@ def _at_another_path(servers: Servers, own: str) -> None:
     os.environ["ANALYTICS_LAKE_DATA_PATH"] = f"s3://{servers.s3.bucket}/{own}_elsewhere"
 
 
-def _by_a_guest_of_the_catalog(servers: Servers, own: str) -> None:
-    user = f"reader_{own}"
-    servers.execute(
-        f"create role {user} login password '{WRONG}'; grant usage on schema {own} to {user}; "
-        f"grant select on all tables in schema {own} to {user}"
-    )
-    os.environ |= {"ANALYTICS_POSTGRES_USER": user, "ANALYTICS_POSTGRES_PASSWORD": WRONG}
-
-
 @pytest.mark.parametrize(
     ("harm", "said", "remedy"),
     [
         (_of_another_version, "version", "automatic_migration"),
         (_at_another_path, "_elsewhere", "Use the data path that this DuckLake was made with"),
-        (_by_a_guest_of_the_catalog, "permission denied", "grant create on database"),
     ],
 )
 def test_a_ducklake_that_does_not_fit_is_told_with_the_remedy(
@@ -223,6 +213,26 @@ def test_a_ducklake_that_does_not_fit_is_told_with_the_remedy(
     with pytest.raises(AnalyticsError) as raised:
         opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
     assert not classify(str(raised.value)).is_transient, "it is not run again in vain"
+
+
+def test_a_user_who_may_not_write_the_catalog_is_told_which_right_is_missing(
+    servers: Servers, own: str, guest: str
+) -> None:
+    [refused] = looked_at_lake()
+    assert (refused.status, f"may not make the schema {own}" in refused.said) == (Status.ERROR, True), refused
+    servers.execute(refused.remedy.partition(": ")[2])
+    assert [finding.status for finding in looked_at_lake()] == [Status.OK], "the remedy is what helps"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANALYTICS_POSTGRES_USER", servers.postgres.user)
+        patch.setenv("ANALYTICS_POSTGRES_PASSWORD", servers.postgres.password)
+        opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
+    servers.execute(f"grant usage on schema {own} to {guest}; grant select on all tables in schema {own} to {guest}")
+    assert opened("ducklake").rows("select count(*) from consumers.t") == [(1000,)]
+    [denied] = looked_at_lake()
+    assert (denied.status, f"may not write the schema {own}" in denied.said) == (Status.ERROR, True), denied
+    servers.execute(denied.remedy.partition(": ")[2])
+    assert [finding.status for finding in looked_at_lake()] == [Status.OK], "the remedy is what helps"
 
 
 @pytest.mark.usefixtures("own")
