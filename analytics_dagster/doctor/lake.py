@@ -117,10 +117,11 @@ def _question(schema: str) -> str:
     named = f"(select oid from pg_namespace where nspname = {_text(schema)})"  # noqa: S608 - quoted
     lacks = " or ".join(f"not has_table_privilege(oid, '{right}')" for right in ("insert", "update", "delete"))
     return f"""
-        select current_user::text, current_database()::text, current_setting('transaction_read_only') = 'on',
-            {named} is not null, has_database_privilege(current_database(), 'create'),
+        select current_user::text as "user", current_database()::text as "database",
+            current_setting('transaction_read_only') = 'on' as is_read_only, {named} is not null as is_there,
+            has_database_privilege(current_database(), 'create') as makes_schemas,
             coalesce(has_schema_privilege({named}, 'create'), false)
-            and not exists (select from pg_class where relnamespace = {named} and relkind = 'r' and ({lacks}))
+            and not exists (select from pg_class where relnamespace = {named} and relkind = 'r' and ({lacks})) as writes
     """  # noqa: S608 - quoted
 
 

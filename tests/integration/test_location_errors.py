@@ -50,7 +50,7 @@ def test_a_production_without_its_variables_is_told_in_the_ui_and_its_neighbour_
         "DAGSTER_HOME": str(tmp_path),
     }
     port, log = free_port(), tmp_path / "webserver.log"
-    command = [BIN / "dagster-webserver", "--port", str(port), "--workspace", "workspace.yaml"]
+    command = [str(BIN / "dagster-webserver"), "--port", str(port), "--workspace", "workspace.yaml"]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=output, stderr=subprocess.STDOUT) as process,

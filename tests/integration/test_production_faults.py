@@ -215,6 +215,7 @@ def test_a_ducklake_that_does_not_fit_is_told_with_the_remedy(
     assert not classify(str(raised.value)).is_transient, "it is not run again in vain"
 
 
+@pytest.mark.thorough
 def test_a_user_who_may_not_write_the_catalog_is_told_which_right_is_missing(
     servers: Servers, own: str, guest: str
 ) -> None:
@@ -263,21 +264,28 @@ def test_a_bucket_that_can_not_be_used_is_told_by_the_doctor_and_by_who_reads_or
     servers: Servers, fault: str, tmp_path: Path
 ) -> None:
     url, options, remedy, kind = broken_places(servers)[fault]
-    everywhere = {"landing_url": url, "outbound_url": url, "reports_url": url}
-    settings = Settings(data_dir=tmp_path, landing_storage_options=dict(options), **everywhere)
+    settings = Settings(
+        data_dir=tmp_path,
+        landing_url=url,
+        outbound_url=url,
+        reports_url=url,
+        landing_storage_options=dict(options),
+    )
     found = list(places.check_places(settings))
     assert [finding.status for finding in found] == [Status.ERROR] * 3
     assert all(remedy in finding.remedy for finding in found), found
     with pytest.raises(LandingZoneError) as unread:
         Landing(url, options=options).list_files(ORDERS)
-    with pytest.raises(FolderError) as unwritten:
-        Folder(url, options, "outbound_url").write("a.txt", b"a")
-    for error, variable in ((unread.value, "ANALYTICS_LANDING_URL"), (unwritten.value, "ANALYTICS_OUTBOUND_URL")):
+    told: dict[str, AnalyticsError] = {"ANALYTICS_LANDING_URL": unread.value}
+    if fault != "bucket":  # this server, unlike others, makes the bucket that is written to
+        with pytest.raises(FolderError) as unwritten:
+            Folder(url, options, "outbound_url").write("a.txt", b"a")
+        told["ANALYTICS_OUTBOUND_URL"] = unwritten.value
+    for variable, error in told.items():
         assert remedy in error.remedy
         assert variable in error.remedy
         assert classify(str(error)) is kind
-    told = f"{found} {unread.value} {unwritten.value}"
-    assert not [secret for secret in (WRONG, servers.s3.secret) if secret in told]
+    assert not [secret for secret in (WRONG, servers.s3.secret) if secret in f"{found} {told}"]
 
 
 def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers, tmp_path: Path) -> None:
@@ -301,7 +309,7 @@ def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["prod", "ducklake"])
+@pytest.mark.parametrize("target", ["prod", pytest.param("ducklake", marks=pytest.mark.thorough)])
 def test_the_doctor_finds_a_production_well_that_is(servers: Servers, own: str, target: str, tmp_path: Path) -> None:
     bucket = f"s3://{servers.s3.bucket}/{own}"
     settings = Settings(
