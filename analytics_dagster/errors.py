@@ -39,6 +39,10 @@ class LandingZoneError(AnalyticsError):
     """The landing zone can't be read."""
 
 
+class FolderError(AnalyticsError):
+    """A place that results are written to can't be used."""
+
+
 class WarehouseError(AnalyticsError):
     """The warehouse can't be reached, or another process holds it."""
 

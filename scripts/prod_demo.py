@@ -40,7 +40,7 @@ class Production:
     def environment(self, warehouse: str) -> Mapping[str, str]:
         """Return the environment of the runs of one warehouse; nothing of the shell's own settings is in it."""
         bucket = f"s3://{self.s3.bucket}"
-        own = self.folder / warehouse
+        own = self.runs(warehouse)
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
             **self.postgres.environment,
@@ -57,6 +57,10 @@ class Production:
             "DAGSTER_HOME": str(own / "home"),
             "DBT_LOG_PATH": str(own / "logs"),
         }
+
+    def runs(self, warehouse: str) -> Path:
+        """Return the folder of what a warehouse's runs write locally; the servers have theirs beside it."""
+        return self.folder / "runs" / warehouse
 
     def deliver(self, *arguments: str) -> None:
         """Let the shop sell into the landing zone of the bucket."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
 from analytics_dagster.transform.groups import IngestionRuns, ScheduleGroup
+from analytics_dagster.transform.pods import Toleration
 
 if TYPE_CHECKING:
     # What `define_asset_job` returns has no public name; only the type checker needs one. A test names its class.
@@ -20,6 +21,9 @@ GROUP_TAG = "analytics_dagster/schedule_group"
 
 PROJECT_TAG = "analytics_dagster/project"
 """The tag of a run that says of which dbt project it is: two locations may have groups of the same names."""
+
+POD_TAG = "dagster-k8s/config"
+"""The tag of a run by which dagster-k8s makes its pod another than those of other runs."""
 
 RETRIES_TAG = "analytics_dagster/retries"
 """The tag of a run that says how often it may be run again."""
@@ -64,12 +68,30 @@ def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
     The number of retries is always named, so that no default of the instance stands in for the groups' file.
     """
     tags: dict[str, Any] = {GROUP_TAG: group.name, **_retry_tags(group.retries, project)}
+    pod = _pod(group)
+    # In place of the instance's own: a request beside the limit of a smaller run is no valid pod.
+    return {**tags, POD_TAG: {**pod, "merge_behavior": "SHALLOW"}} if pod else tags
+
+
+def _pod(group: ScheduleGroup) -> dict[str, Any]:
+    """Return what a group's pods get of its own, as dagster-k8s reads it; what the group does not name is left out."""
+    placed: dict[str, Any] = {
+        "node_selector": group.node_selector,
+        "tolerations": None if group.tolerations is None else [_as_kubernetes(one) for one in group.tolerations],
+        "priority_class_name": group.priority_class_name,
+    }
+    spec = {what: asked for what, asked in placed.items() if asked is not None}
+    pod: dict[str, Any] = {}
     if group.resources:
         asked = {"requests": group.resources.requests, "limits": group.resources.limits}
-        resources = {what: _as_text(values) for what, values in asked.items() if values}
-        # In place of the instance's own: a request beside the limit of a smaller run is no valid pod.
-        tags["dagster-k8s/config"] = {"container_config": {"resources": resources}, "merge_behavior": "SHALLOW"}
-    return tags
+        pod["container_config"] = {"resources": {what: values for what, values in asked.items() if values}}
+    if spec:
+        pod["pod_spec_config"] = spec
+    return pod
+
+
+def _as_kubernetes(toleration: Toleration) -> dict[str, Any]:
+    return toleration.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _retry_tags(retries: int, project: str) -> dict[str, str]:
@@ -81,10 +103,6 @@ def _retry_tags(retries: int, project: str) -> dict[str, str]:
         # What failed and what was skipped is built again, not what worked.
         "dagster/retry_strategy": "FROM_ASSET_FAILURE",
     }
-
-
-def _as_text(quantities: Mapping[str, str | int | float]) -> dict[str, str]:
-    return {name: str(value) for name, value in quantities.items()}
 
 
 def build_ingestion_job(

@@ -160,5 +160,5 @@ def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Pla
         group_order=[group_plan.group.name for group_plan in plan.groups],
         blocking_checks=blocking_checks,
         reports=reports_folder(settings),
-        outbound=Folder(settings.outbound, settings.landing_storage_options),
+        outbound=Folder(settings.outbound, settings.landing_storage_options, "outbound_url"),
     )

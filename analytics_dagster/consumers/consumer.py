@@ -12,6 +12,7 @@ import dagster as dg
 
 from analytics_dagster.consumers.guard import ensure_healthy
 from analytics_dagster.consumers.mart import Mart
+from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.folder import Folder
 from analytics_dagster.warehouse import POOL, Table, Warehouse
 
@@ -65,7 +66,8 @@ def build_asset(
 ) -> dg.AssetsDefinition:
     """Return the asset of a consumer, downstream of its marts.
 
-    Its run raises `dagster.Failure` when a mart is not fit to be read, or a library is not installed.
+    Its run raises `dagster.Failure` when a mart is not fit to be read, a library is not installed, or the warehouse or
+    the place of the results can't be used.
     """
     inputs = partial(Inputs, tables={mart.name: mart.table for mart in marts}, reports=reports, outbound=outbound)
 
@@ -86,7 +88,7 @@ def build_asset(
     def consume(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Iterator[dg.MaterializeResult[None]]:
         ensure_healthy(context.instance, context.run.run_id, marts, blocking_checks)
         # Held from the first mart that it reads to the last: all are of one build.
-        with _extra_installed(consumer.name), warehouse.locked():
+        with _told(consumer.name), warehouse.locked():
             result = consumer.materialize(inputs(warehouse))
         yield result
 
@@ -94,9 +96,12 @@ def build_asset(
 
 
 @contextmanager
-def _extra_installed(name: str) -> Iterator[None]:
+def _told(name: str) -> Iterator[None]:
+    """Raise what somebody can mend as a failure that says so, without a traceback."""
     try:
         yield
+    except AnalyticsError as error:
+        raise dg.Failure(description=str(error)) from None
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _FROM_EXTRA:
             raise

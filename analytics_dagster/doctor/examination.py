@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timezone
 
-from analytics_dagster.doctor import channels, clock, places, project, storage, variables, versions, warehouse
+from analytics_dagster.doctor import (
+    channels,
+    clock,
+    lake,
+    places,
+    postgres,
+    project,
+    storage,
+    variables,
+    versions,
+    warehouse,
+)
 from analytics_dagster.doctor.finding import Finding, Status, ill, of_error
 from analytics_dagster.errors import AnalyticsError, SettingsError
 from analytics_dagster.failures.place import make_place
@@ -15,7 +26,7 @@ from analytics_dagster.project import find_target
 from analytics_dagster.settings import Settings, environment_variables
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.groups_file import load_groups
-from analytics_dagster.warehouse import duckdb_path
+from analytics_dagster.warehouse import Kind, duckdb_path, kind_of
 
 
 def examine(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
@@ -77,11 +88,16 @@ class _Examination:
     def _find_warehouse(self) -> Iterator[Finding]:
         if self._target is None:
             raise AssertionError
-        path = duckdb_path(self._target, self._settings.project_dir)
+        project_dir, kind = self._settings.project_dir, kind_of(self._target)
+        path = duckdb_path(self._target, project_dir)
         if path is not None:
             yield from warehouse.check_file(path)
             return
-        probed = warehouse.probe(self._target, self._settings.project_dir)
+        if kind is Kind.LAKE:
+            yield from lake.check_lake(self._target, project_dir)
+            return
+        is_postgres = kind is Kind.POSTGRES
+        probed = postgres.check_postgres(self._target) if is_postgres else warehouse.probe(self._target, project_dir)
         if probed.now is not None:
             self._clocks["the warehouse"] = probed.now
         yield from probed.findings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, well
+from analytics_dagster.fsspec_errors import cause_of, remedy_of, shown
 from analytics_dagster.settings import Settings, variable_name
 
 CHECK = "places"
@@ -49,19 +49,12 @@ def _local(name: str, field: str, folder: Path) -> Finding:
 
 
 def _remote(name: str, field: str, url: str, options: Mapping[str, Any]) -> Finding:
-    shown = re.sub(r"(?<=://)[^/@]*@", "", url)
     try:
         entries = within(_LONGEST, lambda: _list(url, options))
-    except ImportError as error:
-        return ill(name, f"{shown} can't be opened: {error}", "Install what is missing, in this environment.")
     except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
-        cause = (str(error).splitlines() or [""])[0].replace(url, shown)
-        said = f"{shown} can't be reached: {type(error).__name__}: {cause}"
-        remedy = (
-            f"Correct {variable_name(field)} or {variable_name('landing_storage_options')}, the network or the rights."
-        )
-        return ill(name, said, remedy)
-    return well(name, f"{shown} can be listed ({entries} entries).")
+        said = f"{shown(url)} can't be reached: {cause_of(error, url, options)}"
+        return ill(name, said, remedy_of(error, field))
+    return well(name, f"{shown(url)} can be listed ({entries} entries).")
 
 
 def _list(url: str, options: Mapping[str, Any]) -> int:

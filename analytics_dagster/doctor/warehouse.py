@@ -1,4 +1,4 @@
-"""Whether the warehouse can be reached and written: a DuckDB file by DuckDB itself, any other by its dbt adapter."""
+"""Whether the warehouse can be reached and written: a DuckDB file by DuckDB, what has no check of its own by dbt."""
 
 from __future__ import annotations
 

@@ -198,6 +198,8 @@ _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
             r"invalid (credentials|access token)",
             r"JWT token is invalid|login (failed|denied)|authentication failed",
             r"\b(http|status|error|code)\W{0,8}(401|403)\b|\b403 (forbidden|client error)|\b401 unauthorized",
+            r"InvalidAccessKeyId|access key id you provided|SignatureDoesNotMatch|signature we calculated",
+            r"unable to locate credentials|NoCredentialsError|PermissionError",
             r"does not have .{0,40}\bpermission",
             r"pg_hba\.conf",
         ),
@@ -232,6 +234,8 @@ _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
             r"\b250001\b|\b08(000|001|003|004|006|S01)\b",
         ),
     ),
+    # The landing zone's or the reports', whose names are settings.
+    (FailureKind.CODE, _any_of(r"NoSuchBucket|\b(bucket|container) does not exist")),
     (
         FailureKind.SQL,
         _any_of(

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 from analytics_dagster.errors import LandingZoneError
+from analytics_dagster.fsspec_errors import cause_of, remedy_of, shown
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.settings import variable_name
 
@@ -17,7 +18,6 @@ REJECTED = "_rejected"
 """The folder of the landing zone to which malformed files are moved."""
 
 _HIDDEN = ("_", ".")
-_SECRET = re.compile(r"key|secret|token|password|credential|account", re.IGNORECASE)
 _MODIFIED_KEYS = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Landing:
     @property
     def shown(self) -> str:
         """The URL without the user and password that it may hold."""
-        return re.sub(r"(?<=://)[^/@]*@", "", self.url)
+        return shown(self.url)
 
     def list_files(self, table: LandedTable, *, now: datetime | None = None) -> tuple[LandedFile, ...]:
         """Return the files that wait for a table, sorted by path; none is no error.
@@ -130,30 +130,10 @@ class Landing:
         return filesystem, str(root).rstrip("/")
 
     def _unreadable(self, error: Exception) -> LandingZoneError:
-        cause = self._without_secrets(str(error).strip() or type(error).__name__)
-        install = isinstance(error, ImportError)
         return LandingZoneError(
-            f"The landing zone {self.shown} can't be read: {type(error).__name__}: {cause}",
-            remedy="Install what is missing, in the environment that runs Dagster."
-            if install
-            else f"Correct {variable_name('landing_url')} or {variable_name('landing_storage_options')}, "
-            "or see that the place can be reached and read.",
+            f"The landing zone {self.shown} can't be read: {cause_of(error, self.url, self.options)}",
+            remedy=remedy_of(error, "landing_url"),
         )
-
-    def _without_secrets(self, text: str) -> str:
-        text = text.replace(self.url, self.shown)
-        for name, value in _flat(self.options):
-            if _SECRET.search(name) and value:
-                text = text.replace(value, "***")
-        return text
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for name, value in options.items():
-        inner = f"{prefix}.{name}"
-        pairs.extend(_flat(value, inner) if isinstance(value, Mapping) else [(inner, str(value))])
-    return pairs
 
 
 def _is_hidden(path: str) -> bool:

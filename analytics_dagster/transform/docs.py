@@ -21,6 +21,7 @@ from analytics_dagster.settings import DbtArtifacts, environment_variables
 from analytics_dagster.transform.arguments import docs_arguments
 from analytics_dagster.transform.artifacts import RunFolders
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
+from analytics_dagster.transform.ending import stop
 from analytics_dagster.transform.facts import Facts
 from analytics_dagster.transform.keys import DOCS, PROJECT, docs_key
 from analytics_dagster.transform.location_assets import Assets
@@ -178,8 +179,6 @@ def _generate(
 def _call_dbt(
     context: dg.AssetExecutionContext, folder: Path, assets: Assets, dbt: DbtOnDemand, warehouse: Warehouse
 ) -> None:
-    from analytics_dagster.transform.ending import stop  # noqa: PLC0415 - where a step runs
-
     parsed = assets.parsed(assets.variables)
     with warehouse.exclusively() as hold:
         if parsed.exists():

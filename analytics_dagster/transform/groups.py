@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ from pydantic import (
 
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.settings import TimeZone
+from analytics_dagster.transform.pods import NodeSelector, ObjectName, Resources, Toleration
 from analytics_dagster.yaml_file import ONE_OR_MANY, Location, meant, require_fit
 
 RESERVED = frozenset({"consumers", "exposures", "ingestion", "sources"})
@@ -69,33 +69,6 @@ class OnUpstreamFailure(str, Enum):
     """It is left out as soon as the upstream run has failed."""
     WAIT = "wait"
     """It waits for the upstream run's retries, starts if one of them succeeds, and is left out otherwise."""
-
-
-def _as_quantity(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-def _valid_quantity(quantity: str) -> str:
-    if not re.fullmatch(r"[0-9.]+([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?", quantity):
-        raise ValueError(f"{quantity!r} is no quantity of Kubernetes (such as 500m, 2, 1Gi)")
-    return quantity
-
-
-Quantity = Annotated[
-    str,
-    BeforeValidator(_as_quantity),
-    AfterValidator(_valid_quantity),
-    WithJsonSchema({"type": ["string", "number"]}),
-]
-
-
-class Resources(BaseModel):
-    """What a run's pod asks for and may use, in Kubernetes' own words and units (`cpu: 500m`, `memory: 1Gi`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the pod is given at least.")
-    limits: dict[str, Quantity] = Field(default_factory=dict, description="What the pod may use at most.")
 
 
 def _valid_name(name: str) -> str:
@@ -229,6 +202,15 @@ class ScheduleGroup(BaseModel):
         "and a cycle through them is allowed.",
     )
     resources: Resources | None = Field(default=None, description="What the pod of its runs asks for in Kubernetes.")
+    node_selector: NodeSelector | None = Field(
+        default=None, description="The labels that the node must have on which that pod runs."
+    )
+    tolerations: tuple[Toleration, ...] | None = Field(
+        default=None, description="The taints that this node may have, as Kubernetes writes them."
+    )
+    priority_class_name: ObjectName | None = Field(
+        default=None, description="The priority class of that pod, which the cluster has."
+    )
 
     @model_validator(mode="after")
     def _selects_in_one_way(self) -> ScheduleGroup:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +16,25 @@ if TYPE_CHECKING:
     import duckdb
 
 _ABSENT = ("creating a new DuckLake is explicitly disabled", "database does not exist")
+_EXTENSIONS = "Install the extensions: pip install 'analytics-dagster[ducklake]', then `analytics-dagster prepare`."
+_BUCKET = "Create the bucket, or correct its name in the data path."
+_CATALOG = "which the profile takes from outside."
 _REMEDIES = (
     ("catalog version", "Run the DuckDB that wrote this DuckLake, or attach it once with `automatic_migration: true`."),
     ("data_path", "Use the data path that this DuckLake was made with, or another metadata schema for a new one."),
-    ("authentication failed", "Correct the user or the password of the catalog, which the profile takes from outside."),
+    ("download extension", _EXTENSIONS),
+    ("authentication failed", f"Correct the user or the password of the catalog, {_CATALOG}"),
+    ("permission denied", "Let the catalog's user create schemas in its database: `grant create on database …`."),
+    ("read-only transaction", f"Name the server of the catalog that takes writes, not a standby: its host, {_CATALOG}"),
+    ('" does not exist', f"Create the catalog's database, or correct its name, {_CATALOG}"),
     (
         "connection to server",
         "See that the catalog's PostgreSQL runs, and that its host and port lead to it from here.",
     ),
-    ("nosuchbucket", "Create the bucket, or correct its name in the data path."),
-    ("404", "Create the bucket, or correct its name in the data path."),
+    ("nosuchbucket", _BUCKET),
+    ("404", _BUCKET),
     ("403", "Correct the key or the secret of the bucket, or give it the right to list, read and write there."),
-    (
-        "extension",
-        "Install the extensions: pip install 'analytics-dagster[ducklake]', then `analytics-dagster prepare`.",
-    ),
+    ("extension", _EXTENSIONS),
 )
 _OTHERWISE = "See that the profile's `attach` and `secrets` are right."
 
@@ -39,23 +45,49 @@ def connect(target: Target, project_dir: Path, *, read_only: bool) -> duckdb.Duc
     Raises `NoWarehouseYetError` for a DuckLake that is to be read and was never written, and `WarehouseError` with the
     reason and the remedy where something can't be opened or the files of a DuckLake can't be reached.
     """
+    credentials = _credentials(target, project_dir, read_only=read_only)
+    connection = _initialized(credentials, target)
+    with closed_on_error(connection, target):
+        _environment().initialize_cursor(credentials, connection)
+        connection.execute(f"use {quoted(credentials.database)}")
+        # An attached DuckLake has not looked at its files yet.
+        list_files(connection, target)
+    return connection
+
+
+def connect_beside(target: Target, project_dir: Path) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB with the profile's extensions and secrets, and nothing attached; raises `WarehouseError`."""
+    credentials = _credentials(target, project_dir, read_only=True)
+    credentials.attach = []
+    return _initialized(credentials, target)
+
+
+@contextmanager
+def closed_on_error(connection: duckdb.DuckDBPyConnection, target: Target) -> Iterator[None]:
+    """Close the connection where DuckDB raises, and raise `WarehouseError` with the reason and the remedy."""
     import duckdb  # noqa: PLC0415 - 60 MB that a process which only loads the definitions does not need
 
-    credentials = _credentials(target, project_dir, read_only=read_only)
+    try:
+        yield
+    except duckdb.Error as error:
+        connection.close()
+        raise _explained(error, target) from None
+
+
+def _initialized(credentials: Any, target: Target) -> duckdb.DuckDBPyConnection:
+    import duckdb  # noqa: PLC0415 - see `closed_on_error`
+
     try:
         connection: duckdb.DuckDBPyConnection = _environment().initialize_db(credentials)
     except duckdb.Error as error:
         raise _explained(error, target) from None
-    try:
-        _environment().initialize_cursor(credentials, connection)
-        connection.execute(f"use {quoted(credentials.database)}")
-        for url in data_urls(target):
-            # An attached DuckLake has not looked at its files yet.
-            connection.execute("select count(*) from glob(?)", [f"{url.rstrip('/')}/*"])
-    except duckdb.Error as error:
-        connection.close()
-        raise _explained(error, target) from None
     return connection
+
+
+def list_files(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
+    """Look at the files of the DuckLakes that a profile attaches; raises DuckDB's own error where they can't be."""
+    for url in data_urls(target):
+        connection.execute("select count(*) from glob(?)", [f"{url.rstrip('/')}/*"])
 
 
 def data_urls(target: Target) -> list[str]:

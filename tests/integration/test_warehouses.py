@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -14,28 +13,24 @@ from uuid import uuid4
 
 import dagster as dg
 import pandas as pd
-import psycopg2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from analytics_dagster.automation.lake_maintenance import JOB, build_lake_maintenance
 from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
-from analytics_dagster.extensions import ensure_extensions
 from analytics_dagster.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.loading import LoadReport, load_table
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.profile import load_target
-from analytics_dagster.settings import CHECKOUT, Settings
-from analytics_dagster.warehouse import Kind, Table, Warehouse, build_warehouse, kind_of
-from scripts.servers import S3, Postgres, run_both
+from analytics_dagster.settings import Settings
+from analytics_dagster.warehouse import Kind, Table, Warehouse, kind_of
+from tests.integration.production import PROJECT, Servers, opened, run_servers
 
 pytestmark = pytest.mark.integration
 
-PROJECT = CHECKOUT / "dbt_project"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-EXTENSIONS = ["ducklake", "postgres_scanner", "httpfs"]
 ORDERS = LandedTable(
     "source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/*.parquet", "parquet", ("id",), "updated_at"
 )
@@ -43,46 +38,11 @@ EVENTS = LandedTable("source.p.shop.events", "shop", "events", "raw", "events", 
 TARGETS = {"postgres": "prod", "ducklake": "ducklake"}
 
 
-@dataclass(frozen=True)
-class Servers:
-    """A real PostgreSQL and a real S3."""
-
-    postgres: Postgres
-    s3: S3
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        """The variables by which the bundled profile finds them."""
-        lake = {"ANALYTICS_LAKE_DATA_PATH": f"s3://{self.s3.bucket}/lake"}
-        return {**self.postgres.environment, **self.s3.environment, **lake}
-
-    def execute(self, sql: str) -> None:
-        """Run a statement in PostgreSQL."""
-        server = self.postgres
-        connection = psycopg2.connect(
-            host=server.host, port=server.port, user=server.user, password=server.password, dbname=server.database
-        )
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(sql)
-        connection.close()
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
     """Start both servers, once for all tests."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # PostgreSQL does not run as root
-        ensure_extensions(EXTENSIONS, "~/.duckdb/extensions")
-        with run_both(folder) as (postgres, s3):
-            yield Servers(postgres, s3)
-
-
-def opened(target: str) -> Warehouse:
-    """Return the warehouse of a target, as the location has it; nothing is opened."""
-    chosen = load_target(Settings(dbt_project_dir=PROJECT, dbt_target=target), "jaffle_shop")
-    return build_warehouse(chosen, PROJECT, lock_timeout=1)
+    with run_servers() as started:
+        yield started
 
 
 @pytest.fixture(params=list(TARGETS))

@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from analytics_dagster.cli import app
+from analytics_dagster.settings import CHECKOUT
+from analytics_dagster.transform.groups_file import BUNDLED
 
 if TYPE_CHECKING:
     from tests.conftest import Library, Preparation
@@ -64,6 +66,17 @@ def _bad_time_zone(_: Library) -> dict[str, str]:
     return {"ANALYTICS_TIME_ZONE": "Mars/Olympus_Mons"}
 
 
+def _production_without_its_variables(_: Library) -> dict[str, str]:
+    project = str(CHECKOUT / "dbt_project")
+    return {
+        "ANALYTICS_ENVIRONMENT": "prod",
+        "ANALYTICS_DBT_PROJECT_DIR": project,
+        "ANALYTICS_DBT_PROFILES_DIR": project,
+        "ANALYTICS_SCHEDULE_GROUPS_FILE": str(BUNDLED),
+        "ANALYTICS_POSTGRES_USER": "analytics",
+    }
+
+
 @pytest.mark.parametrize("command", ["prepare", "build"])
 @pytest.mark.parametrize(
     ("harm", "told"),
@@ -73,6 +86,15 @@ def _bad_time_zone(_: Library) -> dict[str, str]:
         (_bad_cron, ["ScheduleGroupError", "ANALYTICS_CRON__CLOSING_TIME", "'soon'"]),
         (_unknown_group, ["ScheduleGroupError", "weekly", "closing_time, opening_time"]),
         (_bad_time_zone, ["SettingsError", "ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons"]),
+        (
+            _production_without_its_variables,
+            # All at once, and no other.
+            [
+                "ProfileError",
+                "not set: ANALYTICS_POSTGRES_HOST, ANALYTICS_POSTGRES_PASSWORD, ANALYTICS_POSTGRES_DBNAME.",
+                "from a Secret",
+            ],
+        ),
     ],
 )
 def test_an_error_that_a_user_can_mend_is_told_without_a_traceback_and_exits_with_2(
@@ -89,6 +111,7 @@ def test_an_error_that_a_user_can_mend_is_told_without_a_traceback_and_exits_wit
     assert "-> " in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+    assert not (library.folder / "home").exists(), "nothing is begun"
 
 
 def test_a_group_that_there_is_none_of_is_told_with_those_there_are(preparation: Preparation, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from analytics_dagster.errors import FolderError
+from analytics_dagster.failures.classification import FailureKind, classify
 from analytics_dagster.folder import Folder, reports_folder
 from analytics_dagster.settings import Settings
 
@@ -32,8 +34,9 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(FolderError, match="No space left") as raised:
         folder.write("a.txt", b"new")
+    assert classify(str(raised.value)) is FailureKind.DISK_FULL
     assert folder.names() == {"a.txt"}
     assert (tmp_path / "a.txt").read_bytes() == b"old"
 
@@ -61,5 +64,5 @@ def test_the_folder_of_reports_is_what_the_settings_say() -> None:
             reports_url="s3://reports", reports_web_url="https://reports", landing_storage_options={"profile": "shop"}
         )
     )
-    assert folder == Folder("s3://reports", {"profile": "shop"}, "https://reports")
+    assert folder == Folder("s3://reports", {"profile": "shop"}, web_url="https://reports")
     assert reports_folder(Settings(data_dir=Path("/data"))) == Folder("/data/reports")

@@ -19,6 +19,7 @@ from analytics_dagster.settings import Settings
 from analytics_dagster.transform.groups import RESERVED, FullRefresh, OnOverlap, OnUpstreamFailure, ScheduleGroup
 from analytics_dagster.transform.groups_file import BUNDLED, SCHEMA, json_schema, load_groups
 from analytics_dagster.transform.keys import EXPOSURES
+from analytics_dagster.transform.pods import Toleration
 from analytics_dagster.transform.translator import SOURCES
 
 TWO = """
@@ -51,6 +52,12 @@ groups:
     resources:
       requests: {cpu: 0.5}
       limits: {cpu: 2, memory: 1Gi}
+    node_selector: {example.com/pool: memory, "kubernetes.io/arch": ""}
+    tolerations:
+      - {key: memory, operator: Exists, effect: NoExecute, tolerationSeconds: 60}
+      - {key: pool, value: analytics}
+      - operator: Exists
+    priority_class_name: batch.low
   - name: second
     selector: by_name
     reads_previous: [first]
@@ -210,6 +217,53 @@ HEAD = "groups:\n- {name: a, select: x}\n"
             [":3: group b, resources, limits, cpu: a text"],
         ),
         (HEAD + "- {name: b, select: x, resources: 1Gi}", [":3: group b, resources: a mapping of keys to values"]),
+        # where its pods run
+        (
+            HEAD + "- {name: b, select: x, nodeSelector: {}}",
+            [":3: group b, nodeSelector: there is no such key; did you mean `node_selector`?"],
+        ),
+        (HEAD + "- {name: b, select: x, node_selector: [a]}", [":3: group b, node_selector: a mapping of keys"]),
+        (
+            HEAD + "- name: b\n  select: x\n  node_selector:\n    gpu: true",
+            [":6: group b, node_selector, gpu: a text (in quotes", "not True"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, node_selector: {my pool: a}}",
+            [":3: group b, node_selector, my pool: 'my pool' can't be the key of a label"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, node_selector: {Example.com/pool: a}}",
+            ["'Example.com/pool' can't be the key of a label"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, node_selector: {pool: a b}}",
+            [":3: group b, node_selector, pool: 'a b' can't be the value of a label"],
+        ),
+        (HEAD + "- {name: b, select: x, tolerations: {key: a}}", [":3: group b, tolerations: a list is wanted"]),
+        (
+            HEAD + "- name: b\n  select: x\n  tolerations:\n  - key: a\n    operater: Exists",
+            [":7: group b, tolerations, 0, operater: there is no such key; did you mean `operator`?"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, tolerations: [{key: a, effect: NoEntry}]}",
+            [":3: group b, tolerations, 0, effect:", "'NoSchedule'", "not 'NoEntry'"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, tolerations: [{value: a}]}",
+            [":3: group b, tolerations, 0: give the taint's `key`, or `operator: Exists`"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, tolerations: [{key: a, operator: Exists, value: b}]}",
+            [":3: group b, tolerations, 0: with `operator: Exists` any value is meant"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, tolerations: [{key: a, effect: NoSchedule, tolerationSeconds: 5}]}",
+            [":3: group b, tolerations, 0: `tolerationSeconds` goes with `effect: NoExecute`"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, priority_class_name: Very High}",
+            [":3: group b, priority_class_name: 'Very High' can't be the name of an object"],
+        ),
         (
             HEAD + "- {name: b, select: x, reads_previous: a}",
             [":3: group b, reads_previous: a list is wanted, not 'a'"],
@@ -280,6 +334,13 @@ def test_everything_that_a_file_can_say_is_read(tmp_path: Path) -> None:
     )
     assert first.resources is not None
     assert (first.resources.requests, first.resources.limits) == ({"cpu": "0.5"}, {"cpu": "2", "memory": "1Gi"})
+    assert first.node_selector == {"example.com/pool": "memory", "kubernetes.io/arch": ""}
+    assert first.tolerations == (
+        Toleration(key="memory", operator="Exists", effect="NoExecute", tolerationSeconds=60),
+        Toleration(key="pool", value="analytics"),
+        Toleration(operator="Exists"),
+    )
+    assert first.priority_class_name == "batch.low"
     assert first.variables == {"day": "2026-01-01", "depth": {"a": [1, None]}}
     assert (first.docs, second.docs) == (True, False)
     assert second.reads_previous == ("first",)
@@ -289,6 +350,7 @@ def test_everything_that_a_file_can_say_is_read(tmp_path: Path) -> None:
         OnUpstreamFailure.WAIT,
         None,
     )
+    assert (second.node_selector, second.tolerations, second.priority_class_name) == (None, None, None)
     assert second.variables == {}
 
 
@@ -350,6 +412,10 @@ def test_an_editor_finds_nothing_wrong_in_a_file_that_is_right(tmp_path: Path, c
         "groups: [{name: a, select: x, reads_previous: b}]",
         "groups: [{name: a, select: x, resources: {limit: {}}}]",
         "groups: [{name: a, select: x, resources: {limits: {cpu: true}}}]",
+        "groups: [{name: a, select: x, node_selector: {gpu: true}}]",
+        "groups: [{name: a, select: x, tolerations: {key: a}}]",
+        "groups: [{name: a, select: x, tolerations: [{keys: a}]}]",
+        "groups: [{name: a, select: x, tolerations: [{key: a, effect: NoEntry}]}]",
         "{on_overlap: last, groups: [{name: a, select: x}]}",
         "groups: []",
         "groups: {a: {select: x}}",

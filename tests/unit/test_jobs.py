@@ -10,9 +10,11 @@ from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NA
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the names that must not change
 from dagster._core.storage import tags
+from dagster_k8s.job import UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
 
 from analytics_dagster.automation.jobs import (
     AD_HOC,
+    POD_TAG,
     PROJECT_TAG,
     RETRIES_TAG,
     build_group_job,
@@ -49,10 +51,47 @@ def test_a_run_is_retried_as_often_as_its_group_says_and_only_what_failed(retrie
 def test_the_resources_of_a_group_are_those_of_its_runs_container(resources: object, expected: object) -> None:
     job = build_group_job(group(resources=resources), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
     assert job.tags is not None
-    assert json.loads(job.tags["dagster-k8s/config"]) == {
+    assert json.loads(job.tags[POD_TAG]) == {
         "container_config": {"resources": expected},
         "merge_behavior": "SHALLOW",
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"node_selector": {"pool": "memory"}}, {"node_selector": {"pool": "memory"}}),
+        (
+            {
+                "tolerations": [
+                    {"key": "memory", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+                    {"key": "pool", "value": "analytics"},
+                ],
+                "priority_class_name": "batch",
+            },
+            {
+                "tolerations": [
+                    {"key": "memory", "operator": "Exists", "effect": "NoExecute", "toleration_seconds": 60},
+                    {"key": "pool", "operator": "Equal", "value": "analytics"},
+                ],
+                "priority_class_name": "batch",
+            },
+        ),
+        # None of the chart's, on purpose.
+        ({"node_selector": {}, "tolerations": []}, {"node_selector": {}, "tolerations": []}),
+    ],
+    ids=["selector", "tolerations", "none"],
+)
+def test_where_a_groups_runs_run_is_what_dagster_k8s_reads(asked: dict[str, object], expected: object) -> None:
+    job = build_group_job(group(**asked), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
+    assert job.tags is not None
+    content = json.loads(job.tags[POD_TAG])
+    assert "container_config" not in content, "what is not asked for stays the chart's"
+    # Each reads it in its own way: the second is what the launcher does with a run's tags.
+    kept = UserDefinedDagsterK8sConfig.from_dict(content)  # type: ignore[no-untyped-call] # the library's
+    assert kept.pod_spec_config == expected
+    read = get_user_defined_k8s_config(dict(job.tags))
+    assert (read.pod_spec_config, read.merge_behavior.value) == (expected, "SHALLOW")
 
 
 def test_a_run_of_ingestion_is_retried_as_the_file_says() -> None:

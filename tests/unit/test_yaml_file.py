@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from analytics_dagster.alerting.quiet_hours import QuietHours
 from analytics_dagster.alerting.routes import Channel, Escalation, Routes, Rule
-from analytics_dagster.transform.groups import Resources, ScheduleGroup, ScheduleGroups
+from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups
+from analytics_dagster.transform.pods import Resources, Toleration
 from analytics_dagster.yaml_file import Location, model_at
 
 
@@ -21,6 +22,7 @@ from analytics_dagster.yaml_file import Location, model_at
         (Routes, ("rules", 1, "escalate", "afer"), Escalation),
         (Routes, ("rules", 1, "contine"), Rule),
         (ScheduleGroups, ("groups", 0, "resources", "request"), Resources),
+        (ScheduleGroups, ("groups", 0, "tolerations", 1, "keys"), Toleration),
         (ScheduleGroups, ("groups", 0, "cronn"), ScheduleGroup),
         (ScheduleGroups, ("grups",), ScheduleGroups),
     ],

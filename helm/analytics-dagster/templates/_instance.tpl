@@ -143,6 +143,7 @@ env_config_maps:
 env_secrets:
   {{- toYaml $launcher.envSecrets | nindent 2 }}
 # A group's own resources take the place of these, all of them: what is asked for is never more than what is allowed.
+# So do its node selector, tolerations and priority class, each, of those below.
 resources:
   {{- toYaml $launcher.resources | nindent 2 }}
 security_context:
@@ -201,7 +202,7 @@ load_from:
 
 {{/*
 What the runs of a code location get of it, as dagster-k8s reads it. All of it, also what they get of the launcher: where a
-schedule group names resources, each of these lists takes the place of the launcher's. (list ROOT LOCATION)
+schedule group names something of its pods, each of these lists takes the place of the launcher's. (list ROOT LOCATION)
 */}}
 {{- define "analytics-dagster.containerContext" -}}
 {{- $root := index . 0 -}}

@@ -57,6 +57,8 @@ securityContext:
   {{- toYaml (default .root.Values.securityContext .pod.securityContext) | nindent 2 }}
 resources:
   {{- toYaml .pod.resources | nindent 2 }}
+# Why it has ended, such as a location that does not load, is said by `kubectl describe pod` too.
+terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
 {{/* Where environment variables come from, beside those that are named. */}}

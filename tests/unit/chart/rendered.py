@@ -47,7 +47,14 @@ _PLACED = {
 _POD = {**_EXTRA, **_PLACED, "livenessProbe": _PROBE, "readinessProbe": _PROBE, "startupProbe": _PROBE}
 _GROUPS = {
     "groups": [
-        {"name": "hourly", "select": "tag:hourly", "resources": {"requests": {"memory": "4Gi"}}},
+        {
+            "name": "hourly",
+            "select": "tag:hourly",
+            "resources": {"requests": {"memory": "4Gi"}},
+            "node_selector": {"pool": "memory"},
+            "tolerations": [{"key": "memory", "operator": "Exists", "effect": "NoSchedule"}],
+            "priority_class_name": "batch",
+        },
         {"name": "nightly", "select": "tag:nightly", "default": True},
     ]
 }

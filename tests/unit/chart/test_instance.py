@@ -106,11 +106,36 @@ def test_a_group_s_resources_take_the_place_of_the_chart_s_and_nothing_else_chan
         for folder in ("without", "with"):
             (tmp_path / f"{folder}{number}").mkdir()
         without = _job(case, tmp_path / f"without{number}", context)
-        made = _job(case, tmp_path / f"with{number}", context, _tags(**asked))
+        made = _job(case, tmp_path / f"with{number}", context, _tags(resources=asked))
 
         (container,) = made["spec"]["template"]["spec"]["containers"]
         assert container["resources"] == asked
         container["resources"] = without["spec"]["template"]["spec"]["containers"][0]["resources"]
+        assert _sorted(made) == _sorted(without)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "everything off"])
+def test_where_a_group_s_runs_run_takes_the_place_of_the_chart_s_and_nothing_else_changes(
+    case: str, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {
+        "node_selector": {"example.com/memory": "high"},
+        "tolerations": [{"key": "memory", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}],
+        "priority_class_name": "batch",
+    }
+    given = {"nodeSelector": asked["node_selector"], "tolerations": asked["tolerations"], "priorityClassName": "batch"}
+    for number, deployment in enumerate(_locations(case)):
+        context = json.loads(_variables(deployment, "DAGSTER_CONTAINER_CONTEXT")[0])
+        for folder in ("without", "with"):
+            (tmp_path / f"{folder}{number}").mkdir()
+        without = _job(case, tmp_path / f"without{number}", context)
+        made = _job(case, tmp_path / f"with{number}", context, _tags(**asked))
+
+        kubernetes_validate.validate(made, "1.37", strict=True)
+        spec, before = (job["spec"]["template"]["spec"] for job in (made, without))
+        assert {key: spec.pop(key) for key in given} == given
+        for key in given:
+            before.pop(key, None)
         assert _sorted(made) == _sorted(without)
 
 
@@ -154,8 +179,8 @@ def _job(case: str, folder: Path, context: Any = None, tags: dict[str, str] | No
     return made
 
 
-def _tags(**resources: Any) -> dict[str, str]:
-    group = ScheduleGroup(name="hourly", select="*", resources=resources)
+def _tags(**asked: Any) -> dict[str, str]:
+    group = ScheduleGroup(name="hourly", select="*", **asked)
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in run_tags(group, "a").items()}
 
 

@@ -33,6 +33,10 @@ def test_what_is_made_of_the_models_is_what_they_say(path: Any) -> None:
         ({"analytics": {"environment": "dev"}}, "environment"),
         ({"analytics": {"settings": {"ANALYTICS_UNIT_TESTS": True}}}, "ANALYTICS_UNIT_TESTS"),
         ({"analytics": {"scheduleGroups": {"groups": [{"name": "hourly", "slect": "a"}]}}}, "scheduleGroups"),
+        (
+            {"analytics": {"scheduleGroups": {"groups": [{"name": "a", "select": "a", "tolerations": [{"keys": 1}]}]}}},
+            "scheduleGroups",
+        ),
         ({"analytics": {"alertRoutes": {"channels": {}, "rules": [{"nam": "a"}]}}}, "alertRoutes"),
         ({"warehouse": {"type": "oracle"}}, "type"),
         ({"warehouse": {"postgresql": {"database": 'a"; drop table b'}}}, "database"),

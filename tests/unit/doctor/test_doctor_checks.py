@@ -16,7 +16,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
-from analytics_dagster.doctor import clock, places, storage, variables, warehouse
+from analytics_dagster.doctor import clock, lake, places, storage, variables, warehouse
 from analytics_dagster.doctor.channels import ask_slack, check_mail, check_pagerduty, check_routes, check_webhooks
 from analytics_dagster.doctor.examination import _guarded, examine, is_well
 from analytics_dagster.doctor.finding import Finding, Status
@@ -138,6 +138,25 @@ def test_a_file_that_is_no_warehouse_is_an_error(tmp_path: Path) -> None:
 )
 def test_the_extensions_that_a_target_needs_are_read_off_it(credentials: dict[str, Any], needed: list[str]) -> None:
     assert warehouse.needed_extensions(credentials) == needed
+
+
+@pytest.mark.parametrize(
+    ("attached", "found"),
+    [
+        ([], []),
+        ([{"path": "other.duckdb"}, "text"], []),
+        ([{"path": "ducklake:metadata.ducklake"}], []),
+        ([{"path": "ducklake:postgres:dbname=a"}], [lake.Catalog("dbname=a", "", "public")]),
+        (
+            [{"path": "ducklake:postgres:", "options": {"META_SECRET": "s", "metadata_schema": "lake"}}],
+            [lake.Catalog("", "s", "lake")],
+        ),
+    ],
+    ids=str,
+)
+def test_the_catalogs_in_postgresql_are_read_off_a_target(attached: list[Any], found: list[lake.Catalog]) -> None:
+    assert lake.catalogs({"attach": attached}) == found
+    assert lake.catalogs({}) == []
 
 
 @pytest.mark.parametrize(

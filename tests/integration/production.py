@@ -1,0 +1,86 @@
+"""A real PostgreSQL and a real S3 for tests, and the bundled profile's targets in them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg2
+
+from analytics_dagster.extensions import ensure_extensions
+from analytics_dagster.profile import Target, load_target
+from analytics_dagster.settings import CHECKOUT, Settings
+from analytics_dagster.warehouse import Warehouse, build_warehouse
+from scripts.servers import S3, Postgres, run_both
+
+PROJECT = CHECKOUT / "dbt_project"
+EXTENSIONS = ["ducklake", "postgres_scanner", "httpfs"]
+
+
+@dataclass(frozen=True)
+class Servers:
+    """A real PostgreSQL and a real S3."""
+
+    postgres: Postgres
+    s3: S3
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables by which the bundled profile finds them."""
+        lake = {"ANALYTICS_LAKE_DATA_PATH": f"s3://{self.s3.bucket}/lake"}
+        return {**self.postgres.environment, **self.s3.environment, **lake}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What fsspec's driver finds the bucket by."""
+        return {"key": self.s3.key, "secret": self.s3.secret, "endpoint_url": self.s3.url}
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement in PostgreSQL; return its rows, if it has any."""
+        server = self.postgres
+        connection = psycopg2.connect(
+            host=server.host, port=server.port, user=server.user, password=server.password, dbname=server.database
+        )
+        connection.autocommit = True
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def objects(self, prefix: str = "") -> list[str]:
+        """Return the keys of what lies in the bucket."""
+        client = boto3.client(
+            "s3",
+            endpoint_url=self.s3.url,
+            region_name="us-east-1",
+            aws_access_key_id=self.s3.key,
+            aws_secret_access_key=self.s3.secret,
+        )
+        with closing(client):
+            listed = client.list_objects_v2(Bucket=self.s3.bucket, Prefix=prefix)
+        return [str(one["Key"]) for one in listed.get("Contents", [])]
+
+
+@contextmanager
+def run_servers() -> Iterator[Servers]:
+    """Run both servers, with DuckDB's extensions in place."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # PostgreSQL does not run as root
+        ensure_extensions(EXTENSIONS, "~/.duckdb/extensions")
+        with run_both(folder) as (postgres, s3):
+            yield Servers(postgres, s3)
+
+
+def target_of(name: str) -> Target:
+    """Return a target of the bundled profile, by the environment."""
+    return load_target(Settings(dbt_project_dir=PROJECT, dbt_target=name), "jaffle_shop")
+
+
+def opened(name: str) -> Warehouse:
+    """Return the warehouse of a target, as the location has it; nothing is opened."""
+    return build_warehouse(target_of(name), PROJECT, lock_timeout=1)

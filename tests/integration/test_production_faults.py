@@ -1,0 +1,371 @@
+"""What is wrong with a PostgreSQL, a DuckLake or a bucket is told with the remedy: by the doctor, and by a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+import pandas as pd
+import pytest
+import yaml
+from analytics_dagster.consumers.folder import Folder
+
+from analytics_dagster.doctor import lake, places, postgres, warehouse
+from analytics_dagster.doctor.examination import _guarded, examine
+from analytics_dagster.doctor.finding import Finding, Status
+from analytics_dagster.errors import AnalyticsError, FolderError, LandingZoneError
+from analytics_dagster.failures.classification import FailureKind, classify
+from analytics_dagster.ingestion.landing import Landing
+from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.settings import Settings
+from analytics_dagster.warehouse import Table
+from tests.conftest import ProjectCopy, copy_project
+from tests.integration.production import PROJECT, Servers, opened, run_servers, target_of
+
+pytestmark = pytest.mark.integration
+
+WRONG = "wr0ng-secret"
+ORDERS = LandedTable("source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/*.csv", "csv")
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    """Start both servers, once for all tests."""
+    with run_servers() as started:
+        yield started
+
+
+@pytest.fixture
+def own(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Point the bundled profile at both; return the name of what is this test's own: a DuckLake and a schema."""
+    name = f"own_{uuid4().hex[:8]}"
+    mine = {
+        "ANALYTICS_POSTGRES_SCHEMA": name,
+        "ANALYTICS_LAKE_CATALOG_SCHEMA": name,
+        "ANALYTICS_LAKE_DATA_PATH": f"s3://{servers.s3.bucket}/{name}",
+    }
+    for variable, value in {**servers.environment, **mine}.items():
+        monkeypatch.setenv(variable, value)
+    yield name
+    servers.execute(f"drop schema if exists {name} cascade")
+
+
+def looked_at() -> list[Finding]:
+    """Return what the doctor finds of the PostgreSQL warehouse."""
+    return list(_guarded(warehouse.CHECK, lambda: postgres.check_postgres(target_of("prod")).findings))
+
+
+def looked_at_lake() -> list[Finding]:
+    """Return what the doctor finds of the DuckLake."""
+    return list(_guarded(warehouse.CHECK, lambda: lake.check_lake(target_of("ducklake"), PROJECT)))
+
+
+def require_ill(findings: list[Finding], said: str, remedy: str, *secrets: str) -> None:
+    """Assert that one thing is wrong, and told so, without a secret."""
+    assert [finding.status for finding in findings] == [Status.ERROR], findings
+    assert said in findings[0].said
+    assert remedy in findings[0].remedy
+    assert not [secret for secret in (WRONG, *secrets) if secret in str(findings)]
+
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+
+_SCHEMAS = "select nspname from pg_namespace order by 1"
+_TABLES = "select oid from pg_class where relkind in ('r', 'v') order by 1"
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_postgresql_that_can_be_written_is_well_and_stays_as_it_was(
+    servers: Servers, own: str, *, is_there: bool
+) -> None:
+    if is_there:
+        servers.execute(f"create schema {own}")
+    before = [servers.execute(_SCHEMAS), servers.execute(_TABLES)]
+    found = postgres.check_postgres(target_of("prod"))
+    assert [finding.status for finding in found.findings] == [Status.OK], found.findings
+    assert servers.postgres.database in found.findings[0].said
+    assert found.now is not None
+    assert found.now.tzinfo is not None
+    assert [servers.execute(_SCHEMAS), servers.execute(_TABLES)] == before
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("variable", "value", "said", "remedy"),
+    [
+        ("ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "See that the server runs"),
+        ("ANALYTICS_POSTGRES_PASSWORD", WRONG, "authentication failed", "Correct the user or the password"),
+        ("ANALYTICS_POSTGRES_USER", "nobody_we_know", "authentication failed", "Correct the user or the password"),
+        ("ANALYTICS_POSTGRES_DBNAME", "no_such_database", "does not exist", "Create it"),
+    ],
+)
+def test_a_postgresql_that_can_not_be_opened_is_told_with_the_remedy(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str, remedy: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    require_ill(looked_at(), said, remedy, servers.postgres.password)
+
+
+@pytest.fixture
+def guest(servers: Servers, own: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Make a user who may connect and nothing else, and let the profile name it."""
+    user = f"guest_{own}"
+    servers.execute(f"create role {user} login password 'guest'")
+    monkeypatch.setenv("ANALYTICS_POSTGRES_USER", user)
+    monkeypatch.setenv("ANALYTICS_POSTGRES_PASSWORD", "guest")
+    yield user
+    servers.execute(f"drop owned by {user} cascade; drop role {user}")
+
+
+def test_a_user_who_lacks_a_right_is_told_which_and_having_it_is_well(servers: Servers, own: str, guest: str) -> None:
+    [refused] = looked_at()
+    assert refused.status is Status.ERROR
+    assert refused.said.endswith(f"the schema {own} is not there, and {guest} may not make it.")
+    servers.execute(f"create schema {own}")
+    [denied] = looked_at()
+    assert (denied.status, "permission denied for schema" in denied.said) == (Status.ERROR, True)
+    servers.execute(denied.remedy.partition(": ")[2])
+    [lacking, reached] = looked_at()
+    assert [lacking.status, reached.status] == [Status.WARNING, Status.OK], "one that others made the schemas for"
+    assert lacking.remedy == refused.remedy
+    servers.execute(lacking.remedy.partition(": ")[2])
+    assert [finding.status for finding in looked_at()] == [Status.OK], "the remedies are what helps"
+
+
+def test_a_server_that_takes_no_writes_is_told(servers: Servers, guest: str) -> None:
+    servers.execute(f"alter role {guest} set default_transaction_read_only = on")
+    require_ill(looked_at(), "can be read", f'alter role "{guest}" set default_transaction_read_only = off')
+
+
+# --- DuckLake -------------------------------------------------------------------------------------------------------
+
+
+def catalog(servers: Servers, own: str) -> list[tuple[Any, ...]]:
+    """Return how many rows each table of the DuckLake's catalog has; nothing where it is not there."""
+    tables = servers.execute(f"select tablename from pg_tables where schemaname = '{own}' order by 1")  # noqa: S608
+    return [(name, *servers.execute(f'select count(*) from {own}."{name}"')) for (name,) in tables]  # noqa: S608
+
+
+def test_a_ducklake_that_is_not_there_yet_is_not_made(servers: Servers, own: str) -> None:
+    [finding] = looked_at_lake()
+    assert finding.status is Status.OK, finding
+    assert f"s3://{servers.s3.bucket}/{own}" in finding.said
+    assert "made by the first build" in finding.said
+    assert catalog(servers, own) == []
+    assert servers.objects(own) == []
+
+
+def test_a_ducklake_is_written_for_a_try_and_stays_as_it_was(servers: Servers, own: str) -> None:
+    opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
+    before = [catalog(servers, own), servers.objects(own)]
+    assert before[1], "its files are in the bucket"
+    [finding] = looked_at_lake()
+    assert finding.status is Status.OK, finding
+    assert [catalog(servers, own), servers.objects(own)] == before
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    ("variable", "value", "said", "remedy"),
+    [
+        ("ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "catalog's PostgreSQL runs"),
+        ("ANALYTICS_POSTGRES_PASSWORD", WRONG, "authentication failed", "the password of the catalog"),
+        ("ANALYTICS_POSTGRES_DBNAME", "no_such_database", "does not exist", "Create the catalog's database"),
+        ("ANALYTICS_LAKE_DATA_PATH", "s3://no-such-bucket/lake", "no-such-bucket", "Create the bucket"),
+        ("AWS_SECRET_ACCESS_KEY", WRONG, "403", "Correct the key or the secret"),
+        ("AWS_ACCESS_KEY_ID", "AKIAWRONG", "403", "Correct the key or the secret"),
+    ],
+)
+def test_a_ducklake_that_is_not_there_and_can_not_be_is_told_with_the_remedy(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str, remedy: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    require_ill(looked_at_lake(), said, remedy, servers.postgres.password, servers.s3.secret)
+
+
+def _of_another_version(servers: Servers, own: str) -> None:
+    servers.execute(f"update {own}.ducklake_metadata set value = '0.1' where key = 'version'")  # noqa: S608
+
+
+def _at_another_path(servers: Servers, own: str) -> None:
+    os.environ["ANALYTICS_LAKE_DATA_PATH"] = f"s3://{servers.s3.bucket}/{own}_elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("harm", "said", "remedy"),
+    [
+        (_of_another_version, "version", "automatic_migration"),
+        (_at_another_path, "_elsewhere", "Use the data path that this DuckLake was made with"),
+    ],
+)
+def test_a_ducklake_that_does_not_fit_is_told_with_the_remedy(
+    servers: Servers, own: str, harm: Callable[[Servers, str], None], said: str, remedy: str
+) -> None:
+    opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
+    before = catalog(servers, own)
+    harm(servers, own)  # the environment is put back after the test: `own` has set these variables
+    require_ill(looked_at_lake(), said, remedy)
+    assert catalog(servers, own) == before
+    with pytest.raises(AnalyticsError) as raised:
+        opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
+    assert not classify(str(raised.value)).is_transient, "it is not run again in vain"
+
+
+@pytest.mark.thorough
+def test_a_user_who_may_not_write_the_catalog_is_told_which_right_is_missing(
+    servers: Servers, own: str, guest: str
+) -> None:
+    [refused] = looked_at_lake()
+    assert (refused.status, f"may not make the schema {own}" in refused.said) == (Status.ERROR, True), refused
+    servers.execute(refused.remedy.partition(": ")[2])
+    assert [finding.status for finding in looked_at_lake()] == [Status.OK], "the remedy is what helps"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANALYTICS_POSTGRES_USER", servers.postgres.user)
+        patch.setenv("ANALYTICS_POSTGRES_PASSWORD", servers.postgres.password)
+        opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
+    servers.execute(f"grant usage on schema {own} to {guest}; grant select on all tables in schema {own} to {guest}")
+    assert opened("ducklake").rows("select count(*) from consumers.t") == [(1000,)]
+    [denied] = looked_at_lake()
+    assert (denied.status, f"may not write the schema {own}" in denied.said) == (Status.ERROR, True), denied
+    servers.execute(denied.remedy.partition(": ")[2])
+    assert [finding.status for finding in looked_at_lake()] == [Status.OK], "the remedy is what helps"
+
+
+@pytest.mark.usefixtures("own")
+def test_extensions_that_are_not_there_are_told_with_the_package_and_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANALYTICS_DUCKDB_EXTENSIONS", str(tmp_path))
+    findings = list(warehouse.check_extensions(target_of("ducklake").credentials))
+    assert [finding.said.split()[0] for finding in findings] == ["ducklake", "postgres_scanner", "httpfs"]
+    assert {finding.remedy for finding in findings} == {"analytics-dagster prepare"}, "their packages are installed"
+
+
+# --- buckets --------------------------------------------------------------------------------------------------------
+
+
+def broken_places(servers: Servers) -> Mapping[str, tuple[str, Mapping[str, Any], str, FailureKind]]:
+    """Return addresses and options that lead nowhere, each with the remedy and the kind of failure that it is."""
+    good, bucket = servers.options, f"s3://{servers.s3.bucket}"
+    return {
+        "bucket": ("s3://no-such-bucket/x", good, "Create the bucket", FailureKind.CODE),
+        "secret": (f"{bucket}/x", {**good, "secret": WRONG}, "Correct the key", FailureKind.PERMISSION),
+        "key": (f"{bucket}/x", {**good, "key": "AKIAWRONG"}, "Correct the key", FailureKind.PERMISSION),
+    }
+
+
+@pytest.mark.parametrize("fault", ["bucket", "secret", "key"])
+def test_a_bucket_that_can_not_be_used_is_told_by_the_doctor_and_by_who_reads_or_writes_it(
+    servers: Servers, fault: str, tmp_path: Path
+) -> None:
+    url, options, remedy, kind = broken_places(servers)[fault]
+    settings = Settings(
+        data_dir=tmp_path,
+        landing_url=url,
+        outbound_url=url,
+        reports_url=url,
+        landing_storage_options=dict(options),
+    )
+    found = list(places.check_places(settings))
+    assert [finding.status for finding in found] == [Status.ERROR] * 3
+    assert all(remedy in finding.remedy for finding in found), found
+    with pytest.raises(LandingZoneError) as unread:
+        Landing(url, options=options).list_files(ORDERS)
+    told: dict[str, AnalyticsError] = {"ANALYTICS_LANDING_URL": unread.value}
+    if fault != "bucket":  # this server, unlike others, makes the bucket that is written to
+        with pytest.raises(FolderError) as unwritten:
+            Folder(url, options, "outbound_url").write("a.txt", b"a")
+        told["ANALYTICS_OUTBOUND_URL"] = unwritten.value
+    for variable, error in told.items():
+        assert remedy in error.remedy
+        assert variable in error.remedy
+        assert classify(str(error)) is kind
+    assert not [secret for secret in (WRONG, servers.s3.secret) if secret in f"{found} {told}"]
+
+
+def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers, tmp_path: Path) -> None:
+    url = f"s3://{servers.s3.bucket}/places"
+    settings = Settings(
+        data_dir=tmp_path,
+        landing_url=f"{url}/landing",
+        outbound_url=f"{url}/outbound",
+        reports_url=f"{url}/reports",
+        landing_storage_options=dict(servers.options),
+    )
+    assert [finding.status for finding in places.check_places(settings)] == [Status.OK] * 3, "nothing lies there yet"
+    folder = Folder(f"{url}/reports", servers.options) / "monthly"
+    assert folder.names() == set()
+    assert folder.write("a.txt", b"a")
+    assert folder.names() == {"a.txt"}
+    assert Landing(f"{url}/landing", options=servers.options).list_files(ORDERS) == ()
+    folder.delete("a.txt")
+
+
+# --- all of it ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["prod", pytest.param("ducklake", marks=pytest.mark.thorough)])
+def test_the_doctor_finds_a_production_well_that_is(servers: Servers, own: str, target: str, tmp_path: Path) -> None:
+    bucket = f"s3://{servers.s3.bucket}/{own}"
+    settings = Settings(
+        environment="prod",
+        dbt_project_dir=PROJECT,
+        dbt_target=target,
+        dbt_target_path=tmp_path / "target",
+        data_dir=tmp_path / "data",
+        dagster_home=tmp_path,
+        landing_url=f"{bucket}/landing",
+        outbound_url=f"{bucket}/outbound",
+        reports_url=f"{bucket}/reports",
+        landing_storage_options=dict(servers.options),
+    )
+    found = {finding.check: finding for finding in examine(lambda: settings) if finding.status is not Status.OK}
+    # The manifest is made by `prepare`, which takes dbt's time, and nobody is told of failures.
+    assert set(found) == {"manifest", "alerts"}, found
+    assert "prepare" in found["manifest"].remedy
+
+
+def test_the_doctor_names_every_variable_that_a_production_target_lacks(tmp_path: Path) -> None:
+    settings = Settings(environment="prod", dbt_project_dir=PROJECT, data_dir=tmp_path, dagster_home=tmp_path)
+    [finding] = [finding for finding in examine(lambda: settings) if finding.check == "dbt project"]
+    assert finding.status is Status.ERROR
+    for name in ("HOST", "USER", "PASSWORD", "DBNAME"):
+        assert f"ANALYTICS_POSTGRES_{name}" in finding.said
+    assert "from a Secret" in finding.remedy
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": WRONG}, "403"),
+        ({"ANALYTICS_LAKE_DATA_PATH": "s3://no-such-bucket/lake"}, "no-such-bucket"),
+        ({"ANALYTICS_POSTGRES_PASSWORD": WRONG}, "authentication failed"),
+        ({}, "ersion"),
+    ],
+    ids=["key", "bucket", "password", "version"],
+)
+def test_a_build_that_can_not_reach_its_ducklake_fails_and_says_why(
+    servers: Servers, own: str, harm: Mapping[str, str], told: str, tmp_path: Path
+) -> None:
+    project = copy_project(ProjectCopy(tmp_path, "bare"))
+    profile = yaml.safe_load((PROJECT / "profiles.yml").read_text(encoding="utf-8"))["jaffle_shop"]
+    (project.project / "profiles.yml").write_text(yaml.safe_dump({"bare": profile}), encoding="utf-8")
+    assert project.run("prepare", ANALYTICS_DBT_TARGET="ducklake").returncode == 0
+    if not harm:
+        opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
+        _of_another_version(servers, own)
+    done = project.run("build", ANALYTICS_DBT_TARGET="ducklake", **harm)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert told in said
+    assert not [secret for secret in (WRONG, servers.postgres.password, servers.s3.secret) if secret in said]
+    with dg.DagsterInstance.from_config(str(project.folder / "home")) as instance:
+        assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE}
+    if harm:
+        assert catalog(servers, own) == [] or servers.objects(own) == [], "nothing half-built"
