@@ -12,13 +12,13 @@ import dagster as dg
 import pandas as pd
 import pytest
 import yaml
-from analytics_dagster.consumers.folder import Folder
 
 from analytics_dagster.doctor import lake, places, postgres, warehouse
 from analytics_dagster.doctor.examination import _guarded, examine
 from analytics_dagster.doctor.finding import Finding, Status
 from analytics_dagster.errors import AnalyticsError, FolderError, LandingZoneError
 from analytics_dagster.failures.classification import FailureKind, classify
+from analytics_dagster.folder import Folder
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.settings import Settings
