@@ -23,6 +23,9 @@ _MOST_LINES = 8  # of one message, beside a bar
 # How Dagster begins the message of a `dagster.Failure`, whose text alone is for people.
 _FAILURE = "dagster._core.definitions.events.Failure: "
 _DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's logs"
+# How dbt says what keeps it from building anything, such as a warehouse that can't be opened; a traceback follows.
+_OF_NO_NODE = re.compile(r"^Encountered an error:\n(?P<said>.+?)(?=\n\s*\n|\nTraceback|\Z)", re.DOTALL | re.MULTILINE)
+_DOCTOR = "  -> `analytics-dagster doctor` looks at what it may be"
 # How `transform.execution` says how far dbt is, and the executor and the warehouse for whom they wait.
 _PROGRESS = re.compile(r"(?P<done>\d+) of (?P<total>\d+): (?P<node>.+)", re.DOTALL)
 _WAITING = re.compile(r"waiting for |\S+ waits for ")
@@ -210,8 +213,11 @@ def _cause(error: Any) -> str:
     while error is not None and error.cause is not None:
         error = error.cause
     message = error.message.strip() if error is not None else ""
+    if "The dbt CLI process" not in message:
+        return message.removeprefix(_FAILURE)
     # What dbt says of each node was told before; its command line is longer than it is useful.
-    return _DBT_FAILED if "The dbt CLI process" in message else message.removeprefix(_FAILURE)
+    of_no_node = _OF_NO_NODE.search(message)
+    return f"dbt failed: {of_no_node['said'].strip()}\n{_DOCTOR}" if of_no_node else _DBT_FAILED
 
 
 def _shortened(text: str, most_lines: int | None) -> str:

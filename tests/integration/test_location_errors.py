@@ -23,7 +23,7 @@ _ENTRIES = """
 { workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
   __typename
   ... on RepositoryLocation { repositories { assetNodes { assetKey { path } } } }
-  ... on PythonError { message } } } } } }
+  ... on PythonError { errorChain { error { message } } } } } } } }
 """
 NEIGHBOUR = """
 import dagster as dg
@@ -71,6 +71,6 @@ def test_a_production_without_its_variables_is_told_in_the_ui_and_its_neighbour_
             process.send_signal(signal.SIGINT)
     assert found["neighbour"]["repositories"][0]["assetNodes"] == [{"assetKey": {"path": ["counted"]}}]
     assert found["ours"]["__typename"] == "PythonError"
-    told = found["ours"]["message"]
+    told = " ".join(one["error"]["message"] for one in found["ours"]["errorChain"])
     assert "ANALYTICS_POSTGRES_HOST, ANALYTICS_POSTGRES_PASSWORD, ANALYTICS_POSTGRES_DBNAME" in told
     assert "-> Set them in the environment" in told

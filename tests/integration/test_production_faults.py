@@ -344,11 +344,10 @@ def test_the_doctor_names_every_variable_that_a_production_target_lacks(tmp_path
     ("harm", "told"),
     [
         ({"AWS_SECRET_ACCESS_KEY": WRONG}, "403"),
-        ({"ANALYTICS_LAKE_DATA_PATH": "s3://no-such-bucket/lake"}, "no-such-bucket"),
         ({"ANALYTICS_POSTGRES_PASSWORD": WRONG}, "authentication failed"),
         ({}, "ersion"),
     ],
-    ids=["key", "bucket", "password", "version"],
+    ids=["key", "password", "version"],
 )
 def test_a_build_that_can_not_reach_its_ducklake_fails_and_says_why(
     servers: Servers, own: str, harm: Mapping[str, str], told: str, tmp_path: Path
@@ -356,6 +355,9 @@ def test_a_build_that_can_not_reach_its_ducklake_fails_and_says_why(
     project = copy_project(ProjectCopy(tmp_path, "bare"))
     profile = yaml.safe_load((PROJECT / "profiles.yml").read_text(encoding="utf-8"))["jaffle_shop"]
     (project.project / "profiles.yml").write_text(yaml.safe_dump({"bare": profile}), encoding="utf-8")
+    # More than what DuckLake keeps in its catalog.
+    numbers = "\n".join(map(str, range(1000)))
+    (project.project / "seeds" / "numbers.csv").write_text(f"id\n{numbers}\n", encoding="utf-8")
     assert project.run("prepare", ANALYTICS_DBT_TARGET="ducklake").returncode == 0
     if not harm:
         opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
@@ -367,5 +369,4 @@ def test_a_build_that_can_not_reach_its_ducklake_fails_and_says_why(
     assert not [secret for secret in (WRONG, servers.postgres.password, servers.s3.secret) if secret in said]
     with dg.DagsterInstance.from_config(str(project.folder / "home")) as instance:
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE}
-    if harm:
-        assert catalog(servers, own) == [] or servers.objects(own) == [], "nothing half-built"
+    assert servers.objects(own) == [] or not harm, "nothing half-built"

@@ -14,9 +14,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._utils.error import SerializableErrorInfo  # what a step's failure holds; no public name
 
 from analytics_dagster.headless.execution import Work, execute_jobs
-from analytics_dagster.headless.narration import _shortened
+from analytics_dagster.headless.narration import _cause, _shortened
 
 LONG = "Runtime Error in model broken (models/broken.sql)\n\n" + "\n".join(f"  line {number}" for number in range(30))
 
@@ -43,6 +44,28 @@ def execute() -> None:
     )
     with dg.DagsterInstance.ephemeral() as instance:
         execute_jobs(definitions, [Work("nightly")], instance=instance)
+
+
+CLI = "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `{code}`.\n\nErrors parsed:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            CLI.format(code=2) + "Encountered an error:\nIO Error: password authentication failed\nfor user a\n\n"
+            "Traceback (most recent call last):\n  File ...",
+            "dbt failed: IO Error: password authentication failed\nfor user a\n  -> `analytics-dagster doctor` looks",
+        ),
+        (CLI.format(code=2) + "Encountered an error:\nout of it", "dbt failed: out of it\n"),
+        (CLI.format(code=1) + "Runtime Error in model a", "dbt failed; what it said of each node is above"),
+        ("dagster._core.definitions.events.Failure: not there", "not there"),
+    ],
+    ids=["no node", "no traceback", "a node", "ours"],
+)
+def test_what_kept_dbt_from_building_anything_is_told(said: str, told: str) -> None:
+    root = SerializableErrorInfo(said, [], "Failure")
+    assert _cause(SerializableErrorInfo("wrapped", [], "Error", cause=root)).startswith(told)
 
 
 @contextmanager

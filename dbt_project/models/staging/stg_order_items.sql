@@ -9,9 +9,9 @@ source as (
 renamed as (
 
     select
-        id as order_item_id,
-        order_id,
-        sku,
+        cast(id as text) as order_item_id,
+        cast(order_id as text) as order_id,
+        cast(sku as text) as sku,
         {{ to_utc('updated_at') }} as updated_at,
         {{ load_sequence() }} as load_id
     from source

@@ -9,9 +9,9 @@ source as (
 renamed as (
 
     select
-        id as order_id,
-        customer as customer_id,
-        store_id,
+        cast(id as text) as order_id,
+        cast(customer as text) as customer_id,
+        cast(store_id as text) as store_id,
         {{ to_utc('ordered_at') }} as ordered_at,
         {{ cents_to_currency('subtotal') }} as subtotal,
         {{ cents_to_currency('tax_paid') }} as tax_paid,

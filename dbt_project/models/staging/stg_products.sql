@@ -9,9 +9,9 @@ source as (
 renamed as (
 
     select
-        sku,
+        cast(sku as text) as sku,
         trim(name) as product_name,
-        type as product_type,
+        cast(type as text) as product_type,
         trim(description) as product_description,
         {{ cents_to_currency('price') }} as list_price,
         {{ to_utc('updated_at') }} as updated_at,
