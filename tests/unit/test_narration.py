@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._utils.error import SerializableErrorInfo  # what a step's failure holds; no public name
+from dagster_shared.error import SerializableErrorInfo  # what a step's failure holds; no public name
 
 from analytics_dagster.headless.execution import Work, execute_jobs
 from analytics_dagster.headless.narration import _cause, _shortened
