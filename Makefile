@@ -43,6 +43,8 @@ chart-test: $(VENV)/dev ## Render the Helm chart with the real helm and check ev
 	@$(BIN)/python -m pytest tests/unit/chart tests/cluster
 
 cluster-test: $(VENV)/dev ## Install the chart in a box and take it through faults (minutes; as root, on Linux)
+	@# First: what the tests start has a network of its own, without a way to the registry.
+	@$(BIN)/python -m scripts.install_helm >/dev/null
 	@$(BIN)/python -m pytest tests/cluster -m "thorough or not thorough"
 
 screenshots: $(VENV)/dev ## Take the pictures of the documents anew, from the browser tests' own runs (needs chromium)
