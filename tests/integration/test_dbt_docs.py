@@ -14,7 +14,7 @@ from analytics_dagster.location import build_location, prepare_location
 from scripts.servers import run_s3
 from tests.conftest import ProjectCopy, copy_project
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 WEB = "https://reports.example.com"
 KEY = dg.AssetKey(["dbt_docs", "bare"])

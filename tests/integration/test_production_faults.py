@@ -26,7 +26,7 @@ from analytics_dagster.warehouse import Table
 from tests.conftest import ProjectCopy, copy_project
 from tests.integration.production import PROJECT, Servers, opened, run_servers, target_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 WRONG = "wr0ng-secret"
 ORDERS = LandedTable("source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/*.csv", "csv")
@@ -215,7 +215,6 @@ def test_a_ducklake_that_does_not_fit_is_told_with_the_remedy(
     assert not classify(str(raised.value)).is_transient, "it is not run again in vain"
 
 
-@pytest.mark.thorough
 def test_a_user_who_may_not_write_the_catalog_is_told_which_right_is_missing(
     servers: Servers, own: str, guest: str
 ) -> None:
@@ -309,7 +308,7 @@ def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers
 # --- all of it ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["prod", pytest.param("ducklake", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("target", ["prod", "ducklake"])
 def test_the_doctor_finds_a_production_well_that_is(servers: Servers, own: str, target: str, tmp_path: Path) -> None:
     bucket = f"s3://{servers.s3.bucket}/{own}"
     settings = Settings(
@@ -339,7 +338,6 @@ def test_the_doctor_names_every_variable_that_a_production_target_lacks(tmp_path
     assert "from a Secret" in finding.remedy
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
