@@ -69,7 +69,7 @@ def test_what_the_run_has_made_is_seen_in_the_graph_and_on_the_pages_of_run_and_
     dagster.watch()
     expect(page.get_by_text("Succeeded (13)")).to_be_visible()
     # What dbt has made of its nodes: the log's last lines have the names of folders.
-    page.get_by_placeholder("Filter…").fill("success")
+    page.get_by_placeholder("Filter…").fill("Materialized value marts")
     expect(page.get_by_text("Materialized value marts").first).to_be_visible()
     take(page, "run")
     dagster.open_asset("marts/orders", "checks")
@@ -83,8 +83,8 @@ def test_what_the_run_has_made_is_seen_in_the_graph_and_on_the_pages_of_run_and_
     take(page, "asset")
     dagster.open_graph()
     dagster.hide_list()
-    for group in ("ingestion", "hourly", "nightly"):
-        expect(page.get_by_text(str(len(graph[group])), exact=True).first).to_be_visible()
+    for group in graph:
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
     # Edges are drawn last, in a moment that nothing tells of.
     page.wait_for_timeout(2000)
     take(page, "graph")
