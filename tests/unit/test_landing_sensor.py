@@ -37,12 +37,20 @@ def many(count: int, prefix: str = "f") -> list[LandedFile]:
 
 @settings(max_examples=300, deadline=None)
 @given(st.sets(st.integers(0, 2**64 - 1), max_size=300), st.data())
-def test_a_sketch_tells_exactly_what_came_and_what_went(before: set[int], data: st.DataObject) -> None:
+def test_a_sketch_tells_exactly_what_came_and_what_went_or_that_it_can_not_tell(
+    before: set[int], data: st.DataObject
+) -> None:
     gone = data.draw(st.sets(st.sampled_from(sorted(before)), max_size=20)) if before else set()
     came = data.draw(st.sets(st.integers(0, 2**64 - 1), max_size=20)) - before
     now = frozenset(before - gone | came)
     found = difference(Sketch.from_text(Sketch.of(before).to_text()), now)
-    assert found == Difference(frozenset(came), frozenset(gone))
+    # Two that lie in the same three cells, one pair of a hundred thousand, can't be told apart.
+    if found is not None or len(came | gone) == 1:
+        assert found == Difference(frozenset(came), frozenset(gone))
+
+
+def test_of_two_that_lie_in_the_same_cells_a_sketch_says_that_it_can_not_tell() -> None:
+    assert difference(Sketch(), frozenset({11139, 707361605956})) is None
 
 
 @settings(max_examples=200, deadline=None)
