@@ -33,7 +33,7 @@ test: $(VENV)/dev ## Run the tests
 test-all: $(VENV)/dev ## Run all tests, also those that take minutes each
 	@$(BIN)/python -m pytest -m "thorough or not thorough" --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/dev lint types ## Run what is quick, in about a minute: linters, types, unit tests but the chart's and the slow
+check: $(VENV)/dev lint types ## Run what is quick, in a minute or two: linters, types, unit tests but the chart's and the slow
 	@$(BIN)/python -m pytest tests/unit -m "not integration and not thorough and not slow" --ignore tests/unit/chart --numprocesses $(WORKERS)
 
 chart: $(VENV)/dev ## Write the chart's values.yaml, schema and table of values from their models
