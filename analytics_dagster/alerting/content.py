@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from analytics_dagster.alerting.incidents import Event, Incident, Severity
 from analytics_dagster.alerting.troubles import lasting
+from analytics_dagster.words import counted
 
 _MOST_LISTED = 12
 _MOST_TOLD = 8
@@ -84,7 +85,7 @@ def _sections(incident: Incident) -> Iterator[Section]:
     if len(trouble.assets) > 1:
         yield Section(f"{len(trouble.assets)} assets failed", listed(trouble.assets))
     if trouble.skipped:
-        yield Section(f"{_counted(len(trouble.skipped), 'asset')} skipped because of it", listed(trouble.skipped))
+        yield Section(f"{counted(len(trouble.skipped), 'asset')} skipped because of it", listed(trouble.skipped))
     if trouble.exposures:
         verb = "is" if len(trouble.exposures) == 1 else "are"
         yield Section("Stale", f"{listed(short_names(trouble.exposures))} {verb} stale.")
@@ -93,7 +94,7 @@ def _sections(incident: Incident) -> Iterator[Section]:
 def _of_many(event: Event, incidents: Sequence[Incident], rule: str, now: float) -> Content:
     first = incidents[0]
     left = [incident for incident in incidents if incident.is_open]
-    number = _counted(len(incidents), "incident")
+    number = counted(len(incidents), "incident")
     if event is Event.RECOVERED:
         last = max(incident.recovered or now for incident in incidents)
         headline = f"Recovered after {lasting(last - min(one.opened for one in incidents))}: all of {number}"
@@ -108,7 +109,7 @@ def _of_many(event: Event, incidents: Sequence[Incident], rule: str, now: float)
     skipped = list(dict.fromkeys(asset for one in told for asset in one.trouble.skipped))
     stale = list(dict.fromkeys(asset for one in told for asset in one.trouble.exposures))
     if skipped and event is not Event.RECOVERED:
-        sections.append(Section(f"{_counted(len(skipped), 'asset')} skipped because of it", listed(skipped)))
+        sections.append(Section(f"{counted(len(skipped), 'asset')} skipped because of it", listed(skipped)))
     if stale and event is not Event.RECOVERED:
         sections.append(Section("Stale", listed(short_names(stale))))
     owners = tuple(dict.fromkeys(owner for one in told for owner in one.trouble.owners))
@@ -143,7 +144,3 @@ def listed(names: Sequence[str], most: int = _MOST_LISTED) -> str:
 def short_names(assets: Iterable[str]) -> list[str]:
     """Return the names of exposures as people know them: without the part that all of them have."""
     return [asset.rpartition("/")[2] for asset in assets]
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

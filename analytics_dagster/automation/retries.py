@@ -38,6 +38,7 @@ from analytics_dagster.failures.leftover import find_leftover
 from analytics_dagster.failures.report import FailureReport
 from analytics_dagster.failures.reporting import Reporter, attach_report
 from analytics_dagster.processes import Life, examine
+from analytics_dagster.words import counted
 
 if TYPE_CHECKING:
     from analytics_dagster.automation.jobs import AssetJob
@@ -149,7 +150,7 @@ class Retries:
             self.instance.add_run_tags(run.run_id, {DECISION: f"not retried: {reason}", RETRIED_BY: ""})
             return None, f"Run {run.run_id} of {run.job_name} is not retried: {reason}."
         number = number_of(run.tags, NUMBER) + 1
-        what = f"{len(leftover.assets)} assets and {len(leftover.checks)} checks"
+        what = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
         return retry_request(run, leftover, number), f"Run {run.run_id} of {run.job_name} is run again: {what}."
 
 

@@ -13,6 +13,7 @@ from analytics_dagster.cli.instance import opened_instance, tidy
 from analytics_dagster.cli.prepare import make_ready
 from analytics_dagster.cli.terminal import read_settings, say, told_errors, warn
 from analytics_dagster.settings import DbtRunner, Settings
+from analytics_dagster.words import counted
 
 
 def retry(
@@ -41,7 +42,7 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
         if work is None:
             say(f"Nothing of run {run.run_id} of {run.job_name} is left to do.")
             return True
-        what = f"{len(leftover.assets)} assets and {len(leftover.checks)} checks"
+        what = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
         say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
         if settings.dbt_runner is DbtRunner.WARM:
             warm_dbt.expect(preparations(location, [work]))

@@ -35,6 +35,14 @@ class Leftover:
         return {**others, "ops": ops} if ops else others
 
 
+@dataclass(frozen=True)
+class Done:
+    """Assets and checks that are not to be run again."""
+
+    assets: frozenset[dg.AssetKey] = frozenset()
+    checks: frozenset[dg.AssetCheckKey] = frozenset()
+
+
 @dataclass
 class Course:
     """What a run planned, and in which steps; and what became of it."""
@@ -48,40 +56,39 @@ class Course:
 
     def leftover(self) -> Leftover:
         """Return what Dagster's own re-execution from asset failure would run; a test compares the two."""
-        assets = {asset for asset in self.planned if asset not in self.built or asset in self.blocked}
-        checks = {
-            check for check in self.planned_checks if check not in self.evaluated or check.asset_key in self.blocked
-        }
+        done = self.done()
+        assets = self.planned.keys() - done.assets
+        checks = self.planned_checks.keys() - done.checks
         # A step within a graph is named after it, as configuration is.
         found = [*(self.planned[asset] for asset in assets), *(self.planned_checks[check] for check in checks)]
         steps = {step.partition(".")[0] for step in found}
         return Leftover(frozenset(assets), frozenset(checks), frozenset(steps))
 
+    def done(self) -> Done:
+        """Return what of it was brought to an end."""
+        checks = {check for check in self.evaluated if check.asset_key not in self.blocked}
+        return Done(frozenset(self.built - self.blocked), frozenset(checks))
+
 
 def find_leftover(instance: dg.DagsterInstance, run_id: str) -> Leftover:
     """Return what of a run is still to be done; what it took up from another run, and that one did, is done."""
-    course = _course(instance, run_id)
-    run = instance.get_run_by_id(run_id)
-    before = taken_up(instance, run) if run else None
-    if before is not None:
-        course.built |= course.planned.keys() - before.assets
-        course.evaluated |= course.planned_checks.keys() - before.checks
-    return course.leftover()
+    return _course(instance, run_id).leftover()
 
 
-def taken_up(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Leftover | None:
-    """Return what was left of the failed run that a run takes up step by step; None where it takes up none.
+def done_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Done:
+    """Return what the failed run has done that a run takes up step by step: what `From failure` in the UI starts.
 
-    That is what `From failure` in the UI starts, which plans all that its steps can make. None also where the failed
-    run has been deleted, or nothing was left of it.
+    It plans all that its steps can make. Nothing was done before a run that takes up none, or one that was deleted.
     """
     if not run.is_resume_retry or run.parent_run_id is None:
-        return None
-    return find_leftover(instance, run.parent_run_id) or None
+        return Done()
+    return _course(instance, run.parent_run_id).done()
 
 
 def _course(instance: dg.DagsterInstance, run_id: str) -> Course:
-    course = Course()
+    run = instance.get_run_by_id(run_id)
+    before = done_before(instance, run) if run else Done()
+    course = Course(built=set(before.assets), evaluated=set(before.checks))
     for entry in instance.all_logs(run_id, of_type=_TYPES):
         event = entry.dagster_event
         if event is None:

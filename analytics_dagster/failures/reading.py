@@ -10,7 +10,7 @@ import dagster as dg
 
 from analytics_dagster.failures.catalog import Catalog
 from analytics_dagster.failures.classification import FailureKind, classify
-from analytics_dagster.failures.leftover import taken_up
+from analytics_dagster.failures.leftover import done_before
 from analytics_dagster.failures.recording import from_observation
 from analytics_dagster.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport
 from analytics_dagster.failures.texts import redact, useful_lines
@@ -73,11 +73,9 @@ def read_report(
     failed = run.status is dg.DagsterRunStatus.FAILURE
     if failed and not seen.steps:
         seen.end = _reason_of_end(instance, run.run_id, seen.end, place.secrets)
-    left = taken_up(instance, run) if failed else None
-    if left is not None:
-        # The rest was planned again, as a part of its step, but done by the run that is taken up.
-        names = {asset.to_user_string() for asset in left.assets}
-        seen.planned = {asset: step for asset, step in seen.planned.items() if asset in names}
+    # Planned again, as a part of its step, but done by the run that is taken up.
+    done = {asset.to_user_string() for asset in done_before(instance, run).assets} if failed else set()
+    seen.planned = {asset: step for asset, step in seen.planned.items() if asset not in done}
     steps = tuple(_steps(seen)) if failed else ()
     named = {*seen.nodes, *(asset for step in steps for asset in step.assets)}
     # What a step was to build that itself is at fault counts as failed with it, not as skipped because of it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -32,14 +33,16 @@ EARLIER = frozenset(
 """What the configuration was in earlier versions: where a home's is still one of these, nobody has changed it."""
 
 _EVENT_LOG = "EVENT_LOG"
+# Of a home that lay elsewhere; who keeps the logs in another place than a home's is left alone.
+_BASE_DIR = re.compile(r'(?<=base_dir: )"[^"\n]*/history/runs"')
 _EVENTS_AT_ONCE = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
     """Make Dagster's home and its configuration where they are missing, and let Dagster find it; return its folder.
 
-    A configuration that an earlier version has written is renewed; one that somebody has changed, or that can't be
-    written, is kept.
+    A configuration that an earlier version has written, or this one before the home was moved, is renewed; one that
+    somebody has changed, or that can't be written, is kept.
     """
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
@@ -53,17 +56,19 @@ def prepare_home(settings: Settings) -> Path:
     event_log = json.dumps(str(home / "history" / "runs"))
     # Of two processes that start in a new home at once the second fails where the first makes a table.
     with FileLock(home / "home.lock"):
-        if not configuration.exists() or _is_earlier(configuration.read_text(encoding="utf-8"), event_log):
-            template = CONFIGURATION.read_text(encoding="utf-8")
-            configuration.write_text(template.replace(_EVENT_LOG, event_log), encoding="utf-8")
+        ours = CONFIGURATION.read_text(encoding="utf-8")
+        if not configuration.exists() or _is_ours(configuration.read_text(encoding="utf-8"), ours):
+            configuration.write_text(ours.replace(_EVENT_LOG, event_log), encoding="utf-8")
         if not (home / "history").exists():
             with dg.DagsterInstance.get() as instance:
                 instance.event_log_storage.get_pool_limits()
     return home
 
 
-def _is_earlier(text: str, event_log: str) -> bool:
-    return hashlib.sha256(text.replace(event_log, _EVENT_LOG).encode()).hexdigest() in EARLIER
+def _is_ours(text: str, ours: str) -> bool:
+    """Return whether a configuration is as this version or an earlier one writes it, wherever the home was then."""
+    somewhere = _BASE_DIR.sub(_EVENT_LOG, text)
+    return somewhere == ours or hashlib.sha256(somewhere.encode()).hexdigest() in EARLIER
 
 
 def set_pool_limit(instance: dg.DagsterInstance, writers: int, *, replace: bool) -> None:

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from analytics_dagster.headless.explanation import ByGroup, Explanation, kind_of, way_of
 from analytics_dagster.headless.planning import Planned
-from analytics_dagster.headless.words import counted
 from analytics_dagster.transform.groups import FullRefresh, OnUpstreamFailure, ScheduleGroup
 from analytics_dagster.transform.plan import Edge, PlannedTest, Problem
 from analytics_dagster.transform.ticks import next_ticks
+from analytics_dagster.words import counted
 
 _TICKS = 3
 _UPSTREAM_FAILURE = {

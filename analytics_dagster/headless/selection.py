@@ -13,11 +13,11 @@ import orjson
 from analytics_dagster import dbt_process
 from analytics_dagster.dbt_process import DbtFailedError, Request, Selection
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.headless.words import counted
 from analytics_dagster.project import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan
+from analytics_dagster.words import counted
 
 _PARSED = "partial_parse.msgpack"
 

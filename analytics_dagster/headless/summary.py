@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from analytics_dagster.headless.execution import JobResult
-from analytics_dagster.headless.words import counted
+from analytics_dagster.words import counted
 
 _READ = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,

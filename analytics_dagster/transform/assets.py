@@ -13,15 +13,17 @@ import dagster as dg
 from pydantic import Field
 
 from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.failures.leftover import done_before
 from analytics_dagster.transform.arguments import Wish, make_build
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.keys import EXPOSURES, dagster_names, exposures
 from analytics_dagster.transform.location_assets import Assets
 from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.resuming import handed_on, left_of_step, narrowed
+from analytics_dagster.transform.resuming import handed_on, left_of_step
 from analytics_dagster.transform.steps import Step, Steps
 from analytics_dagster.warehouse import POOL, Warehouse
+from analytics_dagster.words import counted
 
 GROUP_TAG = "analytics_dagster/schedule_group"
 """The tag of a run that says of which schedule group it is."""
@@ -131,9 +133,8 @@ def _step_assets(
         location = assets()
         selected = {key: node_of[key] for key in context.selected_asset_keys}
         selected_tests = {key: test_of[key] for key in context.selected_asset_check_keys}
-        nodes, tests = frozenset(selected.values()), frozenset(selected_tests.values())
-        if left := left_of_step(context):
-            nodes, tests = narrowed(left, selected, selected_tests, location.graph)
+        done = done_before(context.instance, context.run)
+        nodes, tests = left_of_step(done, selected, selected_tests, location.graph)
         # A run of a group that refreshes this one's nodes does so by its own vars and policy.
         group = location.groups.get(context.run.tags.get(GROUP_TAG, step.group), location.groups[step.group])
         wish = Wish(full_refresh=config.full_refresh, variables=config.variables)
@@ -142,8 +143,9 @@ def _step_assets(
         except ScheduleGroupError as error:
             raise permanent_failure(context, str(error)) from None
         built = sorted(set(selected.values()) - nodes, key=location.graph.position.__getitem__)
-        if left:
-            context.log.info(f"{len(nodes)} nodes and {len(tests)} tests are left of the run that is taken up")
+        if built or len(tests) < len(selected_tests):
+            left = f"{counted(len(nodes), 'node')} and {counted(len(tests), 'test')}"
+            context.log.info(f"of the run that is taken up {left} are left")
         yield from handed_on(output_of[node] for node in built)
         yield from Builder(context, location, dbt.open(warehouse), warehouse).run(build, group)
 

@@ -14,36 +14,27 @@ import dagster as dg
 # source assets do, which tell of their observations themselves; a test fails when it is no longer so.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-from analytics_dagster.failures.leftover import Leftover, taken_up
+from analytics_dagster.failures.leftover import Done
 from analytics_dagster.transform.graph import Graph
 
 
-def left_of_step(context: dg.OpExecutionContext) -> Leftover | None:
-    """Return what of a step's part in a run is still to be done; None where that is all of it.
-
-    All of it is to be done by any run that takes up none, and where a step failed though nothing of it is left.
-    """
-    left = taken_up(context.instance, context.run)
-    if left is None:
-        return None
-    assets = left.assets & context.selected_asset_keys
-    checks = left.checks & context.selected_asset_check_keys
-    return Leftover(frozenset(assets), frozenset(checks)) if assets or checks else None
-
-
-def narrowed(
-    left: Leftover, nodes: Mapping[dg.AssetKey, str], tests: Mapping[dg.AssetCheckKey, str], graph: Graph
+def left_of_step(
+    done: Done, nodes: Mapping[dg.AssetKey, str], tests: Mapping[dg.AssetCheckKey, str], graph: Graph
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Return those of a step's nodes and tests that run again: what is left, and of the nodes also what reads it.
+    """Return those of a step's nodes and tests that are still to be run: all but what is done.
 
-    A node may have been built before a test found that what it reads is wrong.
+    A node that was built before a test found that what it reads is wrong is built again with that. A step that failed
+    though all of it was done is run as a whole.
     """
-    again = {node for key, node in nodes.items() if key in left.assets}
+    again = {node for key, node in nodes.items() if key not in done.assets}
+    left = {test for key, test in tests.items() if key not in done.checks}
+    if not again and not left:
+        return frozenset(nodes.values()), frozenset(tests.values())
     for node in sorted(nodes.values(), key=graph.position.__getitem__):
         if graph.parents(node) & again:
             again.add(node)
-    run = {test for key, test in tests.items() if key in left.checks or nodes.get(key.asset_key) in again}
-    return frozenset(again), frozenset(run)
+    left |= {test for key, test in tests.items() if nodes.get(key.asset_key) in again}
+    return frozenset(again), frozenset(left)
 
 
 def handed_on(outputs: Iterable[str]) -> Iterator[dg.Output[None]]:

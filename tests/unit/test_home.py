@@ -98,7 +98,8 @@ def test_the_ui_asks_nobody_for_an_address(home: Path) -> None:
 
 
 def test_a_configuration_that_was_changed_is_kept(home: Path) -> None:
-    for changed in ("telemetry: {enabled: false}\n", EARLIER_CONFIGURATION.replace("90", "30")):
+    elsewhere = (home / "dagster.yaml").read_text().replace(str(home / "history" / "runs"), "/mnt/large/logs")
+    for changed in ("telemetry: {enabled: false}\n", EARLIER_CONFIGURATION.replace("90", "30"), elsewhere):
         (home / "dagster.yaml").write_text(changed)
         prepare_home(Settings(dagster_home=home))
         assert (home / "dagster.yaml").read_text() == changed
@@ -111,6 +112,15 @@ def test_a_configuration_of_an_earlier_version_that_nobody_changed_is_renewed(ho
     prepare_home(Settings(dagster_home=home))
     assert (home / "dagster.yaml").read_text() == new
     assert place in new
+
+
+def test_the_logs_of_a_home_that_was_moved_are_where_it_is_now(home: Path) -> None:
+    prepare_home(Settings(dagster_home=home))
+    moved = home.with_name("moved")
+    home.rename(moved)
+    prepare_home(Settings(dagster_home=moved))
+    configuration = yaml.safe_load((moved / "dagster.yaml").read_text())
+    assert configuration["event_log_storage"]["config"]["base_dir"] == str(moved / "history" / "runs")
 
 
 def test_a_home_that_cannot_be_written_is_left_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

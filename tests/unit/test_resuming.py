@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 
 from analytics_dagster.failures.catalog import Catalog
-from analytics_dagster.failures.leftover import Leftover, find_leftover
+from analytics_dagster.failures.leftover import Done, done_before, find_leftover
 from analytics_dagster.failures.reading import Place, read_report
-from analytics_dagster.transform.resuming import handed_on, left_of_step, narrowed
+from analytics_dagster.transform.resuming import handed_on, left_of_step
 from tests.unit.manifests import Manifest
 
 pytestmark = pytest.mark.slow
@@ -22,13 +22,15 @@ SPECS = [
     dg.AssetSpec("b", deps=["a"], skippable=True),
     dg.AssetSpec("c", deps=["b"], skippable=True),
 ]
+GRAPH = Manifest().model("a").model("b", "model.p.a").model("c", "model.p.b").model("d").graph
+NODES = {dg.AssetKey(name): f"model.p.{name}" for name in "abc"}
 
 
 @dg.multi_asset(specs=SPECS, check_specs=[dg.AssetCheckSpec("checked", asset=name) for name in "ab"], can_subset=True)
 def built(context: dg.AssetExecutionContext) -> Iterator[object]:
-    left = left_of_step(context.op_execution_context)
-    assets = left.assets if left else context.selected_asset_keys
-    names = [key.to_user_string() for key in sorted(assets)]
+    done = done_before(context.instance, context.run)
+    nodes, _ = left_of_step(done, NODES, {}, GRAPH)
+    names = [node[-1] for node in sorted(nodes)]
     yield from handed_on(sorted(set("abc") - set(names)))
     for name in names:
         if name == os.environ[FAILING]:
@@ -119,16 +121,32 @@ def test_where_nothing_is_left_of_a_step_that_failed_it_is_done_again_as_a_whole
     assert made == {"a", "b", "c", "reader"}
 
 
-def test_what_reads_something_that_is_left_is_left_too_with_its_tests_even_if_it_was_built() -> None:
-    names = "abcd"
-    graph = Manifest().model("a").model("b", "model.p.a").model("c", "model.p.b").model("d").graph
-    nodes = {dg.AssetKey(name): f"model.p.{name}" for name in names}
-    tests = {dg.AssetCheckKey(dg.AssetKey(name), "t"): f"test.p.{name}" for name in names}
-    # Everything was built, and then a test over `b` and `d`, which is a check of `b`, found that `b` is wrong.
-    left = Leftover(frozenset({dg.AssetKey("b")}), frozenset({dg.AssetCheckKey(dg.AssetKey("b"), "t")}))
-    again, tested = narrowed(left, nodes, tests, graph)
-    assert again == {"model.p.b", "model.p.c"}
-    assert tested == {"test.p.b", "test.p.c"}
+WITH_D = {**NODES, dg.AssetKey("d"): "model.p.d"}
+TESTS = {dg.AssetCheckKey(key, "t"): node.replace("model", "test") for key, node in WITH_D.items()}
+
+
+def done(nodes: str, tests: str) -> Done:
+    checks = frozenset(dg.AssetCheckKey(dg.AssetKey(name), "t") for name in tests)
+    return Done(frozenset(dg.AssetKey(name) for name in nodes), checks)
+
+
+@pytest.mark.parametrize(
+    ("before", "nodes", "tests"),
+    [
+        (done("", ""), "abcd", "abcd"),
+        # Everything was built, and then a test over `b` and `d`, which is a check of `b`, found that `b` is wrong.
+        (done("acd", "acd"), "bc", "bc"),
+        (done("abcd", "abc"), "", "d"),
+        # `d` is new since the run that failed.
+        (done("abc", "abc"), "d", "d"),
+        # It failed after all.
+        (done("abcd", "abcd"), "abcd", "abcd"),
+    ],
+)
+def test_what_is_not_done_is_left_and_what_reads_it_with_its_tests(before: Done, nodes: str, tests: str) -> None:
+    again, tested = left_of_step(before, WITH_D, TESTS, GRAPH)
+    assert again == {f"model.p.{name}" for name in nodes}
+    assert tested == {f"test.p.{name}" for name in tests}
 
 
 def test_where_the_failed_run_was_deleted_all_is_done(

@@ -1,4 +1,4 @@
-"""Words for people that more than one of the command line's modules needs."""
+"""Words for people that more than one part needs."""
 
 from __future__ import annotations
 
