@@ -43,20 +43,24 @@ def cause_of(error: BaseException, url: str, options: Mapping[str, Any]) -> str:
 
 def remedy_of(error: BaseException, setting: str) -> str:
     """Return what to do about an error of a driver; ``setting`` is the field that names the place."""
-    variable = variable_name(setting)
+    return remedy_for(error, variable_name(setting), _OPTIONS)
+
+
+def remedy_for(error: BaseException, variable: str, options: str) -> str:
+    """Return what to do about an error of a place that ``variable`` names, and ``options`` gives the keys of."""
     said = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError):
         return "Install what is missing, in the environment that runs Dagster."
     if isinstance(error, PermissionError) or _REFUSED.search(said):
         return (
-            f"Correct the key or its secret, which the environment or {_OPTIONS} gives, or give it the right to list, "
+            f"Correct the key or its secret, which the environment or {options} gives, or give it the right to list, "
             f"read and write what {variable} names."
         )
     if isinstance(error, FileNotFoundError) or _ABSENT.search(said):
         return f"Create the bucket, or correct its name in {variable}."
     if _OUT_OF_REACH.search(said):
-        return f"See that the server runs, and that its address leads to it from here ({variable}, {_OPTIONS})."
-    return f"Correct {variable} or {_OPTIONS}, or see that the place can be reached and used."
+        return f"See that the server runs, and that its address leads to it from here ({variable}, {options})."
+    return f"Correct {variable} or {options}, or see that the place can be reached and used."
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

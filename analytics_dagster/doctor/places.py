@@ -1,14 +1,17 @@
-"""Whether the landing zone and the places for exports and reports can be reached."""
+"""Whether the landing zone can be read, and the places for exports and reports be written."""
 
 from __future__ import annotations
 
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, well
+from analytics_dagster.errors import FolderError
+from analytics_dagster.folder import Folder
 from analytics_dagster.fsspec_errors import cause_of, remedy_of, shown
 from analytics_dagster.settings import Settings, variable_name
 
@@ -20,7 +23,10 @@ T = TypeVar("T")
 
 
 def check_places(settings: Settings) -> Iterator[Finding]:
-    """Yield how it stands with each of the three places; the drivers' own errors are told with their first line."""
+    """Yield how it stands with each of the three places; the drivers' own errors are told with their first line.
+
+    To a bucket that is to be written, a small file is written and deleted again.
+    """
     options = settings.landing_storage_options
     for name, field, url in (
         ("landing zone", "landing_url", settings.landing),
@@ -54,7 +60,32 @@ def _remote(name: str, field: str, url: str, options: Mapping[str, Any]) -> Find
     except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
         said = f"{shown(url)} can't be reached: {cause_of(error, url, options)}"
         return ill(name, said, remedy_of(error, field))
-    return well(name, f"{shown(url)} can be listed ({entries} entries).")
+    if field == "landing_url":
+        return well(name, f"{shown(url)} can be listed ({entries} entries).")
+    return _tried(name, Folder(url, options, field))
+
+
+def _tried(name: str, folder: Folder) -> Finding:
+    """Return whether a file can be written, read and deleted."""
+    file = f".doctor-{uuid.uuid4().hex}"
+    url = shown(folder.url)
+    try:
+        within(_LONGEST, lambda: folder.write(file, b"A file to try whether one can be written; it can be deleted.\n"))
+    except (FolderError, TimeoutError) as error:
+        return ill(name, *_said(error, url, folder.setting))
+    try:
+        within(_LONGEST, lambda: folder.delete(file))
+    except (FolderError, TimeoutError) as error:
+        said, _ = _said(error, url, folder.setting)
+        remedy = f"Delete {file} there; give the right to delete too, or what is old is kept for ever."
+        return doubt(name, f"{url} can be written; what was written for a try stays. {said}", remedy)
+    return well(name, f"{url} can be read and written.")
+
+
+def _said(error: FolderError | TimeoutError, url: str, setting: str) -> tuple[str, str]:
+    if isinstance(error, FolderError):
+        return error.problem, error.remedy
+    return f"{url} can't be written: {error}", remedy_of(error, setting)
 
 
 def _list(url: str, options: Mapping[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Whether Dagster's home and storage can be used, and have the tables of the installed version."""
+"""Whether Dagster's home and storage can be used, have the tables of the installed version, and take runs' logs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, well
+from analytics_dagster.doctor.run_logs import check_run_logs
 from analytics_dagster.settings import Settings, set_dagster_home, variable_name
 
 CHECK = "Dagster storage"
@@ -15,7 +16,7 @@ _HOME = variable_name("dagster_home")
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Yield whether the instance opens, and whether its storage is of the installed version."""
+    """Yield whether the instance opens, takes runs' logs, and whether its storage is of the installed version."""
     home = settings.home
     if settings.dagster_home is not None and not settings.dagster_home.expanduser().is_absolute():
         yield ill(CHECK, f"{_HOME} is {settings.dagster_home}; Dagster wants an absolute path.", f"Set it to {home}.")
@@ -34,6 +35,7 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
         return
     set_dagster_home(home)
     with dg.DagsterInstance.get() as instance:
+        yield from check_run_logs(instance)
         versions = {
             "run storage": instance.run_storage.alembic_version(),
             "event log": instance.event_log_storage.alembic_version(),

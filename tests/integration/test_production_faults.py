@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import boto3
 import dagster as dg
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ import yaml
 from analytics_dagster.doctor import lake, places, postgres, warehouse
 from analytics_dagster.doctor.examination import _guarded, examine
 from analytics_dagster.doctor.finding import Finding, Status
+from analytics_dagster.doctor.run_logs import check_run_logs
 from analytics_dagster.errors import AnalyticsError, FolderError, LandingZoneError
 from analytics_dagster.failures.classification import FailureKind, classify
 from analytics_dagster.folder import Folder
@@ -297,12 +300,69 @@ def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers
         landing_storage_options=dict(servers.options),
     )
     assert [finding.status for finding in places.check_places(settings)] == [Status.OK] * 3, "nothing lies there yet"
+    assert servers.objects("places/") == [], "what the doctor wrote for a try is gone"
     folder = Folder(f"{url}/reports", servers.options) / "monthly"
     assert folder.names() == set()
     assert folder.write("a.txt", b"a")
     assert folder.names() == {"a.txt"}
     assert Landing(f"{url}/landing", options=servers.options).list_files(ORDERS) == ()
     folder.delete("a.txt")
+
+
+# --- run logs -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def instance_of(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., dg.DagsterInstance]]:
+    """Give what opens an instance whose runs' logs go to the bucket, with some of the options changed."""
+    with ExitStack() as opened:
+
+        def open_instance(**changed: str) -> dg.DagsterInstance:
+            options = {"bucket": servers.s3.bucket, "endpoint_url": servers.s3.url, "prefix": "logs", **changed}
+            manager = {"module": "dagster_aws.s3", "class": "S3ComputeLogManager", "config": options}
+            overrides = {"compute_logs": manager}
+            return opened.enter_context(dg.instance_for_test(temp_dir=str(tmp_path), overrides=overrides))
+
+        yield open_instance
+
+
+def test_a_bucket_that_takes_the_runs_logs_is_well_and_left_as_it_was(
+    servers: Servers, own: str, instance_of: Callable[..., dg.DagsterInstance]
+) -> None:
+    [finding] = check_run_logs(instance_of(prefix=own))
+    assert finding == Finding("run logs", Status.OK, "S3ComputeLogManager: a log can be written.")
+    assert servers.objects(own) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "changed", "remedy"),
+    [
+        ({"AWS_SECRET_ACCESS_KEY": WRONG}, {}, "Correct the key"),
+        ({}, {"endpoint_url": "http://127.0.0.1:1"}, "See that the server runs"),
+    ],
+    ids=["secret", "address"],
+)
+@pytest.mark.usefixtures("own")
+def test_a_bucket_that_does_not_take_the_runs_logs_is_told_with_the_remedy(
+    variables: Mapping[str, str],
+    changed: Mapping[str, str],
+    remedy: str,
+    instance_of: Callable[..., dg.DagsterInstance],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of the first who asked
+    [finding] = check_run_logs(instance_of(**changed))
+    assert (finding.check, finding.status) == ("run logs", Status.ERROR)
+    assert remedy in finding.remedy
+    assert "compute_logs in dagster.yaml" in finding.remedy
+    assert WRONG not in f"{finding}"
+
+
+def test_logs_in_a_folder_are_not_looked_at(tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        assert list(check_run_logs(instance)) == []
 
 
 # --- all of it ------------------------------------------------------------------------------------------------------
