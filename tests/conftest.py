@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from analytics_dagster.settings import Settings
 
@@ -27,7 +29,13 @@ _LEFT_BY_DBT = ("target", "artifacts", "dbt_packages", "logs", "package-lock.yml
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files of long tests first: handed out last, one would keep one worker busy and the others idle."""
+    """Put the files of long tests first: handed out last, one would keep one worker busy and the others idle.
+
+    What needs a project that dbt has prepared is slow.
+    """
+    for item in items:
+        if "preparation" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("integration") is None)
 
 
@@ -171,13 +179,24 @@ class Preparation:
 
 
 @pytest.fixture(scope="session")
-def preparation(tmp_path_factory: pytest.TempPathFactory) -> Preparation:
-    """Made once: dbt takes seconds to start. Nobody may change it; see `prepared`."""
-    library = copy_library(tmp_path_factory.mktemp("prepared"))
+def preparation(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Preparation:
+    """Made once for all of pytest's workers: dbt takes seconds to start. Nobody may change it; see `prepared`."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "prepared"
+    with FileLock(folder.with_suffix(".lock")):
+        said = folder / "said.json"
+        if not said.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed to
+            said.parent.mkdir()
+            said.write_text(json.dumps(_prepare_twice(copy_library(folder))))
+        return Preparation(Library(folder), tuple(json.loads(said.read_text())))
+
+
+def _prepare_twice(library: Library) -> list[str]:
     processes = [library.start("prepare"), library.start("prepare")]
     said = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
-    return Preparation(library, tuple(out for out, _ in said))
+    return [out for out, _ in said]
 
 
 @pytest.fixture

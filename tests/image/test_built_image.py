@@ -127,9 +127,9 @@ def test_it_is_labelled_with_its_commit_and_version_and_runs_as_its_own_user(ima
 
 
 def test_nothing_of_it_can_be_written_but_folders_for_temporary_files(image: Image) -> None:
-    found = image.run(
-        "find", "/", "-xdev", "-writable", "-not", "-type", "l", "-not", "-path", "/proc/*", "-not", "-path", "/dev/*"
-    )
+    search = "find / -xdev -writable -not -type l -not -path '/proc/*' -not -path '/dev/*' 2>/dev/null"
+    # What can't even be entered ends the search with an error.
+    found = image.run("sh", "-c", f"{search} || true")
     assert {path for path in found.split() if not path.startswith(WRITABLE)} <= {"/var/tmp", "/run/lock"}  # noqa: S108
 
 

@@ -27,6 +27,8 @@ from analytics_dagster.headless.summary import Status, summarize
 from analytics_dagster.processes import PROCESS_TAG, Process
 from analytics_dagster.transform.groups import IngestionRuns, ScheduleGroup
 
+pytestmark = pytest.mark.slow
+
 
 class Greeting(dg.Config):
     """What an asset of a test is configured with."""

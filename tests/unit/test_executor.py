@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.plan.active import ActiveExecution
@@ -15,6 +16,8 @@ from dagster._core.execution.plan.instance_concurrency_context import InstanceCo
 
 from analytics_dagster.executor import _Turn, build_executor
 from analytics_dagster.warehouse import POOL
+
+pytestmark = pytest.mark.slow
 
 
 def run_of(*assets: dg.AssetsDefinition, instance: dg.DagsterInstance, **config: Any) -> dg.DagsterRun:

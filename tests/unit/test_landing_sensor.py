@@ -17,6 +17,8 @@ from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.sketch import Difference, Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 STOPPED = dg.DefaultSensorStatus.STOPPED
 ORDERS = LandedTable("orders", "shop", "orders", "raw", "orders", "orders/*.csv", "csv")

@@ -47,6 +47,8 @@ from analytics_dagster.processes import process_tags
 from analytics_dagster.transform.groups import Backoff, IngestionRuns, ScheduleGroup
 from tests.unit.ordered import Shop, hourly_table, ordered_groups
 
+pytestmark = pytest.mark.slow
+
 NOON = 1_780_315_200.0
 REPORTER = Reporter(dict, lambda: Place(secrets=frozenset({"hunter2"})))
 LOST = FailedNode("a", FailureKind.CONNECTION, "connection lost")

@@ -10,6 +10,8 @@ import pytest
 
 from analytics_dagster.run_process import executes_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("command", "is_child", "expected"),

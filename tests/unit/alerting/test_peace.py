@@ -23,6 +23,8 @@ from tests.unit.alerting.exchange import Exchange
 from tests.unit.alerting.town import BINDER, LOST, ROUTES, Town
 from tests.unit.ordered import ORIGIN
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3_600.0
 
 

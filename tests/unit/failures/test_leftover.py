@@ -7,6 +7,8 @@ import pytest
 
 from analytics_dagster.failures.leftover import Leftover, find_leftover
 
+pytestmark = pytest.mark.slow
+
 
 def definitions(failing: str) -> dg.Definitions:
     specs = [dg.AssetSpec(name, skippable=True) for name in "abc"]
