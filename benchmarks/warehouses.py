@@ -217,8 +217,8 @@ def read_on(folder: Path, target: str, schema: str) -> int:
     return 0
 
 
-def measure(folder: Path, warehouse: str, threads: int, builds: int) -> None:
-    """Build into new schemas and into an old one, and print what came of it."""
+def measure(folder: Path, warehouse: str, threads: int, builds: int, enough: int) -> None:
+    """Build into new schemas and into an old one, and print what came of it; ``enough`` faults end either."""
     target = TARGETS[warehouse]
     old = f"old_{threads}"
     _, without_old = in_a_process(folder, lambda: build(folder, target, old, threads))
@@ -235,7 +235,9 @@ def measure(folder: Path, warehouse: str, threads: int, builds: int) -> None:
                 outcome.seconds.append(seconds)
                 if fault:
                     outcome.faults[fault] += 1
-                    print(f"  {warehouse} {threads} {kind} {number}: {fault}", file=sys.stderr, flush=True)
+                print(f"  {warehouse} {threads} {kind} {number}: {fault or 'clean'}", file=sys.stderr, flush=True)
+                if sum(outcome.faults.values()) == enough:
+                    break
             for reader in readers:
                 said, _ = reader.communicate()
                 outcome.queries += len(said.splitlines())
@@ -280,6 +282,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--builds", type=int, default=50, help="into new schemas, and as many into an old one")
     parser.add_argument("--only", choices=list(TARGETS), action="append", help="the warehouse")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument(
+        "--enough", type=int, default=0, help="so many faults end the builds of a kind (0: all are made)"
+    )
     parser.add_argument("--read", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -307,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if fault:
                     raise RuntimeError(fault)
                 for threads in [4] if warehouse == "postgres" else options.threads:
-                    measure(project, warehouse, threads, options.builds)
+                    measure(project, warehouse, threads, options.builds, options.enough)
     return 0
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from benchmarks.measure import Command, Contender, Cost, ProcessTree, compare, measure
 
+pytestmark = pytest.mark.slow
+
 BUSY = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(8_000_000))'])"
 HUNGRY = "import time; block = bytearray(b'x') * 100_000_000; time.sleep(1)"
 TWO_HUNGRY = f"""
 import subprocess, sys
-
-pytestmark = pytest.mark.slow
 both = [subprocess.Popen([sys.executable, '-c', {HUNGRY!r}]) for _ in range(2)]
 print([process.wait() for process in both])
 """
