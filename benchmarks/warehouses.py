@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=list(TARGETS), action="append", help="the warehouse")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument(
-        "--enough", type=int, default=0, help="so many faults end the builds of a kind (0: all are made)"
+        "--enough", type=int, default=0, help="so many faults end the builds of a kind (0: none do)"
     )
     parser.add_argument("--read", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
