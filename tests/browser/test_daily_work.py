@@ -81,6 +81,8 @@ def test_what_the_run_has_made_is_seen_in_the_graph_and_on_the_pages_of_run_and_
     expect(page.get_by_text("Last 7 days")).to_be_visible()
     expect(page.get_by_role("row", name="order_id").first).to_contain_text("The order")
     take(page, "asset")
+    # No higher than the graph of groups, which is drawn to fit.
+    page.set_viewport_size({"width": 1300, "height": 560})
     dagster.open_graph()
     dagster.hide_list()
     for group in graph:

@@ -103,6 +103,22 @@ class Box:
         wait_until(lambda: process.exit_code() is not None, seconds, f"the hook {end}", process.log)
         assert process.exit_code() == 0, process.log()
 
+    def upgrade(self, documents: list[Object]) -> set[str]:
+        """Do what `helm upgrade` and Kubernetes do; return the workloads whose pods are others now.
+
+        The hooks run first, in their order; then a pod whose template has changed is ended and started anew.
+        """
+        old = {end: self._workload(end)["spec"]["template"] for end in self.running}
+        self.documents = documents
+        hooks = [one for one in documents if one["kind"] == "Job" and "pre-upgrade" in _annotation(one, "hook")]
+        for hook in sorted(hooks, key=lambda one: int(_annotation(one, "hook-weight"))):
+            self.run_hook(hook["metadata"]["name"])
+        changed = {end for end, template in old.items() if self._workload(end)["spec"]["template"] != template}
+        for end in changed:
+            self.stop(end)
+            self.start(end)
+        return changed
+
     def run_cron_job(self, end: str, seconds: float = 120) -> tuple[int, str]:
         """Run the pod of a CronJob once; return how it ended, and what it said."""
         template = self.find("CronJob", end)["spec"]["jobTemplate"]["spec"]["template"]
@@ -112,13 +128,14 @@ class Box:
         assert code is not None
         return code, process.log()
 
+    def _workload(self, end: str) -> Object:
+        kinds = ("Deployment", "StatefulSet")
+        (found,) = [one for one in self.documents if one["kind"] in kinds and one["metadata"]["name"].endswith(end)]
+        return found
+
     def start(self, end: str) -> LocalProcess:
         """Start the pod of a Deployment or a StatefulSet."""
-        (workload,) = [
-            one
-            for one in self.documents
-            if one["kind"] in ("Deployment", "StatefulSet") and one["metadata"]["name"].endswith(end)
-        ]
+        workload = self._workload(end)
         self.running[end] = self.start_pod({**workload["spec"]["template"], "metadata": workload["metadata"]})
         return self.running[end]
 
@@ -128,12 +145,7 @@ class Box:
 
     def wait_until_healthy(self, end: str, seconds: float = 180) -> float:
         """Wait until every probe of a workload passes; return the seconds that it took."""
-        (workload,) = [
-            one
-            for one in self.documents
-            if one["kind"] in ("Deployment", "StatefulSet") and one["metadata"]["name"].endswith(end)
-        ]
-        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        (container,) = self._workload(end)["spec"]["template"]["spec"]["containers"]
         probes = [container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container]
         started = time.monotonic()
         process = self.running[end]
@@ -254,6 +266,10 @@ class Box:
                     target = ports[port["targetPort"]]
                     if target != port["port"]:
                         self._stack.enter_context(closing(_forwarder(port["port"], target)))
+
+
+def _annotation(document: Object, name: str) -> str:
+    return str(document["metadata"].get("annotations", {}).get(f"helm.sh/{name}", ""))
 
 
 def _program(image: str) -> list[str]:

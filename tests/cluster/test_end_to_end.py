@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import time
 import urllib.error
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import psycopg2
 import pytest
 
 from tests.cluster.box import ROOT, Box, ask, wait_until
+from tests.cluster.conftest import Timings
 from tests.cluster.network import own_network
 from tests.unit.alerting.exchange import Exchange, opened_exchange
 from tests.unit.chart.rendered import NAMESPACE, RELEASE, render
@@ -68,7 +70,7 @@ ASSETS = """
 query ($keys: [AssetKeyInput!]) { assetNodes(assetKeys: $keys) { id assetMaterializations(limit: 9) { runId } } }
 """
 LOCATIONS = """
-query { workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
+query { workspaceOrError { ... on Workspace { locationEntries { name updatedTimestamp locationOrLoadError {
   __typename ... on PythonError { message } } } } } }
 """
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -82,15 +84,13 @@ def exchange() -> Iterator[Exchange]:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory, exchange: Exchange) -> Iterator[Box]:
+def box(tmp_path_factory: pytest.TempPathFactory, exchange: Exchange, told: Timings) -> Iterator[Box]:
     """Install the chart."""
-    hook = {"name": "ANALYTICS_SLACK_WEBHOOKS__DEFAULT", "value": exchange.hook}
-    watch = {"alertsWatch": {"enabled": True, "tolerance": 60, "env": [hook]}}
     folder = tmp_path_factory.mktemp("box")
     for path in (folder, *folder.parents[:3]):
         path.chmod(0o755)
     # The project is read-only in the box, and tests must not wait for a server that is to load no code.
-    installed = Box(render({**VALUES, **watch}), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
+    installed = Box(documents(exchange), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
     try:
         installed.run_hook("-secret")
         for server in ("-postgresql", "-s3"):
@@ -100,12 +100,18 @@ def box(tmp_path_factory: pytest.TempPathFactory, exchange: Exchange) -> Iterato
         for workload in (f"-code-{LOCATION}", "-code-broken", "-webserver", "-daemon"):
             installed.start(workload)
         for workload in (f"-code-{LOCATION}", "-webserver", "-daemon"):
-            seconds = installed.wait_until_healthy(workload)
-            print(f"{workload} is healthy after {seconds:.0f} s")
+            told[f"{workload.lstrip('-')}: start to healthy"] = installed.wait_until_healthy(workload)
         yield installed
         assert installed.api.faults == []
     finally:
         installed.close()
+
+
+def documents(exchange: Exchange, **changed: Any) -> list[Any]:
+    """Return what the chart makes of the values, some of them changed."""
+    hook = {"name": "ANALYTICS_SLACK_WEBHOOKS__DEFAULT", "value": exchange.hook}
+    watch = {"enabled": True, "tolerance": 60, "env": [hook]}
+    return render({**VALUES, "alertsWatch": watch, **changed})
 
 
 def launch(job: str, **tags: str) -> str:
@@ -160,9 +166,9 @@ def test_a_location_that_fails_to_load_is_told_and_the_others_go_on(box: Box) ->
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
-def test_a_run_goes_all_the_way(box: Box) -> None:
+def test_a_run_goes_all_the_way(box: Box, told: Timings) -> None:
     run = launch("hourly")
-    print(f"launch to success: {wait_for(run, 'SUCCESS', box=box):.0f} s")
+    told["launch to success"] = wait_for(run, "SUCCESS", box=box)
 
     assert rows(box, "select name from analytics.shouted order by id") == [("JAFFLE",), ("COFFEE",)]
     (job,) = [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"]
@@ -192,7 +198,7 @@ def test_a_run_that_fails_is_a_failed_job_too(box: Box) -> None:
     wait_until(lambda: _job(box, run)["status"].get("failed") == 1, 60, "the failed Job")
 
 
-def test_a_run_whose_pod_is_killed_is_continued_by_a_retry(box: Box) -> None:
+def test_a_run_whose_pod_is_killed_is_continued_by_a_retry(box: Box, told: Timings) -> None:
     run = launch("slow")
     wait_for(run, "STARTED", box=box)
     wait_until(lambda: rows(box, "select to_regclass('analytics.quick')") != [(None,)], 120, "the first model")
@@ -206,7 +212,7 @@ def test_a_run_whose_pod_is_killed_is_continued_by_a_retry(box: Box) -> None:
     retry = _retry(tags, run)
     assert retry is not None
     wait_for(retry, "SUCCESS", box=box)
-    print(f"killed to success by a retry: {time.monotonic() - killed:.0f} s")
+    told["pod killed, to success by a retry"] = time.monotonic() - killed
     assert rows(box, "select count(*) from analytics.slow") == [(1,)]
     pod = _job(box, retry)["spec"]["template"]["spec"]
     assert pod["containers"][0]["resources"] == {"requests": {"memory": "3Gi"}}
@@ -230,19 +236,21 @@ def test_a_run_that_takes_longer_than_it_may_is_ended_by_the_daemon(box: Box) ->
     assert [one for one in box.api.jobs() if one["metadata"]["name"] == f"dagster-run-{run}"] == []
 
 
-def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
+def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box, told: Timings) -> None:
     run = launch("slow")
     wait_for(run, "STARTED", box=box)
     box.stop("-daemon")
     queued = launch("hourly")
     box.start("-daemon")
-    print(f"the daemon is healthy after {box.wait_until_healthy('-daemon'):.0f} s")
+    told["daemon: restart to healthy, in the middle of a run"] = box.wait_until_healthy("-daemon")
 
     wait_for(run, "SUCCESS", box=box)
     wait_for(queued, "SUCCESS", box=box)
 
 
-def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(box: Box, exchange: Exchange) -> None:
+def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(
+    box: Box, exchange: Exchange, told: Timings
+) -> None:
     box.stop("-daemon")
     stopped = time.monotonic()
 
@@ -253,7 +261,7 @@ def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(box: B
 
     wait_until(is_silent, 150, "the watch says that the daemon is silent")
     [message] = exchange.accepted("hook")
-    print(f"told after {time.monotonic() - stopped:.0f} s: {message['text'].splitlines()[0]}")
+    told["daemon stopped, to the message that it is silent"] = time.monotonic() - stopped
     assert "silent since" in message["text"]
     box.start("-daemon")
     box.wait_until_healthy("-daemon")
@@ -261,7 +269,7 @@ def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(box: B
     assert "Recovered after" in exchange.accepted("hook")[-1]["text"]
 
 
-def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
+def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box, told: Timings) -> None:
     run = launch("slow")
     wait_for(run, "STARTED", box=box)
     time.sleep(5)
@@ -274,7 +282,7 @@ def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box) -> None:
 
     tags = [{"key": "dagster/root_run_id", "value": run}]
     wait_until(lambda: "SUCCESS" in (status(run), status(_retry(tags, run) or run)), 300, "the run or its retry")
-    print(f"PostgreSQL restarted to success: {time.monotonic() - restarted:.0f} s")
+    told["PostgreSQL restarted in the middle of a run, to success"] = time.monotonic() - restarted
     assert rows(box, "select count(*) from analytics.slow") == [(1,)]
     box.wait_until_healthy("-daemon")
 
@@ -288,6 +296,37 @@ def test_s3_may_be_away_for_a_minute(box: Box) -> None:
     box.wait_until_healthy("-s3")
 
     wait_for(run, "SUCCESS", box=box)
+
+
+def test_an_upgrade_restarts_what_it_changes_and_nothing_else(box: Box, exchange: Exchange, told: Timings) -> None:
+    secrets = copy.deepcopy(box.secrets)
+    run = launch("slow")
+    wait_for(run, "STARTED", box=box)
+    groups = copy.deepcopy(VALUES["analytics"]["scheduleGroups"])
+    groups["groups"][0]["resources"] = {"requests": {"memory": "2Gi"}}
+    analytics = {**VALUES["analytics"], "scheduleGroups": groups}
+    before = updated()
+    started = time.monotonic()
+
+    assert box.upgrade(documents(exchange, analytics=analytics)) == {f"-code-{LOCATION}", "-code-broken"}
+    box.wait_until_healthy(f"-code-{LOCATION}")
+    wait_until(lambda: updated() > before, 60, "the web server sees the new code")
+    told["upgrade with changed schedule groups, to the new code in the UI"] = time.monotonic() - started
+    wait_for(run, "SUCCESS", box=box)
+    after = launch("hourly")
+    wait_for(after, "SUCCESS", box=box)
+    pod = _job(box, after)["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"] == {"requests": {"memory": "2Gi"}}
+
+    daemon = copy.deepcopy(VALUES["dagsterDaemon"])
+    daemon["runMonitoring"]["pollIntervalSeconds"] = 3
+    changed = documents(exchange, analytics=analytics, dagsterDaemon=daemon)
+    assert box.upgrade(changed) == {"-daemon", "-webserver"}
+    for end in ("-webserver", "-daemon"):
+        box.wait_until_healthy(end)
+    assert box.upgrade(changed) == set()
+    assert box.secrets == secrets, "the passwords are those of the first installation"
+    wait_for(launch("hourly"), "SUCCESS", box=box)
 
 
 @pytest.mark.usefixtures("box")
@@ -313,6 +352,13 @@ def test_every_right_was_needed(box: Box) -> None:
 
     # A second installation would ask for the Secret that is there.
     assert {right for right in unused if not right.account.endswith("-secret")} == set()
+
+
+def updated() -> float:
+    """Return when the web server last saw the location change, in seconds since 1970."""
+    (workspace,) = ask(GRAPHQL, LOCATIONS).values()
+    (found,) = [one["updatedTimestamp"] for one in workspace["locationEntries"] if one["name"] == LOCATION]
+    return float(found)
 
 
 def _is_connected() -> bool:
