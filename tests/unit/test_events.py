@@ -60,7 +60,7 @@ def test_what_is_no_result_of_a_node_is_none(raw_event: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("node", "data", "seconds"),
     [
-        ({"node_started_at": "2026-01-01T00:00:01.5", "node_finished_at": "2026-01-01T00:00:04"}, {}, 2.5),
+        ({"node_started_at": "2026-01-01T00:00:01.500000", "node_finished_at": "2026-01-01T00:00:04"}, {}, 2.5),
         ({"node_started_at": "2026-01-01T00:00:01", "node_finished_at": ""}, {"execution_time": 3.0}, 3.0),
         ({}, {}, None),
     ],
