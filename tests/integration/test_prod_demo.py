@@ -18,7 +18,7 @@ from scripts.prod_demo import TARGETS, Production
 from scripts.servers import run_both
 from tests.integration.shop import Shop
 
-pytestmark = [pytest.mark.integration, pytest.mark.thorough]
+pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(1800)]
 
 SAMPLE = ("--now", "2026-11-02T12:00:00+00:00", "--days-ahead", "330")
 TABLES = (
