@@ -21,7 +21,7 @@ class Kind(str, Enum):
     FILE = "a DuckDB file"
     """One process at a time, reader or writer."""
     LAKE = "a DuckLake"
-    """Readers at any time, and one writing run: with two dbt builds at once 9 of 20 failed."""
+    """Readers at any time, and one writing run: with two dbt builds at once 9 of 20 failed (docs/warehouses.md)."""
     DUCKDB = "DuckDB without a file of its own"
     """MotherDuck, or files that are attached to a database in memory; one writer unless the setting says more."""
     POSTGRES = "PostgreSQL"
