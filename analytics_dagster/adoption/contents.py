@@ -79,6 +79,7 @@ directory_type = "project"
 
 [tool.dg.project]
 root_module = "orchestration"
+defs_module = "orchestration"
 code_location_target_module = "orchestration"
 code_location_name = "analytics_dagster"
 """

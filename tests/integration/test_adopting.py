@@ -107,6 +107,8 @@ def test_the_next_commands_work_there(bank: Adopted) -> None:
     assert list(json.loads(plan.stdout)["groups"]) == ["intraday", "daily"]
     dagster = bank.team.type("definitions", "validate", program=Path(sys.executable).with_name("dagster"))
     assert "All code locations passed validation" in dagster.stdout + dagster.stderr
+    dg = bank.team.type("check", "defs", program=Path(sys.executable).with_name("dg"))
+    assert "All definitions loaded successfully" in dg.stdout + dg.stderr
 
 
 def test_the_values_fit_the_chart(bank: Adopted) -> None:
