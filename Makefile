@@ -9,7 +9,7 @@ WORKERS ?= auto
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 LANDING ?= $(or $(ANALYTICS_LANDING_URL),$(if $(ANALYTICS_DATA_DIR),$(ANALYTICS_DATA_DIR)/landing,data/landing))
 
-.PHONY: help run prod-demo dev test test-all check chart chart-test cluster-test sample screenshots lint format types bench bench-peers docs image image-test dist lock clean
+.PHONY: help run prod-demo dev test test-all check quick chart chart-test cluster-test sample screenshots lint format types bench bench-peers docs image image-test dist lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ test: $(VENV)/dev ## Run the tests
 test-all: $(VENV)/dev ## Run all tests, also those that take minutes each
 	@$(BIN)/python -m pytest -m "thorough or not thorough" --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/dev lint types ## Run what is quick, in a minute or two: linters, types, unit tests but the chart's and the slow
+check: $(VENV)/dev ## Run what is quick, under a minute: linters, types, unit tests but the chart's and the slow
+	@$(MAKE) --no-print-directory --jobs 3 lint types quick
+
+quick: $(VENV)/dev
 	@$(BIN)/python -m pytest tests/unit -m "not integration and not thorough and not slow" --ignore tests/unit/chart --numprocesses $(WORKERS)
 
 chart: $(VENV)/dev ## Write the chart's values.yaml, schema and table of values from their models
