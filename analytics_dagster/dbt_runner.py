@@ -174,7 +174,15 @@ def _run(order: Mapping[str, Any], manifest: Any) -> int:
     sys.argv = ["dbt", *arguments]
     counts = _RowCounts(live=order["count_rows"] == "live") if order["count_rows"] else None
     listener = _Listener(manifest if order["unchanged"] else None, counts)
-    result = dbtRunner(manifest=listener.manifest, callbacks=[listener]).invoke(arguments)
+    result: Any = None
+    try:
+        result = dbtRunner(manifest=listener.manifest, callbacks=[listener]).invoke(arguments)
+        _ignore_signals()
+    except KeyboardInterrupt:
+        if result is None:
+            raise
+        # dbt had ended: only signals after the first are ignored by now.
+        _ignore_signals()
     if result.success:
         return 0
     if result.exception is None:
@@ -183,6 +191,15 @@ def _run(order: Mapping[str, Any], manifest: Any) -> int:
         # Of wrong options dbt tells before it has a log.
         print(f"Error: {result.exception}", flush=True)  # noqa: T201 - where dbt's log goes
     return 2
+
+
+def _ignore_signals() -> None:
+    """Ignore signals from now on: once dbt has ended, they must not change the exit code.
+
+    A handler is not sufficient: Python removes its handlers when it shuts down, and the signal would kill the process.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _enter(order: Mapping[str, Any]) -> None:
