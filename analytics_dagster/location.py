@@ -12,7 +12,6 @@ from analytics_dagster.alerting.building import build_alerting
 from analytics_dagster.automation import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.consumers import Consumers, connect_consumers, models_read
 from analytics_dagster.executor import build_executor
 from analytics_dagster.failures.place import make_place
 from analytics_dagster.failures.reporting import Reporter
@@ -21,6 +20,7 @@ from analytics_dagster.ingestion.tables import landing_sources
 from analytics_dagster.memory import mostly_kept
 from analytics_dagster.project import Announce, Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
+from analytics_dagster.shop import CONSUMERS, Consumers, connect_consumers, models_read
 from analytics_dagster.shortcuts import take_shortcuts
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.facts import Facts, make_facts
@@ -94,7 +94,7 @@ def _merged(
     project, facts = loaded.project, loaded.facts
     transform = build_transform(settings, project, facts)
     ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
-    consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform)
+    consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform, CONSUMERS if project.is_shop else ())
     parts = Parts(facts.plan, transform, ingestion, consumers, jobs_executor)
     policies = build_policies(loaded.groups, parts)
     reporter = Reporter(lambda: transform.paths, lambda: make_place(settings, project.target.name))

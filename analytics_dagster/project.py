@@ -34,6 +34,9 @@ PREPARE = "analytics-dagster prepare"
 PROJECT = "dbt_project.yml"
 """The name of the file that makes a folder a dbt project."""
 
+SHOP_VARIABLE = "analytics_dagster_shop"
+"""The var of the bundled `dbt_project.yml` that asks for the shop's Python assets."""
+
 Announce = Callable[[str], None]
 
 
@@ -51,6 +54,8 @@ class Project:
     target: Target
     manifest: Mapping[str, Any] = field(repr=False)
     selected: Mapping[Selection, frozenset[str]] = field(repr=False)
+    is_shop: bool = False
+    """Whether this is the bundled shop, or a copy of it: `dbt_project.yml` says so by a var."""
     is_current: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
     """Says whether dbt, if it parsed now, would find all as it was for the manifest, whatever folder it writes to."""
 
@@ -110,6 +115,7 @@ def _load(location: _Location, selections: Sequence[Selection]) -> Project:
         )
     return Project(
         name=str(location.configuration.get("name", "")),
+        is_shop=_is_shop(location.configuration),
         directory=location.directory,
         artifacts=location.artifacts,
         target=location.target,
@@ -132,6 +138,11 @@ def prepare_project(settings: Settings, selections: Sequence[Selection], announc
 def find_target(settings: Settings) -> Target:
     """Return the target that dbt builds in, without the manifest; raises `ProjectError`."""
     return _locate(settings).target
+
+
+def _is_shop(configuration: Mapping[str, Any]) -> bool:
+    variables = configuration.get("vars")
+    return isinstance(variables, dict) and variables.get(SHOP_VARIABLE) is True
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from analytics_dagster.automation.retries import build_ad_hoc_retries_sensor, bu
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.schedules import build_schedule
 from analytics_dagster.automation.situation import Order, OrderedGroup
-from analytics_dagster.consumers import Consumers
 from analytics_dagster.failures.reporting import Reporter
 from analytics_dagster.ingestion import Ingestion
 from analytics_dagster.settings import Settings
+from analytics_dagster.shop import Consumers
 from analytics_dagster.transform import Transform
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.plan import Plan

@@ -52,13 +52,13 @@ def build(
 
 def _build(settings: Settings, request: Request, started: float) -> bool:
     # Dagster takes seconds to import: not before the settings are known to be right, and not for `--help`.
-    from analytics_dagster.consumers import GROUP as CONSUMERS  # noqa: PLC0415
     from analytics_dagster.headless.building import requested_works  # noqa: PLC0415
     from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
     from analytics_dagster.headless.retrying import make_retrier  # noqa: PLC0415
     from analytics_dagster.headless.summary import Status, summarize  # noqa: PLC0415
     from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
     from analytics_dagster.location import build_location  # noqa: PLC0415
+    from analytics_dagster.shop import GROUP as CONSUMERS  # noqa: PLC0415
 
     location = build_location(settings)
     works = requested_works(settings, location, request, warn)

@@ -16,6 +16,9 @@ import dagster as dg
 import duckdb
 import pytest
 
+from analytics_dagster.location import build_location, prepare_location
+from analytics_dagster.project import SHOP_VARIABLE
+
 if TYPE_CHECKING:
     from tests.conftest import Library, Preparation
 
@@ -252,3 +255,20 @@ def test_dagsters_own_commands_work_from_the_root_with_another_project(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert told in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("is_shop", [False, True])
+def test_only_the_bundled_shop_gets_the_shops_python_assets(library: Library, *, is_shop: bool) -> None:
+    # A model of the same name is common; the shop's export of it failed every night in such a project.
+    (library.project / "transformations" / "daily_sales.sql").write_text("select 1 as day", encoding="utf-8")
+    if is_shop:
+        configuration = library.project / "dbt_project.yml"
+        text = configuration.read_text(encoding="utf-8")
+        assert "\nvars:" not in text
+        configuration.write_text(f"{text}\nvars: {{{SHOP_VARIABLE}: true}}\n", encoding="utf-8")
+    settings = library.settings()
+    prepare_location(settings, print)
+    location = build_location(settings)
+    keys = {key.to_user_string() for key in location.definitions.resolve_asset_graph().get_all_asset_keys()}
+    assert "daily_sales" in keys
+    assert ("consumers/daily_sales_export" in keys) is is_shop

@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 import pytest
 
-from analytics_dagster.consumers import Consumers, Folder, Mart, build_consumers
+from analytics_dagster.shop import Consumers, Folder, Mart, build_consumers
 from analytics_dagster.warehouse import Table, Warehouse
 
 pytestmark = pytest.mark.integration

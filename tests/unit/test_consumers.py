@@ -16,20 +16,20 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from analytics_dagster.consumers import CONSUMERS, Consumer, Folder, Inputs, Mart, build_consumers
-from analytics_dagster.consumers.customer_segments import draw
-from analytics_dagster.consumers.daily_sales_export import SCHEMA, month_files
-from analytics_dagster.consumers.guard import ensure_healthy, reasons_against
-from analytics_dagster.consumers.look import money
-from analytics_dagster.consumers.report_figures import (
+from analytics_dagster.shop import CONSUMERS, Consumer, Folder, Inputs, Mart, build_consumers
+from analytics_dagster.shop.customer_segments import draw
+from analytics_dagster.shop.daily_sales_export import SCHEMA, month_files
+from analytics_dagster.shop.guard import ensure_healthy, reasons_against
+from analytics_dagster.shop.look import money
+from analytics_dagster.shop.report_figures import (
     last_full_day,
     margin_by_week,
     periods,
     revenue_by_store,
     top_products,
 )
-from analytics_dagster.consumers.revenue_report import make_report
-from analytics_dagster.consumers.segmentation import Centroid, name_of, segment
+from analytics_dagster.shop.revenue_report import make_report
+from analytics_dagster.shop.segmentation import Centroid, name_of, segment
 from analytics_dagster.warehouse import Table, Warehouse
 
 pytestmark = pytest.mark.slow
@@ -64,7 +64,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def test_importing_the_consumers_imports_none_of_their_libraries() -> None:
-    code = "import sys, analytics_dagster.consumers; print(*sys.modules)"
+    code = "import sys, analytics_dagster.shop; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not HEAVY & set(modules)
 

@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from analytics_dagster.automation.jobs import INGESTION
-from analytics_dagster.consumers.consumer import GROUP as CONSUMERS
 from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.ingestion.assets import GROUP as INGESTED
 from analytics_dagster.settings import Settings
+from analytics_dagster.shop.consumer import GROUP as CONSUMERS
 from analytics_dagster.transform.groups import RESERVED, FullRefresh, OnOverlap, OnUpstreamFailure, ScheduleGroup
 from analytics_dagster.transform.groups_file import BUNDLED, SCHEMA, json_schema, load_groups
 from analytics_dagster.transform.keys import EXPOSURES

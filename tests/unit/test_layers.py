@@ -38,7 +38,7 @@ def test_no_import_points_back_up() -> None:
     assert order.index("settings") < order.index("location") < order.index("cli")
 
 
-def test_ingestion_and_consumers_do_not_know_each_other() -> None:
+def test_ingestion_and_shop_do_not_know_each_other() -> None:
     imported = _imported_by_storey()
-    assert "consumers" not in imported["ingestion"]
-    assert "ingestion" not in imported["consumers"]
+    assert "shop" not in imported["ingestion"]
+    assert "ingestion" not in imported["shop"]

@@ -13,10 +13,10 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.consumers.consumer import GROUP, Consumer, Inputs, build_asset
-from analytics_dagster.consumers.mart import Mart, find_marts
 from analytics_dagster.folder import Folder, reports_folder
 from analytics_dagster.settings import Settings
+from analytics_dagster.shop.consumer import GROUP, Consumer, Inputs, build_asset
+from analytics_dagster.shop.mart import Mart, find_marts
 from analytics_dagster.transform import Transform
 from analytics_dagster.transform.plan import Plan
 
@@ -34,19 +34,19 @@ __all__ = [
 
 
 def _segment_customers(inputs: Inputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.consumers import customer_segments  # noqa: PLC0415 - brings scikit-learn and matplotlib
+    from analytics_dagster.shop import customer_segments  # noqa: PLC0415 - brings scikit-learn and matplotlib
 
     return customer_segments.materialize(inputs)
 
 
 def _report_revenue(inputs: Inputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.consumers import revenue_report  # noqa: PLC0415 - brings pandas and matplotlib
+    from analytics_dagster.shop import revenue_report  # noqa: PLC0415 - brings pandas and matplotlib
 
     return revenue_report.materialize(inputs)
 
 
 def _export_daily_sales(inputs: Inputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.consumers import daily_sales_export  # noqa: PLC0415 - brings pandas and pyarrow
+    from analytics_dagster.shop import daily_sales_export  # noqa: PLC0415 - brings pandas and pyarrow
 
     return daily_sales_export.materialize(inputs)
 
@@ -149,8 +149,10 @@ def models_read(nodes: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[
     }
 
 
-def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Plan, transform: Transform) -> Consumers:
-    """Return the consumers that a dbt project has the marts for, connected to its assets and checks."""
+def connect_consumers(
+    settings: Settings, manifest: Mapping[str, Any], plan: Plan, transform: Transform, consumers: Sequence[Consumer]
+) -> Consumers:
+    """Return those of the consumers that a dbt project has the marts for, connected to its assets and checks."""
     blocking_checks: dict[dg.AssetKey, list[dg.AssetCheckKey]] = defaultdict(list)
     for check in transform.checks.values():
         if check.blocking:
@@ -161,4 +163,5 @@ def connect_consumers(settings: Settings, manifest: Mapping[str, Any], plan: Pla
         blocking_checks=blocking_checks,
         reports=reports_folder(settings),
         outbound=Folder(settings.outbound, settings.landing_storage_options, "outbound_url"),
+        consumers=consumers,
     )

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from analytics_dagster.consumers import look
-from analytics_dagster.consumers.consumer import GROUP, Inputs
-from analytics_dagster.consumers.segmentation import NO_STRUCTURE_BELOW, Segmentation, segment
+from analytics_dagster.shop import look
+from analytics_dagster.shop.consumer import GROUP, Inputs
+from analytics_dagster.shop.segmentation import NO_STRUCTURE_BELOW, Segmentation, segment
 from analytics_dagster.warehouse import Table
 
 TABLE = Table(GROUP, "customer_segments")

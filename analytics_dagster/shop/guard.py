@@ -14,7 +14,7 @@ import dagster as dg
 # No public name stands for the status of a check's execution; a test looks whether this one still does.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from analytics_dagster.consumers.mart import Mart
+from analytics_dagster.shop.mart import Mart
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry

@@ -10,10 +10,10 @@ from functools import partial
 
 import dagster as dg
 
-from analytics_dagster.consumers.guard import ensure_healthy
-from analytics_dagster.consumers.mart import Mart
 from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.folder import Folder
+from analytics_dagster.shop.guard import ensure_healthy
+from analytics_dagster.shop.mart import Mart
 from analytics_dagster.warehouse import POOL, Table, Warehouse
 
 GROUP = "consumers"

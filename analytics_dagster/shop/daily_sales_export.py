@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics_dagster.consumers.consumer import Inputs
 from analytics_dagster.folder import Folder
+from analytics_dagster.shop.consumer import Inputs
 from analytics_dagster.warehouse import Table
 
 FOLDER = "daily_sales"

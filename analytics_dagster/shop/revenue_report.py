@@ -11,9 +11,9 @@ import dagster as dg
 import jinja2
 import pandas as pd
 
-from analytics_dagster.consumers import look, report_charts, report_figures
-from analytics_dagster.consumers.consumer import Inputs
-from analytics_dagster.consumers.report_figures import Period
+from analytics_dagster.shop import look, report_charts, report_figures
+from analytics_dagster.shop.consumer import Inputs
+from analytics_dagster.shop.report_figures import Period
 from analytics_dagster.warehouse import Table
 
 FOLDER = "revenue_report"

@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from analytics_dagster.consumers import look
+from analytics_dagster.shop import look
 
 WIDE = (9.6, 3.2)
 HALF = (4.8, 3.2)
