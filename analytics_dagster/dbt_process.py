@@ -120,7 +120,7 @@ def parse(request: Request) -> tuple[frozenset[str], ...]:
 
 
 def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - only this process imports dbt
+    from dbt.cli.main import dbtRunner  # only this process imports dbt
 
     where = [
         *("--project-dir", request["project_dir"], "--profiles-dir", request["profiles_dir"]),

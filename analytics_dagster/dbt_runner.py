@@ -126,7 +126,7 @@ class _Orders:
 
 # dbt is imported late, when orders and signals are listened to; and this file is imported for a name of it without dbt.
 def _import_dbt() -> None:
-    import dbt.cli.main  # noqa: F401, PLC0415
+    import dbt.cli.main  # noqa: F401
 
 
 def _parse(order: Mapping[str, Any]) -> Any:
@@ -135,8 +135,8 @@ def _parse(order: Mapping[str, Any]) -> Any:
     Either it finds all parsed already, or has to parse all anew: where the parse was made with another host or user, as
     that of an image was, or by another version.
     """
-    from dbt import plugins  # noqa: PLC0415
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+    from dbt import plugins
+    from dbt.cli.main import dbtRunner
 
     _enter(order)
     if not Path(order["parsed"]).exists() or Path("catalogs.yml").exists():
@@ -163,8 +163,8 @@ def _parse(order: Mapping[str, Any]) -> Any:
 
 def _run(order: Mapping[str, Any], manifest: Any) -> int:
     """Run dbt, and return its exit code."""
-    from dbt import deprecations  # noqa: PLC0415
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+    from dbt import deprecations
+    from dbt.cli.main import dbtRunner
 
     _enter(order)
     # dbt tells each once a process, and the parse before was told to nobody.
@@ -241,8 +241,8 @@ def _spare_loggers() -> None:
     dbt makes a line of every debug event for the standard output, and then lets Python's logging drop it. The loggers
     have no public name; a test counts the lines that are made.
     """
-    from dbt_common.events.event_manager_client import get_event_manager  # noqa: PLC0415
-    from dbt_common.exceptions.base import env_secrets, scrub_secrets  # noqa: PLC0415
+    from dbt_common.events.event_manager_client import get_event_manager
+    from dbt_common.exceptions.base import env_secrets, scrub_secrets
 
     scrubber = partial(scrub_secrets, secrets=env_secrets())
     for logger in get_event_manager().loggers:
@@ -301,7 +301,7 @@ class _RowCounts:
 def _count_rows(relations: list[str]) -> Mapping[int, int]:
     """Return the number of rows by place in the list."""
     # The adapter that this process has; dbt has no public name for it.
-    from dbt.adapters.factory import FACTORY  # noqa: PLC0415
+    from dbt.adapters.factory import FACTORY
 
     adapter: Any
     [adapter] = FACTORY.adapters.values()
@@ -315,7 +315,7 @@ def _count_rows(relations: list[str]) -> Mapping[int, int]:
 
 
 def _tell(counts: Mapping[str, int | None]) -> None:
-    from dbt_common.invocation import get_invocation_id  # noqa: PLC0415
+    from dbt_common.invocation import get_invocation_id
 
     information = {
         "name": ROW_COUNTS,

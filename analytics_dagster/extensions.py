@@ -37,8 +37,8 @@ def ensure_extensions(names: Sequence[str], directory: str) -> None:
     absent = [name for name in names if not _is_there(name, directory) and _has_package(name)]
     if not absent:
         return
-    import duckdb  # noqa: PLC0415 - 60 MB, and only the first time
-    from duckdb_extensions import import_extension  # noqa: PLC0415
+    import duckdb  # 60 MB, and only the first time
+    from duckdb_extensions import import_extension
 
     with duckdb.connect(config={"extension_directory": directory}) as connection:
         try:

@@ -99,7 +99,7 @@ class Folder:
 
     def _open(self) -> tuple[Any, str]:
         """Return the file system, and the folder as it names it."""
-        from fsspec.core import url_to_fs  # noqa: PLC0415 - loaded when something is written, not with the definitions
+        from fsspec.core import url_to_fs  # loaded when something is written, not with the definitions
 
         url, options = (str(self._local), {}) if self.is_local else (self.url, dict(self.storage_options))
         filesystem, root = url_to_fs(url, use_listings_cache=False, **options)

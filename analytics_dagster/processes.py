@@ -65,7 +65,7 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> Process | None:
         """Return the process of this machine that has the number now, or None if there is none."""
-        import psutil  # noqa: PLC0415 - no load of the location needs it
+        import psutil  # no load of the location needs it
 
         try:
             started = psutil.Process(pid).create_time()
@@ -76,7 +76,7 @@ class Process:
     @classmethod
     def current(cls) -> Process:
         """Return the process that asks."""
-        import psutil  # noqa: PLC0415 - no load of the location needs it
+        import psutil  # no load of the location needs it
 
         started = psutil.Process().create_time()
         return cls(platform.node(), os.getpid(), started, started - psutil.boot_time())
@@ -111,7 +111,7 @@ class Process:
 
 def _living(pid: int) -> Process | None:
     """Return the process that has the number; one that has ended and was not yet reaped by its parent does nothing."""
-    import psutil  # noqa: PLC0415 - no load of the location needs it
+    import psutil  # no load of the location needs it
 
     try:
         if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -142,7 +142,7 @@ def is_local(instance: dg.DagsterInstance) -> bool:
     """Return whether all runs of the instance are executed on this machine: its storage is a folder of it."""
     # No public name, and nothing public says that all of an instance's runs are executed on this machine; a test fails
     # when a home on SQLite, stock or ours, is no longer of this class. It brings SQLAlchemy, which no load needs.
-    from dagster._core.storage.event_log import SqliteEventLogStorage  # noqa: PLC0415
+    from dagster._core.storage.event_log import SqliteEventLogStorage
 
     return isinstance(instance.event_log_storage, SqliteEventLogStorage)
 

@@ -224,7 +224,7 @@ def render(path: Path, value: Any) -> Any:
 
 
 def _evaluated(path: Path, text: str) -> Any:
-    import jinja2  # noqa: PLC0415 - many a profile has no expressions
+    import jinja2  # many a profile has no expressions
 
     expression = _EXPRESSION.match(text)
     try:
@@ -241,7 +241,7 @@ def _evaluated(path: Path, text: str) -> Any:
 
 @cache
 def _jinja() -> jinja2.Environment:
-    import jinja2  # noqa: PLC0415 - see `_evaluated`
+    import jinja2  # see `_evaluated`
 
     def env_var(name: str, default: str | None = None) -> str:
         value = environment_variables().get(name, default)

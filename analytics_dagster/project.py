@@ -62,7 +62,7 @@ class Project:
     @cached_property
     def dbt(self) -> DbtProject:
         """The project as dagster-dbt has it, which takes long to import."""
-        from analytics_dagster.light_dagster_dbt import DbtProject  # noqa: PLC0415
+        from analytics_dagster.light_dagster_dbt import DbtProject
 
         return DbtProject(
             self.directory,

@@ -24,8 +24,8 @@ def take_shortcuts(version: str = dg.__version__) -> bool:
     """Replace the three functions for the rest of the process; return whether the version is a known one."""
     if version not in KNOWN:
         return False
-    from dagster._core.definitions import input, output, resolved_asset_deps  # noqa: A004, PLC0415
-    from dagster._core.definitions.assets.job import asset_job  # noqa: PLC0415
+    from dagster._core.definitions import input, output, resolved_asset_deps  # noqa: A004
+    from dagster._core.definitions.assets.job import asset_job
 
     for module in (input, output):
         _replace(module, "resolve_dagster_type", resolve_type)

@@ -114,7 +114,7 @@ def write_project(folder: Path) -> None:
 
 def write_profile(folder: Path) -> None:
     """Write the bundled profile with a schema and a number of threads of our own."""
-    import yaml  # noqa: PLC0415 - readers need none
+    import yaml  # readers need none
 
     profiles = yaml.safe_load((ROOT / "dbt_project" / "profiles.yml").read_text(encoding="utf-8"))
     for output in profiles["jaffle_shop"]["outputs"].values():
@@ -155,7 +155,7 @@ def in_a_process(folder: Path, action: Callable[[], int]) -> tuple[float, str]:
 
 def parse(folder: Path, target: str, schema: str) -> Any:
     """Return the manifest of the project in a schema; nothing is connected to."""
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - readers need none
+    from dbt.cli.main import dbtRunner  # readers need none
 
     os.environ.update(BENCH_SCHEMA=schema, DBT_LOG_PATH=str(folder / "logs"))
     result = dbtRunner().invoke(["--quiet", "parse", *_where(folder, target), "--no-partial-parse"])
@@ -166,7 +166,7 @@ def parse(folder: Path, target: str, schema: str) -> Any:
 
 def build(folder: Path, target: str, schema: str, threads: int, manifest: Any) -> int:
     """Run dbt; return its exit code."""
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 - imported by the parent
+    from dbt.cli.main import dbtRunner  # imported by the parent
 
     os.environ.update(BENCH_SCHEMA=schema, BENCH_THREADS=str(threads), DBT_LOG_PATH=str(folder / "logs"))
     result = dbtRunner(manifest=manifest).invoke(["build", *_where(folder, target), "--no-use-colors"])
@@ -219,7 +219,7 @@ def check(folder: Path, target: str, schema: str) -> int:
 @contextmanager
 def opened(folder: Path, target: str, *, read_only: bool = True) -> Iterator[Any]:
     """Open the warehouse as our Python assets open it."""
-    from analytics_dagster.warehouse import Warehouse  # noqa: PLC0415 - brings Dagster
+    from analytics_dagster.warehouse import Warehouse  # brings Dagster
 
     warehouse = Warehouse(
         adapter="postgres" if target == "prod" else "duckdb",
@@ -236,7 +236,7 @@ def opened(folder: Path, target: str, *, read_only: bool = True) -> Iterator[Any
 
 def read_on(folder: Path, target: str, schema: str) -> int:
     """Look at the tables of a schema again and again until the input ends; tell each query in a line."""
-    import select  # noqa: PLC0415 - a reader's own
+    import select  # a reader's own
 
     while not select.select([sys.stdin], [], [], 1.0)[0]:
         try:
@@ -282,7 +282,7 @@ def measure(folder: Path, warehouse: str, threads: int, builds: int, enough: int
 
 
 def _put_extensions() -> int:
-    from analytics_dagster.extensions import DIRECTORY, ensure_extensions  # noqa: PLC0415 - brings DuckDB
+    from analytics_dagster.extensions import DIRECTORY, ensure_extensions  # brings DuckDB
 
     ensure_extensions(["ducklake", "postgres_scanner", "httpfs"], DIRECTORY)
     return 0
@@ -325,10 +325,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.read:
         return read_on(options.folder, TARGETS[options.only[0]], options.read)
     # Once, for all builds: each is a copy of this process.
-    import dbt.cli.main  # noqa: F401, PLC0415
+    import dbt.cli.main  # noqa: F401
 
-    import analytics_dagster.warehouse  # noqa: F401, PLC0415
-    from scripts.servers import run_both  # noqa: PLC0415
+    import analytics_dagster.warehouse  # noqa: F401
+    from scripts.servers import run_both
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with it
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="bench-warehouses-") as name:

@@ -310,7 +310,7 @@ class Landing:
         if not self.is_local:
             yield
             return
-        import fcntl  # noqa: PLC0415 - Unix has it, and only there can a folder be locked
+        import fcntl  # Unix has it, and only there can a folder be locked
 
         Path(self.root).mkdir(parents=True, exist_ok=True)
         folder = os.open(self.root, os.O_RDONLY)

@@ -195,7 +195,7 @@ def _weed() -> str:
 
 
 def _makes_database(server: Postgres) -> bool:
-    import psycopg2  # noqa: PLC0415 - the rest needs none
+    import psycopg2  # the rest needs none
 
     with suppress(psycopg2.OperationalError):
         connection = psycopg2.connect(
@@ -211,7 +211,7 @@ def _makes_database(server: Postgres) -> bool:
 
 def _has_bucket(server: S3) -> bool:
     """Return whether the bucket is there: the server makes it soon after it has begun to answer."""
-    import boto3  # noqa: PLC0415 - the rest needs none
+    import boto3  # the rest needs none
 
     client = boto3.client(
         "s3",

@@ -28,7 +28,7 @@ def try_channels(
 ) -> None:
     """Send a test message to every channel."""
     with told_errors():
-        from analytics_dagster.alerting.trial import send_test  # noqa: PLC0415 - Dagster takes seconds to import
+        from analytics_dagster.alerting.trial import send_test  # Dagster takes seconds to import
 
         settings = read_settings()
         results = send_test(settings, channel or [])
@@ -46,7 +46,7 @@ def explain(
 ) -> None:
     """Say who would hear of a run, and by which rule; sends nothing."""
     with told_errors():
-        from analytics_dagster.alerting.trial import explain_run  # noqa: PLC0415 - see `try_channels`
+        from analytics_dagster.alerting.trial import explain_run  # see `try_channels`
 
         with _opened() as (alerting, repository, instance):
             report, lines = explain_run(alerting, repository, instance, run_id)
@@ -63,7 +63,7 @@ def watch(
 ) -> None:
     """Tell people if Dagster's daemon has stopped beating; made to run outside it, every few minutes."""
     with told_errors():
-        from analytics_dagster.alerting.watch import watch_daemon  # noqa: PLC0415 - see `try_channels`
+        from analytics_dagster.alerting.watch import watch_daemon  # see `try_channels`
 
         settings = read_settings()
         with opened_instance(settings) as instance:
@@ -81,8 +81,8 @@ def schema() -> None:
 
 @contextmanager
 def _opened() -> Iterator[tuple[Alerting, dg.RepositoryDefinition, dg.DagsterInstance]]:
-    from analytics_dagster.alerting.building import Alerting  # noqa: PLC0415 - see `try_channels`
-    from analytics_dagster.location import build_location  # noqa: PLC0415
+    from analytics_dagster.alerting.building import Alerting  # see `try_channels`
+    from analytics_dagster.location import build_location
 
     settings = read_settings()
     location = build_location(settings)

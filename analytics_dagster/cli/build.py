@@ -43,7 +43,7 @@ def build(
             # It takes as long to import as Dagster, for which there is another core.
             warm_dbt.start()
         make_ready(settings)
-        from analytics_dagster.headless.building import Request  # noqa: PLC0415 - imports Dagster
+        from analytics_dagster.headless.building import Request  # imports Dagster
 
         request = Request(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
         succeeded = _build(settings, request, started)
@@ -52,13 +52,13 @@ def build(
 
 def _build(settings: Settings, request: Request, started: float) -> bool:
     # Dagster takes seconds to import: not before the settings are known to be right, and not for `--help`.
-    from analytics_dagster.headless.building import requested_works  # noqa: PLC0415
-    from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415
-    from analytics_dagster.headless.retrying import make_retrier  # noqa: PLC0415
-    from analytics_dagster.headless.summary import Status, summarize  # noqa: PLC0415
-    from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
-    from analytics_dagster.location import build_location  # noqa: PLC0415
-    from analytics_dagster.shop import GROUP as CONSUMERS  # noqa: PLC0415
+    from analytics_dagster.headless.building import requested_works
+    from analytics_dagster.headless.execution import execute_jobs
+    from analytics_dagster.headless.retrying import make_retrier
+    from analytics_dagster.headless.summary import Status, summarize
+    from analytics_dagster.headless.works import asset_groups, preparations
+    from analytics_dagster.location import build_location
+    from analytics_dagster.shop import GROUP as CONSUMERS
 
     location = build_location(settings)
     works = requested_works(settings, location, request, warn)
@@ -88,7 +88,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
 
 def show_summary(results: Sequence[JobResult], lines: Sequence[AssetSummary], started: float) -> bool:
     """Print a line for each asset, and why jobs failed; return whether all succeeded."""
-    from analytics_dagster.headless.summary import summary_table  # noqa: PLC0415 - imports Dagster
+    from analytics_dagster.headless.summary import summary_table  # imports Dagster
 
     show(summary_table(lines, seconds=time.monotonic() - started))
     for result in results:

@@ -26,7 +26,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Check this installation: versions, settings, dbt, warehouse, storage, channels; tell the remedy of each fault."""
-    from analytics_dagster.doctor.examination import examine, is_well  # noqa: PLC0415 - imports Dagster
+    from analytics_dagster.doctor.examination import examine, is_well  # imports Dagster
 
     findings = list(examine(read_settings))
     if as_json:

@@ -26,7 +26,7 @@ def init(
 ) -> None:
     """Write settings, schedule groups, workspace and Helm values for a dbt project; may be run again at any time."""
     with told_errors():
-        from analytics_dagster.adoption.adopting import adopt  # noqa: PLC0415 - imports Dagster
+        from analytics_dagster.adoption.adopting import adopt  # imports Dagster
 
         adoption = adopt(dbt_project, into, say_aside)
         _tell(adoption)
@@ -34,7 +34,7 @@ def init(
 
 
 def _tell(adoption: Adoption) -> None:
-    from analytics_dagster.headless.plan_report import plan_report  # noqa: PLC0415 - imports Dagster
+    from analytics_dagster.headless.plan_report import plan_report  # imports Dagster
 
     show(plan_report(adoption.planned, datetime.now(tz=timezone.utc)))
     if adoption.planned.stand_in is not None:

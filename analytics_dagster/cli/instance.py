@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 @contextmanager
 def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance of Dagster's home, which is made where it is missing."""
-    import dagster as dg  # noqa: PLC0415 - takes seconds to import
+    import dagster as dg  # takes seconds to import
 
-    from analytics_dagster.headless.home import prepare_home  # noqa: PLC0415
+    from analytics_dagster.headless.home import prepare_home
 
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -30,10 +30,10 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 def tidy(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
-    from analytics_dagster.headless.home import set_pool_limit  # noqa: PLC0415 - imports Dagster
-    from analytics_dagster.processes import fail_dead_runs  # noqa: PLC0415
-    from analytics_dagster.project import find_target  # noqa: PLC0415
-    from analytics_dagster.warehouse import count_writers  # noqa: PLC0415
+    from analytics_dagster.headless.home import set_pool_limit  # imports Dagster
+    from analytics_dagster.processes import fail_dead_runs
+    from analytics_dagster.project import find_target
+    from analytics_dagster.warehouse import count_writers
 
     for run in fail_dead_runs(instance):
         say(f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}")

@@ -30,7 +30,7 @@ def plan(
         if group is not None and node is not None:
             raise ScheduleGroupError("A group and a node can't be explained at once.", remedy="Name one of them.")
         settings = read_settings()
-        from analytics_dagster.headless.planning import plan_project  # noqa: PLC0415 - imports Dagster
+        from analytics_dagster.headless.planning import plan_project  # imports Dagster
 
         planned = plan_project(settings, say_aside)
         if planned.stand_in is not None:
@@ -44,8 +44,8 @@ def plan(
 
 
 def _as_json(planned: Planned, group: str | None, node: str | None) -> str:
-    from analytics_dagster.headless.lookup import find_group  # noqa: PLC0415 - imports Dagster
-    from analytics_dagster.headless.plan_document import node_document, plan_document  # noqa: PLC0415
+    from analytics_dagster.headless.lookup import find_group  # imports Dagster
+    from analytics_dagster.headless.plan_document import node_document, plan_document
 
     if node is not None:
         document = node_document(planned, _node(planned, node))
@@ -56,9 +56,9 @@ def _as_json(planned: Planned, group: str | None, node: str | None) -> str:
 
 
 def _for_people(planned: Planned, group: str | None, node: str | None) -> RenderableType:
-    from analytics_dagster.headless.explanation import explain  # noqa: PLC0415 - imports Dagster
-    from analytics_dagster.headless.lookup import find_group  # noqa: PLC0415
-    from analytics_dagster.headless.plan_report import group_report, node_report, plan_report  # noqa: PLC0415
+    from analytics_dagster.headless.explanation import explain  # imports Dagster
+    from analytics_dagster.headless.lookup import find_group
+    from analytics_dagster.headless.plan_report import group_report, node_report, plan_report
 
     if node is not None:
         return node_report(planned, explain(planned, _node(planned, node)))
@@ -68,7 +68,7 @@ def _for_people(planned: Planned, group: str | None, node: str | None) -> Render
 
 
 def _node(planned: Planned, wanted: str) -> str:
-    from analytics_dagster.headless.lookup import find_node, names_of  # noqa: PLC0415 - imports Dagster
+    from analytics_dagster.headless.lookup import find_node, names_of  # imports Dagster
 
     return find_node(wanted, names_of(planned.project.manifest, planned.name))
 

@@ -17,6 +17,6 @@ def prepare() -> None:
 
 def make_ready(settings: Settings) -> bool:
     """Make the manifest if it is missing or stale, and say so; return whether it had to be made."""
-    from analytics_dagster.location import prepare_location  # noqa: PLC0415 - imports Dagster, which takes seconds
+    from analytics_dagster.location import prepare_location  # imports Dagster, which takes seconds
 
     return prepare_location(settings, lambda line: say(escape(line)))

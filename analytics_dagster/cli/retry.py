@@ -29,11 +29,11 @@ def retry(
 
 
 def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
-    from analytics_dagster.headless.execution import execute_jobs  # noqa: PLC0415 - imports Dagster
-    from analytics_dagster.headless.retrying import make_retrier, retried_work  # noqa: PLC0415
-    from analytics_dagster.headless.summary import summarize  # noqa: PLC0415
-    from analytics_dagster.headless.works import asset_groups, preparations  # noqa: PLC0415
-    from analytics_dagster.location import build_location  # noqa: PLC0415
+    from analytics_dagster.headless.execution import execute_jobs  # imports Dagster
+    from analytics_dagster.headless.retrying import make_retrier, retried_work
+    from analytics_dagster.headless.summary import summarize
+    from analytics_dagster.headless.works import asset_groups, preparations
+    from analytics_dagster.location import build_location
 
     location = build_location(settings)
     with opened_instance(settings) as instance:

@@ -50,8 +50,8 @@ def ask_slack(token: SecretStr, api_url: str, timeout: float) -> Answer:
 
     Source: https://api.slack.com/methods/auth.test, and the header `x-oauth-scopes` of its answer.
     """
-    from slack_sdk import WebClient  # noqa: PLC0415 - only where a token is set
-    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415
+    from slack_sdk import WebClient  # only where a token is set
+    from slack_sdk.errors import SlackApiError, SlackClientError
 
     variable = variable_name("slack_token")
     client = WebClient(token.get_secret_value(), base_url=api_url, timeout=round(timeout) or 1)

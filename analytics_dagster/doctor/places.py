@@ -89,7 +89,7 @@ def _said(error: FolderError | TimeoutError, url: str, setting: str) -> tuple[st
 
 
 def _list(url: str, options: Mapping[str, Any]) -> int:
-    import fsspec  # noqa: PLC0415 - a tenth of a second that local folders do not need
+    import fsspec  # a tenth of a second that local folders do not need
 
     filesystem, root = fsspec.core.url_to_fs(url, **options)
     try:

@@ -77,7 +77,7 @@ def _findings(target: Target, server: _Server, cursor: psycopg2.extensions.curso
 
 def _try_to_write(cursor: psycopg2.extensions.cursor, schema: str, *, make_schema: bool) -> str:
     """Make a table and take it back; return what the server refused it with, or nothing."""
-    import psycopg2  # noqa: PLC0415 - comes with dbt-postgres, where that is used
+    import psycopg2  # comes with dbt-postgres, where that is used
 
     cursor.execute("begin")
     try:

@@ -168,7 +168,7 @@ def _of_path(path: str) -> list[str]:
 
 
 def _installed(directory: str) -> frozenset[str]:
-    import duckdb  # noqa: PLC0415 - 60 MB, for targets that need extensions
+    import duckdb  # 60 MB, for targets that need extensions
 
     with duckdb.connect(":memory:", config={"extension_directory": directory}) as connection:
         rows = connection.execute("select extension_name from duckdb_extensions() where installed").fetchall()

@@ -50,7 +50,7 @@ def attach_report(instance: dg.DagsterInstance, run: dg.DagsterRun, report: Fail
     """Write a report into the log of its run, where the UI shows it."""
     # The only type in which a run's own log takes metadata from outside; nothing public writes to the log of a run that
     # has ended. A test reads the report there, and fails when this changes.
-    from dagster._core.events import EngineEventData  # noqa: PLC0415 - no load of the location needs it
+    from dagster._core.events import EngineEventData  # no load of the location needs it
 
     data = EngineEventData(metadata={REPORT: dg.MetadataValue.json(dict(report.to_json()))})
     instance.report_engine_event("Failure report", run, data)

@@ -60,7 +60,7 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, warehouse: Warehouse, landing: dg.ResourceParam[Landing]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         try:
-            from analytics_dagster.ingestion.loading import load_table  # noqa: PLC0415 - brings pyarrow and duckdb
+            from analytics_dagster.ingestion.loading import load_table  # brings pyarrow and duckdb
 
             # Held from the first look into the ledger to the last entry: nobody else loads the same files meanwhile.
             with warehouse.locked():

@@ -94,7 +94,7 @@ class DuckDbStore:
 
     def destination(self) -> Any:
         """Return dlt's destination for this warehouse."""
-        from analytics_dagster.ingestion.dlt_duckdb import destination_in  # noqa: PLC0415 - brings dlt: two seconds
+        from analytics_dagster.ingestion.dlt_duckdb import destination_in  # brings dlt: two seconds
 
         [(database,)] = self._connection.execute("select current_database()").fetchall()
         return destination_in(self._connection, str(database), _NAMES)
@@ -106,7 +106,7 @@ class DuckDbStore:
 
 @contextmanager
 def _open_postgres(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store]:
-    from analytics_dagster.warehouse import postgres  # noqa: PLC0415 - only where it is one
+    from analytics_dagster.warehouse import postgres  # only where it is one
 
     target = warehouse.read_profile()
     with closing(postgres.connect(target, read_only=read_only)) as connection:
@@ -150,8 +150,8 @@ class PostgresStore:
         One load at a time writes: dlt makes its own tables, and of two that make the same one PostgreSQL fails the
         second. The lock is given back when the connection is closed.
         """
-        import dlt  # noqa: PLC0415 - two seconds, which a run without new files does not need
-        from dlt.destinations.impl.postgres.configuration import PostgresCredentials  # noqa: PLC0415
+        import dlt  # two seconds, which a run without new files does not need
+        from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
         self.execute("select pg_advisory_lock(hashtext('analytics_dagster ingestion'))")
         known = {"host", "port", "user", "password", "dbname", "connect_timeout"}

@@ -89,8 +89,8 @@ class Landing:
         return target
 
     def _find(self, filesystem: Any, root: str, table: LandedTable) -> list[LandedFile]:
-        from fsspec.implementations.local import LocalFileSystem  # noqa: PLC0415 - see `_open`
-        from fsspec.utils import glob_translate  # noqa: PLC0415 - see `_open`
+        from fsspec.implementations.local import LocalFileSystem  # see `_open`
+        from fsspec.utils import glob_translate  # see `_open`
 
         if isinstance(filesystem, LocalFileSystem) and not filesystem.isdir(root):
             raise LandingZoneError(
@@ -122,7 +122,7 @@ class Landing:
     def _open(self) -> tuple[Any, str]:
         try:
             # A tenth of a second that no load of the location needs.
-            import fsspec  # noqa: PLC0415
+            import fsspec
 
             filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
         except Exception as error:  # noqa: BLE001 - an absent driver, an unknown protocol, a driver's own errors

@@ -26,7 +26,7 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
     """
     # dlt reads its first configuration before `dlt.config` can be set: only a variable turns its telemetry off.
     set_default_variable("RUNTIME__DLTHUB_TELEMETRY", "false")
-    import dlt  # noqa: PLC0415 - two seconds, which a run without new files does not need
+    import dlt  # two seconds, which a run without new files does not need
 
     dlt.config["load.truncate_staging_dataset"] = True
     # The order of arrival, which dbt's incremental models go by; tables from Arrow lack it otherwise.

@@ -34,19 +34,19 @@ __all__ = [
 
 
 def _segment_customers(inputs: Inputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.shop import customer_segments  # noqa: PLC0415 - brings scikit-learn and matplotlib
+    from analytics_dagster.shop import customer_segments  # brings scikit-learn and matplotlib
 
     return customer_segments.materialize(inputs)
 
 
 def _report_revenue(inputs: Inputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.shop import revenue_report  # noqa: PLC0415 - brings pandas and matplotlib
+    from analytics_dagster.shop import revenue_report  # brings pandas and matplotlib
 
     return revenue_report.materialize(inputs)
 
 
 def _export_daily_sales(inputs: Inputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.shop import daily_sales_export  # noqa: PLC0415 - brings pandas and pyarrow
+    from analytics_dagster.shop import daily_sales_export  # brings pandas and pyarrow
 
     return daily_sales_export.materialize(inputs)
 

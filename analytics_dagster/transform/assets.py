@@ -128,7 +128,7 @@ def _step_assets(
     def build_group(
         context: dg.OpExecutionContext, config: BuildConfig, dbt: DbtOnDemand, warehouse: Warehouse
     ) -> Iterator[Any]:
-        from analytics_dagster.transform.execution import Builder, permanent_failure  # noqa: PLC0415 - dagster-dbt
+        from analytics_dagster.transform.execution import Builder, permanent_failure  # dagster-dbt
 
         location = assets()
         selected = {key: node_of[key] for key in context.selected_asset_keys}

@@ -27,7 +27,7 @@ class DbtOnDemand(dg.ConfigurableResource[None]):
     def open(self, warehouse: Warehouse) -> "DbtResource":
         """Return what calls dbt, for builds in a warehouse."""
         # Imports dagster-dbt, which takes as long as Dagster itself.
-        from analytics_dagster.transform.dbt_resource import (  # noqa: PLC0415
+        from analytics_dagster.transform.dbt_resource import (
             DbtResource,
             dbt_executable,
             when_to_count,

@@ -147,7 +147,7 @@ class DbtResource(DbtCliResource):
 
 def _tell_of_dbt(found: Version) -> None:
     """Correct what dagster-dbt knows of dbt: it was imported without. A test fails when the name is gone."""
-    from dagster_dbt.core import resource  # noqa: PLC0415 - of interest here alone
+    from dagster_dbt.core import resource  # of interest here alone
 
     if vars(resource)["DBT_PYTHON_VERSION"] is None:
         vars(resource)["DBT_PYTHON_VERSION"] = found

@@ -40,7 +40,7 @@ class Facts:
 def make_facts(project: Project, plan: Plan, excerpt: Mapping[str, Any], *, unit_tests: bool) -> Facts:
     """Return the facts of a manifest and its plan; unit tests are checks where runs are to execute them."""
     # Imports dagster-dbt, which takes as long as Dagster itself, and which the location can do without.
-    from analytics_dagster.transform.translator import Translator, dagster_owner  # noqa: PLC0415
+    from analytics_dagster.transform.translator import Translator, dagster_owner
 
     manifest = project.manifest
     graph = Graph(manifest)

@@ -131,7 +131,7 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
 @cache
 def _stock_translator() -> DagsterDbtTranslator:
     # Whoever finds the keys ready need not import it.
-    from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator  # noqa: PLC0415
+    from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator
 
     return DagsterDbtTranslator()
 

@@ -65,7 +65,7 @@ def connect_beside(target: Target, project_dir: Path) -> duckdb.DuckDBPyConnecti
 @contextmanager
 def closed_on_error(connection: duckdb.DuckDBPyConnection, target: Target) -> Iterator[None]:
     """Close the connection where DuckDB raises, and raise `WarehouseError` with the reason and the remedy."""
-    import duckdb  # noqa: PLC0415 - 60 MB that a process which only loads the definitions does not need
+    import duckdb  # 60 MB that a process which only loads the definitions does not need
 
     try:
         yield
@@ -75,7 +75,7 @@ def closed_on_error(connection: duckdb.DuckDBPyConnection, target: Target) -> It
 
 
 def _initialized(credentials: Any, target: Target) -> duckdb.DuckDBPyConnection:
-    import duckdb  # noqa: PLC0415 - see `closed_on_error`
+    import duckdb  # see `closed_on_error`
 
     try:
         connection: duckdb.DuckDBPyConnection = _environment().initialize_db(credentials)
@@ -111,7 +111,7 @@ def _explained(error: Exception, target: Target) -> WarehouseError:
 # What dbt-duckdb makes of a profile (its secrets, extensions and attached databases in SQL) has no public name; with
 # anything else Python would open another database than dbt does. A test fails when these move.
 def _credentials(target: Target, project_dir: Path, *, read_only: bool) -> Any:
-    from dbt.adapters.duckdb.credentials import DuckDBCredentials  # noqa: PLC0415 - a second, where it is needed
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials  # a second, where it is needed
 
     # It takes secrets and options out of what it is given.
     content = {key: value for key, value in copy.deepcopy(dict(target.credentials)).items() if key != "threads"}
@@ -127,6 +127,6 @@ def _credentials(target: Target, project_dir: Path, *, read_only: bool) -> Any:
 
 
 def _environment() -> Any:
-    from dbt.adapters.duckdb.environments import Environment  # noqa: PLC0415 - see `_credentials`
+    from dbt.adapters.duckdb.environments import Environment  # see `_credentials`
 
     return Environment

@@ -171,7 +171,7 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
 
     Raises `WarehouseError` that says who holds the file, or why it can't be opened.
     """
-    import duckdb  # noqa: PLC0415 - 60 MB that a process which only loads the definitions does not need
+    import duckdb  # 60 MB that a process which only loads the definitions does not need
 
     if read_only and not path.exists():
         raise NoWarehouseYetError(

@@ -63,7 +63,7 @@ def _escaped(value: Any) -> str:
 
 def connect(target: Target, *, read_only: bool) -> psycopg2.extensions.connection:
     """Connect, each statement a transaction of its own; raises `WarehouseError` that says why not, and the remedy."""
-    import psycopg2  # noqa: PLC0415 - comes with dbt-postgres, where that is used
+    import psycopg2  # comes with dbt-postgres, where that is used
 
     try:
         connection = psycopg2.connect(**parameters(target))
@@ -91,7 +91,7 @@ class PostgresAccess:
 
     def frame(self, sql: str) -> pd.DataFrame:
         """Run one query and return its rows as a data frame, with the types that DuckDB's have: no Decimal, no date."""
-        import pandas as pd  # noqa: PLC0415 - comes with what asks for frames
+        import pandas as pd  # comes with what asks for frames
 
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
@@ -107,8 +107,8 @@ class PostgresAccess:
 
         The table itself stays, with its views and its grants, unless its columns have changed.
         """
-        import pyarrow as pa  # noqa: PLC0415 - comes with what writes frames
-        from pyarrow import csv  # noqa: PLC0415
+        import pyarrow as pa  # comes with what writes frames
+        from pyarrow import csv
 
         content = pa.Table.from_pandas(frame, preserve_index=False)
         columns = ", ".join(f"{quoted(field.name)} {_sql_type(field)}" for field in content.schema)
@@ -137,7 +137,7 @@ class PostgresAccess:
 
 
 def _series(values: Sequence[Any], oid: int) -> pd.Series[Any]:
-    import pandas as pd  # noqa: PLC0415 - see `frame`
+    import pandas as pd  # see `frame`
 
     if oid in _DATES:
         return pd.to_datetime(pd.Series(values, dtype="object"), utc=oid == _WITH_ZONE)
@@ -161,7 +161,7 @@ def _columns(cursor: psycopg2.extensions.cursor, schema: str | None, name: str) 
 
 def _sql_type(field: pa.Field) -> str:
     """Return PostgreSQL's type for a column; raises `WarehouseError` where there is none."""
-    import pyarrow as pa  # noqa: PLC0415 - see `replace`
+    import pyarrow as pa  # see `replace`
 
     kind = field.type
     if pa.types.is_dictionary(kind):

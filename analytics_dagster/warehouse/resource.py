@@ -115,7 +115,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
 
     def _access(self, *, read_only: bool) -> Access:
         if self.adapter == "postgres":
-            from analytics_dagster.warehouse import postgres  # noqa: PLC0415 - only where it is one
+            from analytics_dagster.warehouse import postgres  # only where it is one
 
             return postgres.PostgresAccess(postgres.connect(self.read_profile(), read_only=read_only))
         return DuckDbAccess(self.open_duckdb(read_only=read_only))
@@ -133,7 +133,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             )
         if self.path:
             return open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=read_only)
-        from analytics_dagster.warehouse import attached  # noqa: PLC0415 - only where it is one
+        from analytics_dagster.warehouse import attached  # only where it is one
 
         return attached.connect(self.read_profile(), Path(self.project_dir), read_only=read_only)
 

@@ -13,22 +13,22 @@ from prefect import flow  # type: ignore[import-not-found] # installed beside, n
 
 
 def _operation(project: Path, selection: str) -> None:
-    from prefect_dbt import DbtCoreOperation  # type: ignore[import-not-found] # noqa: PLC0415
+    from prefect_dbt import DbtCoreOperation  # type: ignore[import-not-found]
 
     command = f"dbt build --select {selection}"
     DbtCoreOperation(commands=[command], project_dir=project, profiles_dir=project).run()
 
 
 def _runner(project: Path, selection: str) -> None:
-    from prefect_dbt import PrefectDbtRunner, PrefectDbtSettings  # noqa: PLC0415
+    from prefect_dbt import PrefectDbtRunner, PrefectDbtSettings
 
     settings = PrefectDbtSettings(project_dir=project, profiles_dir=project)
     PrefectDbtRunner(settings=settings).invoke(["build", "--select", selection])
 
 
 def _waves(project: Path, selection: str) -> None:
-    from prefect_dbt import PrefectDbtSettings  # noqa: PLC0415
-    from prefect_dbt.core._orchestrator import PrefectDbtOrchestrator  # type: ignore[import-not-found] # noqa: PLC0415
+    from prefect_dbt import PrefectDbtSettings
+    from prefect_dbt.core._orchestrator import PrefectDbtOrchestrator  # type: ignore[import-not-found]
 
     settings = PrefectDbtSettings(project_dir=project, profiles_dir=project)
     PrefectDbtOrchestrator(settings=settings).run_build(select=selection)

@@ -54,7 +54,7 @@ def blocks(language: str) -> list[Any]:
 
 def executed() -> set[str]:
     """Return the commands that `test_commands.py` executes."""
-    from tests.documents import test_commands  # noqa: PLC0415 - a module that starts nothing by being imported
+    from tests.documents import test_commands  # a module that starts nothing by being imported
 
     return {*test_commands.QUICK, *test_commands.SLOW, *test_commands.IN_RUNBOOKS, *test_commands.IN_README}
 

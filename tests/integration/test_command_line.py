@@ -57,7 +57,7 @@ class Bare:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
-    from tests.conftest import copy_library  # noqa: PLC0415 - not before pytest has prepared it for its asserts
+    from tests.conftest import copy_library  # not before pytest has prepared it for its asserts
 
     return Bare(copy_library(tmp_path_factory.mktemp("bare")))
 

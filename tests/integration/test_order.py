@@ -54,7 +54,7 @@ mutation ($tick: Float!) {
 
 def write_project(folder: Path) -> Library:
     """Write three groups of one model each, which read each other and all tick each minute."""
-    from tests.conftest import Library  # noqa: PLC0415 - pytest loads it
+    from tests.conftest import Library  # pytest loads it
 
     tiny = Library(folder)
     for name, content in FILES.items():

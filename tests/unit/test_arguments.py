@@ -103,7 +103,7 @@ def test_the_selections_file_holds_each_id_once_as_a_success_in_order() -> None:
 
 def test_the_selections_file_is_what_dbt_reads_as_results() -> None:
     # dbt's own class, for it has no public reader: if its form changes, this fails and not every build.
-    from dbt.artifacts.schemas.run import RunResultsArtifact  # noqa: PLC0415 - seconds, for this test alone
+    from dbt.artifacts.schemas.run import RunResultsArtifact  # seconds, for this test alone
 
     content = json.loads(json.dumps(selection_content({"model.p.a"})))
     (result,) = RunResultsArtifact.from_dict(content).results

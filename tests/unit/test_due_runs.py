@@ -406,7 +406,7 @@ def test_a_look_at_nothing_reads_the_notes_and_no_run(shop: Shop, monkeypatch: p
 
 
 def test_the_tag_of_a_schedule_is_dagsters() -> None:
-    from dagster._core.storage.tags import SCHEDULE_NAME_TAG  # noqa: PLC0415 - the name that must not change
+    from dagster._core.storage.tags import SCHEDULE_NAME_TAG  # the name that must not change
 
     assert due_runs.SCHEDULE_NAME == SCHEDULE_NAME_TAG
 

@@ -140,7 +140,7 @@ def test_a_value_that_cannot_be_read_has_noted_nothing(instance: dg.DagsterInsta
 
 
 def test_a_tick_is_named_as_dagster_names_it() -> None:
-    from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG  # noqa: PLC0415 - the name that must not change
+    from dagster._core.storage.tags import SCHEDULED_EXECUTION_TIME_TAG  # the name that must not change
 
     berlin = datetime.fromisoformat("2026-07-01T08:00:00+02:00")
     assert SCHEDULED_TIME == SCHEDULED_EXECUTION_TIME_TAG

@@ -38,9 +38,9 @@ def settings_of(folder: Path, **others: Any) -> Settings:
 
 def rendered_by_dbt(profiles_dir: Path, profile: str, target: str | None) -> tuple[str, dict[str, Any]]:
     """Ask dbt itself. Its configuration has no public API: if this moves, only this comparison is lost."""
-    from dbt.config.profile import Profile, read_profile  # noqa: PLC0415 - seconds, for these tests alone
-    from dbt.config.renderer import ProfileRenderer  # noqa: PLC0415 - the same
-    from dbt_common.context import set_invocation_context  # noqa: PLC0415 - the same
+    from dbt.config.profile import Profile, read_profile  # seconds, for these tests alone
+    from dbt.config.renderer import ProfileRenderer  # the same
+    from dbt_common.context import set_invocation_context  # the same
 
     set_invocation_context(os.environ)
     raw = read_profile(str(profiles_dir))[profile]
@@ -287,7 +287,7 @@ def test_adapters_have_names_of_their_own_for_database_and_schema(
     ],
 )
 def test_a_duckdb_database_is_named_as_dbt_names_it(credentials: dict[str, Any]) -> None:
-    from dbt.adapters.duckdb.credentials import DuckDBCredentials  # noqa: PLC0415 - a second, for this test alone
+    from dbt.adapters.duckdb.credentials import DuckDBCredentials  # a second, for this test alone
 
     dbts = DuckDBCredentials.from_dict({"schema": "main", **credentials})
     target = Target("p", "one", "duckdb", Path("unused"), credentials)

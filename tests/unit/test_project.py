@@ -353,7 +353,7 @@ def test_a_file_that_changes_while_dbt_parses_is_seen_at_the_next_load(
     prepared: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What dbt parsed is then not what lies there; the change stands in for an editor that saves meanwhile.
-    from analytics_dagster import dbt_process  # noqa: PLC0415 - for this test alone
+    from analytics_dagster import dbt_process  # for this test alone
 
     path = prepared.project / "transformations" / "shelf.sql"
     (prepared.artifacts / RECORD).unlink()

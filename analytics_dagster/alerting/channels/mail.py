@@ -38,8 +38,8 @@ class MailServer:
     @contextmanager
     def opened(self) -> Iterator[smtplib.SMTP]:
         """Connect, and log in where the address has a user; raises what `smtplib` raises."""
-        import smtplib  # noqa: PLC0415 - only where a message is sent
-        import ssl  # noqa: PLC0415
+        import smtplib  # only where a message is sent
+        import ssl
 
         parts = urlsplit(self.url.get_secret_value())
         host, timeout = parts.hostname or "localhost", self.timeout
@@ -92,7 +92,7 @@ class Mail:
         return list(dict.fromkeys(one for to in self.to for one in (owners if to == OWNERS else [to])))
 
     def _hand_over(self, messages: Sequence[EmailMessage]) -> None:
-        import smtplib  # noqa: PLC0415 - only where a message is sent
+        import smtplib  # only where a message is sent
 
         if not messages:
             return

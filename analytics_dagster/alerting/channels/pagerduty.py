@@ -46,8 +46,8 @@ class PagerDuty:
     def _post(self, data: Mapping[str, Any]) -> None:
         # Through the library that `dagster-pagerduty` calls, and not through that itself: the one has neither a
         # timeout, nor an address that can be set, nor does it tell for how long PagerDuty wants to be left alone.
-        import pypd  # type: ignore[import-untyped]  # noqa: PLC0415 - only where a message is sent
-        import requests  # noqa: PLC0415 - only where a message is sent
+        import pypd  # type: ignore[import-untyped]  # only where a message is sent
+        import requests  # only where a message is sent
 
         timeout = self.timeout
 

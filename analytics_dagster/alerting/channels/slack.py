@@ -34,7 +34,7 @@ class SlackBot:
     def send(self, letter: Letter, thread: Thread | None) -> Receipt:
         """Post the first message of a thread, or what follows in it; raises `UndeliveredError`."""
         # What `dagster-slack` hands out, with the timeout and the address that its resource has no fields for.
-        from slack_sdk import WebClient  # noqa: PLC0415 - only where a message is sent
+        from slack_sdk import WebClient  # only where a message is sent
 
         client = WebClient(self.token.get_secret_value(), base_url=self.api_url, timeout=round(self.timeout) or 1)
         if thread is None or not thread.reference:
@@ -83,7 +83,7 @@ class _UneditableError(Exception):
 
 
 def _called(call: Callable[..., Any], **arguments: Any) -> Any:
-    from slack_sdk.errors import SlackApiError, SlackClientError  # noqa: PLC0415 - only where a message is sent
+    from slack_sdk.errors import SlackApiError, SlackClientError  # only where a message is sent
 
     try:
         return call(**arguments)
@@ -112,7 +112,7 @@ class SlackWebhook:
 
     def send(self, letter: Letter, thread: Thread | None) -> Receipt:  # noqa: ARG002 - it knows no threads
         """Post a message; raises `UndeliveredError`."""
-        from slack_sdk.webhook import WebhookClient  # noqa: PLC0415 - only where a message is sent
+        from slack_sdk.webhook import WebhookClient  # only where a message is sent
 
         client = WebhookClient(self.url.get_secret_value(), timeout=round(self.timeout) or 1)
         text = to_text(letter.content, self.mention)

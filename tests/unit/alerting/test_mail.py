@@ -69,7 +69,7 @@ def server(postman: Postman) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    import socket  # noqa: PLC0415 - here alone
+    import socket  # here alone
 
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
