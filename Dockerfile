@@ -37,7 +37,7 @@ RUN chmod 0555 /opt/analytics/entrypoint && cd /tmp \
     ANALYTICS_LAKE_DATA_PATH=none AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
     /opt/venv/bin/analytics-dagster prepare
 # DuckDB's extensions for a DuckLake, where a run finds them.
-RUN /opt/venv/bin/python -m analytics_dagster.extensions /opt/analytics/extensions ducklake httpfs postgres_scanner
+RUN /opt/venv/bin/python -m analytics_dagster.project.extensions /opt/analytics/extensions ducklake httpfs postgres_scanner
 
 FROM ${BASE}
 ARG COMMIT=unknown

@@ -12,16 +12,16 @@ from analytics_dagster.alerting.building import build_alerting
 from analytics_dagster.automation import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.dagster_internals.dagster_patches import take_shortcuts
 from analytics_dagster.executor import build_executor
 from analytics_dagster.failures.place import make_place
 from analytics_dagster.failures.reporting import Reporter
 from analytics_dagster.ingestion import Ingestion, build_ingestion
 from analytics_dagster.ingestion.tables import landing_sources
 from analytics_dagster.memory import mostly_kept
-from analytics_dagster.project import Announce, Project, load_project, prepare_project
+from analytics_dagster.project.loading import Announce, Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.shop import CONSUMERS, Consumers, connect_consumers, models_read
-from analytics_dagster.shortcuts import take_shortcuts
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.facts import Facts, make_facts
 from analytics_dagster.transform.facts_file import FactsFile

@@ -282,7 +282,7 @@ def measure(folder: Path, warehouse: str, threads: int, builds: int, enough: int
 
 
 def _put_extensions() -> int:
-    from analytics_dagster.extensions import DIRECTORY, ensure_extensions  # brings DuckDB
+    from analytics_dagster.project.extensions import DIRECTORY, ensure_extensions  # brings DuckDB
 
     ensure_extensions(["ducklake", "postgres_scanner", "httpfs"], DIRECTORY)
     return 0

@@ -19,8 +19,8 @@ from analytics_dagster.adoption.surroundings import chosen_settings, find_profil
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.headless.home import prepare_home
 from analytics_dagster.headless.planning import Planned, plan_project
-from analytics_dagster.prepared import read_configuration
-from analytics_dagster.project import PROJECT, Announce, load_or_stand_in
+from analytics_dagster.project.fingerprint import read_configuration
+from analytics_dagster.project.loading import PROJECT, Announce, load_or_stand_in
 from analytics_dagster.settings import Settings, load_settings, variable_name
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.profile import PROFILES, read_profiles
+from analytics_dagster.project.profile import PROFILES, read_profiles
 from analytics_dagster.settings import environment_variables, variable_name
 
 _CHOSEN = ("dbt_profile", "dbt_target", "dbt_vars")

@@ -16,7 +16,7 @@ from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.sensor import build_alerts_sensor
 from analytics_dagster.alerting.state import Memory
 from analytics_dagster.failures.reporting import Reporter
-from analytics_dagster.project import Project
+from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.groups import ScheduleGroup
 from analytics_dagster.transform.plan import Plan

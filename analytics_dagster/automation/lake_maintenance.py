@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from analytics_dagster.errors import AnalyticsError, NoWarehouseYetError
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL, Kind, Warehouse, kind_of
 from analytics_dagster.warehouse.lake import Upkeep, maintain, measure

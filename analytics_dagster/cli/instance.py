@@ -32,7 +32,7 @@ def tidy(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
     from analytics_dagster.headless.home import set_pool_limit  # imports Dagster
     from analytics_dagster.processes import fail_dead_runs
-    from analytics_dagster.project import find_target
+    from analytics_dagster.project.loading import find_target
     from analytics_dagster.warehouse import count_writers
 
     for run in fail_dead_runs(instance):

@@ -21,8 +21,8 @@ from analytics_dagster.doctor.finding import Finding, Status, ill, of_error
 from analytics_dagster.errors import AnalyticsError, SettingsError
 from analytics_dagster.failures.place import make_place
 from analytics_dagster.failures.texts import redact, useful_lines
-from analytics_dagster.profile import Target
-from analytics_dagster.project import find_target
+from analytics_dagster.project.loading import find_target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings, environment_variables
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.groups_file import load_groups

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analytics_dagster.doctor.finding import Finding, ill, well
 from analytics_dagster.doctor.warehouse import CHECK
 from analytics_dagster.errors import NoWarehouseYetError
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.warehouse import attached, quoted
 
 if TYPE_CHECKING:

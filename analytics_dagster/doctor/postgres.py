@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, well
 from analytics_dagster.doctor.warehouse import CHECK, Probed
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.warehouse import postgres, quoted
 
 if TYPE_CHECKING:

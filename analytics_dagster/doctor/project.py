@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, of_error, well
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.profile import Target
-from analytics_dagster.project import Project, load_project
+from analytics_dagster.project.loading import Project, load_project
+from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Environment, Settings
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.keys import check_asset_keys

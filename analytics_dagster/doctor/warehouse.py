@@ -16,9 +16,9 @@ from typing import Any
 
 from analytics_dagster.doctor.finding import Finding, doubt, ill, well
 from analytics_dagster.errors import WarehouseError
-from analytics_dagster.extensions import DIRECTORY
 from analytics_dagster.failures.texts import useful_lines
-from analytics_dagster.profile import Target
+from analytics_dagster.project.extensions import DIRECTORY
+from analytics_dagster.project.profile import Target
 from analytics_dagster.transform.dbt_resource import dbt_executable
 from analytics_dagster.warehouse import open_duckdb
 

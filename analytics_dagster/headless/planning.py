@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.project import Announce, Project, load_or_stand_in
+from analytics_dagster.project.loading import Announce, Project, load_or_stand_in
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import orjson
 
-from analytics_dagster import dbt_process
-from analytics_dagster.dbt_process import DbtFailedError, Request, Selection
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.project import Project
+from analytics_dagster.project import dbt_process
+from analytics_dagster.project.dbt_process import DbtFailedError, Request, Selection
+from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan

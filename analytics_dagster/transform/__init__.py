@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from analytics_dagster.folder import reports_folder
-from analytics_dagster.project import Project
+from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.assets import build_group_assets
 from analytics_dagster.transform.dbt_on_demand import DbtOnDemand

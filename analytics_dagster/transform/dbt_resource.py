@@ -17,7 +17,7 @@ from dagster._utils import pushd
 from packaging.version import Version
 
 from analytics_dagster import warm_dbt
-from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
+from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource
 from analytics_dagster.settings import DbtArtifacts, DbtRunner, environment_variables
 from analytics_dagster.warehouse import Warehouse
 from analytics_dagster.warm_dbt import Call, Preparation, RowCounts

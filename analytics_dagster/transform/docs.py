@@ -16,7 +16,7 @@ import orjson
 
 from analytics_dagster.failures.texts import redact, secret_values
 from analytics_dagster.folder import Folder
-from analytics_dagster.prepared import read_configuration
+from analytics_dagster.project.fingerprint import read_configuration
 from analytics_dagster.settings import DbtArtifacts, environment_variables
 from analytics_dagster.transform.arguments import docs_arguments
 from analytics_dagster.transform.artifacts import RunFolders

@@ -12,10 +12,10 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_dagster.dagster_internals.lazy_dagster_dbt import DbtCliInvocation
 from analytics_dagster.failures.recording import to_observation
 from analytics_dagster.failures.texts import secret_values
-from analytics_dagster.light_dagster_dbt import DbtCliInvocation
-from analytics_dagster.manifest import read_manifest
+from analytics_dagster.project.manifest import read_manifest
 from analytics_dagster.settings import DbtArtifacts, absent_variables, environment_variables
 from analytics_dagster.transform.arguments import (
     SELECTION_FILE,

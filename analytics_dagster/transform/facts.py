@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.project import Project
+from analytics_dagster.project.loading import Project
 from analytics_dagster.transform.assets import GroupStep, build_exposure_specs, plan_steps
 from analytics_dagster.transform.checks import build_check_specs
 from analytics_dagster.transform.graph import Graph

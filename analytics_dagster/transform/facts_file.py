@@ -20,9 +20,9 @@ import orjson
 # What `dagster.serialize_value` raises has no public name; a test fails when this one is gone.
 from dagster_shared.serdes.errors import SerializationError
 
-from analytics_dagster.manifest import MANIFEST
-from analytics_dagster.prepared import digest_of
-from analytics_dagster.project import Project
+from analytics_dagster.project.fingerprint import digest_of
+from analytics_dagster.project.loading import Project
+from analytics_dagster.project.manifest import MANIFEST
 from analytics_dagster.transform.assets import GroupStep
 from analytics_dagster.transform.facts import Facts
 from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups

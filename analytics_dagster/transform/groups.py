@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from analytics_dagster.dbt_process import Selection
+from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.settings import TimeZone
 from analytics_dagster.transform.pods import NodeSelector, ObjectName, Resources, Toleration
 from analytics_dagster.yaml_file import ONE_OR_MANY, Location, meant, require_fit

@@ -17,7 +17,7 @@ from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan, Problem
 
 if TYPE_CHECKING:
-    from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator
+    from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator
 
 EXPOSURES = "exposures"
 """The asset group of dbt's exposures, and the first part of their keys."""
@@ -131,7 +131,7 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
 @cache
 def _stock_translator() -> DagsterDbtTranslator:
     # Whoever finds the keys ready need not import it.
-    from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator
+    from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator
 
     return DagsterDbtTranslator()
 

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 import orjson
 
-from analytics_dagster.dbt_process import artifacts_of
-from analytics_dagster.project import Project
+from analytics_dagster.project.dbt_process import artifacts_of
+from analytics_dagster.project.loading import Project
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroup
 

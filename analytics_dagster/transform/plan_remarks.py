@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analytics_dagster.dbt_process import Selection
+from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.plan import LeftOut, Plan, Problem

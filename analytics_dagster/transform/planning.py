@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analytics_dagster.dbt_process import Selection
+from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.group_order import (
     edges_between,

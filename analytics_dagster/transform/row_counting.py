@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.light_dagster_dbt import DbtCliInvocation
+from analytics_dagster.dagster_internals.lazy_dagster_dbt import DbtCliInvocation
 from analytics_dagster.transform.dbt_resource import DbtResource, opened
 from analytics_dagster.warehouse import Warehouse
 

@@ -9,7 +9,11 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.light_dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject
+from analytics_dagster.dagster_internals.lazy_dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtProject,
+)
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.plan import Plan
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.warehouse.names import quoted
 
 if TYPE_CHECKING:

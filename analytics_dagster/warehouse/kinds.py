@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics_dagster.errors import SettingsError
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings, variable_name
 
 WRITERS = 4

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analytics_dagster.errors import WarehouseError
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 from analytics_dagster.warehouse.names import Table, quoted
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from analytics_dagster.errors import WarehouseError
-from analytics_dagster.profile import Target, read_target
+from analytics_dagster.project.profile import Target, read_target
 from analytics_dagster.warehouse.duckdb_file import Hold, Run, held, open_duckdb
 from analytics_dagster.warehouse.kinds import duckdb_path
 from analytics_dagster.warehouse.names import Table, quoted

@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 import psycopg2
 
-from analytics_dagster.extensions import ensure_extensions
-from analytics_dagster.profile import Target, load_target
+from analytics_dagster.project.extensions import ensure_extensions
+from analytics_dagster.project.profile import Target, load_target
 from analytics_dagster.settings import CHECKOUT, Settings
 from analytics_dagster.warehouse import Warehouse, build_warehouse
 from scripts.servers import S3, Postgres, run_both

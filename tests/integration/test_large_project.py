@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from analytics_dagster.project import Project, load_project, prepare_project
+from analytics_dagster.project.loading import Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.groups_file import load_groups
 from analytics_dagster.transform.plan import Plan

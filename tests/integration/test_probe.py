@@ -9,7 +9,7 @@ import pytest
 
 from analytics_dagster.doctor.finding import Status
 from analytics_dagster.doctor.warehouse import probe
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 
 pytestmark = pytest.mark.integration
 

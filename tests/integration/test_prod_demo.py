@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_dagster.profile import load_target
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import CHECKOUT, Settings
 from analytics_dagster.warehouse import Warehouse, build_warehouse
 from scripts.prod_demo import TARGETS, Production

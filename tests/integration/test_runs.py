@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 from analytics_dagster.ingestion import build_ingestion
-from analytics_dagster.project import load_project, prepare_project
+from analytics_dagster.project.loading import load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.assets import GROUP_TAG

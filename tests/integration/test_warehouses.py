@@ -23,7 +23,7 @@ from analytics_dagster.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.loading import LoadReport, load_table
 from analytics_dagster.ingestion.tables import LandedTable
-from analytics_dagster.profile import load_target
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import Kind, Table, Warehouse, kind_of
 from tests.integration.production import PROJECT, Servers, opened, run_servers

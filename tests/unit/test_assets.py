@@ -28,7 +28,7 @@ from tests.conftest import LENDING_LIBRARY
 from tests.unit.manifests import Manifest, group
 
 if TYPE_CHECKING:
-    from analytics_dagster.project import Project
+    from analytics_dagster.project.loading import Project
 
 pytestmark = pytest.mark.slow
 

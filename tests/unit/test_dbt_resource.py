@@ -22,6 +22,7 @@ from tests.conftest import LENDING_LIBRARY
 
 pytestmark = pytest.mark.slow
 
+LAZY = "analytics_dagster.dagster_internals.lazy_dagster_dbt"
 VARIABLES = {"rate": 7, "name": "ana"}
 ARGUMENTS = ["build", "--select", "books", "--vars", json.dumps(VARIABLES, sort_keys=True)]
 
@@ -108,16 +109,13 @@ def test_rows_are_counted_meanwhile_where_the_warehouse_takes_several_queries(
 
 
 def test_dagster_dbt_is_imported_without_dbt_which_can_be_imported_all_the_same() -> None:
-    told = _modules(
-        "import analytics_dagster.light_dagster_dbt, sys; before = 'dbt' in sys.modules; import dbt.version"
-    )
+    told = _modules(f"import {LAZY}, sys; before = 'dbt' in sys.modules; import dbt.version")
     assert told == {"before": False, "after": True}
 
 
 def test_where_dbt_is_not_made_ready_dagster_dbt_is_imported_as_ever() -> None:
     told = _modules(
-        "import os, sys; os.environ['ANALYTICS_DBT_RUNNER'] = 'plain'; import analytics_dagster.light_dagster_dbt;"
-        "before = 'dbt' in sys.modules"
+        f"import os, sys; os.environ['ANALYTICS_DBT_RUNNER'] = 'plain'; import {LAZY};before = 'dbt' in sys.modules"
     )
     assert told == {"before": True, "after": True}
 

@@ -19,7 +19,7 @@ from dagster_shared.serdes.errors import SerializationError
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.location import Location, build_location, prepare_location
 from analytics_dagster.memory import mostly_kept
-from analytics_dagster.project import load_project
+from analytics_dagster.project.loading import load_project
 from analytics_dagster.transform import facts_file
 from analytics_dagster.transform.facts import Facts, make_facts
 from analytics_dagster.transform.facts_file import FACTS, FactsFile

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from analytics_dagster.automation.jobs import INGESTION
-from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.ingestion.assets import GROUP as INGESTED
+from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.settings import Settings
 from analytics_dagster.shop.consumer import GROUP as CONSUMERS
 from analytics_dagster.transform.groups import RESERVED, FullRefresh, OnOverlap, OnUpstreamFailure, ScheduleGroup

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
 from analytics_dagster.transform.plan import Plan, Problem, with_checked_nodes
 from analytics_dagster.transform.planning import make_plan

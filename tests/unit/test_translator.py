@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from analytics_dagster.project import load_project
+from analytics_dagster.project.loading import load_project
 from analytics_dagster.transform import Transform, build_transform
 from analytics_dagster.transform.facts import make_facts
 from analytics_dagster.transform.groups_file import load_groups

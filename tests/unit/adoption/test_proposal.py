@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from analytics_dagster.adoption.cadence import cadence_of
 from analytics_dagster.adoption.contents import groups_file
 from analytics_dagster.adoption.proposal import Proposal, propose
-from analytics_dagster.dbt_process import Selection
+from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.transform.graph import Graph
 from analytics_dagster.transform.groups import ScheduleGroups
 from analytics_dagster.transform.plan import Plan

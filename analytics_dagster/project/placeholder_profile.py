@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.profile import PROFILES, Target, find_profiles_dir, read_profiles, render
+from analytics_dagster.project.profile import PROFILES, Target, find_profiles_dir, read_profiles, render
 from analytics_dagster.settings import Settings
 
 FOLDER = "stand_in"

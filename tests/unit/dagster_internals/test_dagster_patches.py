@@ -15,8 +15,14 @@ from dagster._core.definitions import output as outputs
 from dagster._core.definitions import resolved_asset_deps
 from dagster._core.definitions.assets.job import asset_job
 
-from analytics_dagster import shortcuts
-from analytics_dagster.shortcuts import KNOWN, TableName, build_node_deps, resolve_type, take_shortcuts
+from analytics_dagster.dagster_internals import dagster_patches as shortcuts
+from analytics_dagster.dagster_internals.dagster_patches import (
+    KNOWN,
+    TableName,
+    build_node_deps,
+    resolve_type,
+    take_shortcuts,
+)
 
 PLACES: tuple[tuple[Any, str], ...] = (
     (inputs, "resolve_dagster_type"),

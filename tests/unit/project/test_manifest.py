@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.manifest import SUPPORTED_SCHEMA, LazyManifest, read_manifest
+from analytics_dagster.project.manifest import SUPPORTED_SCHEMA, LazyManifest, read_manifest
 
 WHOLE = f'{{"metadata": {{"dbt_schema_version": "{SUPPORTED_SCHEMA}", "dbt_version": "1.11.0"}}, "nodes": {{}}}}'
 

@@ -14,19 +14,19 @@ import orjson
 import yaml
 from filelock import FileLock
 
-from analytics_dagster import dbt_process
-from analytics_dagster.dbt_process import Selection
 from analytics_dagster.errors import ProfileError, ProjectError
-from analytics_dagster.extensions import ensure_target_extensions
-from analytics_dagster.manifest import MANIFEST, LazyManifest, read_manifest
-from analytics_dagster.prepared import Inputs, read_configuration, read_inputs, read_record, write_record
-from analytics_dagster.profile import Target, load_target, render
+from analytics_dagster.project import dbt_process
+from analytics_dagster.project.dbt_process import Selection
+from analytics_dagster.project.extensions import ensure_target_extensions
+from analytics_dagster.project.fingerprint import Inputs, read_configuration, read_inputs, read_record, write_record
+from analytics_dagster.project.manifest import MANIFEST, LazyManifest, read_manifest
+from analytics_dagster.project.placeholder_profile import FOLDER, make_stand_in
+from analytics_dagster.project.profile import Target, load_target, render
 from analytics_dagster.settings import Settings, environment_variables, variable_name
-from analytics_dagster.stand_in import FOLDER, make_stand_in
 from analytics_dagster.warm_dbt import WHERE_IT_WRITES
 
 if TYPE_CHECKING:
-    from analytics_dagster.light_dagster_dbt import DbtProject
+    from analytics_dagster.dagster_internals.lazy_dagster_dbt import DbtProject
 
 PREPARE = "analytics-dagster prepare"
 """The command that makes a missing or stale manifest."""
@@ -62,7 +62,7 @@ class Project:
     @cached_property
     def dbt(self) -> DbtProject:
         """The project as dagster-dbt has it, which takes long to import."""
-        from analytics_dagster.light_dagster_dbt import DbtProject
+        from analytics_dagster.dagster_internals.lazy_dagster_dbt import DbtProject
 
         return DbtProject(
             self.directory,

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from analytics_dagster.dbt_process import Selection
-from analytics_dagster.prepared import RECORD, Inputs, read_configuration, read_inputs, read_record, write_record
-from analytics_dagster.profile import load_target
+from analytics_dagster.project.dbt_process import Selection
+from analytics_dagster.project.fingerprint import (
+    RECORD,
+    Inputs,
+    read_configuration,
+    read_inputs,
+    read_record,
+    write_record,
+)
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.profile import Target, find_profiles_dir, load_target, read_target
+from analytics_dagster.project.profile import Target, find_profiles_dir, load_target, read_target
 from analytics_dagster.settings import CHECKOUT, Environment, Settings
 
 if TYPE_CHECKING:

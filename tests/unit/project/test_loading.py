@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from analytics_dagster.dbt_process import DbtFailedError, Selection, changed_nodes
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.prepared import RECORD
-from analytics_dagster.project import load_project, prepare_project
+from analytics_dagster.project.dbt_process import DbtFailedError, Selection, changed_nodes
+from analytics_dagster.project.fingerprint import RECORD
+from analytics_dagster.project.loading import load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.transform.groups_file import load_groups
 from tests.unit.manifests import Manifest
@@ -353,7 +353,7 @@ def test_a_file_that_changes_while_dbt_parses_is_seen_at_the_next_load(
     prepared: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What dbt parsed is then not what lies there; the change stands in for an editor that saves meanwhile.
-    from analytics_dagster import dbt_process  # for this test alone
+    from analytics_dagster.project import dbt_process
 
     path = prepared.project / "transformations" / "shelf.sql"
     (prepared.artifacts / RECORD).unlink()

@@ -1,7 +1,7 @@
 """A process of its own that asks dbt to parse a project and to say what selections name.
 
 dbt's programmatic runner keeps adapters, loggers and a current folder for the whole process, so it stays out of
-Dagster's. Run as ``python -m analytics_dagster.dbt_process REQUEST RESULT``, two JSON files; see `Request`.
+Dagster's. Run as ``python -m analytics_dagster.project.dbt_process REQUEST RESULT``, two JSON files; see `Request`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """DuckDB's extensions out of packages of the registry, put where DuckDB looks for them: nothing is downloaded.
 
-`python -m analytics_dagster.extensions DIRECTORY NAME...` does it where no profile is at hand, as in an image's build.
+The build of an image has no profile: it runs `python -m analytics_dagster.project.extensions DIRECTORY NAME...`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.profile import Target
+from analytics_dagster.project.profile import Target
 
 DIRECTORY = "~/.duckdb/extensions"
 """DuckDB's own choice."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analytics_dagster.profile import load_target
+from analytics_dagster.project.placeholder_profile import make_stand_in
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Environment, Settings
-from analytics_dagster.stand_in import make_stand_in
 
 SNOWFLAKE = """
 shop:

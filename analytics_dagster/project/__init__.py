@@ -1,0 +1,1 @@
+"""The dbt project on disk: find it, read its profile, parse it, and read its manifest."""
