@@ -1,1 +1,1 @@
-"""What replaces or works around parts of Dagster and dagster-dbt: an upgrade of these means opening this folder."""
+"""Patches of Dagster, and an import of dagster-dbt without dbt. Check these modules after an upgrade of either."""

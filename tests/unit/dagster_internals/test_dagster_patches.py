@@ -15,7 +15,7 @@ from dagster._core.definitions import output as outputs
 from dagster._core.definitions import resolved_asset_deps
 from dagster._core.definitions.assets.job import asset_job
 
-from analytics_dagster.dagster_internals import dagster_patches as shortcuts
+from analytics_dagster.dagster_internals import dagster_patches
 from analytics_dagster.dagster_internals.dagster_patches import (
     KNOWN,
     TableName,
@@ -39,10 +39,12 @@ def found() -> list[object]:
 @pytest.fixture
 def originals(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Give Dagster's own functions, with the shortcuts taken until the test ends."""
-    kept: dict[str, Any] = {name: shortcuts._originals.get(name, getattr(module, name)) for module, name in PLACES}
+    kept: dict[str, Any] = {
+        name: dagster_patches._originals.get(name, getattr(module, name)) for module, name in PLACES
+    }
     for module, name in PLACES:
         monkeypatch.setattr(module, name, kept[name])
-    monkeypatch.setattr(shortcuts, "_originals", {})
+    monkeypatch.setattr(dagster_patches, "_originals", {})
     assert take_shortcuts()
     return SimpleNamespace(**kept)
 
@@ -62,7 +64,7 @@ def test_all_are_taken_in_a_known_version_and_none_in_another(originals: SimpleN
 
 def test_to_take_them_twice_changes_nothing(originals: SimpleNamespace) -> None:
     assert take_shortcuts()
-    assert shortcuts._originals == vars(originals)
+    assert dagster_patches._originals == vars(originals)
 
 
 @pytest.mark.parametrize("given", [dg.Nothing, dg.In(dg.Nothing).dagster_type, dg.String, str, None, list[int], Any])
