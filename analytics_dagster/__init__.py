@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analytics_dagster.building_blocks import build_dbt_definitions, prepare_dbt_definitions
+    from analytics_dagster.api import build_dbt_definitions, prepare_dbt_definitions
     from analytics_dagster.errors import AnalyticsError
     from analytics_dagster.settings import Settings
 
@@ -19,8 +19,8 @@ __all__ = ["AnalyticsError", "Settings", "build_dbt_definitions", "prepare_dbt_d
 _HOMES = {
     "AnalyticsError": "errors",
     "Settings": "settings",
-    "build_dbt_definitions": "building_blocks",
-    "prepare_dbt_definitions": "building_blocks",
+    "build_dbt_definitions": "api",
+    "prepare_dbt_definitions": "api",
 }
 
 

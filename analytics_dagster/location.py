@@ -9,27 +9,27 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.alerting.building import build_alerting
+from analytics_dagster.assets.build import Transform, build_transform
+from analytics_dagster.assets.dbt_definitions import Facts, make_facts
+from analytics_dagster.assets.definitions_cache import FactsFile
+from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.automation import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.dagster_internals.dagster_patches import take_shortcuts
-from analytics_dagster.executor import build_executor
-from analytics_dagster.failures.place import make_place
-from analytics_dagster.failures.reporting import Reporter
+from analytics_dagster.dagster_internals.gc_paused import mostly_kept
+from analytics_dagster.execution.executor import build_executor
+from analytics_dagster.execution.failures.attach import Reporter
+from analytics_dagster.execution.failures.deployment import make_place
 from analytics_dagster.ingestion import Ingestion, build_ingestion
 from analytics_dagster.ingestion.tables import landing_sources
-from analytics_dagster.memory import mostly_kept
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups import ScheduleGroups
+from analytics_dagster.planning.groups_file import load_groups
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Announce, Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
 from analytics_dagster.shop import CONSUMERS, Consumers, connect_consumers, models_read
-from analytics_dagster.transform import Transform, build_transform
-from analytics_dagster.transform.facts import Facts, make_facts
-from analytics_dagster.transform.facts_file import FactsFile
-from analytics_dagster.transform.groups import ScheduleGroups
-from analytics_dagster.transform.groups_file import load_groups
-from analytics_dagster.transform.keys import check_asset_keys
-from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.planning import make_plan
 from analytics_dagster.warehouse import count_writers
 
 

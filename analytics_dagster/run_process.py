@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analytics_dagster import warm_dbt
+from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import is_dbt_made_ready
 
 if TYPE_CHECKING:
     # Loading it is what is to happen meanwhile.
-    from analytics_dagster.transform import Transform
+    from analytics_dagster.assets.build import Transform
 
 
 def start_dbt() -> None:
@@ -21,14 +21,14 @@ def start_dbt() -> None:
     It is not known yet which run: where it has no dbt step, that process ends with this one.
     """
     if _is_wanted():
-        warm_dbt.start()
+        dbt_worker_pool.start()
 
 
 def prepare_dbt(transform: Transform) -> None:
     """Have that process read the project, with the location's own vars: most groups have no others."""
     if _is_wanted():
         variables = transform.assets.variables
-        warm_dbt.expect([transform.dbt.prepare(transform.assets.parsed(variables), variables)])
+        dbt_worker_pool.expect([transform.dbt.prepare(transform.assets.parsed(variables), variables)])
 
 
 def executes_run(arguments: Sequence[str], *, is_child: bool) -> bool:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJso
 from pydantic_core import PydanticCustomError
 
 from analytics_dagster.errors import AnalyticsError
-from analytics_dagster.located_yaml import LocatedYaml, YamlProblem
 from analytics_dagster.settings import variable_name
+from analytics_dagster.yaml_positions import LocatedYaml, YamlProblem
 
 Content = TypeVar("Content", bound=BaseModel)
 

@@ -20,7 +20,7 @@ from scripts.chart_model import DEFINED_BY, DEFINITIONS, Deployment, Values
 
 CHART = Path(__file__).resolve().parent.parent / "helm" / "analytics-dagster"
 
-GROUPS = CHART.parent.parent / "analytics_dagster" / "transform" / "groups.schema.json"
+GROUPS = CHART.parent.parent / "analytics_dagster" / "planning" / "groups.schema.json"
 """The schema of the schedule groups' file."""
 
 ROUTES = CHART.parent.parent / "analytics_dagster" / "alerting" / "routes.schema.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analytics_dagster.failures.classification import FailureKind
+from analytics_dagster.execution.failures.classification import FailureKind
 
 
 @dataclass(frozen=True)

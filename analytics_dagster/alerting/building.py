@@ -15,11 +15,11 @@ from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.sensor import build_alerts_sensor
 from analytics_dagster.alerting.state import Memory
-from analytics_dagster.failures.reporting import Reporter
+from analytics_dagster.execution.failures.attach import Reporter
+from analytics_dagster.planning.groups import ScheduleGroup
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform.groups import ScheduleGroup
-from analytics_dagster.transform.plan import Plan
 
 
 class Alerting:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analytics_dagster.alerting.incidents import Event, Incident, Severity
 from analytics_dagster.alerting.troubles import lasting
-from analytics_dagster.words import counted
+from analytics_dagster.text import counted
 
 _MOST_LISTED = 12
 _MOST_TOLD = 8

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from analytics_dagster.alerting.channels.post import Post, Receipt, UndeliveredError
 from analytics_dagster.alerting.state import Letter, Memory, State
-from analytics_dagster.failures.texts import redact
+from analytics_dagster.redaction import redact
 
 _FIRST_DELAY = 15.0
 _LONGEST_DELAY = 3_600.0

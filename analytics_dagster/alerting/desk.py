@@ -14,7 +14,7 @@ from analytics_dagster.alerting.incidents import Event, Incident, Observation, a
 from analytics_dagster.alerting.routes import Channel, Routes
 from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, escalations, held_until, route
 from analytics_dagster.alerting.state import Letter, State, Thread
-from analytics_dagster.failures.texts import digest
+from analytics_dagster.redaction import digest
 
 
 class Desk:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.texts import digest
+from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.redaction import digest
 
 
 class Severity(str, Enum):

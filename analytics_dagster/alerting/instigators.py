@@ -10,10 +10,10 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
-from analytics_dagster.failures.classification import FailureKind, classify
-from analytics_dagster.failures.texts import redact, useful_lines
-from analytics_dagster.transform.groups import ScheduleGroup
-from analytics_dagster.transform.ticks import next_ticks
+from analytics_dagster.execution.failures.classification import FailureKind, classify
+from analytics_dagster.planning.cron import next_ticks
+from analytics_dagster.planning.groups import ScheduleGroup
+from analytics_dagster.redaction import redact, useful_lines
 
 LATE = timedelta(minutes=15)
 """How late a schedule's tick may be: after it was down the daemon makes up for what it missed."""

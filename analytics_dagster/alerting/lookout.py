@@ -19,10 +19,10 @@ from analytics_dagster.alerting.state import Memory, State
 from analytics_dagster.alerting.troubles import lasting, observe
 from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.retrying import DECISION, PARENT, due_at, may_be_retried, with_retry
-from analytics_dagster.failures.catalog import Catalog
-from analytics_dagster.failures.reading import Place, read_report
-from analytics_dagster.failures.report import FailureReport
-from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.execution.failures.catalog import Catalog
+from analytics_dagster.execution.failures.events import Place, read_report
+from analytics_dagster.execution.failures.report import FailureReport
+from analytics_dagster.planning.groups import ScheduleGroup
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 

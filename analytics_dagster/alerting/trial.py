@@ -20,10 +20,10 @@ from analytics_dagster.alerting.state import Letter, Thread
 from analytics_dagster.alerting.troubles import observe
 from analytics_dagster.automation.retrying import with_retry
 from analytics_dagster.errors import AlertError
-from analytics_dagster.failures.place import make_place
-from analytics_dagster.failures.reading import read_report
-from analytics_dagster.failures.report import FailureReport
-from analytics_dagster.failures.texts import redact
+from analytics_dagster.execution.failures.deployment import make_place
+from analytics_dagster.execution.failures.events import read_report
+from analytics_dagster.execution.failures.report import FailureReport
+from analytics_dagster.redaction import redact
 from analytics_dagster.settings import Settings
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
 from analytics_dagster.alerting.routes import Critical
-from analytics_dagster.failures.catalog import Catalog
-from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.report import FailedCheck, FailureReport
-from analytics_dagster.failures.texts import fingerprint
+from analytics_dagster.execution.failures.catalog import Catalog
+from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.execution.failures.report import FailedCheck, FailureReport
+from analytics_dagster.redaction import fingerprint
 
 _TOLD = {FailureKind.SQL: "SQL error", FailureKind.CODE: "error"}
 

@@ -14,8 +14,8 @@ from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.state import Memory
 from analytics_dagster.alerting.troubles import lasting
-from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.place import make_place
+from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.execution.failures.deployment import make_place
 from analytics_dagster.settings import Settings
 
 _SUBJECT = "daemon"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from analytics_dagster.assets.build import Transform
 from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor
 from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
 from analytics_dagster.automation.due_runs import build_due_runs_sensor
@@ -16,13 +17,12 @@ from analytics_dagster.automation.retries import build_ad_hoc_retries_sensor, bu
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.schedules import build_schedule
 from analytics_dagster.automation.situation import Order, OrderedGroup
-from analytics_dagster.failures.reporting import Reporter
+from analytics_dagster.execution.failures.attach import Reporter
 from analytics_dagster.ingestion import Ingestion
+from analytics_dagster.planning.groups import ScheduleGroups
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.settings import Settings
 from analytics_dagster.shop import Consumers
-from analytics_dagster.transform import Transform
-from analytics_dagster.transform.groups import ScheduleGroups
-from analytics_dagster.transform.plan import Plan
 
 if TYPE_CHECKING:
     from analytics_dagster.automation.jobs import AssetJob

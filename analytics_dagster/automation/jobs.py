@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import dagster as dg
 
-from analytics_dagster.transform.groups import IngestionRuns, ScheduleGroup
-from analytics_dagster.transform.pods import Toleration
+from analytics_dagster.planning.groups import IngestionRuns, ScheduleGroup
+from analytics_dagster.planning.pods import Toleration
 
 if TYPE_CHECKING:
     # What `define_asset_job` returns has no public name; only the type checker needs one. A test names its class.

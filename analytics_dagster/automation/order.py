@@ -15,7 +15,7 @@ from enum import Enum
 import dagster as dg
 
 from analytics_dagster.automation.notes import Answer, GroupNotes, Note, Trigger, Wait
-from analytics_dagster.transform.groups import OnUpstreamFailure
+from analytics_dagster.planning.groups import OnUpstreamFailure
 
 GRACE = timedelta(minutes=2)
 """How long a tick that is expected may be late, and a run that a schedule has asked for: the daemon evaluates the

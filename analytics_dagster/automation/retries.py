@@ -34,11 +34,11 @@ from analytics_dagster.automation.retrying import (
     number_of,
     retry_request,
 )
-from analytics_dagster.failures.leftover import find_leftover
-from analytics_dagster.failures.report import FailureReport
-from analytics_dagster.failures.reporting import Reporter, attach_report
+from analytics_dagster.execution.failures.attach import Reporter, attach_report
+from analytics_dagster.execution.failures.report import FailureReport
+from analytics_dagster.execution.remaining_work import find_leftover
 from analytics_dagster.processes import Life, examine
-from analytics_dagster.words import counted
+from analytics_dagster.text import counted
 
 if TYPE_CHECKING:
     from analytics_dagster.automation.jobs import AssetJob

@@ -9,7 +9,7 @@ from typing import Protocol
 import dagster as dg
 
 from analytics_dagster.automation.jobs import GROUP_TAG, INGESTION
-from analytics_dagster.transform.groups import Backoff, IngestionRuns, ScheduleGroup
+from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGroup
 
 
 class RetryPolicy(Protocol):

@@ -12,10 +12,10 @@ from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG, PROJECT_TAG, RE
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.notes import AFTER_INGESTION, SCHEDULED_TIME
 from analytics_dagster.automation.retry_policies import RetryPolicy
-from analytics_dagster.failures.classification import worst
-from analytics_dagster.failures.leftover import Leftover
-from analytics_dagster.failures.report import FailureReport, Retry
-from analytics_dagster.transform.groups import Backoff
+from analytics_dagster.execution.failures.classification import worst
+from analytics_dagster.execution.failures.report import FailureReport, Retry
+from analytics_dagster.execution.remaining_work import Leftover
+from analytics_dagster.planning.groups import Backoff
 
 SENSOR = "retries_sensor"
 """The name of the sensor that decides about the runs of the location's jobs, and starts their retries."""

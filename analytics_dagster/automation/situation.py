@@ -25,8 +25,8 @@ from analytics_dagster.automation.order import (
 )
 from analytics_dagster.automation.retrying import AD_HOC_SENSOR, ROOT, may_be_retried
 from analytics_dagster.automation.retrying import SENSOR as RETRIES_SENSOR
-from analytics_dagster.transform.groups import ScheduleGroup
-from analytics_dagster.transform.ticks import ticks_at
+from analytics_dagster.planning.cron import ticks_at
+from analytics_dagster.planning.groups import ScheduleGroup
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from analytics_dagster.cli import alerts, build, dev, doctor, init, plan, prepare, retry, schema
+from analytics_dagster.cli import alerts, build, dev, plan, prepare, retry, schema
+from analytics_dagster.cli.doctor import command as doctor_command
+from analytics_dagster.cli.init import command as init_command
 
 app = typer.Typer(
     name="analytics-dagster",
@@ -14,8 +16,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    init.init,
-    doctor.doctor,
+    init_command.init,
+    doctor_command.doctor,
     prepare.prepare,
     plan.plan,
     schema.schema,

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from analytics_dagster import warm_dbt
 from analytics_dagster.cli.instance import opened_instance, tidy
 from analytics_dagster.cli.prepare import make_ready
 from analytics_dagster.cli.terminal import read_settings, say, show, told_errors, warn
+from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import DbtRunner, Settings
 
 if TYPE_CHECKING:
-    from analytics_dagster.headless.building import Request
-    from analytics_dagster.headless.execution import JobResult
-    from analytics_dagster.headless.summary import AssetSummary
+    from analytics_dagster.cli.execution import JobResult
+    from analytics_dagster.cli.requested_runs import Request
+    from analytics_dagster.cli.summary import AssetSummary
 
 
 def build(
@@ -41,9 +41,9 @@ def build(
         settings = read_settings()
         if settings.dbt_runner is DbtRunner.WARM:
             # It takes as long to import as Dagster, for which there is another core.
-            warm_dbt.start()
+            dbt_worker_pool.start()
         make_ready(settings)
-        from analytics_dagster.headless.building import Request  # imports Dagster
+        from analytics_dagster.cli.requested_runs import Request  # imports Dagster
 
         request = Request(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
         succeeded = _build(settings, request, started)
@@ -52,11 +52,11 @@ def build(
 
 def _build(settings: Settings, request: Request, started: float) -> bool:
     # Dagster takes seconds to import: not before the settings are known to be right, and not for `--help`.
-    from analytics_dagster.headless.building import requested_works
-    from analytics_dagster.headless.execution import execute_jobs
-    from analytics_dagster.headless.retrying import make_retrier
-    from analytics_dagster.headless.summary import Status, summarize
-    from analytics_dagster.headless.works import asset_groups, preparations
+    from analytics_dagster.cli.execution import execute_jobs
+    from analytics_dagster.cli.requested_runs import requested_works
+    from analytics_dagster.cli.retrying import make_retrier
+    from analytics_dagster.cli.run_requests import asset_groups, preparations
+    from analytics_dagster.cli.summary import Status, summarize
     from analytics_dagster.location import build_location
     from analytics_dagster.shop import GROUP as CONSUMERS
 
@@ -67,7 +67,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
         return True
     with opened_instance(settings) as instance:
         if settings.dbt_runner is DbtRunner.WARM:
-            warm_dbt.expect(preparations(location, works))
+            dbt_worker_pool.expect(preparations(location, works))
         groups = asset_groups(location.definitions)
         tidy(settings, instance)
         again = make_retrier(location, instance, warn)
@@ -88,7 +88,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
 
 def show_summary(results: Sequence[JobResult], lines: Sequence[AssetSummary], started: float) -> bool:
     """Print a line for each asset, and why jobs failed; return whether all succeeded."""
-    from analytics_dagster.headless.summary import summary_table  # imports Dagster
+    from analytics_dagster.cli.summary import summary_table  # imports Dagster
 
     show(summary_table(lines, seconds=time.monotonic() - started))
     for result in results:

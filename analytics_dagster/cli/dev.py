@@ -21,7 +21,7 @@ def dev(
     """Open the UI with schedules, sensors and run history that are kept between starts."""
     with told_errors():
         settings = read_settings()
-        from analytics_dagster.headless.home import WORKSPACE, occupy_home, prepare_home  # as Dagster
+        from analytics_dagster.cli.home import WORKSPACE, occupy_home, prepare_home  # as Dagster
 
         home = prepare_home(settings)
         occupy_home(home)

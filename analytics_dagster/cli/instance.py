@@ -21,7 +21,7 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
     """Open the instance of Dagster's home, which is made where it is missing."""
     import dagster as dg  # takes seconds to import
 
-    from analytics_dagster.headless.home import prepare_home
+    from analytics_dagster.cli.home import prepare_home
 
     prepare_home(settings)
     with dg.DagsterInstance.get() as instance:
@@ -30,7 +30,7 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 def tidy(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
-    from analytics_dagster.headless.home import set_pool_limit  # imports Dagster
+    from analytics_dagster.cli.home import set_pool_limit  # imports Dagster
     from analytics_dagster.processes import fail_dead_runs
     from analytics_dagster.project.loading import find_target
     from analytics_dagster.warehouse import count_writers

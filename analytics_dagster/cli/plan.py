@@ -13,7 +13,7 @@ from analytics_dagster.cli.terminal import read_settings, say_aside, show, told_
 from analytics_dagster.errors import ScheduleGroupError
 
 if TYPE_CHECKING:
-    from analytics_dagster.headless.planning import Planned
+    from analytics_dagster.cli.read_plan import Planned
 
 
 def plan(
@@ -30,7 +30,7 @@ def plan(
         if group is not None and node is not None:
             raise ScheduleGroupError("A group and a node can't be explained at once.", remedy="Name one of them.")
         settings = read_settings()
-        from analytics_dagster.headless.planning import plan_project  # imports Dagster
+        from analytics_dagster.cli.read_plan import plan_project  # imports Dagster
 
         planned = plan_project(settings, say_aside)
         if planned.stand_in is not None:
@@ -44,8 +44,8 @@ def plan(
 
 
 def _as_json(planned: Planned, group: str | None, node: str | None) -> str:
-    from analytics_dagster.headless.lookup import find_group  # imports Dagster
-    from analytics_dagster.headless.plan_document import node_document, plan_document
+    from analytics_dagster.cli.lookup import find_group  # imports Dagster
+    from analytics_dagster.cli.plan_document import node_document, plan_document
 
     if node is not None:
         document = node_document(planned, _node(planned, node))
@@ -56,9 +56,9 @@ def _as_json(planned: Planned, group: str | None, node: str | None) -> str:
 
 
 def _for_people(planned: Planned, group: str | None, node: str | None) -> RenderableType:
-    from analytics_dagster.headless.explanation import explain  # imports Dagster
-    from analytics_dagster.headless.lookup import find_group
-    from analytics_dagster.headless.plan_report import group_report, node_report, plan_report
+    from analytics_dagster.cli.explanation import explain  # imports Dagster
+    from analytics_dagster.cli.lookup import find_group
+    from analytics_dagster.cli.plan_report import group_report, node_report, plan_report
 
     if node is not None:
         return node_report(planned, explain(planned, _node(planned, node)))
@@ -68,7 +68,7 @@ def _for_people(planned: Planned, group: str | None, node: str | None) -> Render
 
 
 def _node(planned: Planned, wanted: str) -> str:
-    from analytics_dagster.headless.lookup import find_node, names_of  # imports Dagster
+    from analytics_dagster.cli.lookup import find_node, names_of  # imports Dagster
 
     return find_node(wanted, names_of(planned.project.manifest, planned.name))
 

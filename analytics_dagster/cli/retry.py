@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from analytics_dagster import warm_dbt
 from analytics_dagster.cli.build import show_summary
 from analytics_dagster.cli.instance import opened_instance, tidy
 from analytics_dagster.cli.prepare import make_ready
 from analytics_dagster.cli.terminal import read_settings, say, told_errors, warn
+from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import DbtRunner, Settings
-from analytics_dagster.words import counted
+from analytics_dagster.text import counted
 
 
 def retry(
@@ -29,10 +29,10 @@ def retry(
 
 
 def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
-    from analytics_dagster.headless.execution import execute_jobs  # imports Dagster
-    from analytics_dagster.headless.retrying import make_retrier, retried_work
-    from analytics_dagster.headless.summary import summarize
-    from analytics_dagster.headless.works import asset_groups, preparations
+    from analytics_dagster.cli.execution import execute_jobs  # imports Dagster
+    from analytics_dagster.cli.retrying import make_retrier, retried_work
+    from analytics_dagster.cli.run_requests import asset_groups, preparations
+    from analytics_dagster.cli.summary import summarize
     from analytics_dagster.location import build_location
 
     location = build_location(settings)
@@ -45,7 +45,7 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
         what = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
         say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
         if settings.dbt_runner is DbtRunner.WARM:
-            warm_dbt.expect(preparations(location, [work]))
+            dbt_worker_pool.expect(preparations(location, [work]))
         again = make_retrier(location, instance, warn)
         results = execute_jobs(location.definitions, [work], instance=instance, again=again)
         lines = summarize(instance, results, asset_groups(location.definitions))

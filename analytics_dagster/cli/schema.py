@@ -10,4 +10,4 @@ import typer
 def schema() -> None:
     """Print the JSON schema of the schedule groups' file, for editors."""
     # As a file of the package: nothing needs to be imported for it.
-    typer.echo((files("analytics_dagster") / "transform" / "groups.schema.json").read_text("utf-8"), nl=False)
+    typer.echo((files("analytics_dagster") / "planning" / "groups.schema.json").read_text("utf-8"), nl=False)

@@ -1,1 +1,1 @@
-"""The location without a UI: its plan explained, runs with a live display and what came of them, Dagster's home."""
+"""The old place of the SQLite event log: the `dagster.yaml` of existing Dagster homes names it."""

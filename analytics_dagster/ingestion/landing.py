@@ -10,9 +10,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 from analytics_dagster.errors import LandingZoneError
-from analytics_dagster.fsspec_errors import cause_of, remedy_of, shown
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.settings import variable_name
+from analytics_dagster.warehouse.fsspec_errors import cause_of, remedy_of, shown
 
 REJECTED = "_rejected"
 """The folder of the landing zone to which malformed files are moved."""

@@ -23,8 +23,8 @@ from typing import Any
 import orjson
 import yaml
 
-from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.project.manifest import MANIFEST
+from analytics_dagster.project.parse import Selection
 from analytics_dagster.project.profile import SECRET_NAME, Target
 from analytics_dagster.settings import environment_variables
 

@@ -15,15 +15,14 @@ import yaml
 from filelock import FileLock
 
 from analytics_dagster.errors import ProfileError, ProjectError
-from analytics_dagster.project import dbt_process
-from analytics_dagster.project.dbt_process import Selection
+from analytics_dagster.project import parse
 from analytics_dagster.project.extensions import ensure_target_extensions
 from analytics_dagster.project.fingerprint import Inputs, read_configuration, read_inputs, read_record, write_record
 from analytics_dagster.project.manifest import MANIFEST, LazyManifest, read_manifest
+from analytics_dagster.project.parse import DBT_FOLDER_VARIABLES, Selection
 from analytics_dagster.project.placeholder_profile import FOLDER, make_stand_in
 from analytics_dagster.project.profile import Target, load_target, render
 from analytics_dagster.settings import Settings, environment_variables, variable_name
-from analytics_dagster.warm_dbt import WHERE_IT_WRITES
 
 if TYPE_CHECKING:
     from analytics_dagster.dagster_internals.lazy_dagster_dbt import DbtProject
@@ -122,7 +121,7 @@ def _load(location: _Location, selections: Sequence[Selection]) -> Project:
         manifest=LazyManifest(manifest, remedy=f"Run `{PREPARE}`."),
         selected=dict(zip(record.selections, record.selected, strict=True)),
         is_current=lambda: (
-            record.difference(location.inputs(), selections) is None and not WHERE_IT_WRITES & {*record.variables}
+            record.difference(location.inputs(), selections) is None and not DBT_FOLDER_VARIABLES & {*record.variables}
         ),
     )
 
@@ -242,8 +241,8 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
         announce(f"Preparing the dbt project {location.directory} ({reason})")
         before = location.inputs()
         try:
-            selected = dbt_process.parse(
-                dbt_process.Request(
+            selected = parse.parse(
+                parse.Request(
                     project_dir=str(location.directory),
                     profiles_dir=str(location.target.profiles_dir),
                     profile=location.target.profile,
@@ -254,7 +253,7 @@ def _prepare(location: _Location, selections: Sequence[Selection], announce: Ann
                     selections=tuple(selections),
                 )
             )
-        except dbt_process.DbtFailedError as failure:
+        except parse.DbtFailedError as failure:
             said = location.target.redact(failure.output).strip()
             raise ProjectError(
                 f"`{failure.command}` failed in {location.directory}:\n{said}",

@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.folder import Folder, reports_folder
+from analytics_dagster.assets.build import Transform
+from analytics_dagster.assets.consumers.consumer import GROUP, Consumer, Inputs, build_asset
+from analytics_dagster.assets.consumers.mart import Mart, find_marts
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.settings import Settings
-from analytics_dagster.shop.consumer import GROUP, Consumer, Inputs, build_asset
-from analytics_dagster.shop.mart import Mart, find_marts
-from analytics_dagster.transform import Transform
-from analytics_dagster.transform.plan import Plan
+from analytics_dagster.warehouse.folder import Folder, reports_folder
 
 __all__ = [
     "CONSUMERS",

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from analytics_dagster.assets.consumers.consumer import GROUP, Inputs
 from analytics_dagster.shop import look
-from analytics_dagster.shop.consumer import GROUP, Inputs
 from analytics_dagster.shop.segmentation import NO_STRUCTURE_BELOW, Segmentation, segment
 from analytics_dagster.warehouse import Table
 

@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics_dagster.folder import Folder
-from analytics_dagster.shop.consumer import Inputs
+from analytics_dagster.assets.consumers.consumer import Inputs
 from analytics_dagster.warehouse import Table
+from analytics_dagster.warehouse.folder import Folder
 
 FOLDER = "daily_sales"
 LATEST = "_latest.json"

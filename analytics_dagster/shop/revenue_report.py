@@ -11,8 +11,8 @@ import dagster as dg
 import jinja2
 import pandas as pd
 
+from analytics_dagster.assets.consumers.consumer import Inputs
 from analytics_dagster.shop import look, report_charts, report_figures
-from analytics_dagster.shop.consumer import Inputs
 from analytics_dagster.shop.report_figures import Period
 from analytics_dagster.warehouse import Table
 

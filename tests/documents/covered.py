@@ -52,7 +52,7 @@ COVERED: Mapping[str, str] = {
     ". .venv/bin/activate": GATE,
     "git diff --stat requirements/": f"{BY_HAND}it shows what `make lock` has changed",
     "git tag v0.1.0": f"{BY_HAND}it makes a release",
-    "pytest tests/unit/test_plan.py": GATE,
+    "pytest tests/unit/planning/test_plan.py": GATE,
     "(cd dbt_project && dbt build)": (
         "tests/integration/test_shop.py::"
         "test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_deprecation"

@@ -20,12 +20,12 @@ import yaml
 from filelock import FileLock
 
 from analytics_dagster.alerting import sensor as alerts
+from analytics_dagster.assets.dbt_assets import BuildConfig
 from analytics_dagster.automation import after_ingestion, dead_runs, landing_sensor, retrying, schedules
 from analytics_dagster.cli import app
 from analytics_dagster.ingestion.tables import _Declaration, landed_tables
+from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.settings import Settings, variable_name
-from analytics_dagster.transform.assets import BuildConfig
-from analytics_dagster.transform.groups import ScheduleGroups
 from scripts.install_helm import FOLDER, install_helm
 from tests.documents.covered import BY_HAND, COVERED, GATE, SHOWN
 from tests.documents.pages import BLOCKS, INLINE, PAGES, ROOT, Block, shown
@@ -36,7 +36,7 @@ CHART_VALUES, GROUPS, ROUTES = (
     json.loads((ROOT / path).read_text(encoding="utf-8"))
     for path in (
         "helm/analytics-dagster/values.schema.json",
-        "analytics_dagster/transform/groups.schema.json",
+        "analytics_dagster/planning/groups.schema.json",
         "analytics_dagster/alerting/routes.schema.json",
     )
 )

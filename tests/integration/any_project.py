@@ -20,8 +20,8 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
+from analytics_dagster.assets.keys import DOCS
 from analytics_dagster.cli import app
-from analytics_dagster.transform.keys import DOCS
 from tests.conftest import ProjectCopy, copy_project
 
 DBT = Path(sys.executable).with_name("dbt")

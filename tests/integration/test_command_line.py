@@ -14,10 +14,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from analytics_dagster.cli import app
+from analytics_dagster.cli.execution import Work
+from analytics_dagster.cli.read_plan import Planned, plan_project
+from analytics_dagster.cli.requested_runs import Request, requested_works
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.headless.building import Request, requested_works
-from analytics_dagster.headless.execution import Work
-from analytics_dagster.headless.planning import Planned, plan_project
 from analytics_dagster.location import Location, build_location
 from analytics_dagster.settings import Settings
 

@@ -17,7 +17,7 @@ import duckdb
 import psutil
 import pytest
 
-from analytics_dagster.executor import EXCLUSIVE
+from analytics_dagster.execution.executor import EXCLUSIVE
 from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.warehouse import POOL
 from tests.conftest import COMMAND, Library, Preparation

@@ -11,7 +11,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_dagster.failures.classification import classify
+from analytics_dagster.execution.failures.classification import classify
 from tests.conftest import Library
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough]
@@ -32,7 +32,7 @@ def dbt_at_work(library: Library, build: subprocess.Popen[str]) -> psutil.Proces
                 (
                     child
                     for child in psutil.Process(build.pid).children(recursive=True)
-                    if any("dbt_runner" in word for word in child.cmdline())
+                    if any("dbt_worker" in word for word in child.cmdline())
                 ),
                 key=lambda child: child.cpu_times().user,
             )

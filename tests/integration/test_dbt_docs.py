@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 from fsspec.core import url_to_fs
 
-from analytics_dagster.folder import Folder
 from analytics_dagster.location import build_location, prepare_location
+from analytics_dagster.warehouse.folder import Folder
 from scripts.servers import run_s3
 from tests.conftest import ProjectCopy, copy_project
 

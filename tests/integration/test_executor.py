@@ -11,7 +11,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_dagster.executor import EXCLUSIVE
+from analytics_dagster.execution.executor import EXCLUSIVE
 from analytics_dagster.processes import PROCESS_TAG, Process
 from analytics_dagster.warehouse import POOL
 from tests.workshop import Workshop, open_workshop, wait_for

@@ -18,11 +18,11 @@ from pydantic import SecretStr
 
 from analytics_dagster.alerting.building import Alerting
 from analytics_dagster.automation.retrying import DECISION
-from analytics_dagster.failures.catalog import Catalog
-from analytics_dagster.failures.reading import Place, read_report
-from analytics_dagster.headless.execution import JobResult, Work, execute_jobs
-from analytics_dagster.headless.home import prepare_home
-from analytics_dagster.headless.retrying import make_retrier
+from analytics_dagster.cli.execution import JobResult, Work, execute_jobs
+from analytics_dagster.cli.home import prepare_home
+from analytics_dagster.cli.retrying import make_retrier
+from analytics_dagster.execution.failures.catalog import Catalog
+from analytics_dagster.execution.failures.events import Place, read_report
 from analytics_dagster.location import Location, build_location, prepare_location
 from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.settings import Settings

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from analytics_dagster.failures.recording import COMPILED, MESSAGE
+from analytics_dagster.execution.failures.observation import COMPILED, MESSAGE
 from tests.conftest import Library, _moved
 
 MEMBERS = "transformations/circulation/members.sql"

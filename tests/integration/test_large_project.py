@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups_file import load_groups
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform.groups_file import load_groups
-from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.planning import make_plan
 from benchmarks.generate import DEFAULT, GROUPS, Drawn, draw, write
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]

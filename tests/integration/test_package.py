@@ -54,7 +54,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
     package = ROOT / "analytics_dagster"
     expected = {str(path.relative_to(ROOT)) for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
     assert expected <= names
-    assert {"analytics_dagster/py.typed", "analytics_dagster/doctor/probe.sql"} <= names
+    assert {"analytics_dagster/py.typed", "analytics_dagster/cli/doctor/probe.sql"} <= names
 
 
 def _run(program: Path, preparation: Preparation, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics_dagster.doctor.finding import Status
-from analytics_dagster.doctor.warehouse import probe
+from analytics_dagster.cli.doctor.finding import Status
+from analytics_dagster.cli.doctor.warehouse import probe
 from analytics_dagster.project.profile import Target
 
 pytestmark = pytest.mark.integration

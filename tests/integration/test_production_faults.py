@@ -15,17 +15,17 @@ import pandas as pd
 import pytest
 import yaml
 
-from analytics_dagster.doctor import lake, places, postgres, warehouse
-from analytics_dagster.doctor.examination import _guarded, examine
-from analytics_dagster.doctor.finding import Finding, Status
-from analytics_dagster.doctor.run_logs import check_run_logs
+from analytics_dagster.cli.doctor import lake, postgres, storage_locations, warehouse
+from analytics_dagster.cli.doctor.finding import Finding, Status
+from analytics_dagster.cli.doctor.run_logs import check_run_logs
+from analytics_dagster.cli.doctor.runner import _guarded, examine
 from analytics_dagster.errors import AnalyticsError, FolderError, LandingZoneError
-from analytics_dagster.failures.classification import FailureKind, classify
-from analytics_dagster.folder import Folder
+from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import Table
+from analytics_dagster.warehouse.folder import Folder
 from tests.conftest import ProjectCopy, copy_project
 from tests.integration.production import PROJECT, Servers, opened, run_servers, target_of
 
@@ -273,7 +273,7 @@ def test_a_bucket_that_can_not_be_used_is_told_by_the_doctor_and_by_who_reads_or
         reports_url=url,
         landing_storage_options=dict(options),
     )
-    found = list(places.check_places(settings))
+    found = list(storage_locations.check_places(settings))
     assert [finding.status for finding in found] == [Status.ERROR] * 3
     assert all(remedy in finding.remedy for finding in found), found
     with pytest.raises(LandingZoneError) as unread:
@@ -299,7 +299,9 @@ def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers
         reports_url=f"{url}/reports",
         landing_storage_options=dict(servers.options),
     )
-    assert [finding.status for finding in places.check_places(settings)] == [Status.OK] * 3, "nothing lies there yet"
+    assert [finding.status for finding in storage_locations.check_places(settings)] == [Status.OK] * 3, (
+        "nothing lies there yet"
+    )
     assert servers.objects("places/") == [], "what the doctor wrote for a try is gone"
     folder = Folder(f"{url}/reports", servers.options) / "monthly"
     assert folder.names() == set()

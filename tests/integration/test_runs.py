@@ -14,16 +14,16 @@ import dagster as dg
 import duckdb
 import pytest
 
+from analytics_dagster.assets.build import Transform, build_transform
+from analytics_dagster.assets.dbt_assets import GROUP_TAG
+from analytics_dagster.assets.dbt_definitions import make_facts
+from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.ingestion import build_ingestion
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups_file import load_groups
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import load_project, prepare_project
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform import Transform, build_transform
-from analytics_dagster.transform.assets import GROUP_TAG
-from analytics_dagster.transform.facts import make_facts
-from analytics_dagster.transform.groups_file import load_groups
-from analytics_dagster.transform.keys import check_asset_keys
-from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.planning import make_plan
 
 pytestmark = pytest.mark.integration
 

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.location import Location, build_location
+from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.project.loading import prepare_project
-from analytics_dagster.transform.groups_file import load_groups
 from tests.conftest import ProjectCopy
 from tests.integration.drawn_project import NAME, Drawn, draw_project
 

@@ -19,7 +19,7 @@ import pytest
 
 from analytics_dagster.automation.lake_maintenance import JOB, build_lake_maintenance
 from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
-from analytics_dagster.failures.classification import FailureKind, classify
+from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.loading import LoadReport, load_table
 from analytics_dagster.ingestion.tables import LandedTable

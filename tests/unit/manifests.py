@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from analytics_dagster.transform.graph import Graph
-from analytics_dagster.transform.groups import OnOverlap, ScheduleGroup, ScheduleGroups
-from analytics_dagster.transform.plan import Plan
-from analytics_dagster.transform.planning import make_plan
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups import OnOverlap, ScheduleGroup, ScheduleGroups
+from analytics_dagster.planning.plan import Plan
+from analytics_dagster.project.graph import Graph
 
 KEYS = ("exposures", "metrics", "semantic_models", "saved_queries", "disabled")
 

@@ -18,7 +18,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from analytics_dagster import processes
-from analytics_dagster.headless.home import prepare_home
+from analytics_dagster.cli.home import prepare_home
 from analytics_dagster.processes import (
     PROCESS_TAG,
     Finding,

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from analytics_dagster.alerting.quiet_hours import QuietHours
 from analytics_dagster.alerting.routes import Channel, Escalation, Routes, Rule
-from analytics_dagster.transform.groups import ScheduleGroup, ScheduleGroups
-from analytics_dagster.transform.pods import Resources, Toleration
+from analytics_dagster.planning.groups import ScheduleGroup, ScheduleGroups
+from analytics_dagster.planning.pods import Resources, Toleration
 from analytics_dagster.yaml_file import Location, model_at
 
 

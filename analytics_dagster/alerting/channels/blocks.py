@@ -11,7 +11,7 @@ from typing import Any
 
 from analytics_dagster.alerting.content import Content, Section
 from analytics_dagster.alerting.incidents import Event, Severity
-from analytics_dagster.failures.texts import shortened
+from analytics_dagster.redaction import shortened
 
 MOST_BLOCKS = 50
 LONGEST_HEADER = 150

@@ -15,7 +15,7 @@ from analytics_dagster.alerting.channels.post import Receipt, UndeliveredError, 
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import Event, Severity
 from analytics_dagster.alerting.state import Letter, Thread
-from analytics_dagster.failures.texts import shortened
+from analytics_dagster.redaction import shortened
 
 LONGEST_SUMMARY = 1_024
 _SEVERITIES = {Severity.WARN: "warning", Severity.ERROR: "error", Severity.CRITICAL: "critical"}

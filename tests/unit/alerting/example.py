@@ -8,9 +8,9 @@ from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Event, advance
 from analytics_dagster.alerting.routes import Critical
 from analytics_dagster.alerting.troubles import observe
-from analytics_dagster.failures.catalog import Catalog, Entry
-from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.failures.report import FailedNode, FailureReport, Retry
+from analytics_dagster.execution.failures.catalog import Catalog, Entry
+from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.execution.failures.report import FailedNode, FailureReport, Retry
 
 _BELOW = ("order_items", "customers", "daily_sales", "monthly_profit", "store_performance")
 _CATALOG = Catalog(

@@ -14,7 +14,7 @@ from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import BUNDLED, SCHEMA, absent_variables, json_schema, load_routes
 from analytics_dagster.alerting.routing import escalations, held_until, route
 from analytics_dagster.errors import AlertError
-from analytics_dagster.failures.classification import FailureKind
+from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.settings import Settings
 
 TOKEN = SecretStr("xoxb-hunter2")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_dagster.alerting.incidents import Event, Incident, Observation, Severity, Trouble, advance
-from analytics_dagster.failures.classification import FailureKind
+from analytics_dagster.execution.failures.classification import FailureKind
 
 
 def trouble(key: str, moment: float, *subjects: str, severity: Severity = Severity.ERROR) -> Trouble:

@@ -20,9 +20,9 @@ from dagster_shared.error import SerializableErrorInfo
 from analytics_dagster.alerting.incidents import Event, Severity, advance
 from analytics_dagster.alerting.instigators import Tick, observe_ticks, read_ticks
 from analytics_dagster.alerting.watch import observe_daemon
-from analytics_dagster.failures.classification import FailureKind
-from analytics_dagster.transform.groups import ScheduleGroup
-from tests.unit.ordered import ORIGIN
+from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.planning.groups import ScheduleGroup
+from tests.unit.automation.ordered import ORIGIN
 
 SIX = datetime(2026, 6, 1, 6, tzinfo=timezone.utc).timestamp()
 HOUR = 3_600.0

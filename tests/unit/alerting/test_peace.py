@@ -21,7 +21,7 @@ from analytics_dagster.automation.jobs import RETRIES_TAG
 from analytics_dagster.automation.retrying import DECISION, DUE, NUMBER, PARENT, RETRIED_BY, ROOT
 from tests.unit.alerting.exchange import Exchange
 from tests.unit.alerting.town import BINDER, LOST, ROUTES, Town
-from tests.unit.ordered import ORIGIN
+from tests.unit.automation.ordered import ORIGIN
 
 pytestmark = pytest.mark.slow
 

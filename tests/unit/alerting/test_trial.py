@@ -14,7 +14,7 @@ from dagster._daemon.types import DaemonHeartbeat  # what the daemon writes
 from analytics_dagster.alerting.trial import explain_run, send_test
 from analytics_dagster.alerting.watch import watch_daemon
 from analytics_dagster.errors import AlertError
-from analytics_dagster.failures.place import find_commit
+from analytics_dagster.execution.failures.deployment import find_commit
 from tests.unit.alerting.exchange import Exchange
 from tests.unit.alerting.town import BINDER, Town
 

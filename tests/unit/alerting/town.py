@@ -19,9 +19,9 @@ from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.lookout import Lookout, Site
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.state import Memory, State
-from analytics_dagster.failures.catalog import Catalog
-from analytics_dagster.failures.reading import Place
-from analytics_dagster.failures.recording import Failure, to_observation
+from analytics_dagster.execution.failures.catalog import Catalog
+from analytics_dagster.execution.failures.events import Place
+from analytics_dagster.execution.failures.observation import Failure, to_observation
 from analytics_dagster.settings import Settings
 from tests.unit.alerting.exchange import Exchange
 

@@ -22,7 +22,7 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job
 
 from analytics_dagster.automation.jobs import run_tags
-from analytics_dagster.transform.groups import ScheduleGroup
+from analytics_dagster.planning.groups import ScheduleGroup
 from tests.unit.chart.rendered import CASES, Document, instance, of_kind, rendered
 
 

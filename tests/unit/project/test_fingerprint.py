@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from analytics_dagster.project.dbt_process import Selection
 from analytics_dagster.project.fingerprint import (
     RECORD,
     Inputs,
@@ -19,6 +18,7 @@ from analytics_dagster.project.fingerprint import (
     read_record,
     write_record,
 )
+from analytics_dagster.project.parse import Selection
 from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 

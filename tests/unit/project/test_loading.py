@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.project.dbt_process import DbtFailedError, Selection, changed_nodes
+from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.project.fingerprint import RECORD
 from analytics_dagster.project.loading import load_project, prepare_project
+from analytics_dagster.project.parse import DbtFailedError, Selection, changed_nodes
 from analytics_dagster.settings import Settings
-from analytics_dagster.transform.groups_file import load_groups
 from tests.unit.manifests import Manifest
 
 if TYPE_CHECKING:
@@ -353,17 +353,17 @@ def test_a_file_that_changes_while_dbt_parses_is_seen_at_the_next_load(
     prepared: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What dbt parsed is then not what lies there; the change stands in for an editor that saves meanwhile.
-    from analytics_dagster.project import dbt_process
+    from analytics_dagster.project import parse
 
     path = prepared.project / "transformations" / "shelf.sql"
     (prepared.artifacts / RECORD).unlink()
 
-    def change_meanwhile(request: dbt_process.Request) -> tuple[frozenset[str], ...]:
+    def change_meanwhile(request: parse.Request) -> tuple[frozenset[str], ...]:
         path.write_text(path.read_text() + "-- saved meanwhile\n")
         return (frozenset(),) * len(request.selections)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dbt_process, "parse", change_meanwhile)
+        patch.setattr(parse, "parse", change_meanwhile)
         prepare(prepared)
     with pytest.raises(ProjectError, match="stale"):
         load(prepared)

@@ -1,0 +1,1 @@
+"""The plan as Dagster assets and checks: keys, translator, steps, documentation, cached definitions."""

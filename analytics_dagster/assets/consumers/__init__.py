@@ -1,0 +1,1 @@
+"""Python assets that read models of dbt."""

@@ -1,0 +1,209 @@
+"""dbt's own documentation of the project, one page that needs no server, as an asset; and links to what is on it.
+
+No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import dagster as dg
+import orjson
+
+from analytics_dagster.assets.dbt_definitions import Facts
+from analytics_dagster.assets.keys import DOCS, PROJECT, docs_key
+from analytics_dagster.execution.arguments import docs_arguments
+from analytics_dagster.execution.artifacts import RunFolders
+from analytics_dagster.execution.build_context import Assets
+from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
+from analytics_dagster.execution.dbt_shutdown import stop
+from analytics_dagster.project.fingerprint import read_configuration
+from analytics_dagster.redaction import redact, secret_values
+from analytics_dagster.settings import DbtArtifacts, environment_variables
+from analytics_dagster.warehouse import POOL, Warehouse
+from analytics_dagster.warehouse.folder import Folder
+
+PAGE = "index.html"
+"""The name of the page, in the folder `dbt_docs` of the reports."""
+
+LINK = "dbt docs"
+"""The metadata of an asset that leads to its part of the page."""
+
+_STEP = "generate_dbt_docs"
+_FOLDER = "docs"
+_STATIC = "static_index.html"
+_CATALOG = "catalog.json"
+_UNIQUE_ID = "dagster_dbt/unique_id"
+_LAST_OF_ALL = "-1000"
+_REASON = "CatalogGenerationError"
+"""dbt's event that says why it can't describe tables; its error then is only that it can't."""
+
+
+@dataclass(frozen=True)
+class Docs:
+    """dbt's documentation of one project: where it goes, and the schedule groups whose runs end with it."""
+
+    project: str
+    folder: Folder
+    groups: tuple[str, ...]
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """The key of its asset."""
+        return docs_key(self.project)
+
+    @property
+    def address(self) -> str:
+        """The URL of the page."""
+        return self.folder.link(PAGE)
+
+    @property
+    def place(self) -> Mapping[str, dg.MetadataValue]:
+        """The metadata that says where it is: always its path, and a link where a browser can follow it."""
+        link = {} if self.folder.web_url is None else {"link": dg.MetadataValue.url(self.address)}
+        return {"path": dg.MetadataValue.path(self.folder.path(PAGE)), **link}
+
+    def link(self, unique_id: str) -> str:
+        """Return the address of a node, source or exposure on the page, which a browser can follow."""
+        return f"{self.address}#!/{unique_id.partition('.')[0]}/{quote(unique_id)}"
+
+
+def find_docs(project: str, reports: Folder, facts: Facts) -> Docs | None:
+    """Return the documentation that the schedule groups ask for; None where none does."""
+    groups = tuple(part.group.name for part in facts.plan.groups if part.group.docs)
+    return Docs(project, reports / DOCS, groups) if groups else None
+
+
+def with_links(facts: Facts, docs: Docs | None) -> Facts:
+    """Return the facts with a link to the documentation on each node, source and exposure.
+
+    There are none unless a browser finds the page. They are no part of the facts that are kept: a setting makes them.
+    """
+    if docs is None or docs.folder.web_url is None:
+        return facts
+    return replace(
+        facts,
+        sources={unique_id: _linked(spec, docs) for unique_id, spec in facts.sources.items()},
+        nodes={unique_id: _linked(spec, docs) for unique_id, spec in facts.nodes.items()},
+        others=tuple(_linked(spec, docs) for spec in facts.others),
+    )
+
+
+def _linked(spec: dg.AssetSpec, docs: Docs) -> dg.AssetSpec:
+    unique_id = spec.metadata.get(_UNIQUE_ID)
+    if not isinstance(unique_id, str):
+        return spec
+    return spec.merge_attributes(metadata={LINK: dg.MetadataValue.url(docs.link(unique_id))})
+
+
+def build_docs_asset(docs: Docs, assets: Callable[[], Assets]) -> dg.AssetsDefinition:
+    """Return the asset of the documentation; ``assets`` is called when it is made.
+
+    It is made after all else of a run, and only if nothing failed in it. Where it can't be made, the log of the run
+    says why, in a warning, and the page stays as it was: a build is good without. A run of this asset alone fails.
+    """
+
+    # Not by `@asset`, whose step has the name of the asset: those that begin with `dbt_` are builds.
+    @dg.multi_asset(
+        name=_STEP,
+        specs=[
+            dg.AssetSpec(
+                docs.key,
+                description="dbt's own documentation: every node with its columns, tests, code and lineage, on one "
+                "page that needs no server.",
+                group_name=PROJECT,
+                kinds={"dbt", "html"},
+                metadata={"comes with": ", ".join(docs.groups), **docs.place},
+                skippable=True,
+            )
+        ],
+        pool=POOL,
+        op_tags={"dagster/priority": _LAST_OF_ALL},
+    )
+    def generate(
+        context: dg.AssetExecutionContext, dbt: DbtOnDemand, warehouse: Warehouse
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        if context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+            context.log.info("dbt's documentation stays as it was: something has failed in this run.")
+            return
+        try:
+            metadata = _generate(context, docs, assets(), dbt, warehouse)
+        except Exception as error:
+            # dbt, the warehouse and each storage have exceptions of their own, and no build fails over its description.
+            if context.run.asset_selection == {docs.key}:
+                raise
+            reason = redact(str(error), secret_values(environment_variables()))
+            context.log.warning(f"dbt's documentation was not made, and stays as it was: {reason}")
+            return
+        context.log.info(f"dbt's documentation is at {docs.address}")
+        yield dg.MaterializeResult(asset_key=docs.key, metadata=metadata)
+
+    return generate
+
+
+def _generate(
+    context: dg.AssetExecutionContext, docs: Docs, assets: Assets, dbt: DbtOnDemand, warehouse: Warehouse
+) -> Mapping[str, Any]:
+    """Let dbt make the page, and put it in its place; return what is to be known of it."""
+    started = time.monotonic()
+    folders = RunFolders(
+        assets.project.artifacts,
+        context.run.run_id,
+        _FOLDER,
+        days=dbt.artifacts_days,
+        all_kept=dbt.artifacts == DbtArtifacts.ALL.value,
+    )
+    made = folders.make(1)
+    _call_dbt(context, made, assets, dbt, warehouse)
+    catalog = orjson.loads((made / _CATALOG).read_bytes())
+    page = (made / _STATIC).read_bytes()
+    configuration = read_configuration(assets.project.directory / "dbt_project.yml")
+    # The page last: it shows the pictures.
+    for name, path in pictures(made, configuration.get("asset-paths") or ()):
+        docs.folder.write(name, path.read_bytes())
+    docs.folder.write(PAGE, page)
+    folders.delete(1)
+    return {
+        **docs.place,
+        "nodes": len(assets.group_of),
+        "tables": len(catalog["nodes"]) + len(catalog["sources"]),
+        "bytes": len(page),
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _call_dbt(
+    context: dg.AssetExecutionContext, folder: Path, assets: Assets, dbt: DbtOnDemand, warehouse: Warehouse
+) -> None:
+    parsed = assets.parsed(assets.variables)
+    with warehouse.exclusively() as hold:
+        if parsed.exists():
+            # dbt then parses only what changed since.
+            shutil.copyfile(parsed, folder / parsed.name)
+        invocation = dbt.open(warehouse).call(
+            docs_arguments(assets.variables),
+            target_path=folder,
+            variables=assets.variables,
+            is_current=assets.project.is_current,
+        )
+        hold.note_child(invocation.process.pid)
+        try:
+            for message in invocation.stream_raw_events():
+                if message.raw_event["info"]["name"] == _REASON:
+                    context.log.warning(message.raw_event["info"]["msg"].strip())
+        finally:
+            # Also where the run was canceled.
+            stop(invocation.process)
+
+
+def pictures(folder: Path, configured: Iterable[str]) -> Sequence[tuple[str, Path]]:
+    """Return the files of the project's `asset-paths`, which dbt has copied beside the page, with their names there.
+
+    What dbt has copied to another place than below the folder no page can show.
+    """
+    found = [path for name in configured for path in sorted((folder / name).resolve().rglob("*")) if path.is_file()]
+    return [(path.relative_to(folder).as_posix(), path) for path in found if path.is_relative_to(folder)]

@@ -1,0 +1,141 @@
+"""Asset keys of all that a dbt project has, and the names that Dagster makes of them: that none of them collide."""
+
+from __future__ import annotations
+
+import itertools
+import keyword
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dagster as dg
+
+from analytics_dagster.planning.plan import Plan, Problem
+from analytics_dagster.project.graph import Graph
+
+if TYPE_CHECKING:
+    from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator
+
+EXPOSURES = "exposures"
+"""The asset group of dbt's exposures, and the first part of their keys."""
+
+PROJECT = "project"
+"""The asset group of what is of the dbt project as a whole."""
+
+DOCS = "dbt_docs"
+"""The first part of the key of dbt's own documentation, and the folder that it lies in."""
+
+RESERVED = frozenset(
+    {
+        *keyword.kwlist,
+        *("context", "conf", "config", "meta", "arg_dict", "dict", "input_arg_dict", "output_arg_dict"),
+        *("int", "str", "float", "bool", "input", "output", "type"),
+    }
+)
+"""The names that Dagster gives to no input or output; a test holds them against Dagster's own list."""
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
+
+Thing = TypeVar("Thing")
+
+
+def asset_key(resource: Mapping[str, Any]) -> dg.AssetKey:
+    """Return the asset key of a node, function, source or exposure: dagster-dbt's own.
+
+    Of an exposure, which dagster-dbt has no assets for, it is `exposures` and the name. For all of them
+    `meta: {dagster: {asset_key: [...]}}` in their configuration says otherwise.
+    """
+    if resource["resource_type"] == "exposure" and not _configured(resource):
+        return dg.AssetKey([EXPOSURES, resource["name"]])
+    return _stock_translator().get_asset_key(resource)
+
+
+def asset_keys(manifest: Mapping[str, Any], graph: Graph) -> Mapping[str, dg.AssetKey]:
+    """Return the asset key of everything that is an asset, by unique id."""
+    resources = [
+        *(graph.nodes[node] for node in sorted(graph.built)),
+        *(manifest["sources"][source] for source in sorted(manifest["sources"])),
+        *exposures(manifest),
+    ]
+    return {resource["unique_id"]: asset_key(resource) for resource in resources}
+
+
+def exposures(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the exposures that are not disabled; dbt leaves some of these in its manifest."""
+    found = [manifest["exposures"][unique_id] for unique_id in sorted(manifest["exposures"])]
+    return [exposure for exposure in found if (exposure.get("config") or {}).get("enabled", True)]
+
+
+def project_key(manifest: Mapping[str, Any]) -> dg.AssetKey:
+    """Return the key of the asset that stands for the project itself, where a test checks nothing else."""
+    return dg.AssetKey(manifest["metadata"]["project_name"])
+
+
+def docs_key(project: str) -> dg.AssetKey:
+    """Return the key of dbt's own documentation of a project, which has its name: an instance may know several."""
+    return dg.AssetKey([DOCS, project])
+
+
+def same_assets(keys: Mapping[str, dg.AssetKey], graph: Graph) -> frozenset[str]:
+    """Return the sources that are the same asset as the node which builds them: the same relation, the same key."""
+    return frozenset(source for source, node in graph.built_as.items() if keys[source] == keys[node])
+
+
+def check_asset_keys(plan: Plan, manifest: Mapping[str, Any]) -> Plan:
+    """Return the plan, with a problem more where two nodes, sources or exposures would be one asset."""
+    graph = Graph(manifest)
+    keys = asset_keys(manifest, graph)
+    merged = same_assets(keys, graph)
+    sharing: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    for unique_id, key in keys.items():
+        if unique_id not in merged:
+            sharing[key].append(unique_id)
+    if any(test.node is None for test in plan.tests.values()):
+        sharing[project_key(manifest)].append("the project itself")
+    if any(part.group.docs for part in plan.groups):
+        sharing[docs_key(manifest["metadata"]["project_name"])].append("dbt's documentation")
+    colliding = [(key, unique_ids) for key, unique_ids in sorted(sharing.items()) if len(unique_ids) > 1]
+    if not colliding:
+        return plan
+    problem = Problem(
+        code="asset-key-collision",
+        message="Several nodes, sources or exposures would be the same asset in Dagster:",
+        nodes=tuple(
+            f"{unique_id} (asset {key.to_user_string()})" for key, unique_ids in colliding for unique_id in unique_ids
+        ),
+        remedy="Give all of them but one another key: in the properties of each, "
+        "`config: {meta: {dagster: {asset_key: [any, other, name]}}}`; for a node of a package in dbt_project.yml, "
+        "`models: {the_package: {the_model: {+meta: {dagster: {asset_key: [any, other, name]}}}}}`.",
+    )
+    return replace(plan, problems=(*plan.problems, problem))
+
+
+def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
+    """Return things by names that Dagster takes for inputs and outputs, each name once.
+
+    A name is the one that is wanted, with `_` for what no name may hold, and with a number behind it where an
+    earlier thing has it already; so the order decides, and must be the same in every process.
+    """
+    named: dict[str, Thing] = {}
+    for thing, name in wanted:
+        plain = _NOT_IN_A_NAME.sub("_", name)
+        first = f"{plain}_" if plain in RESERVED else plain
+        candidates = itertools.chain([first], (f"{plain}_{number}" for number in itertools.count(2)))
+        named[next(candidate for candidate in candidates if candidate not in named)] = thing
+    return named
+
+
+@cache
+def _stock_translator() -> DagsterDbtTranslator:
+    # Whoever finds the keys ready need not import it.
+    from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator
+
+    return DagsterDbtTranslator()
+
+
+def _configured(resource: Mapping[str, Any]) -> bool:
+    meta = (resource.get("config") or {}).get("meta") or resource.get("meta") or {}
+    return bool((meta.get("dagster") or {}).get("asset_key"))

@@ -1,0 +1,1 @@
+"""The command `init`: files that connect an existing dbt project."""

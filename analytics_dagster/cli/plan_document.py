@@ -1,0 +1,101 @@
+"""The plan as plain data for machines: what `analytics-dagster plan --json` prints. Keys are only ever added."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from analytics_dagster.cli.explanation import explain
+from analytics_dagster.cli.read_plan import Planned
+from analytics_dagster.planning.cron import next_ticks
+from analytics_dagster.planning.plan import GroupPlan, Problem
+
+TICKS = 5
+"""How many of a group's next ticks are told."""
+
+
+def plan_document(planned: Planned, now: datetime, group: str | None = None) -> Mapping[str, Any]:
+    """Return the whole plan, or what of it concerns one group; nodes and tests are dbt unique ids."""
+    plan, target = planned.plan, planned.project.target
+    known = _known(planned.project.manifest)
+    return {
+        "project": planned.project.manifest["metadata"].get("project_name"),
+        "target": {"profile": target.profile, "name": target.name, "adapter": target.adapter},
+        "stand_in": planned.stand_in.problem if planned.stand_in else None,
+        "order": [group_plan.group.name for group_plan in plan.groups],
+        "on_overlap": planned.groups.on_overlap.value,
+        "groups": {
+            group_plan.group.name: _group(planned, group_plan, now)
+            for group_plan in plan.groups
+            if group in {None, group_plan.group.name}
+        },
+        "edges": [dataclasses.asdict(edge) for edge in plan.edges if group in {None, edge.upstream, edge.downstream}],
+        "problems": [_problem(problem, known) for problem in plan.problems],
+        "warnings": [_problem(warning, known) for warning in plan.warnings],
+        "left_out": [
+            {"what": entry.what, "why": entry.why, "count": len(entry.nodes), "nodes": list(entry.nodes)}
+            for entry in plan.left_out
+        ],
+    }
+
+
+def node_document(planned: Planned, unique_id: str) -> Mapping[str, Any]:
+    """Return why a node or test is where the plan has it, and the problems that it has a part in."""
+    known = _known(planned.project.manifest)
+    problems = [_problem(problem, known) for problem in planned.plan.problems]
+    return {
+        **dataclasses.asdict(explain(planned, unique_id)),
+        "problems": [problem for problem in problems if unique_id in problem["nodes"]],
+    }
+
+
+def _group(planned: Planned, group_plan: GroupPlan, now: datetime) -> Mapping[str, Any]:
+    group = group_plan.group
+    return {
+        "select": group.select,
+        "selector": group.selector,
+        "default": group.default,
+        "cron": list(group.cron),
+        "time_zone": group.time_zone,
+        "next_ticks": [tick.isoformat() for tick in next_ticks(group, now, TICKS)],
+        "after_ingestion": group.after_ingestion,
+        "docs": group.docs,
+        "waits_for": list(planned.plan.before(group.name)),
+        "on_upstream_failure": group.on_upstream_failure.value,
+        "reads_previous": list(group.reads_previous),
+        "retries": group.retries,
+        "full_refresh": group.full_refresh.value,
+        "nodes": list(group_plan.nodes),
+        "tests": [test.unique_id for test in group_plan.tests],
+        "unit_tests": list(group_plan.unit_tests),
+        "refreshes": list(group_plan.refreshes),
+        "refreshed_tests": list(group_plan.refreshed_tests),
+        "checks": {test.unique_id: test.node for test in group_plan.tests},
+    }
+
+
+def _problem(problem: Problem, known: Collection[str]) -> Mapping[str, Any]:
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "nodes": list(dict.fromkeys(unique_id for line in problem.nodes for unique_id in _ids(line, known))),
+        "details": list(problem.nodes),
+        "remedy": problem.remedy,
+    }
+
+
+def _ids(line: str, known: Collection[str]) -> list[str]:
+    """Return the unique ids in a problem's line for people, or the line itself where it holds none that is known."""
+    words = re.split(r"[\s,()]+", line)
+    return [word for word in words if word in known] or [word for word in words if _UNIQUE_ID.match(word)] or [line]
+
+
+_UNIQUE_ID = re.compile(r"[a-z_]+\.[^.]+\..+")
+
+
+def _known(manifest: Mapping[str, Any]) -> Collection[str]:
+    keys = ("nodes", "sources", "functions", "exposures", "metrics", "semantic_models", "saved_queries", "disabled")
+    return {unique_id for key in keys for unique_id in manifest.get(key) or {}}

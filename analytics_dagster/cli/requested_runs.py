@@ -1,0 +1,60 @@
+"""What is typed after `analytics-dagster build`, as what Dagster executes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from analytics_dagster.automation.jobs import INGESTION
+from analytics_dagster.cli.execution import Work
+from analytics_dagster.cli.lookup import find_group
+from analytics_dagster.cli.resolve_request import Asked, Choice, choose, require_full_refresh
+from analytics_dagster.cli.run_requests import works_of
+from analytics_dagster.cli.selection import require_of_groups, require_runnable, resolve_selection
+from analytics_dagster.location import Location
+from analytics_dagster.project.graph import Graph
+from analytics_dagster.settings import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was typed: schedule groups by name (or ingestion's), a selection in dbt's syntax, and how."""
+
+    groups: tuple[str, ...] = ()
+    select: str | None = None
+    upstream: bool = False
+    full_refresh: bool = False
+
+
+def requested_works(
+    settings: Settings, location: Location, request: Request, tell: Callable[[str], None]
+) -> list[Work]:
+    """Return what is to be executed, in order; ``tell`` is called with what is left out, and why.
+
+    Raises `AnalyticsError` for what there is not, what matches nothing, and what is refused.
+    """
+    plan = location.plan
+    known = [*([INGESTION] if location.ingestion.tables else []), *plan.by_name]
+    for name in request.groups:
+        find_group(name, known)
+    choice = _choice(settings, location, request)
+    if request.full_refresh:
+        require_full_refresh(plan, choice.parts)
+    for test, reason in choice.left_out.items():
+        tell(f"left out: {test}, since {reason}")
+    everything = not request.groups and request.select is None
+    return works_of(
+        location, choice, ingestion=everything or INGESTION in request.groups, full_refresh=request.full_refresh
+    )
+
+
+def _choice(settings: Settings, location: Location, request: Request) -> Choice:
+    plan, graph = location.plan, Graph(location.project.manifest)
+    groups = tuple(name for name in plan.by_name if not request.groups or name in request.groups)
+    asked = Asked(groups, upstream=request.upstream, unit_tests=settings.unit_tests)
+    if request.select is None:
+        return choose(plan, graph, asked)
+    found = resolve_selection(settings, location.project, request.select)
+    require_runnable(request.select, found, plan, graph)
+    require_of_groups(request.select, found, plan, groups)
+    return choose(plan, graph, replace(asked, selected=found))

@@ -1,1 +1,0 @@
-"""Whether an installation works: each check looks at one thing, changes nothing, and says what to do."""

@@ -1,0 +1,1 @@
+"""One run: the arguments of dbt, the dbt process, its events, row counts, failures and the work that remains."""

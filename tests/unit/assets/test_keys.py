@@ -1,0 +1,194 @@
+"""Which asset each dbt resource is, which of them collide, and the names that Dagster takes, as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.utils import DISALLOWED_NAMES
+
+from analytics_dagster.assets.keys import (
+    RESERVED,
+    asset_key,
+    asset_keys,
+    check_asset_keys,
+    dagster_names,
+    same_assets,
+)
+from analytics_dagster.errors import ScheduleGroupError
+from analytics_dagster.planning.groups import ScheduleGroup
+from analytics_dagster.planning.plan import GroupPlan, Plan, PlannedTest
+from analytics_dagster.project.graph import Graph
+
+
+def node(
+    kind: str, name: str, package: str = "shop", *, schema: str | None = None, relation: str = "", **others: Any
+) -> dict[str, Any]:
+    return {
+        "unique_id": f"{kind}.{package}.{name}",
+        "resource_type": kind,
+        "name": name,
+        "package_name": package,
+        "relation_name": relation or None,
+        "config": {"schema": schema, "materialized": "table", **others.pop("config", {})},
+        "depends_on": {"nodes": []},
+        **others,
+    }
+
+
+def source(source_name: str, name: str, relation: str = "", **others: Any) -> dict[str, Any]:
+    return {
+        "unique_id": f"source.shop.{source_name}.{name}",
+        "resource_type": "source",
+        "source_name": source_name,
+        "name": name,
+        "relation_name": relation or None,
+        "config": {},
+        **others,
+    }
+
+
+def configured(*key: str) -> dict[str, Any]:
+    return {"meta": {"dagster": {"asset_key": list(key)}}}
+
+
+def manifest(*resources: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"source": "sources", "exposure": "exposures", "function": "functions"}
+    content: dict[str, Any] = {"nodes": {}, "sources": {}, "exposures": {}, "functions": {}}
+    for resource in resources:
+        content[kinds.get(resource["resource_type"], "nodes")][resource["unique_id"]] = resource
+    return {**content, "metadata": {"project_name": "shop"}}
+
+
+def plan_of(*tests: PlannedTest, docs: bool = False) -> Plan:
+    group = GroupPlan(ScheduleGroup(name="all", select="*", docs=docs), nodes=(), tests=tests, unit_tests=())
+    return Plan(groups=(group,), edges=(), problems=())
+
+
+@pytest.mark.parametrize(
+    ("resource", "key"),
+    [
+        (node("model", "orders"), "orders"),
+        (node("model", "orders", schema="marts"), "marts/orders"),
+        (node("model", "orders", version=2, alias="orders_v2"), "orders_v2"),
+        (node("seed", "price.list"), "price.list"),
+        (node("function", "doubled"), "doubled"),
+        (node("function", "doubled", config=configured("udf", "twice")), "udf/twice"),
+        (node("model", "orders", config=configured("sales", "orders")), "sales/orders"),
+        (node("model", "orders", meta=configured("sales", "orders")["meta"]), "sales/orders"),
+        (source("raw", "click stream"), "raw/click stream"),
+        (source("raw", "orders", config=configured("lake", "orders")), "lake/orders"),
+        (node("exposure", "board"), "exposures/board"),
+        (node("exposure", "board", config=configured("bi", "board")), "bi/board"),
+    ],
+)
+def test_a_key_is_dagster_dbts_own_unless_the_resource_names_another(resource: dict[str, Any], key: str) -> None:
+    assert asset_key(resource).to_user_string() == key
+
+
+def test_a_project_without_collisions_has_the_same_plan() -> None:
+    plan = plan_of()
+    content = manifest(node("model", "orders"), node("model", "Orders"), source("raw", "orders"))
+    assert check_asset_keys(plan, content) is plan
+
+
+COLLIDING = {
+    "two packages": [node("model", "orders"), node("model", "orders", "other")],
+    "a node and a source": [node("model", "orders", schema="raw"), source("raw", "orders")],
+    "a node and a function": [node("model", "doubled"), node("function", "doubled")],
+    "a node and an exposure": [node("model", "board", schema="exposures"), node("exposure", "board")],
+    "a version's alias and another model": [
+        node("model", "orders", version=1, alias="orders_v1"),
+        node("model", "orders_v1", "other"),
+    ],
+    "two configured alike": [node("model", "a", config=configured("x")), node("seed", "b", config=configured("x"))],
+}
+
+
+@pytest.mark.parametrize("what", COLLIDING)
+def test_two_resources_of_one_key_are_a_problem_that_names_both_and_the_setting_that_resolves_it(what: str) -> None:
+    one, other = COLLIDING[what]
+    (problem,) = check_asset_keys(plan_of(), manifest(one, other)).problems
+    assert problem.code == "asset-key-collision"
+    assert {line.split(" ")[0] for line in problem.nodes} == {one["unique_id"], other["unique_id"]}
+    assert "meta: {dagster: {asset_key: " in problem.remedy
+    with pytest.raises(ScheduleGroupError, match=one["unique_id"]):
+        check_asset_keys(plan_of(), manifest(one, other)).require()
+
+
+@pytest.mark.parametrize("what", COLLIDING)
+def test_the_remedy_resolves_it(what: str) -> None:
+    one, other = COLLIDING[what]
+    other = {**other, "config": {**other["config"], **configured("any", "other", "name")}}
+    assert check_asset_keys(plan_of(), manifest(one, other)).problems == ()
+
+
+def test_a_disabled_exposure_is_no_asset_and_collides_with_none() -> None:
+    content = manifest(node("model", "board", schema="exposures"), node("exposure", "board", config={"enabled": False}))
+    assert check_asset_keys(plan_of(), content).problems == ()
+
+
+def test_a_collision_comes_after_the_problems_that_the_plan_has_already() -> None:
+    content = manifest(*COLLIDING["two packages"])
+    found = check_asset_keys(check_asset_keys(plan_of(), content), content)
+    assert [problem.code for problem in found.problems] == ["asset-key-collision"] * 2
+
+
+def test_a_source_that_a_node_builds_is_the_nodes_asset_where_it_has_its_key() -> None:
+    content = manifest(
+        node("seed", "orders", schema="raw", relation='"w"."raw"."orders"'),
+        source("raw", "orders", relation='"w"."RAW"."orders"'),
+        source("old", "orders", relation='"w"."raw"."orders"'),
+    )
+    graph = Graph(content)
+    assert check_asset_keys(plan_of(), content).problems == ()
+    assert same_assets(asset_keys(content, graph), graph) == {"source.shop.raw.orders"}
+
+
+def test_a_source_of_a_nodes_key_that_is_another_relation_collides() -> None:
+    content = manifest(
+        node("seed", "orders", schema="raw", relation='"w"."raw"."orders"'),
+        source("raw", "orders", relation='"w"."elsewhere"."orders"'),
+    )
+    assert len(check_asset_keys(plan_of(), content).problems) == 1
+
+
+def test_a_model_of_the_projects_name_collides_only_where_a_test_checks_the_project_itself() -> None:
+    content = manifest(node("model", "shop"))
+    assert check_asset_keys(plan_of(), content).problems == ()
+    (problem,) = check_asset_keys(plan_of(PlannedTest("test.shop.clock", None, frozenset())), content).problems
+    assert problem.nodes == ("model.shop.shop (asset shop)", "the project itself (asset shop)")
+
+
+def test_a_model_collides_with_dbts_documentation_only_where_a_group_asks_for_that() -> None:
+    content = manifest(node("model", "shop", schema="dbt_docs"))
+    assert check_asset_keys(plan_of(), content).problems == ()
+    (problem,) = check_asset_keys(plan_of(docs=True), content).problems
+    assert problem.nodes == ("model.shop.shop (asset dbt_docs/shop)", "dbt's documentation (asset dbt_docs/shop)")
+
+
+# --- names --------------------------------------------------------------------------------------------------
+
+
+def test_what_dagster_reserves_is_what_is_never_given() -> None:
+    # Dagster's own list, which has no public name: if it grows, this fails and not the load of a location.
+    assert RESERVED == DISALLOWED_NAMES
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (["orders", "raw__orders"], ["orders", "raw__orders"]),
+        (["price.list", "price_list", "price-list"], ["price_list", "price_list_2", "price_list_3"]),
+        (["a", "a_2", "a"], ["a", "a_2", "a_3"]),
+        (["click stream", "größe", "a$b"], ["click_stream", "gr__e", "a_b"]),
+        (["type", "input", "import", "type_"], ["type_", "input_", "import_", "type__2"]),
+    ],
+)
+def test_each_thing_gets_a_name_of_its_own_that_dagster_takes(wanted: list[str], names: list[str]) -> None:
+    given = dagster_names(enumerate(wanted))
+    assert list(given) == names
+    assert list(given.values()) == list(range(len(wanted)))
+    for name in given:
+        dg.OpDefinition(compute_fn=lambda *_: None, name="any", ins={name: dg.In(dg.Nothing)}, outs={name: dg.Out()})

@@ -1,0 +1,193 @@
+"""How a real project looks in Dagster: the lending library's assets, checks and exposures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+from analytics_dagster.assets.build import Transform, build_transform
+from analytics_dagster.assets.dbt_definitions import make_facts
+from analytics_dagster.assets.translator import dagster_owner
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups_file import load_groups
+from analytics_dagster.planning.plan import Plan
+from analytics_dagster.project.loading import load_project
+from analytics_dagster.warehouse import POOL
+
+if TYPE_CHECKING:
+    from tests.conftest import Preparation
+
+LIBRARY = "lending_library"
+SCREEN = dg.AssetKey(["exposures", "front_desk_screen"])
+
+
+@pytest.fixture(scope="module")
+def made(preparation: Preparation) -> tuple[Plan, Transform]:
+    settings = preparation.library.settings()
+    groups = load_groups(settings)
+    project = load_project(settings, groups.selections)
+    plan = make_plan(groups, project.manifest, project.selected).require()
+    return plan, build_transform(settings, project, make_facts(project, plan, {}, unit_tests=settings.unit_tests))
+
+
+@pytest.fixture(scope="module")
+def transform(made: tuple[Plan, Transform]) -> Transform:
+    return made[1]
+
+
+@pytest.fixture(scope="module")
+def graph(transform: Transform) -> dg.AssetGraph:
+    sources = dg.Definitions(assets=list(transform.sources.values()))
+    return dg.Definitions.merge(transform.definitions, sources).resolve_asset_graph()
+
+
+def spec_of(transform: Transform, unique_id: str) -> dg.AssetSpec:
+    for assets in transform.definitions.assets or []:
+        if isinstance(assets, dg.AssetsDefinition) and transform.nodes[unique_id] in assets.specs_by_key:
+            return assets.specs_by_key[transform.nodes[unique_id]]
+    raise AssertionError(unique_id)
+
+
+# --- nodes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("unique_id", "key", "group", "kinds"),
+    [
+        (f"seed.{LIBRARY}.books", "books", "opening_time", {"dbt", "duckdb", "seed"}),
+        (f"seed.{LIBRARY}.loans", "loans", "opening_time", {"dbt", "duckdb", "seed"}),
+        (f"model.{LIBRARY}.shelf", "shelf", "opening_time", {"dbt", "duckdb", "incremental"}),
+        (f"snapshot.{LIBRARY}.book_history", "book_history", "opening_time", {"dbt", "duckdb", "snapshot"}),
+        (f"model.{LIBRARY}.members", "circulation/members", "closing_time", {"dbt", "duckdb", "table"}),
+        (f"model.{LIBRARY}.late_returns", "circulation/late_returns", "closing_time", {"dbt", "duckdb", "view"}),
+    ],
+)
+def test_a_node_is_an_asset_with_its_group_and_kinds(
+    transform: Transform, unique_id: str, key: str, group: str, kinds: set[str]
+) -> None:
+    spec = spec_of(transform, unique_id)
+    assert spec.key.to_user_string() == key
+    assert spec.group_name == group
+    assert spec.kinds == kinds
+    assert spec.metadata["dagster_dbt/unique_id"] == unique_id
+
+
+def test_each_node_that_is_built_is_an_asset_and_an_ephemeral_model_is_none(transform: Transform) -> None:
+    assert len(transform.nodes) == 6
+    assert f"model.{LIBRARY}.returned_loans" not in transform.nodes
+
+
+def test_an_asset_depends_on_what_it_reads_through_ephemeral_models_too(graph: dg.AssetGraph) -> None:
+    late_returns = graph.get(dg.AssetKey(["circulation", "late_returns"]))
+    assert late_returns.parent_keys == {dg.AssetKey("loans")}
+    assert graph.get(dg.AssetKey("shelf")).parent_keys == {dg.AssetKey("books"), dg.AssetKey("loans")}
+
+
+def test_a_source_is_an_asset_in_the_group_of_sources(transform: Transform) -> None:
+    (source,) = transform.sources.values()
+    assert source.key == dg.AssetKey(["seeded", "loans"])
+    assert source.group_name == "sources"
+
+
+def test_an_owners_name_is_a_team(transform: Transform) -> None:
+    assert list(spec_of(transform, f"model.{LIBRARY}.members").owners) == ["team:front_desk"]
+    assert list(spec_of(transform, f"model.{LIBRARY}.shelf").owners) == []
+
+
+def test_descriptions_tags_and_columns_come_from_the_project(transform: Transform) -> None:
+    shelf = spec_of(transform, f"model.{LIBRARY}.shelf")
+    assert shelf.description == "How many copies stand on the shelf now."
+    columns = shelf.metadata["dagster/column_schema"]
+    assert [column.name for column in columns.columns] == ["isbn"]
+    assert "daily" in spec_of(transform, f"model.{LIBRARY}.members").tags
+
+
+def test_a_code_reference_opens_the_nodes_own_file(transform: Transform, preparation: Preparation) -> None:
+    references = spec_of(transform, f"model.{LIBRARY}.members").metadata["dagster/code_references"]
+    files = {
+        str(reference.file_path)
+        for reference in references.code_references
+        if isinstance(reference, dg.LocalFileCodeReference)
+    }
+    assert str(preparation.library.project / "transformations" / "circulation" / "members.sql") in files
+
+
+def test_all_of_a_group_is_one_step_in_the_warehouses_pool(transform: Transform) -> None:
+    steps = {
+        assets.op.name: assets.op.pool
+        for assets in transform.definitions.assets or []
+        if isinstance(assets, dg.AssetsDefinition) and assets.is_executable
+    }
+    assert steps == {"dbt_opening_time": POOL, "dbt_closing_time": POOL}
+
+
+# --- tests --------------------------------------------------------------------------------------------------
+
+CHECKS = [
+    ("source_not_null_seeded_loans_loan_id", "seeded/loans", True),
+    ("unique_shelf_isbn", "shelf", True),
+    ("not_null_shelf_isbn", "shelf", True),
+    ("unique_members_member", "circulation/members", True),
+    ("not_null_members_member", "circulation/members", False),
+    # Written beside an ephemeral model, which is no asset: a check of what that reads.
+    ("unique_returned_loans_loan_id", "loans", True),
+    ("relationships_late_returns_member__member__ref_members_", "circulation/late_returns", True),
+    ("no_book_is_lent_more_often_than_it_has_copies", "shelf", True),
+]
+
+
+def test_each_data_test_is_exactly_one_check(made: tuple[Plan, Transform], graph: dg.AssetGraph) -> None:
+    assert Counter((key.name, key.asset_key.to_user_string()) for key in graph.asset_check_keys) == dict.fromkeys(
+        ((name, asset) for name, asset, _ in CHECKS), 1
+    )
+    assert len(made[0].tests) == len(CHECKS)
+
+
+@pytest.mark.parametrize(("name", "asset", "blocks"), CHECKS)
+def test_a_check_is_of_the_right_asset_and_blocks_if_its_severity_is_error(
+    transform: Transform, name: str, asset: str, *, blocks: bool
+) -> None:
+    (spec,) = [spec for spec in transform.checks.values() if spec.name == name]
+    assert spec.asset_key.to_user_string() == asset
+    assert spec.blocking is blocks
+
+
+def test_a_check_that_reads_another_asset_depends_on_it(transform: Transform) -> None:
+    (spec,) = [spec for spec in transform.checks.values() if spec.name.startswith("relationships_")]
+    assert {dep.asset_key.to_user_string() for dep in spec.additional_deps} == {"circulation/members"}
+
+
+# --- exposures ----------------------------------------------------------------------------------------------
+
+
+def test_an_exposure_is_an_asset_downstream_of_what_it_depends_on(graph: dg.AssetGraph) -> None:
+    screen = graph.get(SCREEN)
+    assert screen.parent_keys == {dg.AssetKey("shelf"), dg.AssetKey(["circulation", "late_returns"])}
+    assert screen.group_name == "exposures"
+    assert list(screen.owners) == ["team:front_desk"]
+    assert screen.kinds == {"dbt", "application"}
+    assert not screen.is_executable
+
+
+# --- owners -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("ana@example.com", "ana@example.com"),
+        ("team:finance", "team:finance"),
+        ("Front Desk", "team:front_desk"),
+        ("R&D / Labs", "team:r_d_labs"),
+        ("  spaces  ", "team:spaces"),
+        ("!!!", "team:unknown"),
+        ("@data-team", "team:data_team"),
+        ("Ana <ana@example.com>", "team:ana_ana_example_com"),
+    ],
+)
+def test_an_owner_is_given_in_a_form_that_dagster_takes(name: str, owner: str) -> None:
+    assert dagster_owner(name) == owner
+    dg.AssetSpec("any", owners=[owner])

@@ -1,0 +1,128 @@
+"""Schedule groups are proposed from tags so that their plan has no problem, whatever the tags are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analytics_dagster.cli.init.cadence import cadence_of
+from analytics_dagster.cli.init.contents import groups_file
+from analytics_dagster.cli.init.proposal import Proposal, propose
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups import ScheduleGroups
+from analytics_dagster.planning.plan import Plan
+from analytics_dagster.project.graph import Graph
+from analytics_dagster.project.parse import Selection
+from tests.unit.manifests import Manifest
+
+TAGS = ("hourly", "daily", "weekly", "monthly", "finance", "every_2_hours")
+
+
+def _content(manifest: Manifest) -> dict[str, Any]:
+    """Return a manifest whose nodes have the tags that were drawn, and sources that say nothing of files."""
+    content = dict(manifest.content)
+    for tag, nodes in manifest.tagged.items():
+        for node in nodes:
+            content["nodes"][node].setdefault("tags", []).append(tag)
+    return content
+
+
+def _selected(content: dict[str, Any], select: str) -> frozenset[str]:
+    """Return what dbt would select: written anew, for the few forms that a proposal has."""
+    graph = Graph(content)
+    found: set[str] = set()
+    for word in select.split():
+        name = word.removeprefix("+").partition(":")[2]
+        named = {node for node in graph.built if word == "*" or name in content["nodes"][node].get("tags", [])}
+        found |= named | (graph.upstream(frozenset(named)) if word.startswith("+") else frozenset())
+    return frozenset(found)
+
+
+def _plan(content: dict[str, Any], proposal: Proposal) -> Plan:
+    groups = ScheduleGroups.model_validate(yaml.safe_load(groups_file(proposal)))
+    asked = {group.selection: _selected(content, str(group.select)) for group in groups.groups}
+    return make_plan(groups, content, dict[Selection, frozenset[str]](asked))
+
+
+@st.composite
+def _projects(draw: st.DrawFn) -> Manifest:
+    manifest = Manifest()
+    for number in range(draw(st.integers(1, 9))):
+        reads = [f"model.p.m{other}" for other in range(number) if draw(st.booleans())]
+        tags = draw(st.lists(st.sampled_from(TAGS), max_size=2, unique=True))
+        manifest.model(f"m{number}", *reads, tag=tags)
+    return manifest
+
+
+@given(_projects())
+def test_the_plan_of_a_proposal_has_no_problem(manifest: Manifest) -> None:
+    content = _content(manifest)
+    proposal = propose(content)
+    plan = _plan(content, proposal)
+    assert [str(problem) for problem in plan.problems] == []
+    # One for what is to come may be idle now.
+    [default] = [group.name for group in proposal.groups if group.default]
+    assert [str(warning) for warning in plan.warnings if f"group {default} " not in warning.message] == []
+    nodes = [node for group in plan.groups for node in group.nodes]
+    assert sorted(nodes) == sorted(Graph(content).built)
+
+
+@given(_projects())
+def test_no_group_is_older_than_its_tag_says(manifest: Manifest) -> None:
+    """A tagged node runs at least as often as the most frequent of its tags."""
+    content = _content(manifest)
+    proposal = propose(content)
+    plan = _plan(content, proposal)
+    hours = {group.name: group.cadence.hours for group in proposal.groups}
+    for tag, nodes in manifest.tagged.items():
+        cadence = cadence_of(tag)
+        assert all(cadence is None or hours[plan.group_of[node]] <= cadence.hours for node in nodes)
+
+
+def test_a_project_without_such_tags_runs_daily() -> None:
+    proposal = propose(_content(Manifest().model("a", tag="finance").seed("b")))
+    assert [(one.name, one.select, one.default) for one in proposal.groups] == [("daily", "*", True)]
+
+
+def test_what_has_no_tag_runs_with_what_reads_it_and_is_counted() -> None:
+    manifest = Manifest().seed("raw").model("staging", "seed.p.raw")
+    manifest.model("live", "model.p.staging", tag="hourly").model("report", "model.p.live", tag="nightly").model(
+        "alone"
+    )
+    proposal = propose(_content(manifest))
+    hourly, nightly = proposal.groups
+    assert hourly.select == "+tag:hourly"
+    assert hourly.notes == ("2 nodes that it reads are not tagged so, and run with it",)
+    assert (nightly.name, nightly.select, nightly.default) == ("nightly", "tag:nightly", True)
+    assert not proposal.first_wins
+
+
+def test_a_slower_tag_is_not_overruled_by_what_reads_it() -> None:
+    manifest = Manifest().model("budget", tag="monthly").model("live", "model.p.budget", tag="hourly")
+    hourly, monthly = propose(_content(manifest)).groups
+    assert hourly.select == "tag:hourly"
+    assert hourly.reads_previous == ("monthly",)
+    assert monthly.default, "nothing is left for a group of its own"
+
+
+def test_a_cadence_may_stand_in_meta_too() -> None:
+    content = _content(Manifest().model("a").model("b", tag="daily"))
+    content["nodes"]["model.p.a"]["config"]["meta"] = {"refresh": "hourly"}
+    assert [group.select for group in propose(content).groups] == ["config.meta.refresh:hourly", "tag:daily"]
+
+
+def test_a_tag_that_dbt_could_not_select_is_left_alone() -> None:
+    content = _content(Manifest().model("a"))
+    content["nodes"]["model.p.a"]["tags"] = ["every 2 hours", "run,daily"]
+    assert [group.select for group in propose(content).groups] == ["*"]
+
+
+def test_new_files_start_the_most_frequent_group() -> None:
+    content = _content(
+        Manifest().source("orders").model("a", "source.p.s.orders", tag="hourly").model("b", tag="daily")
+    )
+    content["sources"]["source.p.s.orders"]["meta"] = {"landing": {"path": "orders/*.csv"}}
+    assert [group.after_ingestion for group in propose(content).groups] == [True, False]

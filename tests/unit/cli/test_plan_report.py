@@ -1,0 +1,311 @@
+"""The plan of the lending library, printed for people and for machines, and why each node is where it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from analytics_dagster.cli.explanation import explain
+from analytics_dagster.cli.plan_document import node_document, plan_document
+from analytics_dagster.cli.plan_report import _moments, group_report, node_report, plan_report
+from analytics_dagster.cli.read_plan import Planned, plan_project
+from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups import OnOverlap, ScheduleGroups
+
+if TYPE_CHECKING:
+    from tests.conftest import Preparation
+
+NOW = datetime(2026, 3, 4, 11, 30, tzinfo=timezone.utc)  # a Wednesday
+P = "lending_library"
+
+
+@pytest.fixture(scope="module")
+def library(preparation: Preparation) -> Planned:
+    said: list[str] = []
+    planned = plan_project(preparation.library.settings(), said.append)
+    assert not said, "it was prepared, and so is not prepared again"
+    return planned
+
+
+def regrouped(planned: Planned, on_overlap: str, groups: dict[str, dict[str, Any]], **selected: set[str]) -> Planned:
+    """Return the library with other groups, each of which selects what is said here."""
+    file = ScheduleGroups.model_validate(
+        {"on_overlap": on_overlap, "groups": [{"name": name, "select": name, **more} for name, more in groups.items()]}
+    )
+    named = {selection: frozenset(selected.get(selection.select or "", ())) for selection in file.selections}
+    project = replace(planned.project, selected=named)
+    return replace(planned, project=project, groups=file, plan=make_plan(file, project.manifest, named))
+
+
+def printed(report: RenderableType) -> str:
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(report)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+# --- for people ---------------------------------------------------------------------------------------------
+
+
+def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests(library: Planned) -> None:
+    text = printed(plan_report(library, NOW))
+    assert f"{P}: 6 nodes and 8 tests in 2 schedule groups" in text
+    rows = [line.split("  ") for line in text.splitlines() if line.startswith((" opening_time", " closing_time"))]
+    assert [" ".join(part.strip() for part in row if part.strip()) for row in rows] == [
+        "opening_time 0 8 * * * and 0 13 * * * (UTC) 2 seeds, 1 model, 1 snapshot 5",
+        "closing_time 30 18 * * 1-6 (Europe/Berlin) 2 models 3",
+    ]
+    assert "next Wed 04 Mar 13:00, Thu 05 Mar 08:00, 13:00" in text
+    assert "next Wed 04 Mar 18:30, Thu 05 Mar 18:30, Fri 06 Mar 18:30" in text
+    assert "opening_time → closing_time  late_returns reads loans" in text
+    assert "ephemeral models (1): part of the SQL of what reads them" in text
+    assert "Every node is in one group, and every test runs once." in text
+
+
+def test_columns_that_no_group_has_anything_for_are_left_away(library: Planned) -> None:
+    assert "refreshes" not in printed(plan_report(library, NOW))
+    assert "unit tests" not in printed(plan_report(library, NOW))
+
+
+def test_problems_are_printed_with_all_their_nodes_and_the_remedy(library: Planned) -> None:
+    planned = regrouped(library, "error", {"one": {}, "two": {}}, one={f"seed.{P}.books"}, two={f"seed.{P}.books"})
+    text = printed(plan_report(planned, NOW))
+    assert "Problem node-in-several-groups" in text
+    assert f"seed.{P}.books (one, two)" in text
+    assert "Problem node-in-no-group" in text
+    assert f"    model.{P}.shelf" in text
+    assert "-> Tag them so that a group selects them, or give one group `default: true`." in text
+    assert "Every node is in one group" not in text
+
+
+def test_an_edge_that_is_read_as_the_last_run_left_it_is_marked(library: Planned) -> None:
+    groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {"reads_previous": ["one"]}}
+    planned = regrouped(library, "error", groups, two={f"model.{P}.members"})
+    assert "one ⇢ two  as its last run left it: members reads loans" in printed(plan_report(planned, NOW))
+
+
+def test_a_group_is_explained_with_how_it_runs_and_all_that_it_runs(library: Planned) -> None:
+    text = printed(group_report(library, "closing_time", NOW))
+    for line in (
+        "closing_time, group 2 of 2",
+        "selects        select: path:transformations/circulation",
+        "waits for      opening_time; if one of them fails it waits for the retries, and is skipped if these fail too",
+        "waited for by  no group",
+        "full refresh   on request",
+        "retries        none",
+        "Nodes, in the order of the build (2)",
+        "Tests (3)",
+    ):
+        assert line in text
+    assert "late_returns  model, view" in text
+    assert "not_null_members_member" in text
+    assert "check of members" in text
+    assert "books" not in text
+
+
+def test_the_default_group_says_so_and_which_nodes_it_took_by_it(library: Planned) -> None:
+    text = printed(group_report(library, "opening_time", NOW))
+    assert "select: shelf; and every node that no group selects (default group)" in text
+    assert "books         seed; by default" in text
+    assert "waited for by  closing_time" in text
+    assert "  shelf         model, incremental\n" in text
+
+
+def test_a_group_says_its_vars_by_name_alone(library: Planned) -> None:
+    groups = {"one": {"default": True, "vars": {"token": "hush"}, "retries": 2, "full_refresh": "never"}}
+    text = printed(group_report(regrouped(library, "error", groups), "one", NOW))
+    assert "vars           token" in text
+    assert "hush" not in text
+    assert "retries        2, of what failed alone" in text
+    assert "full refresh   never: a request is refused" in text
+
+
+def test_a_moment_says_its_day_once() -> None:
+    moments = [datetime(2026, 3, day, hour, tzinfo=timezone.utc) for day, hour in ((4, 8), (4, 13), (5, 8))]
+    assert _moments(moments) == "Wed 04 Mar 08:00, 13:00, Thu 05 Mar 08:00"
+
+
+def test_brackets_in_names_are_no_markup(library: Planned) -> None:
+    planned = regrouped(library, "error", {"one": {"default": True, "select": "[bold]/[/]"}})
+    assert "select: [bold]/[/]" in printed(group_report(planned, "one", NOW))
+
+
+# --- why ----------------------------------------------------------------------------------------------------
+
+
+def test_a_selected_node_says_who_selects_it_what_it_reads_and_where_its_tests_run(library: Planned) -> None:
+    shelf = explain(library, f"model.{P}.shelf")
+    assert (shelf.group, shelf.why) == ("opening_time", "opening_time selects it by `select: shelf`")
+    assert shelf.selected_by == ("opening_time",)
+    assert shelf.reads == {"opening_time": (f"seed.{P}.books", f"seed.{P}.loans")}
+    assert shelf.read_by == {}
+    assert {group: len(tests) for group, tests in (shelf.tests or {}).items()} == {"opening_time": 3}
+    assert (shelf.kind, shelf.path, shelf.asset) == ("model, incremental", "transformations/shelf.sql", "shelf")
+    text = printed(node_report(library, shelf))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "group opening_time: opening_time selects it by `select: shelf`" in lines
+    assert "reads opening_time books, loans" in lines
+
+
+def test_a_node_of_another_group_says_what_runs_before_it(library: Planned) -> None:
+    late = explain(library, f"model.{P}.late_returns")
+    assert late.waits_for == ("opening_time",)
+    assert late.reads == {"opening_time": (f"seed.{P}.loans",)}, "an ephemeral model is looked through"
+    assert "the group's run waits for opening_time" in printed(node_report(library, late))
+
+
+def test_a_node_that_no_group_selects_says_so(library: Planned) -> None:
+    why = explain(library, f"seed.{P}.books").why
+    assert why == "no group selects it, and opening_time is the default group"
+    lost = explain(regrouped(library, "error", {"one": {}}), f"seed.{P}.books")
+    assert (lost.group, lost.why) == (None, "no group selects it, and none is the default")
+    assert explain(library, f"seed.{P}.loans").read_by == {
+        "opening_time": (f"model.{P}.shelf",),
+        "closing_time": (f"model.{P}.late_returns", f"model.{P}.members"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("on_overlap", "told", "refreshed"),
+    [
+        (OnOverlap.ERROR, "which is an error unless on_overlap says what is meant; shown at the first, two", ()),
+        (OnOverlap.FIRST, "and by `on_overlap: first` it is that of the first, two, alone", ()),
+        (OnOverlap.ALL, "and by `on_overlap: all` it is that of the first, two, and the others refresh it", ("three",)),
+    ],
+)
+def test_a_node_that_several_groups_select_says_by_which_rule_it_is_where_it_is(
+    library: Planned, on_overlap: OnOverlap, told: str, refreshed: tuple[str, ...]
+) -> None:
+    books = f"seed.{P}.books"
+    groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {}, "three": {}}
+    planned = regrouped(library, on_overlap.value, groups, two={books}, three={books})
+    found = explain(planned, books)
+    assert found.group == "two"
+    assert found.why == f"two (`select: two`) and three (`select: three`) select it, {told}"
+    assert found.also_in == refreshed
+    text = printed(node_report(planned, found))
+    assert ("also refreshed by" in text) == bool(refreshed)
+    assert ("Problem node-in-several-groups" in text) == (on_overlap is OnOverlap.ERROR)
+
+
+def test_a_test_says_why_it_runs_in_its_group_and_what_it_is_a_check_of(library: Planned) -> None:
+    unique = next(test for test in library.plan.tests if "unique_members" in test)
+    found = explain(library, unique)
+    assert (found.group, found.why) == ("closing_time", "closing_time builds all that it reads")
+    assert found.check_of == f"model.{P}.members"
+    groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {}}
+    across = regrouped(library, "error", groups, two={f"model.{P}.shelf"})
+    singular = f"test.{P}.no_book_is_lent_more_often_than_it_has_copies"
+    found = explain(across, singular)
+    assert found.why == "it reads what one and two build, and two runs last of them"
+    assert found.reads == {"one": (f"seed.{P}.books",), "two": (f"model.{P}.shelf",)}
+
+
+def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_tests_run(library: Planned) -> None:
+    source = explain(library, f"source.{P}.seeded.loans")
+    assert source.group is None
+    assert source.why == f"it is the table of seed.{P}.loans, under a source's name"
+    assert {group: len(tests) for group, tests in (source.tests or {}).items()} == {"opening_time": 1}
+    ephemeral = explain(library, f"model.{P}.returned_loans")
+    assert ephemeral.group is None
+    assert ephemeral.why == "ephemeral models: part of the SQL of what reads them"
+    assert ephemeral.read_by == {"closing_time": (f"model.{P}.late_returns",)}
+    assert {group: len(tests) for group, tests in (ephemeral.tests or {}).items()} == {"opening_time": 1}
+    exposure = explain(library, f"exposure.{P}.front_desk_screen")
+    assert "outside dbt" in exposure.why
+
+
+# --- for machines -------------------------------------------------------------------------------------------
+
+
+def test_the_document_has_every_node_and_test_of_every_group_by_its_unique_id(library: Planned) -> None:
+    document = json.loads(json.dumps(plan_document(library, NOW)))
+    assert document["order"] == list(document["groups"]) == ["opening_time", "closing_time"]
+    manifest = library.project.manifest["nodes"]
+    nodes = [node for group in document["groups"].values() for node in group["nodes"]]
+    assert sorted(nodes) == sorted(
+        unique_id
+        for unique_id, node in manifest.items()
+        if node["resource_type"] != "test" and node["config"]["materialized"] != "ephemeral"
+    )
+    tests = [test for group in document["groups"].values() for test in group["tests"]]
+    assert sorted(tests) == sorted(unique_id for unique_id, node in manifest.items() if node["resource_type"] == "test")
+    closing = document["groups"]["closing_time"]
+    assert closing["cron"] == ["30 18 * * 1-6"]
+    assert closing["time_zone"] == "Europe/Berlin"
+    assert closing["next_ticks"][0] == "2026-03-04T18:30:00+01:00"
+    assert len(closing["next_ticks"]) == 5
+    assert closing["waits_for"] == ["opening_time"]
+    assert (closing["refreshes"], closing["refreshed_tests"], closing["unit_tests"]) == ([], [], [])
+    assert document["edges"] == [
+        {
+            "upstream": "opening_time",
+            "downstream": "closing_time",
+            "parent": f"seed.{P}.loans",
+            "child": f"model.{P}.late_returns",
+            "previous": False,
+        }
+    ]
+    assert document["problems"] == []
+    ephemeral = next(entry for entry in document["left_out"] if entry["what"] == "ephemeral models")
+    assert (ephemeral["count"], ephemeral["nodes"]) == (1, [f"model.{P}.returned_loans"])
+    assert document["target"] == {"profile": "library", "name": "laptop", "adapter": "duckdb"}
+    assert document["stand_in"] is None
+
+
+def test_the_documents_problems_have_a_code_a_message_bare_unique_ids_and_a_remedy(library: Planned) -> None:
+    books, shelf = f"seed.{P}.books", f"model.{P}.shelf"
+    overlap = regrouped(library, "error", {"one": {"default": True}, "two": {}, "none": {}}, one={books}, two={books})
+    document = plan_document(overlap, NOW)
+    [problem] = document["problems"]
+    assert problem["code"] == "node-in-several-groups"
+    assert problem["nodes"] == [books]
+    assert problem["details"] == [f"{books} (one, two)"]
+    assert problem["message"] == "Nodes are selected by more than one schedule group:"
+    assert "on_overlap" in problem["remedy"]
+    assert "selection-matches-nothing" in [warning["code"] for warning in document["warnings"]]
+    members = f"model.{P}.members"
+    cycle = regrouped(library, "error", {"one": {}, "two": {"default": True}}, one={shelf, f"seed.{P}.loans"})
+    [problem] = plan_document(cycle, NOW)["problems"]
+    assert problem["code"] == "cycle-between-groups"
+    assert {books, shelf} <= set(problem["nodes"])
+    assert members in problem["nodes"] or f"model.{P}.late_returns" in problem["nodes"]
+    assert all(" " not in node for node in problem["nodes"])
+
+
+def test_the_document_of_one_group_has_that_group_and_its_edges_alone(library: Planned) -> None:
+    groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {}, "three": {}}
+    planned = regrouped(library, "error", groups, two={f"model.{P}.shelf"}, three={f"model.{P}.members"})
+    document = plan_document(planned, NOW, "three")
+    assert list(document["groups"]) == ["three"]
+    assert [(edge["upstream"], edge["downstream"]) for edge in document["edges"]] == [("one", "three")]
+    assert len(document["order"]) == 3
+
+
+def test_what_a_group_refreshes_is_in_the_document_and_in_the_report(library: Planned) -> None:
+    shelf = f"model.{P}.shelf"
+    groups: dict[str, dict[str, Any]] = {"one": {}, "two": {"default": True}}
+    planned = regrouped(library, "all", groups, one={shelf, f"seed.{P}.books", f"seed.{P}.loans"}, two={shelf})
+    two = plan_document(planned, NOW)["groups"]["two"]
+    assert two["refreshes"] == [shelf]
+    assert len(two["refreshed_tests"]) == 3
+    assert shelf not in two["nodes"]
+    text = printed(group_report(planned, "two", NOW))
+    assert "Refreshed too, though another group's (1)" in text
+    assert "shelf  model, incremental; of one" in text
+    assert "Tests of what is refreshed (3)" in text
+    assert "refreshes" in printed(plan_report(planned, NOW))
+
+
+def test_a_node_has_a_document_with_the_problems_that_it_has_a_part_in(library: Planned) -> None:
+    books = f"seed.{P}.books"
+    overlap = regrouped(library, "error", {"one": {"default": True}, "two": {}}, one={books}, two={books})
+    document = json.loads(json.dumps(node_document(overlap, books)))
+    assert document["unique_id"] == books
+    assert [problem["code"] for problem in document["problems"]] == ["node-in-several-groups"]
+    assert node_document(overlap, f"seed.{P}.loans")["problems"] == []

@@ -1,0 +1,184 @@
+"""The failure report is read from a run's own events: what failed and why, what was skipped, whose it is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from analytics_dagster.assets import keys
+from analytics_dagster.execution.events import failure_of
+from analytics_dagster.execution.failures.catalog import EXPOSURES, Catalog, Entry
+from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.execution.failures.events import Place, read_report
+from analytics_dagster.execution.failures.observation import Failure, from_observation, to_observation
+from analytics_dagster.execution.failures.report import FailureReport
+
+CATALOG = Catalog(
+    [
+        Entry("a", ("team:core",), "nightly"),
+        Entry("b", ("team:core", "ann@example.com"), "nightly", reads=("a",)),
+        Entry("exposures/board", group=EXPOSURES, reads=("b",)),
+    ]
+)
+PLACE = Place("prod", "prod", "abc", "https://dagster.example.com/", frozenset({"hunter22"}))
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as found:
+        yield found
+
+
+def report_of(instance: dg.DagsterInstance, *assets: Any) -> FailureReport:
+    definitions = dg.Definitions(list(assets), jobs=[dg.define_asset_job("all")])
+    job = definitions.resolve_job_def("all")
+    result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
+    record = instance.get_run_record_by_id(result.run_id)
+    assert record is not None
+    return read_report(instance, record, CATALOG, PLACE)
+
+
+def test_a_python_asset_that_fails_is_told_by_its_exception_and_what_reads_it_is_skipped(
+    instance: dg.DagsterInstance,
+) -> None:
+    @dg.asset
+    def a() -> None:
+        raise ConnectionError("connection refused by postgresql://dbt:hunter22@db/shop")
+
+    @dg.asset(deps=[a])
+    def b() -> None: ...
+
+    report = report_of(instance, a, b)
+    [step] = report.steps
+    assert (step.name, step.kind, step.assets) == ("a", FailureKind.CONNECTION, ("a",))
+    assert step.message.startswith("ConnectionError: connection refused by postgresql://dbt:***@db")
+    assert report.skipped == ("b",)
+    assert report.owners == ("team:core",)
+    assert report.exposures == ("exposures/board",)
+    assert report.is_transient
+    assert report.url == f"https://dagster.example.com/runs/{report.run_id}"
+    assert report.seconds is not None
+    assert "hunter22" not in str(report.to_json())
+
+
+def test_a_nodes_own_message_stands_for_that_of_its_step(instance: dg.DagsterInstance) -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("a", skippable=True), dg.AssetSpec("b", skippable=True)])
+    def dbt(context: dg.AssetExecutionContext) -> Any:
+        yield dg.MaterializeResult(asset_key="b")
+        context.log_event(to_observation(Failure(dg.AssetKey("a"), "Binder Error: no", compiled="x/a.sql")))
+        context.log_event(to_observation(Failure(dg.AssetKey("b"), "deadlock detected", check="unique")))
+        raise dg.Failure("dbt failed with all that it has logged")
+
+    report = report_of(instance, dbt)
+    assert not report.steps
+    [node] = report.nodes
+    assert (node.asset, node.kind, node.message, node.compiled) == ("a", FailureKind.SQL, "Binder Error: no", "x/a.sql")
+    [check] = report.checks
+    assert (check.label, check.kind) == ("unique on b", FailureKind.LOCK)
+    assert report.built == ("b",)
+    assert report.skipped == ()
+    assert not report.is_transient
+
+
+def test_where_dbt_itself_breaks_off_its_log_is_told_and_not_its_command(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def a() -> None:
+        raise dg.Failure(
+            "The dbt CLI process with command\n\n`dbt build --vars {a: timeout}`\n\nfailed with exit code `2`.\n\n"
+            "Errors parsed from dbt logs:\n\n1 of 2 ERROR creating sql table model a\n\nEncountered an error:\n"
+            'IO Error: Could not set lock on file "/w/x.duckdb": Conflicting lock is held in python (PID 7).'
+        )
+
+    [step] = report_of(instance, a).steps
+    assert step.kind is FailureKind.LOCK
+    assert step.message.startswith("IO Error: Could not set lock on file")
+
+
+def test_a_test_that_found_rows_is_told_with_their_number_and_not_as_its_step(instance: dg.DagsterInstance) -> None:
+    @dg.multi_asset(specs=[dg.AssetSpec("a")], check_specs=[dg.AssetCheckSpec("unique", asset="a")])
+    def dbt() -> Any:
+        yield dg.MaterializeResult(asset_key="a")
+        rows = {"dagster_dbt/failed_row_count": 17}
+        yield dg.AssetCheckResult(asset_key="a", check_name="unique", passed=False, metadata=rows)
+        raise dg.Failure("dbt failed: Got 17 results, configured to fail if != 0")
+
+    report = report_of(instance, dbt)
+    assert not report.steps
+    [check] = report.checks
+    assert (check.rows, check.warns, check.kind) == (17, False, FailureKind.DATA_TEST)
+
+
+def test_a_run_that_was_cut_off_is_told_by_its_end(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def a() -> None: ...
+
+    job = dg.Definitions([a], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+    run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(run, "The run was cut off: process 7 on here, which executed it, has gone.")
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record is not None
+    [step] = read_report(instance, record, CATALOG, PLACE).steps
+    assert (step.name, step.kind) == ("", FailureKind.KILLED)
+
+
+def test_a_run_whose_worker_was_killed_is_told_by_what_its_code_server_saw(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def a() -> None: ...
+
+    job = dg.Definitions([a], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+    for said, kind in (
+        ("Run execution process for 1 was terminated by signal 9 (SIGKILL).", FailureKind.KILLED),
+        ("Executing steps in process (pid: 7)", FailureKind.CODE),
+    ):
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        instance.report_engine_event(said, run)
+        instance.report_run_failed(run, "This run has been marked as failed from outside the execution context.")
+        record = instance.get_run_record_by_id(run.run_id)
+        assert record is not None
+        [step] = read_report(instance, record, CATALOG, PLACE).steps
+        assert step.kind is kind
+
+
+def test_a_run_that_succeeds_has_no_failures_and_says_what_is_usual(instance: dg.DagsterInstance) -> None:
+    @dg.asset
+    def a() -> None: ...
+
+    assert report_of(instance, a).usual is None
+    report = report_of(instance, a)
+    assert report.usual is not None
+    assert report.built == ("a",)
+    assert (report.nodes, report.checks, report.steps, report.skipped) == ((), (), (), ())
+
+
+# --- what dbt says, noted on its asset ---------------------------------------------------------------------------
+
+
+def event(name: str, unique_id: str, status: str) -> dict[str, Any]:
+    node = {"unique_id": unique_id, "node_status": status}
+    return {"info": {"name": name, "msg": "  Database Error\n  no, password=hunter22"}, "data": {"node_info": node}}
+
+
+def test_why_dbt_could_not_run_a_node_or_a_test_is_noted_and_that_a_test_failed_is_not() -> None:
+    key, check = dg.AssetKey("a"), dg.AssetCheckKey(dg.AssetKey("a"), "unique")
+    known = {"model.x.a": key}, {"test.x.unique": check}
+    node = failure_of(event("RunResultError", "model.x.a", "error"), *known)
+    test = failure_of(event("RunResultError", "test.x.unique", "error"), *known)
+    assert node is not None
+    assert (node.asset, node.check) == (key, "")
+    assert test is not None
+    assert (test.asset, test.check) == (key, "unique")
+    assert failure_of(event("RunResultError", "test.x.unique", "fail"), *known) is None
+    assert failure_of(event("RunResultWarning", "model.x.a", "warn"), *known) is None
+    assert failure_of(event("RunResultError", "model.x.other", "error"), *known) is None
+
+
+def test_what_is_noted_is_read_again_without_secrets() -> None:
+    noted = to_observation(Failure(dg.AssetKey("a"), "no, password=hunter33 and hunter22 too", "unique"), {"hunter22"})
+    assert from_observation(noted) == Failure(dg.AssetKey("a"), "no, password=*** and *** too", "unique")
+    assert from_observation(dg.AssetObservation("a")) is None
+
+
+def test_exposures_are_in_the_group_that_the_facts_take_for_theirs() -> None:
+    assert keys.EXPOSURES == EXPOSURES

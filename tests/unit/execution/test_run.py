@@ -1,0 +1,308 @@
+"""Jobs from a terminal: what was asked for runs and no more, and what can't start says why.
+
+No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+"""
+
+import inspect
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import dagster as dg
+import pytest
+from dagster._core.execution.api import create_execution_plan, execute_run
+
+from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG
+from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retrying import DECISION, NUMBER, PARENT, ROOT, may_be_retried
+from analytics_dagster.cli.execution import JobResult, Work, execute_jobs
+from analytics_dagster.cli.retrying import Retrier
+from analytics_dagster.cli.summary import Status, summarize
+from analytics_dagster.execution.executor import build_executor
+from analytics_dagster.execution.failures.attach import Reporter
+from analytics_dagster.execution.failures.events import Place
+from analytics_dagster.planning.groups import IngestionRuns, ScheduleGroup
+from analytics_dagster.processes import PROCESS_TAG, Process
+
+pytestmark = pytest.mark.slow
+
+
+class Greeting(dg.Config):
+    """What an asset of a test is configured with."""
+
+    words: str = "none"
+
+
+@dg.multi_asset(
+    name="table",
+    specs=[dg.AssetSpec("table", skippable=True)],
+    check_specs=[dg.AssetCheckSpec(name, asset="table") for name in ("counted", "typed")],
+    can_subset=True,
+)
+def table(
+    context: dg.AssetExecutionContext, config: Greeting
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    for key in context.selected_asset_keys:
+        yield dg.MaterializeResult(asset_key=key, metadata={"words": config.words})
+    for check in context.selected_asset_check_keys:
+        yield dg.AssetCheckResult(passed=True, asset_key=check.asset_key, check_name=check.name)
+
+
+@dg.asset_check(asset="table")
+def alone() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=True)
+
+
+@dg.asset
+def fails() -> None:
+    raise dg.Failure("on purpose")
+
+
+@dg.asset
+def is_interrupted() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+DEFINITIONS = dg.Definitions(
+    [table, fails, is_interrupted],
+    asset_checks=[alone],
+    jobs=[
+        dg.define_asset_job("good", dg.AssetSelection.assets("table"), tags={"of": "good"}),
+        dg.define_asset_job("both", dg.AssetSelection.assets("table", "fails")),
+        dg.define_asset_job("bad", dg.AssetSelection.assets("fails")),
+        dg.define_asset_job("interrupted", dg.AssetSelection.assets("is_interrupted")),
+    ],
+    executor=build_executor({}, writers=1),
+)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def executed(instance: dg.DagsterInstance, *works: Work) -> list[JobResult]:
+    return execute_jobs(DEFINITIONS, works, instance=instance)
+
+
+def run_of(instance: dg.DagsterInstance, result: JobResult) -> dg.DagsterRun:
+    assert result.run_id is not None
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return run
+
+
+def made_and_checked(instance: dg.DagsterInstance, result: JobResult) -> tuple[set[str], set[str]]:
+    assert result.run_id is not None
+    events = [entry.dagster_event for entry in instance.all_logs(result.run_id) if entry.dagster_event]
+    made = {event.asset_key.to_user_string() for event in events if event.is_step_materialization and event.asset_key}
+    checked = {
+        event.asset_check_evaluation_data.check_name
+        for event in events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    }
+    return made, checked
+
+
+# --- what runs ----------------------------------------------------------------------------------------------
+
+
+def test_a_run_has_its_jobs_tags_and_names_its_process_from_the_start(instance: dg.DagsterInstance) -> None:
+    [result] = executed(instance, Work("good"))
+    assert result == JobResult("good", result.run_id, succeeded=True)
+    run = run_of(instance, result)
+    assert run.job_name == "good"
+    assert run.tags["of"] == "good"
+    assert run.tags[PROCESS_TAG] == f"{Process.current().to_text()} of run {run.run_id}"
+    assert made_and_checked(instance, result) == ({"table"}, {"counted", "typed", "alone"})
+
+
+def test_its_configuration_reaches_the_step(instance: dg.DagsterInstance) -> None:
+    [result] = executed(instance, Work("good", configuration={"ops": {"table": {"config": {"words": "hello"}}}}))
+    [record] = instance.fetch_materializations(dg.AssetKey("table"), limit=1).records
+    assert record.asset_materialization is not None
+    assert record.asset_materialization.metadata["words"].value == "hello"
+    assert result.succeeded
+
+
+@pytest.mark.parametrize(
+    ("checks", "checked"),
+    [
+        (None, {"counted", "typed", "alone"}),
+        (frozenset(), set()),
+        (frozenset({dg.AssetCheckKey(dg.AssetKey("table"), "alone")}), {"alone"}),
+    ],
+)
+def test_of_a_job_only_the_chosen_assets_and_checks_run_and_the_run_records_the_choice(
+    instance: dg.DagsterInstance, checks: frozenset[dg.AssetCheckKey] | None, checked: set[str]
+) -> None:
+    assets = frozenset({dg.AssetKey("table")})
+    [result] = executed(instance, Work("both", assets=assets, checks=checks))
+    assert result.succeeded
+    made, done = made_and_checked(instance, result)
+    assert made == {"table"}
+    assert done == checked
+    run = run_of(instance, result)
+    assert (run.asset_selection, run.asset_check_selection) == (assets, checks)
+
+
+def test_checks_can_run_without_their_asset(instance: dg.DagsterInstance) -> None:
+    key = dg.AssetCheckKey(dg.AssetKey("table"), "alone")
+    [result] = executed(instance, Work("good", assets=frozenset(), checks=frozenset({key})))
+    assert result.succeeded
+    assert made_and_checked(instance, result) == (set(), {"alone"})
+
+
+# --- what does not ------------------------------------------------------------------------------------------
+
+
+def test_what_comes_after_a_failed_job_is_not_started_and_the_others_go_on(instance: dg.DagsterInstance) -> None:
+    results = executed(
+        instance,
+        Work("bad"),
+        Work("both", after=frozenset({"bad"})),
+        Work("interrupted", after=frozenset({"both"})),
+        Work("good", after=frozenset({"elsewhere"})),
+    )
+    assert [(result.job, result.succeeded, result.reason) for result in results] == [
+        ("bad", False, ""),
+        ("both", False, "not started: bad failed"),
+        ("interrupted", False, "not started: both was not started"),
+        ("good", True, ""),
+    ]
+    assert [result.run_id is None for result in results] == [False, True, True, False]
+
+
+def test_an_interrupt_cancels_the_run_that_goes_on_and_starts_no_other(instance: dg.DagsterInstance) -> None:
+    started = time.monotonic()
+    results = executed(instance, Work("interrupted"), Work("good"))
+    assert time.monotonic() - started < 30
+    assert [(result.succeeded, result.reason) for result in results] == [
+        (False, "canceled"),
+        (False, "not started: interrupted"),
+    ]
+    assert run_of(instance, results[0]).status is dg.DagsterRunStatus.CANCELED
+    assert len(instance.get_run_ids()) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# --- what is run again --------------------------------------------------------------------------------------
+
+
+@dataclass
+class World:
+    """How often the flaky step still fails, with what."""
+
+    failing: int = 0
+    message: str = "server closed the connection unexpectedly"
+
+
+WORLD = World()
+
+
+@dg.asset(tags={"of": "group"})
+def steady(config: Greeting) -> None: ...
+
+
+@dg.asset(deps=[steady])
+def flaky(config: Greeting) -> None:
+    if WORLD.failing and config.words == "hello":
+        WORLD.failing -= 1
+        raise dg.Failure(WORLD.message)
+
+
+FLAKY = dg.Definitions(
+    [steady, flaky],
+    jobs=[dg.define_asset_job("flaky_job", tags={GROUP_TAG: "g"})],
+    executor=build_executor({}, writers=1),
+)
+
+
+def retried(
+    instance: dg.DagsterInstance, *, interrupted: bool = False, job: str = "flaky_job"
+) -> tuple[list[JobResult], list[str], list[float]]:
+    lines, pauses = list[str](), list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    group = ScheduleGroup(name="g", select="*", retries=2, retry_delay=30)
+    report = partial(Reporter(dict, Place).read, instance, repository=None)
+    again = Retrier(
+        instance,
+        RetryPolicies({"g": group}, IngestionRuns(), {steady.key: "g", flaky.key: "g"}),
+        report,
+        lines.append,
+        sleep,
+    )
+    asked = {"ops": {name: {"config": {"words": "hello"}} for name in ("steady", "flaky")}}
+    both = frozenset({steady.key, flaky.key})
+    works = [
+        Work(job, both, frozenset(), configuration=asked),
+        Work(job, both, configuration=asked, after=frozenset({job})),
+    ]
+    results = execute_jobs(FLAKY, works, instance=instance, again=again)
+    return results, lines, pauses
+
+
+@pytest.mark.parametrize("job", ["flaky_job", AD_HOC])
+def test_what_failed_for_what_passes_is_run_again_after_a_while_and_alone(
+    instance: dg.DagsterInstance, job: str
+) -> None:
+    WORLD.failing = 2
+    [result, after], lines, pauses = retried(instance, job=job)
+    assert (result.succeeded, after.succeeded) == (True, True)
+    assert len(result.earlier) == 2
+    assert [round(pause / 10) for pause in pauses] == [3, 6]
+    assert "retry 1 of 2" in lines[0]
+    assert made_and_checked(instance, result) == ({"flaky"}, set())
+    run = run_of(instance, result)
+    assert (run.tags[PARENT], run.tags[ROOT], run.tags[NUMBER]) == (result.earlier[1], result.earlier[0], "2")
+    assert run.run_config["ops"] == {"flaky": {"config": {"words": "hello"}}}
+    [line] = [line for line in summarize(instance, [result], {}) if line.key == steady.key]
+    assert line.status is Status.BUILT
+
+
+def test_it_is_given_up_after_so_many_times_and_what_comes_after_is_not_started(instance: dg.DagsterInstance) -> None:
+    WORLD.failing = 9
+    [result, after], _, pauses = retried(instance)
+    WORLD.failing = 0
+    assert not result.succeeded
+    assert (len(result.earlier), len(pauses)) == (2, 2)
+    assert after.run_id is None
+    assert run_of(instance, result).tags[DECISION].startswith("not retried again: 2 of 2")
+
+
+def test_what_would_fail_again_is_not_run_again(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WORLD, "message", "Binder Error: no such column")
+    WORLD.failing = 1
+    [result, _], lines, pauses = retried(instance)
+    assert (result.succeeded, result.earlier, lines, pauses) == (False, (), [], [])
+    assert run_of(instance, result).tags[DECISION] == "not retried: it would fail again (SQL error)"
+
+
+def test_an_interrupt_while_it_waits_leaves_the_run_failed_and_nobody_retries_it(instance: dg.DagsterInstance) -> None:
+    WORLD.failing = 1
+    [result, after], _, _ = retried(instance, interrupted=True)
+    assert (result.reason, after.reason) == ("canceled", "not started: interrupted")
+    run = run_of(instance, result)
+    assert run.tags[DECISION] == "not retried: interrupted"
+    assert not may_be_retried(run, sensor_is_on=True)
+
+
+# --- what is called of Dagster's own ------------------------------------------------------------------------
+
+
+def test_dagsters_functions_are_called_as_they_are() -> None:
+    assert list(inspect.signature(execute_run).parameters)[:3] == ["job", "dagster_run", "instance"]
+    assert {"run_config", "instance_ref", "tags"} <= set(inspect.signature(create_execution_plan).parameters)
+    assert {"asset_selection", "asset_check_selection", "asset_graph"} <= set(
+        inspect.signature(dg.DagsterInstance.create_run).parameters
+    )
