@@ -1,9 +1,9 @@
 """dbt in a process that is started before it is known what to run: it imports dbt and reads the project meanwhile.
 
 `dbt_worker_pool` is the other end; it starts this file by its path. Orders come on the standard input, a JSON object
-a line: at most one to `prepare`, then one to `run`, which makes this what the `dbt` command would be: the same arguments,
-environment and folder, the same log on the standard output, the same exit code. It ends when its input does, for then
-nobody is left who wants it.
+a line: at most one to `prepare`, then one to `run`, which makes this what the `dbt` command would be: the same
+arguments, environment and folder, the same log on the standard output, the same exit code. It ends when its input does,
+for then nobody is left who wants it.
 
 What it does otherwise than the `dbt` command changes nothing of what dbt builds and reports. It takes a manifest that
 was parsed before the order came, if the order says that nothing has changed since. Log lines that are below a logger's

@@ -129,13 +129,16 @@ class Dagster:
         return urlsplit(self.page.url).path.rpartition("/")[2]
 
     def watch(self, *, fails: bool = False) -> None:
-        """Watch the run that is shown until the page, which nobody reloads, says how it ended, and has all of its log.
+        """Wait until the page of a run, without a reload, shows how the run ended and has its last event.
 
-        The run's last event is that its process has ended.
+        The filter finds the event: the log renders only the rows in view, and does not always scroll to the end.
         """
         status = self.page.get_by_text("Failure" if fails else "Success", exact=True).first
         expect(status).to_be_visible(timeout=_SECONDS_OF_RUN * 1000)
-        expect(self.page.get_by_text("Process for run exited")).to_be_visible()
+        search = self.page.get_by_placeholder("Filter…")
+        search.fill("Process for run exited")
+        expect(self.page.get_by_text("Process for run exited").first).to_be_visible()
+        search.clear()
 
     def type_config(self, config: str) -> None:
         """Put a text into the launchpad's editor, in place of what is in it."""

@@ -41,10 +41,8 @@ def test_every_way_to_mean_an_overlap_is_told() -> None:
 
 
 def test_every_problem_that_a_plan_may_have_is_told() -> None:
-    planning = ROOT / "analytics_dagster" / "planning"
-    codes = {
-        code for path in planning.glob("*.py") for code in re.findall(r'code="([a-z-]+)"', path.read_text("utf-8"))
-    }
+    sources = (ROOT / "analytics_dagster").rglob("*.py")
+    codes = {code for path in sources for code in re.findall(r'code="([a-z-]+)"', path.read_text("utf-8"))}
     assert codes
     told = TEXT.partition("## What the plan proves")[2]
     assert codes == set(re.findall(r"^\| `([a-z-]+)`(?: \(a warning\))? \|", told, flags=re.MULTILINE))
