@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 NO_INTERNALS = "ANALYTICS_DAGSTER_NO_INTERNALS"
-"""The environment variable that turns off every use of a private name. A test sets it; so can a user after an upgrade."""
+"""The environment variable that turns off every use of a private name, for tests and for a user after an upgrade."""
 
 _logger = logging.getLogger("analytics_dagster")
 _logged: set[str] = set()

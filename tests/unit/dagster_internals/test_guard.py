@@ -47,7 +47,7 @@ def test_another_error_of_the_probe_is_raised() -> None:
 
 
 @pytest.mark.parametrize(("value", "used"), [("1", False), ("0", True), ("", True)])
-def test_the_variable_turns_every_use_off(monkeypatch: pytest.MonkeyPatch, value: str, used: bool) -> None:
+def test_the_variable_turns_every_use_off(monkeypatch: pytest.MonkeyPatch, value: str, *, used: bool) -> None:
     monkeypatch.setenv(NO_INTERNALS, value)
     assert (available("name", lambda: 1, "the public one is used") == 1) is used
 
