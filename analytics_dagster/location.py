@@ -16,7 +16,7 @@ from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.automation import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.dagster_internals.dagster_patches import take_shortcuts
+from analytics_dagster.dagster_internals import dagster_patches
 from analytics_dagster.dagster_internals.gc_paused import mostly_kept
 from analytics_dagster.execution.executor import build_executor
 from analytics_dagster.execution.failures.attach import Reporter
@@ -53,7 +53,7 @@ def build_location(settings: Settings) -> Location:
     Raises `AnalyticsError` where the settings, the project, its profile or its schedule groups can't be used.
     """
     if settings.dagster_shortcuts:
-        take_shortcuts()
+        dagster_patches.apply()
     with mostly_kept():
         loaded = _loaded(settings)
         return _merged(settings, loaded, dg.Definitions(executor=_executor(settings, loaded.project)), None)

@@ -42,3 +42,8 @@ def require_parameters(function: Callable[..., Any], *names: str) -> None:
     found = tuple(inspect.signature(function).parameters)
     if found[: len(names)] != names:
         raise TypeError(f"{function.__qualname__} takes {', '.join(found)}; expected {', '.join(names)}")
+
+
+def require_member(owner: Any, name: str, *parameters: str) -> None:
+    """Raise `AttributeError` or `TypeError` unless a module or class has a function that takes these parameters."""
+    require_parameters(getattr(owner, name), *parameters)

@@ -1,4 +1,4 @@
-"""The shortcuts through Dagster: that each comes to what its original does, and that none is taken blindly."""
+"""The replaced functions of Dagster: same results as the originals, and only in versions that were compared."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-
-# The originals, as Dagster's own modules name them.
 from dagster._core.definitions import input as inputs
 from dagster._core.definitions import output as outputs
 from dagster._core.definitions import resolved_asset_deps
@@ -21,8 +19,8 @@ from analytics_dagster.dagster_internals.dagster_patches import (
     TableName,
     build_node_deps,
     resolve_type,
-    take_shortcuts,
 )
+from analytics_dagster.dagster_internals.guard import NO_INTERNALS
 
 PLACES: tuple[tuple[Any, str], ...] = (
     (inputs, "resolve_dagster_type"),
@@ -38,37 +36,47 @@ def found() -> list[object]:
 
 @pytest.fixture
 def originals(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """Give Dagster's own functions, with the shortcuts taken until the test ends."""
+    """Return Dagster's own functions, which are replaced until the test ends."""
     kept: dict[str, Any] = {
         name: dagster_patches._originals.get(name, getattr(module, name)) for module, name in PLACES
     }
     for module, name in PLACES:
         monkeypatch.setattr(module, name, kept[name])
     monkeypatch.setattr(dagster_patches, "_originals", {})
-    assert take_shortcuts()
+    assert dagster_patches.apply()
     return SimpleNamespace(**kept)
 
 
-def test_the_installed_dagster_is_one_whose_functions_are_known() -> None:
+def test_the_installed_version_of_dagster_was_compared() -> None:
     assert dg.__version__ in KNOWN
 
 
-def test_all_are_taken_in_a_known_version_and_none_in_another(originals: SimpleNamespace) -> None:
+def test_functions_are_replaced_in_a_known_version_only(originals: SimpleNamespace) -> None:
     assert found() == [resolve_type, resolve_type, TableName, build_node_deps]
     for module, name in PLACES:
         setattr(module, name, getattr(originals, name))
     before = found()
-    assert not take_shortcuts("1.99.0")
+    assert not dagster_patches.apply("1.99.0")
     assert found() == before
 
 
-def test_to_take_them_twice_changes_nothing(originals: SimpleNamespace) -> None:
-    assert take_shortcuts()
+def test_without_the_private_names_nothing_is_replaced(
+    originals: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name in PLACES:
+        setattr(module, name, getattr(originals, name))
+    monkeypatch.setenv(NO_INTERNALS, "1")
+    assert not dagster_patches.apply()
+    assert found() == [getattr(originals, name) for _, name in PLACES]
+
+
+def test_applying_the_patches_twice_changes_nothing(originals: SimpleNamespace) -> None:
+    assert dagster_patches.apply()
     assert dagster_patches._originals == vars(originals)
 
 
 @pytest.mark.parametrize("given", [dg.Nothing, dg.In(dg.Nothing).dagster_type, dg.String, str, None, list[int], Any])
-def test_a_type_is_the_same_type(originals: SimpleNamespace, given: Any) -> None:
+def test_a_type_is_resolved_to_the_same_type(originals: SimpleNamespace, given: Any) -> None:
     assert resolve_type(given) == originals.resolve_dagster_type(given)
 
 
@@ -84,7 +92,7 @@ def test_a_type_is_the_same_type(originals: SimpleNamespace, given: Any) -> None
         {"other/table_name": "x", "no namespace": 1},
     ],
 )
-def test_an_assets_table_has_the_same_name(originals: SimpleNamespace, metadata: dict[str, Any]) -> None:
+def test_the_table_name_of_an_asset_is_the_same(originals: SimpleNamespace, metadata: dict[str, Any]) -> None:
     assert TableName.extract(metadata).table_name == originals.TableMetadataSet.extract(metadata).table_name
 
 
@@ -109,13 +117,13 @@ def late() -> Iterator[dg.AssetCheckResult]:
     yield dg.AssetCheckResult(passed=True)
 
 
-def test_steps_wait_for_the_same_outputs(originals: SimpleNamespace) -> None:
+def test_steps_depend_on_the_same_outputs(originals: SimpleNamespace) -> None:
     blocking = [
         dg.AssetCheckSpec("whole", asset="a", blocking=True),
         dg.AssetCheckSpec("own", asset="b", additional_deps=["a"], blocking=True),
     ]
     upstream = step("upstream", ["a", "b"], {"b": ["a", "raw"]}, blocking)
-    # It checks an asset of the other's, and so is not held back by the other's check of it.
+    # It checks an asset of upstream, so upstream's check of that asset does not block it.
     downstream = step(
         "downstream", ["c", "d"], {"c": ["a"], "d": ["b", "c"]}, [dg.AssetCheckSpec("again", asset="a", blocking=True)]
     )
@@ -124,6 +132,6 @@ def test_steps_wait_for_the_same_outputs(originals: SimpleNamespace) -> None:
     graph = definitions.resolve_asset_graph()
     deps, steps = originals.build_node_deps(graph)
     assert build_node_deps(graph) == (deps, steps)
-    # What is compared is more than nothing.
+    # The comparison is not of empty results.
     assert {handle.name for handle in steps} == {"upstream", "downstream", "consumer", "late"}
     assert "BlockingAssetChecks" in repr(deps)

@@ -1,5 +1,6 @@
-"""The event log with a kept connection holds what Dagster's own holds, and either reads the other's files."""
+"""The event log with open connections: it holds what the stock storage holds, and either reads the other's files."""
 
+import importlib
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ import yaml
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from analytics_dagster.cli.home import prepare_home
-from analytics_dagster.dagster_internals.sqlite_event_log import PooledSqliteEventLogStorage
+from analytics_dagster.dagster_internals import sqlite_event_log
+from analytics_dagster.dagster_internals.guard import NO_INTERNALS
+from analytics_dagster.dagster_internals.pooled_sqlite_event_log import PooledSqliteEventLogStorage
 from analytics_dagster.settings import Settings
 from tests.workshop import wait_for
 
@@ -32,35 +35,35 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return prepare_home(Settings(dagster_home=tmp_path / "ours"))
 
 
-def _told(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str | None]]:
+def _events(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str | None]]:
     entries = instance.all_logs(run_id)
     return [(entry.dagster_event.event_type_value, entry.step_key) for entry in entries if entry.dagster_event]
 
 
-def test_it_holds_what_the_stock_storage_holds_and_the_stock_storage_reads_it(home: Path, tmp_path: Path) -> None:
+def test_both_storages_hold_the_same_events_and_read_each_others_files(home: Path, tmp_path: Path) -> None:
     stock_home = tmp_path / "stock"
     stock_home.mkdir()
     (stock_home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    told, runs = [], []
+    events, runs = [], []
     for folder, kind in ((home, PooledSqliteEventLogStorage), (stock_home, SqliteEventLogStorage)):
         with dg.DagsterInstance.from_config(str(folder)) as instance:
             assert type(instance.event_log_storage) is kind
             run = dg.materialize([table], instance=instance)
-            told.append(_told(instance, run.run_id))
+            events.append(_events(instance, run.run_id))
             [event] = instance.fetch_materializations(table.key, limit=1).records
             assert event.asset_materialization is not None
             assert event.asset_materialization.metadata["dagster/row_count"].value == 3
             runs.append(run.run_id)
-    assert told[0] == told[1]
+    assert events[0] == events[1]
     configuration = yaml.safe_load((home / "dagster.yaml").read_text())
     del configuration["event_log_storage"]
     (home / "dagster.yaml").write_text(yaml.safe_dump(configuration))
     with dg.DagsterInstance.from_config(str(home)) as instance:
         assert type(instance.event_log_storage) is SqliteEventLogStorage
-        assert _told(instance, runs[0]) == told[0]
+        assert _events(instance, runs[0]) == events[0]
 
 
-def test_the_stock_storage_still_opens_its_files_through_what_is_overridden(
+def test_the_stock_storage_opens_its_files_through_the_overridden_method(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
@@ -77,7 +80,7 @@ def test_the_stock_storage_still_opens_its_files_through_what_is_overridden(
     assert opened.count("index") > 5
 
 
-def test_more_runs_than_connections_are_kept_and_threads_side_by_side_lose_nothing(home: Path) -> None:
+def test_threads_read_more_runs_than_open_files_without_losing_events(home: Path) -> None:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         runs = [dg.materialize([table], instance=instance).run_id for _ in range(10)]
         storage = instance.event_log_storage
@@ -107,7 +110,7 @@ def _entry(run_id: str, message: str) -> dg.EventLogEntry:
     )
 
 
-def test_events_of_a_batch_are_stored_together_or_not_at_all(home: Path) -> None:
+def test_a_batch_of_events_is_stored_completely_or_not_at_all(home: Path) -> None:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         storage = instance.event_log_storage
         storage.store_event_batch([_entry("run", "one"), _entry("run", "two")])
@@ -118,12 +121,40 @@ def test_events_of_a_batch_are_stored_together_or_not_at_all(home: Path) -> None
         assert _stored(instance, "run") == ["one", "two", "four"]
 
 
-def test_who_watches_a_run_is_told_of_each_event_while_the_run_keeps_its_connection(home: Path) -> None:
+def test_a_watcher_gets_each_event_while_the_run_keeps_its_connection_open(home: Path) -> None:
     told: list[str] = []
     with dg.DagsterInstance.from_config(str(home)) as ui, dg.DagsterInstance.from_config(str(home)) as run:
         run.event_log_storage.store_event(_entry("run", "before"))
         ui.event_log_storage.watch("run", None, lambda entry, _: told.append(entry.user_message))
         for message in ("one", "two"):
             run.event_log_storage.store_event(_entry("run", message))
-            wait_for("the event is told", lambda message=message: message in told, 10)  # type: ignore[misc]
+            wait_for("the watcher has the event", lambda message=message: message in told, 10)  # type: ignore[misc]
     assert told == ["before", "one", "two"]
+
+
+def test_without_the_private_names_the_stock_storage_is_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        run = dg.materialize([table], instance=instance)
+        assert type(instance.event_log_storage) is PooledSqliteEventLogStorage
+        events = _events(instance, run.run_id)
+    monkeypatch.setenv(NO_INTERNALS, "1")
+    try:
+        importlib.reload(sqlite_event_log)
+        with dg.DagsterInstance.from_config(str(home)) as instance:
+            assert type(instance.event_log_storage) is SqliteEventLogStorage
+            assert _events(instance, run.run_id) == events
+    finally:
+        monkeypatch.delenv(NO_INTERNALS)
+        importlib.reload(sqlite_event_log)
+
+
+def test_a_changed_signature_of_the_stock_storage_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SqliteEventLogStorage, "_connect", lambda self, run_id: None)  # noqa: ARG005
+    with pytest.raises(TypeError, match="takes self, run_id; expected self, shard"):
+        sqlite_event_log._probe()
+
+
+def test_the_old_module_name_in_existing_homes_gives_the_same_class() -> None:
+    from analytics_dagster.headless import event_log
+
+    assert event_log.PooledSqliteEventLogStorage is sqlite_event_log.PooledSqliteEventLogStorage
