@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.alerting.building import build_alerting
+from analytics_dagster.alerting.definitions import build_alerting
 from analytics_dagster.assets.build import Transform, build_transform
 from analytics_dagster.assets.dbt_definitions import Facts, make_facts
 from analytics_dagster.assets.definitions_cache import FactsFile

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from analytics_dagster.alerting.incidents import Event, Incident, Severity
-from analytics_dagster.alerting.troubles import lasting
+from analytics_dagster.alerting.alerts import lasting
+from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity
 from analytics_dagster.text import counted
 
 _MOST_LISTED = 12
@@ -27,7 +27,7 @@ class Section:
 class Content:
     """A message: one line, the facts, the paragraphs, and where to click (label and address)."""
 
-    event: Event | None
+    event: IncidentEvent | None
     severity: Severity
     headline: str
     fields: tuple[tuple[str, str], ...] = ()
@@ -36,91 +36,91 @@ class Content:
     owners: tuple[str, ...] = field(default=())
 
 
-def compose(event: Event, incidents: Sequence[Incident], rule: str, now: float) -> Content:
+def compose(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
     """Return what is said when something happened to one incident, or to several of which one message tells."""
     if len(incidents) == 1:
         return _of_one(event, incidents[0], rule, now)
     return _of_many(event, incidents, rule, now)
 
 
-def _of_one(event: Event, incident: Incident, rule: str, now: float) -> Content:
-    trouble = incident.trouble
-    sections = [] if event is Event.RECOVERED else list(_sections(incident))
+def _of_one(event: IncidentEvent, incident: Incident, rule: str, now: float) -> Content:
+    alert = incident.alert
+    sections = [] if event is IncidentEvent.RECOVERED else list(_sections(incident))
     return Content(
         event,
-        trouble.severity,
-        _headline(event, trouble.title, incident, now),
+        alert.severity,
+        _headline(event, alert.title, incident, now),
         fields=tuple(
-            one for one in _fields(incident, rule) if event is not Event.RECOVERED or one[0] in _TOLD_AT_THE_END
+            one for one in _fields(incident, rule) if event is not IncidentEvent.RECOVERED or one[0] in _TOLD_AT_THE_END
         ),
         sections=tuple(sections),
-        links=(("Open the run", trouble.url),) if trouble.url else (),
-        owners=trouble.owners,
+        links=(("Open the run", alert.url),) if alert.url else (),
+        owners=alert.owners,
     )
 
 
-def _headline(event: Event, title: str, incident: Incident, now: float) -> str:
-    if event is Event.RECOVERED:
+def _headline(event: IncidentEvent, title: str, incident: Incident, now: float) -> str:
+    if event is IncidentEvent.RECOVERED:
         return f"Recovered after {lasting((incident.recovered or now) - incident.opened)}: {title}"
-    if event is Event.ESCALATED:
+    if event is IncidentEvent.ESCALATED:
         return f"Not over since {lasting(now - incident.opened)}: {title}"
     return f"{title} ({incident.times} times)" if incident.times > 1 else title
 
 
 def _fields(incident: Incident, rule: str) -> Iterator[tuple[str, str]]:
-    trouble = incident.trouble
-    if trouble.owners:
-        yield "owner", listed(trouble.owners, 4)
-    if trouble.groups:
-        yield "group", ", ".join(trouble.groups)
-    yield from trouble.details
+    alert = incident.alert
+    if alert.owners:
+        yield "owner", listed(alert.owners, 4)
+    if alert.groups:
+        yield "group", ", ".join(alert.groups)
+    yield from alert.details
     if rule:
         yield "rule", rule
 
 
 def _sections(incident: Incident) -> Iterator[Section]:
-    trouble = incident.trouble
-    if trouble.message:
-        yield Section("Why", trouble.message, is_code=True)
-    if len(trouble.assets) > 1:
-        yield Section(f"{len(trouble.assets)} assets failed", listed(trouble.assets))
-    if trouble.skipped:
-        yield Section(f"{counted(len(trouble.skipped), 'asset')} skipped because of it", listed(trouble.skipped))
-    if trouble.exposures:
-        verb = "is" if len(trouble.exposures) == 1 else "are"
-        yield Section("Stale", f"{listed(short_names(trouble.exposures))} {verb} stale.")
+    alert = incident.alert
+    if alert.message:
+        yield Section("Why", alert.message, is_code=True)
+    if len(alert.assets) > 1:
+        yield Section(f"{len(alert.assets)} assets failed", listed(alert.assets))
+    if alert.skipped:
+        yield Section(f"{counted(len(alert.skipped), 'asset')} skipped because of it", listed(alert.skipped))
+    if alert.exposures:
+        verb = "is" if len(alert.exposures) == 1 else "are"
+        yield Section("Stale", f"{listed(short_names(alert.exposures))} {verb} stale.")
 
 
-def _of_many(event: Event, incidents: Sequence[Incident], rule: str, now: float) -> Content:
+def _of_many(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
     first = incidents[0]
     left = [incident for incident in incidents if incident.is_open]
     number = counted(len(incidents), "incident")
-    if event is Event.RECOVERED:
+    if event is IncidentEvent.RECOVERED:
         last = max(incident.recovered or now for incident in incidents)
         headline = f"Recovered after {lasting(last - min(one.opened for one in incidents))}: all of {number}"
-    elif event is Event.ESCALATED:
+    elif event is IncidentEvent.ESCALATED:
         since = lasting(now - min(one.opened for one in incidents))
         headline = f"Not over since {since}: {len(left)} of {number}"
     else:
         over = f", {len(incidents) - len(left)} over" if len(left) < len(incidents) else ""
-        headline = f"{number} at once{over}, first: {first.trouble.title}"
+        headline = f"{number} at once{over}, first: {first.alert.title}"
     told = left or list(incidents)
-    sections = [Section("What", _bullets(incident.trouble.title for incident in told))]
-    skipped = list(dict.fromkeys(asset for one in told for asset in one.trouble.skipped))
-    stale = list(dict.fromkeys(asset for one in told for asset in one.trouble.exposures))
-    if skipped and event is not Event.RECOVERED:
+    sections = [Section("What", _bullets(incident.alert.title for incident in told))]
+    skipped = list(dict.fromkeys(asset for one in told for asset in one.alert.skipped))
+    stale = list(dict.fromkeys(asset for one in told for asset in one.alert.exposures))
+    if skipped and event is not IncidentEvent.RECOVERED:
         sections.append(Section(f"{counted(len(skipped), 'asset')} skipped because of it", listed(skipped)))
-    if stale and event is not Event.RECOVERED:
+    if stale and event is not IncidentEvent.RECOVERED:
         sections.append(Section("Stale", listed(short_names(stale))))
-    owners = tuple(dict.fromkeys(owner for one in told for owner in one.trouble.owners))
-    urls = list(dict.fromkeys(one.trouble.url for one in told if one.trouble.url))
+    owners = tuple(dict.fromkeys(owner for one in told for owner in one.alert.owners))
+    urls = list(dict.fromkeys(one.alert.url for one in told if one.alert.url))
     return Content(
         event,
-        max((one.trouble.severity for one in incidents), key=list(Severity).index),
+        max((one.alert.severity for one in incidents), key=list(Severity).index),
         headline,
         fields=(
             *([("owner", listed(owners, 4))] if owners else []),
-            *first.trouble.details,
+            *first.alert.details,
             *([("rule", rule)] if rule else []),
         ),
         sections=tuple(sections),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Annotated
+
+from pydantic import Field
 
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.redaction import digest
@@ -22,7 +25,7 @@ class Severity(str, Enum):
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Alert:
     """One thing that was seen to fail, and what people are told of it.
 
     Troubles of one ``key`` are the same incident. ``subjects`` are what must be seen green for it to be over
@@ -54,7 +57,7 @@ class Observation:
     """What was seen at once, in a run or at a tick: what failed, and the subjects that are green."""
 
     moment: float
-    troubles: tuple[Trouble, ...] = ()
+    alerts: tuple[Alert, ...] = ()
     green: frozenset[str] = frozenset()
 
 
@@ -63,7 +66,7 @@ class Incident:
     """A trouble from its first time (``opened``) to its last (``seen``); ``green`` of its subjects are well again."""
 
     id: str
-    trouble: Trouble
+    alert: Annotated[Alert, Field(alias="trouble")]
     opened: float
     seen: float
     times: int = 1
@@ -77,7 +80,7 @@ class Incident:
         return self.recovered is None
 
 
-class Event(str, Enum):
+class IncidentEvent(str, Enum):
     """What happened to an incident."""
 
     OPENED = "opened"
@@ -87,52 +90,54 @@ class Event(str, Enum):
 
 
 @dataclass(frozen=True)
-class Change:
+class IncidentChange:
     """Something that happened to an incident, which is as it was after that."""
 
-    event: Event
+    event: IncidentEvent
     incident: Incident
 
 
-def advance(incidents: Sequence[Incident], observation: Observation) -> tuple[tuple[Incident, ...], list[Change]]:
+def advance(
+    incidents: Sequence[Incident], observation: Observation
+) -> tuple[tuple[Incident, ...], list[IncidentChange]]:
     """Return the incidents after an observation, and what changed.
 
     The same trouble at a later moment updates its incident. What is green and red in one observation is red; and what
     was seen green before the incident was last seen says nothing.
     """
     known = {incident.id: incident for incident in incidents}
-    by_key = {incident.trouble.key: incident.id for incident in incidents if incident.is_open}
-    events: dict[str, Event] = {}
-    red = {subject for trouble in observation.troubles for subject in trouble.subjects}
-    for trouble in _merged(observation.troubles):
-        same = known.get(by_key.get(trouble.key, ""))
+    by_key = {incident.alert.key: incident.id for incident in incidents if incident.is_open}
+    events: dict[str, IncidentEvent] = {}
+    red = {subject for alert in observation.alerts for subject in alert.subjects}
+    for alert in _merged(observation.alerts):
+        same = known.get(by_key.get(alert.key, ""))
         if same is None:
-            identity = digest(f"{trouble.key} {trouble.moment}")
-            known[identity] = Incident(identity, trouble, opened=trouble.moment, seen=trouble.moment)
-            by_key[trouble.key] = identity
-            events[identity] = Event.OPENED
-        elif trouble.moment > same.seen:
-            known[same.id] = _again(same, trouble)
-            events.setdefault(same.id, Event.UPDATED)
+            identity = digest(f"{alert.key} {alert.moment}")
+            known[identity] = Incident(identity, alert, opened=alert.moment, seen=alert.moment)
+            by_key[alert.key] = identity
+            events[identity] = IncidentEvent.OPENED
+        elif alert.moment > same.seen:
+            known[same.id] = _again(same, alert)
+            events.setdefault(same.id, IncidentEvent.UPDATED)
     green = observation.green - red
     for identity, incident in list(known.items()):
         after = _greener(incident, green, observation.moment)
         if after is not incident:
             known[identity] = after
-            events[identity] = Event.UPDATED if after.is_open else Event.RECOVERED
-    return tuple(known.values()), [Change(event, known[identity]) for identity, event in events.items()]
+            events[identity] = IncidentEvent.UPDATED if after.is_open else IncidentEvent.RECOVERED
+    return tuple(known.values()), [IncidentChange(event, known[identity]) for identity, event in events.items()]
 
 
-def _merged(troubles: Iterable[Trouble]) -> Iterable[Trouble]:
+def _merged(alerts: Iterable[Alert]) -> Iterable[Alert]:
     """Return one trouble for each key: what fails a hundred times at once for one cause is one incident."""
-    found: dict[str, Trouble] = {}
-    for trouble in troubles:
-        before = found.get(trouble.key)
-        found[trouble.key] = trouble if before is None else _both(before, trouble)
+    found: dict[str, Alert] = {}
+    for alert in alerts:
+        before = found.get(alert.key)
+        found[alert.key] = alert if before is None else _both(before, alert)
     return found.values()
 
 
-def _both(one: Trouble, other: Trouble) -> Trouble:
+def _both(one: Alert, other: Alert) -> Alert:
     return replace(
         one,
         severity=max(one.severity, other.severity, key=list(Severity).index),
@@ -148,28 +153,26 @@ def _both(one: Trouble, other: Trouble) -> Trouble:
     )
 
 
-def _again(incident: Incident, trouble: Trouble) -> Incident:
+def _again(incident: Incident, alert: Alert) -> Incident:
     """Return an incident whose trouble was seen once more; what failed before and is not well yet stays in it."""
-    left = tuple(subject for subject in incident.trouble.subjects if subject not in incident.green)
+    left = tuple(subject for subject in incident.alert.subjects if subject not in incident.green)
     latest = replace(
-        trouble,
-        subjects=_union(trouble.subjects, left),
-        severity=max(incident.trouble.severity, trouble.severity, key=list(Severity).index),
-        assets=_union(trouble.assets, incident.trouble.assets),
+        alert,
+        subjects=_union(alert.subjects, left),
+        severity=max(incident.alert.severity, alert.severity, key=list(Severity).index),
+        assets=_union(alert.assets, incident.alert.assets),
     )
-    return replace(
-        incident, trouble=latest, seen=max(incident.seen, trouble.moment), times=incident.times + 1, green=()
-    )
+    return replace(incident, alert=latest, seen=max(incident.seen, alert.moment), times=incident.times + 1, green=())
 
 
 def _greener(incident: Incident, green: frozenset[str], moment: float) -> Incident:
     if not incident.is_open or moment < incident.seen:
         return incident
-    new = tuple(one for one in incident.trouble.subjects if one in green and one not in incident.green)
+    new = tuple(one for one in incident.alert.subjects if one in green and one not in incident.green)
     if not new:
         return incident
     after = replace(incident, green=(*incident.green, *new))
-    return replace(after, recovered=moment) if set(after.green) >= set(after.trouble.subjects) else after
+    return replace(after, recovered=moment) if set(after.green) >= set(after.alert.subjects) else after
 
 
 def _union(one: Iterable[str], other: Iterable[str]) -> tuple[str, ...]:

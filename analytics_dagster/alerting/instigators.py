@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
+from analytics_dagster.alerting.incidents import Alert, Observation, Severity
 from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.groups import ScheduleGroup
@@ -20,7 +20,7 @@ LATE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Tick:
+class InstigatorTick:
     """How the last tick of a sensor or schedule came out, as far as one has come out; ``moment`` is when it was due."""
 
     name: str
@@ -32,7 +32,7 @@ class Tick:
     on_since: float = 0.0
 
 
-def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterable[str]) -> list[Tick]:
+def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterable[str]) -> list[InstigatorTick]:
     """Return the last finished tick of each sensor and schedule of a location that the daemon knows."""
     known = set(names)
     found = []
@@ -44,11 +44,11 @@ def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterab
     return found
 
 
-def _tick(state: Any, ticks: Sequence[Any]) -> Tick:
+def _tick(state: Any, ticks: Sequence[Any]) -> InstigatorTick:
     # By their values: the enumerations have no public names.
     last = ticks[0] if ticks else None
     failed = last is not None and last.status.value == "FAILURE"
-    return Tick(
+    return InstigatorTick(
         name=state.instigator_name,
         is_schedule=state.instigator_type.value == "SCHEDULE",
         is_on=state.status.value != "STOPPED",
@@ -60,7 +60,7 @@ def _tick(state: Any, ticks: Sequence[Any]) -> Tick:
 
 
 def observe_ticks(
-    ticks: Sequence[Tick],
+    ticks: Sequence[InstigatorTick],
     schedules: Mapping[str, ScheduleGroup],
     *,
     began: float,
@@ -72,7 +72,7 @@ def observe_ticks(
     ``schedules`` are the groups of the schedules by their names; ``began`` is since when anybody looks: what was due
     before is no news.
     """
-    troubles, green = [], set[str]()
+    alerts, green = [], set[str]()
     for tick in ticks:
         subject = f"{'schedule' if tick.is_schedule else 'sensor'}:{tick.name}"
         if not tick.is_on:
@@ -80,20 +80,20 @@ def observe_ticks(
             green |= {subject, f"{subject}:fired"}
             continue
         if tick.failed:
-            troubles.append(_failed(tick, subject, now, list(secrets)))
+            alerts.append(_failed(tick, subject, now, list(secrets)))
         elif tick.moment is not None:
             green.add(subject)
         missed = _missed(tick, schedules[tick.name], began, now) if tick.name in schedules else None
         if missed:
-            troubles.append(_not_fired(tick, subject, missed, schedules[tick.name]))
+            alerts.append(_not_fired(tick, subject, missed, schedules[tick.name]))
         elif tick.is_schedule:
             green.add(f"{subject}:fired")
-    return Observation(now, tuple(troubles), frozenset(green))
+    return Observation(now, tuple(alerts), frozenset(green))
 
 
-def _failed(tick: Tick, subject: str, now: float, secrets: Sequence[str]) -> Trouble:
+def _failed(tick: InstigatorTick, subject: str, now: float, secrets: Sequence[str]) -> Alert:
     what = "schedule" if tick.is_schedule else "sensor"
-    return Trouble(
+    return Alert(
         key=subject,
         title=f"{what} {tick.name} fails",
         kind=classify(tick.error),
@@ -104,9 +104,9 @@ def _failed(tick: Tick, subject: str, now: float, secrets: Sequence[str]) -> Tro
     )
 
 
-def _not_fired(tick: Tick, subject: str, missed: datetime, group: ScheduleGroup) -> Trouble:
+def _not_fired(tick: InstigatorTick, subject: str, missed: datetime, group: ScheduleGroup) -> Alert:
     due = f"{missed.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    return Trouble(
+    return Alert(
         key=f"{subject}:missed",
         title=f"schedule {tick.name} did not fire at {due}",
         kind=FailureKind.CODE,
@@ -118,7 +118,7 @@ def _not_fired(tick: Tick, subject: str, missed: datetime, group: ScheduleGroup)
     )
 
 
-def _missed(tick: Tick, group: ScheduleGroup, began: float, now: float) -> datetime | None:
+def _missed(tick: InstigatorTick, group: ScheduleGroup, began: float, now: float) -> datetime | None:
     """Return the first tick that is overdue; None where none is."""
     seen = max(began, tick.on_since, tick.moment or 0.0)
     after = datetime.fromtimestamp(seen, timezone.utc)

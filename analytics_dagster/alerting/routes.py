@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from analytics_dagster.alerting.incidents import Incident, Severity
-from analytics_dagster.alerting.quiet_hours import Clock, QuietHours
 from analytics_dagster.settings import TimeZone
 from analytics_dagster.yaml_file import Location, Names, meant, require_fit
 
@@ -44,10 +44,79 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+def _as_clock(value: Any) -> Any:
+    # YAML sees a number of sixties in 22:00 without quotes.
+    return f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _valid_clock(text: str) -> str:
+    try:
+        time.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no time of day (such as 22:00)") from None
+    return text
+
+
+Clock = Annotated[
+    str,
+    BeforeValidator(_as_clock),
+    AfterValidator(_valid_clock),
+    WithJsonSchema({"type": "string", "examples": ["22:00"]}),
+]
+
+
+class Weekday(str, Enum):
+    """A day of the week; the order is Python's."""
+
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
+
+
+class QuietHours(_Model):
+    """When a channel is left in peace: what happens then is told when they end, unless it is over by then."""
+
+    from_: Clock = Field(alias="from", description="When they begin.")
+    to: Clock = Field(description="When they end; before `from`, it is the next day's.")
+    days: tuple[Weekday, ...] = Field(default=tuple(Weekday), description="The days on which they begin.")
+    whole_days: tuple[Weekday, ...] = Field(default=(), description="Days that are quiet from midnight to midnight.")
+    except_critical: bool = Field(default=True, description="Whether what is critical is told all the same.")
+
+    def end(self, moment: datetime) -> datetime | None:
+        """Return when the quiet hours end that a local moment is in; None where it is in none."""
+        found = moment
+        for _ in range(2 * len(Weekday)):
+            later = self._end(found)
+            if later is None:
+                return found if found > moment else None
+            found = later
+        return found
+
+    def _end(self, moment: datetime) -> datetime | None:
+        days = list(Weekday)
+        if days[moment.weekday()] in self.whole_days:
+            return _at(moment.date() + timedelta(days=1), time(0), moment)
+        start, stop = time.fromisoformat(self.from_), time.fromisoformat(self.to)
+        for began in (moment.date(), moment.date() - timedelta(days=1)):
+            if days[began.weekday()] in self.days:
+                ends = began if start < stop else began + timedelta(days=1)
+                if _at(began, start, moment) <= moment < _at(ends, stop, moment):
+                    return _at(ends, stop, moment)
+        return None
+
+
+def _at(day: date, clock: time, like: datetime) -> datetime:
+    return datetime.combine(day, clock, tzinfo=like.tzinfo)
+
+
 _KINDS = ("slack", "slack_webhook", "pagerduty", "email")
 
 
-class Channel(_Model):
+class ChannelConfig(_Model):
     """Where people hear of it: one of Slack (by bot or webhook), PagerDuty, mail."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]})
@@ -82,7 +151,7 @@ class Channel(_Model):
     )
 
     @model_validator(mode="after")
-    def _is_one(self) -> Channel:
+    def _is_one(self) -> ChannelConfig:
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"give one of {', '.join(_KINDS)}, not {' and '.join(given) or 'none'}")
@@ -112,7 +181,7 @@ class Channel(_Model):
         return self.kind == "slack"
 
 
-class When(_Model):
+class Match(_Model):
     """Which incidents a rule is for: all that is given must fit, of each list one; `*` stands for anything."""
 
     owner: Names = Field(default=(), description="Who owns it: `team:finance`, `ann@example.com`.")
@@ -128,16 +197,16 @@ class When(_Model):
 
     def fits(self, incident: Incident, environment: str) -> bool:
         """Return whether a rule is for an incident."""
-        trouble = incident.trouble
+        alert = incident.alert
         asked: list[tuple[Sequence[str], Collection[str]]] = [
-            (self.owner, trouble.owners),
-            (self.group, trouble.groups),
-            (self.tag, trouble.tags),
-            (self.path, trouble.paths),
+            (self.owner, alert.owners),
+            (self.group, alert.groups),
+            (self.tag, alert.tags),
+            (self.path, alert.paths),
             (self.environment, (environment,)),
-            (self.kind, (trouble.kind.value,)),
+            (self.kind, (alert.kind.value,)),
         ]
-        return trouble.severity in self.severity and all(
+        return alert.severity in self.severity and all(
             not patterns or any(fnmatchcase(value, pattern) for pattern in patterns for value in values)
             for patterns, values in asked
         )
@@ -155,17 +224,17 @@ class Escalation(_Model):
         return _seconds(self.after)
 
 
-class Rule(_Model):
+class RoutingRule(_Model):
     """Which incidents go where. The first rule that fits decides, unless it says that those below count too."""
 
     name: str = Field(min_length=1, description="What `analytics-dagster alerts explain` calls it.")
-    when: When = Field(default=When(), description="Which incidents it is for; all errors where it says nothing.")
+    when: Match = Field(default=Match(), description="Which incidents it is for; all errors where it says nothing.")
     to: Names = Field(description="The channels; none at all (`[]`) keeps an incident from everybody.")
-    goes_on: bool = Field(default=False, alias="continue", description="Whether the rules below are looked at too.")
+    continue_: bool = Field(default=False, alias="continue", description="Whether the rules below are looked at too.")
     escalate: Escalation | None = Field(default=None, description="Whom it tells too when an incident lasts.")
 
 
-class Window(_Model):
+class MaintenanceWindow(_Model):
     """Planned maintenance: what fails meanwhile is told only if it still fails when the window ends."""
 
     from_: datetime = Field(alias="from", description="When it begins: `2026-12-01 22:00`.")
@@ -176,7 +245,7 @@ class Window(_Model):
     def holds(self, incident: Incident, zone: ZoneInfo) -> bool:
         """Return whether an incident began in the window and is what it is about."""
         start, end = self.span(zone)
-        about = not self.group or any(fnmatchcase(one, name) for name in self.group for one in incident.trouble.groups)
+        about = not self.group or any(fnmatchcase(one, name) for name in self.group for one in incident.alert.groups)
         return about and start <= incident.opened < end
 
     def span(self, zone: ZoneInfo) -> tuple[float, float]:
@@ -209,10 +278,10 @@ class Routes(_Model):
     time_zone: TimeZone | None = Field(
         default=None, description="The IANA time zone of all times of the file; that of the settings otherwise."
     )
-    channels: dict[str, Channel] = Field(description="Where people hear of it, by names that the rules use.")
-    rules: tuple[Rule, ...] = Field(description="Which incidents go where.")
+    channels: dict[str, ChannelConfig] = Field(description="Where people hear of it, by names that the rules use.")
+    rules: tuple[RoutingRule, ...] = Field(description="Which incidents go where.")
     critical: Critical = Field(default=Critical(), description="What somebody is woken for.")
-    maintenance: tuple[Window, ...] = Field(default=(), description="Planned maintenance.")
+    maintenance: tuple[MaintenanceWindow, ...] = Field(default=(), description="Planned maintenance.")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Routes:

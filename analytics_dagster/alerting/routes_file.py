@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analytics_dagster.alerting.routes import Channel, Routes
+from analytics_dagster.alerting.routes import ChannelConfig, Routes
 from analytics_dagster.errors import AlertError
 from analytics_dagster.settings import Settings, variable_name
 from analytics_dagster.yaml_file import YamlFile
@@ -55,7 +55,7 @@ def absent_variables(routes: Routes, settings: Settings) -> Mapping[str, Sequenc
     return {name: names for name, names in found.items() if names}
 
 
-def _absent(channel: Channel, settings: Settings) -> list[str]:
+def _absent(channel: ChannelConfig, settings: Settings) -> list[str]:
     """Return the variables that a channel needs and that are not set."""
     by_name = {"slack_webhooks": channel.slack_webhook, "pagerduty_keys": channel.pagerduty}
     absent = []

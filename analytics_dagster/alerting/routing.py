@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analytics_dagster.alerting.incidents import Incident, Severity
-from analytics_dagster.alerting.routes import Routes, Rule
+from analytics_dagster.alerting.routes import Routes, RoutingRule
 
 MAINTENANCE, QUIET, DIGEST = "maintenance", "quiet hours", "digest"
 """Why a letter waits."""
 
 
 @dataclass(frozen=True)
-class Decision:
+class RoutingDecision:
     """That a channel hears of an incident, and by which rule; ``escalated`` says that it does because it lasts."""
 
     channel: str
@@ -22,17 +22,17 @@ class Decision:
     escalated: bool = False
 
 
-def route(routes: Routes, incident: Incident, environment: str) -> list[Decision]:
+def route(routes: Routes, incident: Incident, environment: str) -> list[RoutingDecision]:
     """Return which channels hear of an incident when it opens, and by which rule; each channel once."""
-    found: dict[str, Decision] = {}
+    found: dict[str, RoutingDecision] = {}
     for rule in matching(routes, incident, environment):
         for name in rule.to:
             if _is_open_to(routes, name, incident):
-                found.setdefault(name, Decision(name, rule.name))
+                found.setdefault(name, RoutingDecision(name, rule.name))
     return list(found.values())
 
 
-def escalations(routes: Routes, incident: Incident, environment: str, now: float) -> list[Rule]:
+def escalations(routes: Routes, incident: Incident, environment: str, now: float) -> list[RoutingRule]:
     """Return the rules that tell more people of an incident now, since it has lasted as long as they say."""
     return [
         rule
@@ -44,18 +44,18 @@ def escalations(routes: Routes, incident: Incident, environment: str, now: float
     ]
 
 
-def matching(routes: Routes, incident: Incident, environment: str) -> Iterator[Rule]:
+def matching(routes: Routes, incident: Incident, environment: str) -> Iterator[RoutingRule]:
     """Yield the rules that decide about an incident."""
     for rule in routes.rules:
         if rule.when.fits(incident, environment):
             yield rule
-            if not rule.goes_on:
+            if not rule.continue_:
                 return
 
 
 def _is_open_to(routes: Routes, name: str, incident: Incident) -> bool:
     channel = routes.channels.get(name)
-    return channel is not None and (channel.kind != "pagerduty" or incident.trouble.severity is Severity.CRITICAL)
+    return channel is not None and (channel.kind != "pagerduty" or incident.alert.severity is Severity.CRITICAL)
 
 
 def held_until(routes: Routes, name: str, incident: Incident, now: float) -> tuple[float, str]:
@@ -65,7 +65,7 @@ def held_until(routes: Routes, name: str, incident: Incident, now: float) -> tup
         if window.holds(incident, routes.zone) and end > now:
             return end, MAINTENANCE
     quiet = routes.channels[name].quiet_hours
-    if quiet is None or (quiet.except_critical and incident.trouble.severity is Severity.CRITICAL):
+    if quiet is None or (quiet.except_critical and incident.alert.severity is Severity.CRITICAL):
         return 0.0, ""
     over = quiet.end(datetime.fromtimestamp(now, routes.zone))
     return (over.timestamp(), QUIET) if over else (0.0, "")

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from analytics_dagster.alerting.channels import build_posts
+from analytics_dagster.alerting.alerts import lasting
+from analytics_dagster.alerting.channels import build_notifiers
 from analytics_dagster.alerting.delivery import Delivery
-from analytics_dagster.alerting.desk import Desk
-from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
+from analytics_dagster.alerting.incidents import Alert, Observation, Severity
+from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes_file import load_routes
-from analytics_dagster.alerting.state import Memory
-from analytics_dagster.alerting.troubles import lasting
+from analytics_dagster.alerting.store import AlertStore
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.deployment import make_place
 from analytics_dagster.settings import Settings
@@ -30,14 +30,16 @@ def watch_daemon(settings: Settings, instance: dg.DagsterInstance, tolerance: fl
     now, routes = time.time(), load_routes(settings)
     place = make_place(settings, "")
     observation = observe_daemon(_heartbeats(instance), instance.get_required_daemon_types(), now, tolerance)
-    memory = Memory(instance.daemon_cursor_storage, "daemon", "watch")
-    desk = Desk(memory.read(now), routes, place.environment, now)
-    state = desk.take([observation])
-    memory.write(state)
-    delivery = Delivery(build_posts(settings, routes, f"Dagster in {place.environment}"), memory, secrets=place.secrets)
+    store = AlertStore(instance.daemon_cursor_storage, "daemon", "watch")
+    outbox = Outbox(store.read(now), routes, place.environment, now)
+    state = outbox.take([observation])
+    store.write(state)
+    delivery = Delivery(
+        build_notifiers(settings, routes, f"Dagster in {place.environment}"), store, secrets=place.secrets
+    )
     delivery.run(state, now)
-    said = [trouble.title for trouble in observation.troubles] or ["Dagster's daemon beats."]
-    return bool(observation.troubles), [*said, *delivery.sent, *delivery.failed]
+    said = [alert.title for alert in observation.alerts] or ["Dagster's daemon beats."]
+    return bool(observation.alerts), [*said, *delivery.sent, *delivery.failed]
 
 
 def _heartbeats(instance: dg.DagsterInstance) -> Mapping[str, float]:
@@ -52,7 +54,7 @@ def observe_daemon(beats: Mapping[str, float], required: Sequence[str], now: flo
     last = max((beats[name] for name in silent if name in beats), default=None)
     since = f" since {lasting(now - last)}" if last else ""
     whole = len(silent) == len(required)
-    trouble = Trouble(
+    alert = Alert(
         key=_SUBJECT,
         title=f"Dagster's daemon is silent{since}" if whole else f"parts of Dagster's daemon are silent{since}",
         kind=FailureKind.KILLED,
@@ -61,4 +63,4 @@ def observe_daemon(beats: Mapping[str, float], required: Sequence[str], now: flo
         message=f"No heartbeat of: {', '.join(silent)}. Until it is back no schedule ticks and nothing else is told.",
         subjects=(_SUBJECT,),
     )
-    return Observation(now, (trouble,))
+    return Observation(now, (alert,))

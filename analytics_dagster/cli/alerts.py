@@ -17,7 +17,7 @@ from analytics_dagster.cli.terminal import read_settings, say, told_errors
 if TYPE_CHECKING:
     import dagster as dg
 
-    from analytics_dagster.alerting.building import Alerting
+    from analytics_dagster.alerting.definitions import Alerting
 
 alerts = typer.Typer(name="alerts", help="Who hears of failures, and through which channel.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ def try_channels(
 ) -> None:
     """Send a test message to every channel."""
     with told_errors():
-        from analytics_dagster.alerting.trial import send_test  # Dagster takes seconds to import
+        from analytics_dagster.alerting.dry_run import send_test  # Dagster takes seconds to import
 
         settings = read_settings()
         results = send_test(settings, channel or [])
@@ -46,7 +46,7 @@ def explain(
 ) -> None:
     """Say who would hear of a run, and by which rule; sends nothing."""
     with told_errors():
-        from analytics_dagster.alerting.trial import explain_run  # see `try_channels`
+        from analytics_dagster.alerting.dry_run import explain_run  # see `try_channels`
 
         with _opened() as (alerting, repository, instance):
             report, lines = explain_run(alerting, repository, instance, run_id)
@@ -81,7 +81,7 @@ def schema() -> None:
 
 @contextmanager
 def _opened() -> Iterator[tuple[Alerting, dg.RepositoryDefinition, dg.DagsterInstance]]:
-    from analytics_dagster.alerting.building import Alerting  # see `try_channels`
+    from analytics_dagster.alerting.definitions import Alerting  # see `try_channels`
     from analytics_dagster.location import build_location
 
     settings = read_settings()

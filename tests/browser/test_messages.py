@@ -7,8 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from analytics_dagster.alerting.channels.blocks import to_blocks
 from analytics_dagster.alerting.channels.mail import to_mail
+from analytics_dagster.alerting.channels.slack_blocks import to_blocks
 from tests.browser.messages import mail_page, slack_page
 from tests.browser.pictures import take
 from tests.unit.alerting.example import content

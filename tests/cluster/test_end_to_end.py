@@ -16,7 +16,7 @@ import pytest
 from tests.cluster.box import ROOT, Box, ask, wait_until
 from tests.cluster.conftest import Timings
 from tests.cluster.network import own_network
-from tests.unit.alerting.exchange import Exchange, opened_exchange
+from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels
 from tests.unit.chart.rendered import NAMESPACE, RELEASE, render
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(900)]
@@ -77,20 +77,20 @@ ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 @pytest.fixture(scope="module")
-def exchange() -> Iterator[Exchange]:
+def fake_channels() -> Iterator[FakeChannels]:
     """Serve what alerts are sent to, in the box's network."""
-    with own_network(), opened_exchange() as opened:
+    with own_network(), open_fake_channels() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory, exchange: Exchange, told: Timings) -> Iterator[Box]:
+def box(tmp_path_factory: pytest.TempPathFactory, fake_channels: FakeChannels, told: Timings) -> Iterator[Box]:
     """Install the chart."""
     folder = tmp_path_factory.mktemp("box")
     for path in (folder, *folder.parents[:3]):
         path.chmod(0o755)
     # The project is read-only in the box, and tests must not wait for a server that is to load no code.
-    installed = Box(documents(exchange), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
+    installed = Box(documents(fake_channels), NAMESPACE, folder, {"PYTHONPATH": str(ROOT)})
     try:
         installed.run_hook("-secret")
         for server in ("-postgresql", "-s3"):
@@ -107,9 +107,9 @@ def box(tmp_path_factory: pytest.TempPathFactory, exchange: Exchange, told: Timi
         installed.close()
 
 
-def documents(exchange: Exchange, **changed: Any) -> list[Any]:
+def documents(fake_channels: FakeChannels, **changed: Any) -> list[Any]:
     """Return what the chart makes of the values, some of them changed."""
-    hook = {"name": "ANALYTICS_SLACK_WEBHOOKS__DEFAULT", "value": exchange.hook}
+    hook = {"name": "ANALYTICS_SLACK_WEBHOOKS__DEFAULT", "value": fake_channels.webhook_url}
     watch = {"enabled": True, "tolerance": 60, "env": [hook]}
     return render({**VALUES, "alertsWatch": watch, **changed})
 
@@ -249,7 +249,7 @@ def test_the_daemon_may_be_restarted_in_the_middle_of_a_run(box: Box, told: Timi
 
 
 def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(
-    box: Box, exchange: Exchange, told: Timings
+    box: Box, fake_channels: FakeChannels, told: Timings
 ) -> None:
     box.stop("-daemon")
     stopped = time.monotonic()
@@ -260,13 +260,13 @@ def test_a_daemon_that_is_silent_is_told_from_outside_and_that_it_is_back(
         return code == 1
 
     wait_until(is_silent, 150, "the watch says that the daemon is silent")
-    [message] = exchange.accepted("hook")
+    [message] = fake_channels.accepted("hook")
     told["daemon stopped, to the message that it is silent"] = time.monotonic() - stopped
     assert "silent since" in message["text"]
     box.start("-daemon")
     box.wait_until_healthy("-daemon")
     wait_until(lambda: not is_silent(), 60, "the daemon's heartbeat")
-    assert "Recovered after" in exchange.accepted("hook")[-1]["text"]
+    assert "Recovered after" in fake_channels.accepted("hook")[-1]["text"]
 
 
 def test_postgresql_may_be_restarted_in_the_middle_of_a_run(box: Box, told: Timings) -> None:
@@ -298,7 +298,9 @@ def test_s3_may_be_away_for_a_minute(box: Box) -> None:
     wait_for(run, "SUCCESS", box=box)
 
 
-def test_an_upgrade_restarts_what_it_changes_and_nothing_else(box: Box, exchange: Exchange, told: Timings) -> None:
+def test_an_upgrade_restarts_what_it_changes_and_nothing_else(
+    box: Box, fake_channels: FakeChannels, told: Timings
+) -> None:
     secrets = copy.deepcopy(box.secrets)
     run = launch("slow")
     wait_for(run, "STARTED", box=box)
@@ -308,7 +310,7 @@ def test_an_upgrade_restarts_what_it_changes_and_nothing_else(box: Box, exchange
     before = loaded()
     started = time.monotonic()
 
-    assert box.upgrade(documents(exchange, analytics=analytics)) == {f"-code-{LOCATION}", "-code-broken"}
+    assert box.upgrade(documents(fake_channels, analytics=analytics)) == {f"-code-{LOCATION}", "-code-broken"}
     box.wait_until_healthy(f"-code-{LOCATION}")
     wait_until(lambda: loaded() > before, 60, "the web server has loaded the new code")
     told["upgrade with changed schedule groups, to the new code in the UI"] = time.monotonic() - started
@@ -320,7 +322,7 @@ def test_an_upgrade_restarts_what_it_changes_and_nothing_else(box: Box, exchange
 
     daemon = copy.deepcopy(VALUES["dagsterDaemon"])
     daemon["runMonitoring"]["pollIntervalSeconds"] = 3
-    changed = documents(exchange, analytics=analytics, dagsterDaemon=daemon)
+    changed = documents(fake_channels, analytics=analytics, dagsterDaemon=daemon)
     assert box.upgrade(changed) == {"-daemon", "-webserver"}
     for end in ("-webserver", "-daemon"):
         box.wait_until_healthy(end)

@@ -19,7 +19,7 @@ import typer
 import yaml
 from filelock import FileLock
 
-from analytics_dagster.alerting import sensor as alerts
+from analytics_dagster.alerting import definitions as alerts
 from analytics_dagster.assets.dbt_assets import BuildConfig
 from analytics_dagster.automation import after_ingestion, dead_runs, landing_sensor, retrying, schedules
 from analytics_dagster.cli import app

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.building import Alerting
+from analytics_dagster.alerting.definitions import Alerting
 from analytics_dagster.automation.retrying import DECISION
 from analytics_dagster.cli.execution import JobResult, Work, execute_jobs
 from analytics_dagster.cli.home import prepare_home
@@ -28,7 +28,7 @@ from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.settings import Settings
 from tests.conftest import COMMAND
 from tests.failure_classes import CLASSES, FailureClass, project_files
-from tests.unit.alerting.exchange import Exchange, opened_exchange
+from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels
 from tests.workshop import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(600)]
@@ -44,7 +44,7 @@ class Faults:
     settings: Settings
     location: Location
     instance: dg.DagsterInstance
-    exchange: Exchange
+    fake_channels: FakeChannels
     stack: ExitStack
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Faults:
         """Let the alerts look once."""
         one = self.location
         alerting = Alerting(self.settings, one.project, one.plan, one.reporter)
-        alerting.lookout(self.instance, one.definitions.get_repository_def(), None).look()
+        alerting.monitor(self.instance, one.definitions.get_repository_def(), None).tick()
 
     def built(self, run_id: str | None) -> list[str]:
         """Return what a run has built."""
@@ -150,7 +150,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
         file = folder / "faults" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
-    with opened_exchange() as exchange, pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+    with open_fake_channels() as fake_channels, pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setenv("DAGSTER_HOME", "put back when the test has ended")
         settings = Settings(
             dbt_project_dir=folder / "faults",
@@ -160,14 +160,17 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
             data_dir=folder / "data",
             dagster_home=folder / "home",
             warehouse_lock_timeout=1.0,
-            slack_webhooks={"default": SecretStr(exchange.hook), "finance": SecretStr(exchange.hook)},
+            slack_webhooks={
+                "default": SecretStr(fake_channels.webhook_url),
+                "finance": SecretStr(fake_channels.webhook_url),
+            },
             pagerduty_keys={"default": SecretStr("hunter2-key")},
-            pagerduty_url=exchange.pagerduty,
+            pagerduty_url=fake_channels.pagerduty_url,
         )
         prepare_location(settings, print)
         location = build_location(settings)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_home(settings))))
-        found = Faults(folder, settings, location, instance, exchange, stack)
+        found = Faults(folder, settings, location, instance, fake_channels, stack)
         found.look()
         yield found
         for row in found.rows:
@@ -178,7 +181,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
 def test_what_may_pass_is_retried_where_it_failed_and_the_rest_is_told_to_whom_it_concerns(
     faults: Faults, one: FailureClass
 ) -> None:
-    before = len(faults.exchange.said)
+    before = len(faults.fake_channels.requests)
     result = faults.run(one)
     first = (*result.earlier, str(result.run_id))[0]
     record = faults.instance.get_run_record_by_id(first)
@@ -191,7 +194,7 @@ def test_what_may_pass_is_retried_where_it_failed_and_the_rest_is_told_to_whom_i
     }
     faults.look()
     channels = {"finance": "*rule*: finance", "data": "*rule*: all the rest"}
-    said = faults.exchange.said[before:]
+    said = faults.fake_channels.requests[before:]
     texts = [message.body["text"] for message in said if message.method == "hook"]
     told = [name for name, rule in channels.items() for text in texts if rule in text]
     told += ["on_call" for message in said if message.method == "pager"]

@@ -16,7 +16,7 @@ from analytics_dagster.automation.retrying import DECISION
 from analytics_dagster.processes import CHILD_TAG, PROCESS_TAG, Process
 from tests.conftest import COMMAND, Library
 from tests.integration.ui import Ui, free_port, opened
-from tests.unit.alerting.exchange import Exchange, opened_exchange
+from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels
 from tests.workshop import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
@@ -44,7 +44,7 @@ class Site:
 
     library: Library
     ui: Ui
-    exchange: Exchange
+    fake_channels: FakeChannels
     instance: dg.DagsterInstance
 
     def breaks(self, how: str) -> Path:
@@ -74,7 +74,7 @@ class Site:
 
     def told(self) -> list[str]:
         """Return the texts of the messages that were sent."""
-        return [message["text"] for message in self.exchange.accepted("hook")]
+        return [message["text"] for message in self.fake_channels.accepted("hook")]
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +85,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content.replace("FOLDER", str(library.folder)))
     port = free_port()
-    with opened_exchange() as exchange:
+    with open_fake_channels() as fake_channels:
         environment = {
             **os.environ,
             **library.environment,
             "ANALYTICS_SCHEDULES_RUNNING": "true",
-            "ANALYTICS_SLACK_WEBHOOKS__DEFAULT": exchange.hook,
+            "ANALYTICS_SLACK_WEBHOOKS__DEFAULT": fake_channels.webhook_url,
         }
         command: list[str | Path] = [COMMAND, "dev", "--port", str(port)]
         log = library.folder / "dev.log"
@@ -98,7 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             opened(command, port=port, environment=environment, folder=library.folder, log=log) as ui,
             dg.DagsterInstance.from_config(str(library.folder / "home")) as instance,
         ):
-            yield Site(library, ui, exchange, instance)
+            yield Site(library, ui, fake_channels, instance)
 
 
 def test_what_passes_by_itself_is_run_again_from_where_it_failed_and_alerts_nobody(site: Site) -> None:

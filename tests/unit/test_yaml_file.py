@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from analytics_dagster.alerting.quiet_hours import QuietHours
-from analytics_dagster.alerting.routes import Channel, Escalation, Routes, Rule
+from analytics_dagster.alerting.routes import ChannelConfig, Escalation, QuietHours, Routes, RoutingRule
 from analytics_dagster.planning.groups import ScheduleGroup, ScheduleGroups
 from analytics_dagster.planning.pods import Resources, Toleration
 from analytics_dagster.yaml_file import Location, model_at
@@ -16,11 +15,11 @@ from analytics_dagster.yaml_file import Location, model_at
     ("root", "location", "expected"),
     [
         (Routes, ("chanels",), Routes),
-        (Routes, ("channels", "data", "slak"), Channel),
-        (Routes, ("channels", "quiet_hours", "slak"), Channel),
+        (Routes, ("channels", "data", "slak"), ChannelConfig),
+        (Routes, ("channels", "quiet_hours", "slak"), ChannelConfig),
         (Routes, ("channels", "data", "quiet_hours", "form"), QuietHours),
         (Routes, ("rules", 1, "escalate", "afer"), Escalation),
-        (Routes, ("rules", 1, "contine"), Rule),
+        (Routes, ("rules", 1, "contine"), RoutingRule),
         (ScheduleGroups, ("groups", 0, "resources", "request"), Resources),
         (ScheduleGroups, ("groups", 0, "tolerations", 1, "keys"), Toleration),
         (ScheduleGroups, ("groups", 0, "cronn"), ScheduleGroup),

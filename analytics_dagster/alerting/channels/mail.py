@@ -14,16 +14,16 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.post import Receipt, UndeliveredError
+from analytics_dagster.alerting.channels.base import DeliveryError, Receipt
 from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.incidents import Event
+from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.routes import OWNERS
-from analytics_dagster.alerting.state import Letter, Thread
+from analytics_dagster.alerting.store import MessageThread, Notification
 
 if TYPE_CHECKING:
     import smtplib
 
-_COLORS = {Event.RECOVERED: "#1a7f37"}
+_COLORS = {IncidentEvent.RECOVERED: "#1a7f37"}
 _RED = "#b42318"
 
 
@@ -65,26 +65,26 @@ class Mail:
     server: MailServer
     to: tuple[str, ...]
 
-    def send(self, letter: Letter, thread: Thread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
         """Send a mail; raises `UndeliveredError`. Where none of the owners has an address, there is nobody to tell."""
-        to = self._addresses(letter.content)
-        reference = f"<{thread.id if thread else letter.id}@analytics-dagster>"
+        to = self._addresses(notification.content)
+        reference = f"<{thread.id if thread else notification.id}@analytics-dagster>"
         if to:
-            message = to_mail(letter.content, self.server.sender, to)
+            message = to_mail(notification.content, self.server.sender, to)
             if thread is not None and thread.reference:
                 message["In-Reply-To"] = message["References"] = thread.reference
-                message["Message-ID"] = f"<{letter.id}@analytics-dagster>"
+                message["Message-ID"] = f"<{notification.id}@analytics-dagster>"
             else:
                 message["Message-ID"] = reference
             self._hand_over([message])
         return Receipt((thread.reference if thread else "") or reference)
 
-    def send_digest(self, letters: Sequence[Letter]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> None:
         """Send one mail to each address with all that concerns it; raises `UndeliveredError`."""
         by_address: dict[str, list[Content]] = defaultdict(list)
-        for letter in letters:
-            for address in self._addresses(letter.content):
-                by_address[address].append(letter.content)
+        for notification in notifications:
+            for address in self._addresses(notification.content):
+                by_address[address].append(notification.content)
         self._hand_over([to_digest(contents, self.server.sender, to) for to, contents in by_address.items()])
 
     def _addresses(self, content: Content) -> list[str]:
@@ -101,9 +101,9 @@ class Mail:
                 for message in messages:
                     client.send_message(message)
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-            raise UndeliveredError(f"the mail server refuses the mail: {error}", of_letter=True) from error
+            raise DeliveryError(f"the mail server refuses the mail: {error}", is_rejection=True) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise UndeliveredError(f"the mail server does not take it: {type(error).__name__}: {error}") from error
+            raise DeliveryError(f"the mail server does not take it: {type(error).__name__}: {error}") from error
 
 
 def to_mail(content: Content, sender: str, to: Sequence[str]) -> EmailMessage:
@@ -121,8 +121,8 @@ def to_mail(content: Content, sender: str, to: Sequence[str]) -> EmailMessage:
 def to_digest(contents: Sequence[Content], sender: str, to: str) -> EmailMessage:
     """Return several messages as one mail: what lasts first, then what is over, then what else is worth a look."""
     told = sorted(contents, key=lambda content: _ORDER.index(content.event) if content.event in _ORDER else len(_ORDER))
-    failed = sum(content.event not in {Event.RECOVERED, None} for content in told)
-    recovered = sum(content.event is Event.RECOVERED for content in told)
+    failed = sum(content.event not in {IncidentEvent.RECOVERED, None} for content in told)
+    recovered = sum(content.event is IncidentEvent.RECOVERED for content in told)
     slow = len(told) - failed - recovered
     counts = [(failed, "failed"), (recovered, "recovered"), (slow, "slow")]
     message = EmailMessage()
@@ -135,7 +135,7 @@ def to_digest(contents: Sequence[Content], sender: str, to: str) -> EmailMessage
     return message
 
 
-_ORDER = (Event.OPENED, Event.ESCALATED, Event.UPDATED, Event.RECOVERED)
+_ORDER = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED, IncidentEvent.RECOVERED)
 
 
 def as_plain(content: Content) -> str:

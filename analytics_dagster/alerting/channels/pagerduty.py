@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.post import Receipt, UndeliveredError, seconds_of
+from analytics_dagster.alerting.channels.base import DeliveryError, Receipt, seconds_of
 from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.incidents import Event, Severity
-from analytics_dagster.alerting.state import Letter, Thread
+from analytics_dagster.alerting.incidents import IncidentEvent, Severity
+from analytics_dagster.alerting.store import MessageThread, Notification
 from analytics_dagster.redaction import shortened
 
 LONGEST_SUMMARY = 1_024
@@ -31,19 +31,21 @@ class PagerDuty:
     timeout: float
     source: str
 
-    def send(self, letter: Letter, thread: Thread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
         """Trigger or resolve; raises `UndeliveredError`. A letter that is sent twice changes nothing."""
-        dedup_key = f"analytics_dagster/{thread.id if thread else letter.id}"
-        event = to_event(letter.content, dedup_key, self.source, resolve=letter.event is Event.RECOVERED)
-        self._post({"routing_key": self.key.get_secret_value(), **event})
+        dedup_key = f"analytics_dagster/{thread.id if thread else notification.id}"
+        event = to_event(
+            notification.content, dedup_key, self.source, resolve=notification.event is IncidentEvent.RECOVERED
+        )
+        self._send_one({"routing_key": self.key.get_secret_value(), **event})
         return Receipt(dedup_key)
 
-    def send_digest(self, letters: Sequence[Letter]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> None:
         """Send them one by one; only mail comes as a digest."""
-        for letter in letters:
-            self.send(letter, None)
+        for notification in notifications:
+            self.send(notification, None)
 
-    def _post(self, data: Mapping[str, Any]) -> None:
+    def _send_one(self, data: Mapping[str, Any]) -> None:
         # Through the library that `dagster-pagerduty` calls, and not through that itself: the one has neither a
         # timeout, nor an address that can be set, nor does it tell for how long PagerDuty wants to be left alone.
         import pypd  # type: ignore[import-untyped]  # only where a message is sent
@@ -61,16 +63,16 @@ class PagerDuty:
             def _handle_response(self, response: Any) -> Any:
                 if response.status_code == _TOO_MANY:
                     after = seconds_of(response.headers.get("Retry-After"))
-                    raise UndeliveredError("PagerDuty asks for fewer events (429)", retry_after=after)
+                    raise DeliveryError("PagerDuty asks for fewer events (429)", retry_after=after)
                 if not response.ok:
                     said = f"PagerDuty says {response.status_code} {response.text[:200]}"
-                    raise UndeliveredError(said, of_letter=response.status_code == _BAD_REQUEST)
+                    raise DeliveryError(said, is_rejection=response.status_code == _BAD_REQUEST)
                 return super()._handle_response(response)
 
         try:
             _Event.create(data=dict(data))
         except (pypd.errors.Error, requests.RequestException, OSError) as error:
-            raise UndeliveredError(f"PagerDuty does not answer: {type(error).__name__}") from error
+            raise DeliveryError(f"PagerDuty does not answer: {type(error).__name__}") from error
 
 
 def to_event(content: Content, dedup_key: str, source: str, *, resolve: bool) -> dict[str, Any]:

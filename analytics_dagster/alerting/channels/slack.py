@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.blocks import to_blocks, to_text
-from analytics_dagster.alerting.channels.post import Receipt, UndeliveredError, seconds_of
-from analytics_dagster.alerting.incidents import Event
-from analytics_dagster.alerting.state import Letter, Thread
+from analytics_dagster.alerting.channels.base import DeliveryError, Receipt, seconds_of
+from analytics_dagster.alerting.channels.slack_blocks import to_blocks, to_text
+from analytics_dagster.alerting.incidents import IncidentEvent
+from analytics_dagster.alerting.store import MessageThread, Notification
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -31,45 +31,45 @@ class SlackBot:
     timeout: float
     mention: str = ""
 
-    def send(self, letter: Letter, thread: Thread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
         """Post the first message of a thread, or what follows in it; raises `UndeliveredError`."""
         # What `dagster-slack` hands out, with the timeout and the address that its resource has no fields for.
         from slack_sdk import WebClient  # only where a message is sent
 
         client = WebClient(self.token.get_secret_value(), base_url=self.api_url, timeout=round(self.timeout) or 1)
         if thread is None or not thread.reference:
-            said = self._say(client.chat_postMessage, letter, channel=self.channel, unfurl_links=False)
+            said = self._say(client.chat_postMessage, notification, channel=self.channel, unfurl_links=False)
             return Receipt(str(said["ts"]), str(said["channel"]))
         receipt = Receipt(thread.reference, thread.place)
-        if letter.event in {Event.UPDATED, Event.RECOVERED}:
-            self._edit(client, letter, thread)
-        if letter.event is not Event.UPDATED:
+        if notification.event in {IncidentEvent.UPDATED, IncidentEvent.RECOVERED}:
+            self._edit(client, notification, thread)
+        if notification.event is not IncidentEvent.UPDATED:
             self._say(
                 client.chat_postMessage,
-                letter,
+                notification,
                 channel=thread.place,
                 thread_ts=thread.reference,
-                reply_broadcast=letter.event is Event.ESCALATED,
+                reply_broadcast=notification.event is IncidentEvent.ESCALATED,
             )
         return receipt
 
-    def send_digest(self, letters: Sequence[Letter]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> None:
         """Post them one by one; only mail comes as a digest."""
-        for letter in letters:
-            self.send(letter, None)
+        for notification in notifications:
+            self.send(notification, None)
 
-    def _edit(self, client: WebClient, letter: Letter, thread: Thread) -> None:
+    def _edit(self, client: WebClient, notification: Notification, thread: MessageThread) -> None:
         try:
-            self._say(client.chat_update, letter, channel=thread.place, ts=thread.reference)
+            self._say(client.chat_update, notification, channel=thread.place, ts=thread.reference)
         except _UneditableError:
             # Somebody has removed it, or the workspace forbids edits: what follows in the thread says the same.
             return
 
-    def _say(self, call: Callable[..., Any], letter: Letter, **arguments: Any) -> Any:
+    def _say(self, call: Callable[..., Any], notification: Notification, **arguments: Any) -> Any:
         """Call Slack with blocks, and without them where it refuses these."""
-        text = to_text(letter.content, self.mention)
+        text = to_text(notification.content, self.mention)
         try:
-            return _called(call, text=text, blocks=to_blocks(letter.content, self.mention), **arguments)
+            return _called(call, text=text, blocks=to_blocks(notification.content, self.mention), **arguments)
         except _RefusedBlocksError:
             return _called(call, text=text, **arguments)
 
@@ -92,14 +92,14 @@ def _called(call: Callable[..., Any], **arguments: Any) -> Any:
         said = str(error.response.get("error") or "") if status == _OK else str(status)
         if status == _TOO_MANY:
             after = seconds_of(_header(error.response.headers, "Retry-After"))
-            raise UndeliveredError("Slack asks for fewer messages (429)", retry_after=after) from error
+            raise DeliveryError("Slack asks for fewer messages (429)", retry_after=after) from error
         if said in _REFUSED_BLOCKS and "blocks" in arguments:
             raise _RefusedBlocksError from error
         if said in _NOT_EDITABLE:
             raise _UneditableError from error
-        raise UndeliveredError(f"Slack says {said}") from error
+        raise DeliveryError(f"Slack says {said}") from error
     except (SlackClientError, OSError) as error:
-        raise UndeliveredError(f"Slack does not answer: {type(error).__name__}: {error}") from error
+        raise DeliveryError(f"Slack does not answer: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -110,29 +110,29 @@ class SlackWebhook:
     timeout: float
     mention: str = ""
 
-    def send(self, letter: Letter, thread: Thread | None) -> Receipt:  # noqa: ARG002 - it knows no threads
+    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:  # noqa: ARG002 - it knows no threads
         """Post a message; raises `UndeliveredError`."""
         from slack_sdk.webhook import WebhookClient  # only where a message is sent
 
         client = WebhookClient(self.url.get_secret_value(), timeout=round(self.timeout) or 1)
-        text = to_text(letter.content, self.mention)
+        text = to_text(notification.content, self.mention)
         try:
-            answer = client.send(text=text, blocks=to_blocks(letter.content, self.mention))
+            answer = client.send(text=text, blocks=to_blocks(notification.content, self.mention))
             if answer.body.strip() in _REFUSED_BLOCKS:
                 answer = client.send(text=text)
         except OSError as error:
-            raise UndeliveredError(f"Slack does not answer: {type(error).__name__}") from error
+            raise DeliveryError(f"Slack does not answer: {type(error).__name__}") from error
         if answer.status_code == _TOO_MANY:
             after = seconds_of(_header(answer.headers, "Retry-After"))
-            raise UndeliveredError("Slack asks for fewer messages (429)", retry_after=after)
+            raise DeliveryError("Slack asks for fewer messages (429)", retry_after=after)
         if answer.status_code != _OK:
-            raise UndeliveredError(f"Slack says {answer.status_code} {answer.body[:100]}")
+            raise DeliveryError(f"Slack says {answer.status_code} {answer.body[:100]}")
         return Receipt()
 
-    def send_digest(self, letters: Sequence[Letter]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> None:
         """Post them one by one; only mail comes as a digest."""
-        for letter in letters:
-            self.send(letter, None)
+        for notification in notifications:
+            self.send(notification, None)
 
 
 def _header(headers: Any, name: str) -> str | None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from tests.unit.alerting.exchange import Exchange, opened_exchange
-from tests.unit.alerting.town import Town
+from tests.unit.alerting.alert_scenario import AlertScenario
+from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels
 
 
 @pytest.fixture
@@ -18,14 +18,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def exchange() -> Iterator[Exchange]:
-    with opened_exchange() as found:
+def fake_channels() -> Iterator[FakeChannels]:
+    with open_fake_channels() as found:
         yield found
 
 
 @pytest.fixture
-def town(instance: dg.DagsterInstance, exchange: Exchange) -> Town:
+def scenario(instance: dg.DagsterInstance, fake_channels: FakeChannels) -> AlertScenario:
     """Give a town whose alerts have looked once, so that what follows is news."""
-    town = Town(instance, exchange)
-    town.look()
-    return town
+    scenario = AlertScenario(instance, fake_channels)
+    scenario.tick()
+    return scenario

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from analytics_dagster.alerting.channels.blocks import to_text
+from analytics_dagster.alerting.alerts import observe
 from analytics_dagster.alerting.channels.mail import as_plain
+from analytics_dagster.alerting.channels.slack_blocks import to_text
 from analytics_dagster.alerting.content import Content, compose
-from analytics_dagster.alerting.incidents import Event, advance
+from analytics_dagster.alerting.incidents import IncidentEvent, advance
 from analytics_dagster.alerting.routes import Critical
-from analytics_dagster.alerting.troubles import observe
 from analytics_dagster.execution.failures.catalog import Catalog, Entry
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.report import FailedNode, FailureReport, Retry
@@ -50,7 +50,7 @@ _REPORT = FailureReport(
 def content() -> Content:
     """Return what is said of the run."""
     incidents, _ = advance((), observe(_REPORT, _CATALOG, Critical()))
-    return compose(Event.OPENED, list(incidents), "failures", 1_780_294_200.0)
+    return compose(IncidentEvent.OPENED, list(incidents), "failures", 1_780_294_200.0)
 
 
 def slack_text() -> str:

@@ -11,15 +11,15 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from analytics_dagster.alerting.quiet_hours import QuietHours
 from analytics_dagster.alerting.routes import (
-    Channel,
+    ChannelConfig,
     Critical,
     Escalation,
+    MaintenanceWindow,
+    Match,
+    QuietHours,
     Routes,
-    Rule,
-    When,
-    Window,
+    RoutingRule,
 )
 from analytics_dagster.alerting.routes_file import json_schema
 from analytics_dagster.cli.alerts import alerts
@@ -44,13 +44,13 @@ def default(value: Any) -> str:
     ("name", "model"),
     [
         ("routes", Routes),
-        ("channel", Channel),
+        ("channel", ChannelConfig),
         ("quiet", QuietHours),
-        ("rule", Rule),
-        ("when", When),
+        ("rule", RoutingRule),
+        ("when", Match),
         ("escalation", Escalation),
         ("critical", Critical),
-        ("window", Window),
+        ("window", MaintenanceWindow),
     ],
 )
 def test_its_tables_of_keys_are_the_classes(name: str, model: type[BaseModel]) -> None:

@@ -7,68 +7,68 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_dagster.alerting.incidents import Event, Incident, Observation, Severity, Trouble, advance
+from analytics_dagster.alerting.incidents import Alert, Incident, IncidentEvent, Observation, Severity, advance
 from analytics_dagster.execution.failures.classification import FailureKind
 
 
-def trouble(key: str, moment: float, *subjects: str, severity: Severity = Severity.ERROR) -> Trouble:
-    return Trouble(key, f"{key} failed", FailureKind.SQL, severity, moment, subjects=subjects or (f"asset:{key}",))
+def alert(key: str, moment: float, *subjects: str, severity: Severity = Severity.ERROR) -> Alert:
+    return Alert(key, f"{key} failed", FailureKind.SQL, severity, moment, subjects=subjects or (f"asset:{key}",))
 
 
-def seen(moment: float, *troubles: Trouble, green: Sequence[str] = ()) -> Observation:
-    return Observation(moment, troubles, frozenset(green))
+def seen(moment: float, *alerts: Alert, green: Sequence[str] = ()) -> Observation:
+    return Observation(moment, alerts, frozenset(green))
 
 
 def told(
     incidents: Sequence[Incident], observation: Observation
-) -> tuple[tuple[Incident, ...], list[tuple[Event, str]]]:
+) -> tuple[tuple[Incident, ...], list[tuple[IncidentEvent, str]]]:
     after, changes = advance(incidents, observation)
-    return after, [(change.event, change.incident.trouble.key) for change in changes]
+    return after, [(change.event, change.incident.alert.key) for change in changes]
 
 
 def test_a_trouble_opens_an_incident_the_same_updates_it_and_green_ends_it() -> None:
-    after, news = told((), seen(1, trouble("a", 1)))
-    assert news == [(Event.OPENED, "a")]
-    after, news = told(after, seen(2, trouble("a", 2)))
-    assert news == [(Event.UPDATED, "a")]
+    after, news = told((), seen(1, alert("a", 1)))
+    assert news == [(IncidentEvent.OPENED, "a")]
+    after, news = told(after, seen(2, alert("a", 2)))
+    assert news == [(IncidentEvent.UPDATED, "a")]
     assert after[0].times == 2
     after, news = told(after, seen(3, green=["asset:a"]))
-    assert news == [(Event.RECOVERED, "a")]
+    assert news == [(IncidentEvent.RECOVERED, "a")]
     assert (after[0].opened, after[0].recovered) == (1, 3)
 
 
 def test_the_same_look_at_the_same_trouble_is_no_news() -> None:
-    after, _ = told((), seen(1, trouble("a", 1)))
-    assert told(after, seen(2, trouble("a", 1))) == (after, [])
+    after, _ = told((), seen(1, alert("a", 1)))
+    assert told(after, seen(2, alert("a", 1))) == (after, [])
 
 
 def test_what_was_green_before_it_failed_says_nothing() -> None:
-    after, _ = told((), seen(5, trouble("a", 5)))
+    after, _ = told((), seen(5, alert("a", 5)))
     assert told(after, seen(4, green=["asset:a"]))[1] == []
 
 
 def test_an_incident_of_many_is_over_when_the_last_of_them_is_green() -> None:
-    after, _ = told((), seen(1, trouble("x", 1, "asset:a"), trouble("x", 1, "asset:b")))
+    after, _ = told((), seen(1, alert("x", 1, "asset:a"), alert("x", 1, "asset:b")))
     assert len(after) == 1
     after, news = told(after, seen(2, green=["asset:a"]))
-    assert news == [(Event.UPDATED, "x")]
-    after, news = told(after, seen(3, trouble("x", 3, "asset:c")))
-    assert news == [(Event.UPDATED, "x")]
-    assert set(after[0].trouble.subjects) == {"asset:b", "asset:c"}, "what is well again belongs to it no more"
-    assert told(after, seen(4, green=["asset:b", "asset:c"]))[1] == [(Event.RECOVERED, "x")]
+    assert news == [(IncidentEvent.UPDATED, "x")]
+    after, news = told(after, seen(3, alert("x", 3, "asset:c")))
+    assert news == [(IncidentEvent.UPDATED, "x")]
+    assert set(after[0].alert.subjects) == {"asset:b", "asset:c"}, "what is well again belongs to it no more"
+    assert told(after, seen(4, green=["asset:b", "asset:c"]))[1] == [(IncidentEvent.RECOVERED, "x")]
 
 
 def test_the_worst_of_what_was_seen_is_how_bad_it_is() -> None:
-    after, _ = told((), seen(1, trouble("x", 1, "a", severity=Severity.CRITICAL), trouble("x", 1, "b")))
-    after, _ = told(after, seen(2, trouble("x", 2, "b", severity=Severity.WARN)))
-    assert after[0].trouble.severity is Severity.CRITICAL
+    after, _ = told((), seen(1, alert("x", 1, "a", severity=Severity.CRITICAL), alert("x", 1, "b")))
+    after, _ = told(after, seen(2, alert("x", 2, "b", severity=Severity.WARN)))
+    assert after[0].alert.severity is Severity.CRITICAL
 
 
 def test_after_it_was_over_the_same_is_a_new_incident() -> None:
-    after, _ = told((), seen(1, trouble("a", 1)))
+    after, _ = told((), seen(1, alert("a", 1)))
     after, _ = told(after, seen(2, green=["asset:a"]))
-    after, news = told(after, seen(3, trouble("a", 3)))
-    assert news == [(Event.OPENED, "a")]
+    after, news = told(after, seen(3, alert("a", 3)))
+    assert news == [(IncidentEvent.OPENED, "a")]
     assert len({one.id for one in after}) == 2
 
 
@@ -88,14 +88,14 @@ def test_each_key_has_at_most_one_open_incident_that_was_opened_once_and_ends_on
     red = set[str]()
     for moment, (failing, green) in enumerate(looks, start=1):
         observation = seen(
-            moment, *(trouble(key, moment) for key in sorted(failing)), green=[f"asset:{key}" for key in green]
+            moment, *(alert(key, moment) for key in sorted(failing)), green=[f"asset:{key}" for key in green]
         )
         incidents, changes = advance(incidents, observation)
         for change in changes:
-            counted = {Event.OPENED: opened, Event.RECOVERED: ended}.get(change.event, {})
+            counted = {IncidentEvent.OPENED: opened, IncidentEvent.RECOVERED: ended}.get(change.event, {})
             counted[change.incident.id] = counted.get(change.incident.id, 0) + 1
         red = (red - green) | failing
-        is_open = [one.trouble.key for one in incidents if one.is_open]
+        is_open = [one.alert.key for one in incidents if one.is_open]
         assert sorted(is_open) == sorted(red), "open is what failed and was not green since"
         assert all(count == 1 for count in [*opened.values(), *ended.values()])
         assert len(opened) - len(ended) == len(is_open)

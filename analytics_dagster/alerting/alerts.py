@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from analytics_dagster.alerting.incidents import Observation, Severity, Trouble
+from analytics_dagster.alerting.incidents import Alert, Observation, Severity
 from analytics_dagster.alerting.routes import Critical
 from analytics_dagster.execution.failures.catalog import Catalog
 from analytics_dagster.execution.failures.classification import FailureKind
@@ -21,40 +21,40 @@ def observe(report: FailureReport, catalog: Catalog, critical: Critical) -> Obse
     green = {*(f"asset:{asset}" for asset in report.built), *(f"check:{check}" for check in report.passed)}
     if report.status == "SUCCESS":
         green.add(f"job:{report.job}")
-    troubles = _Troubles(report, catalog, critical, moment)
-    return Observation(moment, tuple(troubles), frozenset(green))
+    alerts = _Alerts(report, catalog, critical, moment)
+    return Observation(moment, tuple(alerts), frozenset(green))
 
 
 @dataclass(frozen=True)
-class _Troubles:
+class _Alerts:
     report: FailureReport
     catalog: Catalog
     critical: Critical
     moment: float
 
-    def __iter__(self) -> Iterator[Trouble]:
+    def __iter__(self) -> Iterator[Alert]:
         report = self.report
         skipped = set(report.skipped)
         for node in report.nodes:
             title = f"{node.asset} failed: {node.kind.value}"
             key = f"asset:{node.asset}:{node.kind.value}:{fingerprint(node.message)}"
-            trouble = self._of(key, title, node.kind, [node.asset], self.catalog.below(node.asset) & skipped)
-            trouble = replace(trouble, subjects=(f"asset:{node.asset}",), message=node.message)
+            alert = self._of(key, title, node.kind, [node.asset], self.catalog.below(node.asset) & skipped)
+            alert = replace(alert, subjects=(f"asset:{node.asset}",), message=node.message)
             if node.compiled:
-                trouble = replace(trouble, details=(*trouble.details, ("compiled SQL", node.compiled)))
-            yield self._shared(trouble) if node.kind.is_shared else trouble
+                alert = replace(alert, details=(*alert.details, ("compiled SQL", node.compiled)))
+            yield self._shared(alert) if node.kind.is_shared else alert
         for check in report.checks:
             yield self._check(check, skipped)
         for step in report.steps:
             name = step.name or "the run"
             where = f"step {step.name} of {report.job}" if step.name else f"run of {report.job}"
             key = f"job:{report.job}:{name}:{step.kind.value}:{fingerprint(step.message)}"
-            trouble = self._of(key, f"{where} failed: {step.kind.value}", step.kind, step.assets, skipped)
+            alert = self._of(key, f"{where} failed: {step.kind.value}", step.kind, step.assets, skipped)
             subjects = tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{report.job}",)
-            trouble = replace(trouble, subjects=subjects, message=step.message)
-            yield self._shared(trouble) if step.kind.is_shared else trouble
+            alert = replace(alert, subjects=subjects, message=step.message)
+            yield self._shared(alert) if step.kind.is_shared else alert
 
-    def _check(self, check: FailedCheck, skipped: Collection[str]) -> Trouble:
+    def _check(self, check: FailedCheck, skipped: Collection[str]) -> Alert:
         rows = "" if check.rows is None else f": {check.rows:,} row{'' if check.rows == 1 else 's'}"
         verb = "warns" if check.warns else "failed"
         title = f"check {check.label} {verb}{rows}"
@@ -62,21 +62,21 @@ class _Troubles:
             title = f"check {check.label} could not be evaluated: {check.kind.value}"
         key = f"check:{check.asset}:{check.name}:{check.kind.value}"
         below = set() if check.warns else self.catalog.below(check.asset) & set(skipped)
-        trouble = self._of(key, title, check.kind, [check.asset], below)
+        alert = self._of(key, title, check.kind, [check.asset], below)
         if check.warns:
-            trouble = replace(trouble, severity=Severity.WARN, exposures=())
-        trouble = replace(trouble, subjects=(f"check:{check.asset}:{check.name}",), message=check.message)
-        return self._shared(trouble) if check.kind.is_shared else trouble
+            alert = replace(alert, severity=Severity.WARN, exposures=())
+        alert = replace(alert, subjects=(f"check:{check.asset}:{check.name}",), message=check.message)
+        return self._shared(alert) if check.kind.is_shared else alert
 
-    def _shared(self, trouble: Trouble) -> Trouble:
+    def _shared(self, alert: Alert) -> Alert:
         """Return the trouble under the key of its cause, whatever it has hit: one lost connection is one incident."""
         return replace(
-            trouble,
-            key=f"shared:{trouble.kind.value}:{self.report.environment}:{self.report.target}",
-            title=f"{self.report.job}: {trouble.kind.value}",
+            alert,
+            key=f"shared:{alert.kind.value}:{self.report.environment}:{self.report.target}",
+            title=f"{self.report.job}: {alert.kind.value}",
         )
 
-    def _of(self, key: str, title: str, kind: FailureKind, assets: Iterable[str], below: Collection[str]) -> Trouble:
+    def _of(self, key: str, title: str, kind: FailureKind, assets: Iterable[str], below: Collection[str]) -> Alert:
         report, failed = self.report, tuple(assets)
         entries = [self.catalog[asset] for asset in failed]
         exposures = self.catalog.exposures([*failed, *below])
@@ -85,7 +85,7 @@ class _Troubles:
         )
         tags = tuple(dict.fromkeys(tag for entry in entries for tag in entry.tags))
         is_critical = self.critical.holds(tags, groups, [(one.asset, one.maturity) for one in exposures])
-        return Trouble(
+        return Alert(
             key=key,
             title=title,
             kind=kind,

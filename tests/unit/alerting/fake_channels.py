@@ -19,7 +19,7 @@ _BLOCK_TYPES = {"header", "section", "actions", "divider", "context"}
 
 
 @dataclass(frozen=True)
-class Said:
+class ReceivedRequest:
     """One request that was answered: where it went, its body, its headers and the status."""
 
     method: str
@@ -29,40 +29,40 @@ class Said:
 
 
 @dataclass
-class Exchange:
+class FakeChannels:
     """What was sent, and how the server is to behave: `trouble` is by the first part of a path (slack, hook, pager)."""
 
     url: str = ""
-    said: list[Said] = field(default_factory=list)
-    trouble: dict[str, list[tuple[int, Mapping[str, str], str]]] = field(default_factory=dict)
+    requests: list[ReceivedRequest] = field(default_factory=list)
+    failures: dict[str, list[tuple[int, Mapping[str, str], str]]] = field(default_factory=dict)
     stall: dict[str, float] = field(default_factory=dict)
     refuse_blocks: bool = False
     number: int = 0
 
     @property
-    def slack_api(self) -> str:
+    def slack_api_url(self) -> str:
         """The address of Slack's API."""
         return f"{self.url}/slack/api/"
 
     @property
-    def hook(self) -> str:
+    def webhook_url(self) -> str:
         """The address of an incoming webhook."""
         return f"{self.url}/hook/services/T0/B0/hunter22"
 
     @property
-    def pagerduty(self) -> str:
+    def pagerduty_url(self) -> str:
         """The address of PagerDuty's events."""
         return f"{self.url}/pager/v2/enqueue"
 
     def accepted(self, method: str) -> list[Mapping[str, Any]]:
         """Return the bodies that a method was sent and has taken."""
-        return [one.body for one in self.said if one.method == method and one.status in {200, 202}]
+        return [one.body for one in self.requests if one.method == method and one.status in {200, 202}]
 
     def fail(
         self, where: str, status: int, times: int = 1, headers: Mapping[str, str] | None = None, body: str = ""
     ) -> None:
         """Let the next requests fail."""
-        self.trouble.setdefault(where, []).extend([(status, headers or {}, body)] * times)
+        self.failures.setdefault(where, []).extend([(status, headers or {}, body)] * times)
 
     def answer(
         self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]
@@ -70,12 +70,12 @@ class Exchange:
         """Return what a request is answered."""
         where, method = path.strip("/").split("/")[0], path.strip("/").rpartition("/")[2]
         name = {"slack": method, "hook": "hook", "pager": "pager"}[where]
-        waiting = self.trouble.get(where)
+        waiting = self.failures.get(where)
         if waiting:
             found = waiting.pop(0)
         else:
             found = {"slack": self._slack, "hook": self._hook, "pager": self._pager}[where](method, headers, body, path)
-        self.said.append(Said(name, body, headers, found[0] if '"ok": false' not in found[2] else 400))
+        self.requests.append(ReceivedRequest(name, body, headers, found[0] if '"ok": false' not in found[2] else 400))
         return found
 
     def _slack(self, method: str, headers: Mapping[str, str], body: Mapping[str, Any], path: str) -> Any:
@@ -134,9 +134,9 @@ def wrong_blocks(blocks: Any) -> list[str]:
 
 
 @contextmanager
-def opened_exchange() -> Iterator[Exchange]:
+def open_fake_channels() -> Iterator[FakeChannels]:
     """Start the server on a free port, and stop it at the end."""
-    exchange = Exchange()
+    fake_channels = FakeChannels()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -147,8 +147,8 @@ def opened_exchange() -> Iterator[Exchange]:
                 body = {key: values[0] for key, values in parse_qs(content).items()}
                 if "blocks" in body:
                     body["blocks"] = json.loads(body["blocks"])
-            time.sleep(exchange.stall.get(self.path.strip("/").split("/")[0], 0.0))
-            status, headers, answer = exchange.answer(self.path, dict(self.headers), body)
+            time.sleep(fake_channels.stall.get(self.path.strip("/").split("/")[0], 0.0))
+            status, headers, answer = fake_channels.answer(self.path, dict(self.headers), body)
             try:
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
@@ -163,11 +163,11 @@ def opened_exchange() -> Iterator[Exchange]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    exchange.url = f"http://127.0.0.1:{server.server_address[1]}"
+    fake_channels.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield exchange
+        yield fake_channels
     finally:
         server.shutdown()
         server.server_close()

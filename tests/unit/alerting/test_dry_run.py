@@ -11,45 +11,45 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat  # what the daemon writes
 
-from analytics_dagster.alerting.trial import explain_run, send_test
+from analytics_dagster.alerting.dry_run import explain_run, send_test
 from analytics_dagster.alerting.watch import watch_daemon
 from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.deployment import find_commit
-from tests.unit.alerting.exchange import Exchange
-from tests.unit.alerting.town import BINDER, Town
+from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
+from tests.unit.alerting.fake_channels import FakeChannels
 
 
-def test_a_test_message_goes_to_every_channel_and_leaves_nobody_paged(town: Town) -> None:
-    assert send_test(town.all_settings, []) == {"slack": "", "webhook": "", "on_call": ""}
-    assert "nothing has failed" in town.exchange.accepted("chat.postMessage")[0]["text"]
-    assert [event["event_action"] for event in town.exchange.accepted("pager")] == ["trigger", "resolve"]
+def test_a_test_message_goes_to_every_channel_and_leaves_nobody_paged(scenario: AlertScenario) -> None:
+    assert send_test(scenario.all_settings, []) == {"slack": "", "webhook": "", "on_call": ""}
+    assert "nothing has failed" in scenario.fake_channels.accepted("chat.postMessage")[0]["text"]
+    assert [event["event_action"] for event in scenario.fake_channels.accepted("pager")] == ["trigger", "resolve"]
 
 
-def test_what_a_channel_says_against_it_is_told_without_secrets(town: Town) -> None:
-    town.exchange.fail("hook", 404, body=f"no_service at {town.exchange.hook}")
-    found = send_test(town.all_settings, ["webhook"])
+def test_what_a_channel_says_against_it_is_told_without_secrets(scenario: AlertScenario) -> None:
+    scenario.fake_channels.fail("hook", 404, body=f"no_service at {scenario.fake_channels.webhook_url}")
+    found = send_test(scenario.all_settings, ["webhook"])
     assert found["webhook"].startswith("Slack says 404 no_service")
     assert "hunter22" not in found["webhook"]
     with pytest.raises(AlertError, match="There is no channel pigeon"):
-        send_test(town.all_settings, ["pigeon"])
+        send_test(scenario.all_settings, ["pigeon"])
 
 
 class Explained:
     """Enough of the alerts of a location to explain a run of a town."""
 
-    def __init__(self, town: Town) -> None:
-        self._site = town.lookout().site
+    def __init__(self, scenario: AlertScenario) -> None:
+        self._site = scenario.monitor().context
 
-    def site(self, *_: object) -> Any:
+    def context(self, *_: object) -> Any:
         """Return the town."""
         return self._site
 
 
-def test_it_is_explained_who_would_hear_of_a_run_and_nobody_does(town: Town) -> None:
-    run = town.run(model_0=BINDER)
-    alerting: Any = Explained(town)
+def test_it_is_explained_who_would_hear_of_a_run_and_nobody_does(scenario: AlertScenario) -> None:
+    run = scenario.run(model_0=BINDER)
+    alerting: Any = Explained(scenario)
     repository: Any = None
-    report, lines = explain_run(alerting, repository, town.instance, run)
+    report, lines = explain_run(alerting, repository, scenario.instance, run)
     assert report.skipped == ("model_2",)
     assert lines == [
         f"Run {run} of nightly: FAILURE",
@@ -58,9 +58,9 @@ def test_it_is_explained_who_would_hear_of_a_run_and_nobody_does(town: Town) -> 
         "  -> slack, by the rule 'everything'",
         "  -> hook, by the rule 'everything'",
     ]
-    assert not town.exchange.said
+    assert not scenario.fake_channels.requests
     with pytest.raises(AlertError, match="is not known"):
-        explain_run(alerting, repository, town.instance, "nobody")
+        explain_run(alerting, repository, scenario.instance, "nobody")
 
 
 @pytest.fixture
@@ -75,8 +75,10 @@ def beat(instance: dg.DagsterInstance, moment: float) -> None:
         instance.add_daemon_heartbeat(DaemonHeartbeat(moment, name, "", []))
 
 
-def test_a_silent_daemon_is_told_once_and_that_it_is_back(home: dg.DagsterInstance, exchange: Exchange) -> None:
-    settings = Town(home, exchange).all_settings
+def test_a_silent_daemon_is_told_once_and_that_it_is_back(
+    home: dg.DagsterInstance, fake_channels: FakeChannels
+) -> None:
+    settings = AlertScenario(home, fake_channels).all_settings
     beat(home, time.time())
     assert watch_daemon(settings, home, 300) == (False, ["Dagster's daemon beats."])
     beat(home, time.time() - 1_000)
@@ -84,13 +86,13 @@ def test_a_silent_daemon_is_told_once_and_that_it_is_back(home: dg.DagsterInstan
     assert silent
     assert lines[0] == "Dagster's daemon is silent since 16 min"
     watch_daemon(settings, home, 300)
-    [event] = exchange.accepted("pager")
+    [event] = fake_channels.accepted("pager")
     assert event["payload"]["severity"] == "critical"
-    assert len(exchange.accepted("hook")) == 1
+    assert len(fake_channels.accepted("hook")) == 1
     beat(home, time.time())
     assert not watch_daemon(settings, home, 300)[0]
-    assert exchange.accepted("pager")[-1]["event_action"] == "resolve"
-    assert "Recovered" in exchange.accepted("hook")[-1]["text"]
+    assert fake_channels.accepted("pager")[-1]["event_action"] == "resolve"
+    assert "Recovered" in fake_channels.accepted("hook")[-1]["text"]
 
 
 def test_the_commit_is_the_one_that_is_checked_out(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analytics_dagster.alerting.content import Content, Section
-from analytics_dagster.alerting.incidents import Event, Severity
+from analytics_dagster.alerting.incidents import IncidentEvent, Severity
 from analytics_dagster.redaction import shortened
 
 MOST_BLOCKS = 50
@@ -40,7 +40,7 @@ def to_text(content: Content, mention: str = "") -> str:
 
 def sign_of(content: Content) -> str:
     """Return the sign that a message begins with."""
-    return _RECOVERED if content.event is Event.RECOVERED else _SIGNS[content.severity]
+    return _RECOVERED if content.event is IncidentEvent.RECOVERED else _SIGNS[content.severity]
 
 
 def escaped(text: str) -> str:

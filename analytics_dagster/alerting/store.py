@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.incidents import Event, Incident
+from analytics_dagster.alerting.incidents import Incident, IncidentEvent
+from analytics_dagster.automation.notes import KeyValues
 
 
 @dataclass(frozen=True)
-class Thread:
+class MessageThread:
     """What one channel is told of one incident, or of several in one message, from beginning to end.
 
     ``reference`` and ``place`` are what the channel has called its first message and where that is.
@@ -28,13 +29,13 @@ class Thread:
 
 
 @dataclass(frozen=True)
-class Letter:
+class Notification:
     """A message that is to be sent; not before a moment, in seconds since 1970."""
 
     id: str
     thread: str
     channel: str
-    event: Event
+    event: IncidentEvent
     content: Content
     queued: float
     not_before: float = 0.0
@@ -45,7 +46,7 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class State:
+class AlertState:
     """All that is kept.
 
     What happened before ``began``, the first look, is no news. Runs that ended after ``since`` are looked at, but for
@@ -58,30 +59,20 @@ class State:
     handled: Mapping[str, float] = field(default_factory=dict)
     waiting: Mapping[str, float] = field(default_factory=dict)
     incidents: tuple[Incident, ...] = ()
-    threads: tuple[Thread, ...] = ()
-    letters: tuple[Letter, ...] = ()
+    threads: tuple[MessageThread, ...] = ()
+    notifications: Annotated[tuple[Notification, ...], Field(alias="letters")] = ()
     number: int = 0
 
     def incident(self, identity: str) -> Incident | None:
         """Return an incident by its id."""
         return next((one for one in self.incidents if one.id == identity), None)
 
-    def thread(self, identity: str) -> Thread | None:
+    def thread(self, identity: str) -> MessageThread | None:
         """Return a thread by its id."""
         return next((one for one in self.threads if one.id == identity), None)
 
 
-class KeyValues(Protocol):
-    """The key-value table of Dagster's storage (`DagsterInstance.daemon_cursor_storage`)."""
-
-    def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
-        """Return the values of those keys that are there."""
-
-    def set_cursor_values(self, pairs: Mapping[str, str]) -> None:
-        """Write values."""
-
-
-class Memory:
+class AlertStore:
     """Where the state of one dbt project's alerts lies; the sensor of alerts is the only one who writes it.
 
     ``name`` keeps apart what several writers keep, each of which has its own.
@@ -91,7 +82,7 @@ class Memory:
         self._storage = storage
         self._key = f"analytics_dagster/{project}/alerting/{name}"
 
-    def read(self, now: float) -> State:
+    def read(self, now: float) -> AlertState:
         """Return what was kept, or a new state before the first time, and where another version has kept it otherwise.
 
         A new one is kept at once: what happens from now on is news.
@@ -102,13 +93,13 @@ class Memory:
                 return _STATES.validate_json(kept)
         except ValidationError:
             pass
-        state = State(since=now, began=now)
+        state = AlertState(since=now, began=now)
         self.write(state)
         return state
 
-    def write(self, state: State) -> None:
+    def write(self, state: AlertState) -> None:
         """Keep it, all at once."""
-        self._storage.set_cursor_values({self._key: _STATES.dump_json(state).decode()})
+        self._storage.set_cursor_values({self._key: _STATES.dump_json(state, by_alias=True).decode()})
 
 
-_STATES: TypeAdapter[State] = TypeAdapter(State)
+_STATES: TypeAdapter[AlertState] = TypeAdapter(AlertState)

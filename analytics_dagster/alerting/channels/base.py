@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from analytics_dagster.alerting.state import Letter, Thread
+from analytics_dagster.alerting.store import MessageThread, Notification
 
 
 @dataclass(frozen=True)
@@ -17,25 +17,25 @@ class Receipt:
     place: str = ""
 
 
-class UndeliveredError(Exception):
+class DeliveryError(Exception):
     """A letter was not taken; ``retry_after`` is in how many seconds the channel wants to be asked again.
 
     ``of_letter`` says that the channel works, and has something against this letter alone.
     """
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, of_letter: bool = False) -> None:
+    def __init__(self, reason: str, *, retry_after: float | None = None, is_rejection: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.of_letter = of_letter
+        self.is_rejection = is_rejection
 
 
-class Post(Protocol):
+class Notifier(Protocol):
     """A channel that takes letters."""
 
-    def send(self, letter: Letter, thread: Thread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
         """Send a letter of a thread (of none, if it stands for itself); raises `UndeliveredError`."""
 
-    def send_digest(self, letters: Sequence[Letter]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> None:
         """Send several letters as one message; raises `UndeliveredError`."""
 
 

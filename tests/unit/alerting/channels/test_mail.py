@@ -16,8 +16,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr
 
-from tests.unit.alerting.exchange import Exchange
-from tests.unit.alerting.town import BINDER, LOST, Town
+from tests.unit.alerting.alert_scenario import BINDER, LOST, AlertScenario
+from tests.unit.alerting.fake_channels import FakeChannels
 
 DAY = 86_400.0
 
@@ -76,24 +76,24 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def mailing(instance: dg.DagsterInstance, exchange: Exchange, server: str, **channel: Any) -> Town:
+def mailing(instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, **channel: Any) -> AlertScenario:
     routes = {
         "time_zone": "UTC",
         "channels": {"mail": {"email": ["data@example.com", "owners"], **channel}},
         "rules": [{"name": "all", "to": "mail"}],
     }
     settings = {"smtp_url": SecretStr(server), "mail_from": "dagster@example.com"}
-    town = Town(instance, exchange, routes=routes, settings=settings)
-    town.look()
-    return town
+    scenario = AlertScenario(instance, fake_channels, routes=routes, settings=settings)
+    scenario.tick()
+    return scenario
 
 
 def test_an_incident_is_a_mail_to_its_owners_and_its_end_answers_it(
-    instance: dg.DagsterInstance, exchange: Exchange, server: str, postman: Postman
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
 ) -> None:
-    town = mailing(instance, exchange, server)
-    run = town.run(model_0=BINDER)
-    town.look()
+    scenario = mailing(instance, fake_channels, server)
+    run = scenario.run(model_0=BINDER)
+    scenario.tick()
     [(to, mail)] = postman.mails
     assert to == ["data@example.com", "ann@example.com"]
     assert mail["Subject"] == "model_0 failed: SQL error"
@@ -105,8 +105,8 @@ def test_an_incident_is_a_mail_to_its_owners_and_its_end_answers_it(
     assert 'Binder Error: Referenced column "model_0_total" not found!' in text
     assert f"Open the run: https://dagster.example.com/runs/{run}" in text
     assert "&quot;model_0_total&quot;" in html.get_content(), "what a machine has said is no HTML"
-    town.run()
-    town.look()
+    scenario.run()
+    scenario.tick()
     [_, (_, over)] = postman.mails
     assert over["Subject"].startswith("Recovered after")
     assert over["In-Reply-To"] == mail["Message-ID"]
@@ -114,50 +114,50 @@ def test_an_incident_is_a_mail_to_its_owners_and_its_end_answers_it(
 
 
 def test_an_owner_without_an_address_gets_no_mail(
-    instance: dg.DagsterInstance, exchange: Exchange, server: str, postman: Postman
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
 ) -> None:
-    town = mailing(instance, exchange, server, email="owners")
-    town.run(model_1=BINDER)
-    town.look()
+    scenario = mailing(instance, fake_channels, server, email="owners")
+    scenario.run(model_1=BINDER)
+    scenario.tick()
     assert not postman.mails
-    assert not town.state.letters
+    assert not scenario.state.notifications
 
 
 def test_a_mail_that_is_refused_is_handed_over_again_later(
-    instance: dg.DagsterInstance, exchange: Exchange, server: str, postman: Postman
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
 ) -> None:
-    town = mailing(instance, exchange, server)
+    scenario = mailing(instance, fake_channels, server)
     postman.refuse = ["451 try again later"]
-    town.run(model_0=BINDER)
-    [line] = town.look()
+    scenario.run(model_0=BINDER)
+    [line] = scenario.tick()
     assert "refuses the mail" in line
     assert "p@ss" not in line
-    town.look(time.time() + 20)
+    scenario.tick(time.time() + 20)
     assert len(postman.mails) == 1
 
 
 def test_a_server_that_is_down_loses_nothing(
-    instance: dg.DagsterInstance, exchange: Exchange, server: str, postman: Postman
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
 ) -> None:
-    town = mailing(instance, exchange, f"smtp://127.0.0.1:{_free_port()}")
-    town.run(model_0=BINDER)
-    [line] = town.look()
+    scenario = mailing(instance, fake_channels, f"smtp://127.0.0.1:{_free_port()}")
+    scenario.run(model_0=BINDER)
+    [line] = scenario.tick()
     assert "does not take it" in line
-    town.settings = {**town.settings, "smtp_url": SecretStr(server)}
-    town.look(time.time() + 20)
+    scenario.settings = {**scenario.settings, "smtp_url": SecretStr(server)}
+    scenario.tick(time.time() + 20)
     assert len(postman.mails) == 1
 
 
 def test_a_digest_is_one_mail_a_day_of_what_failed_and_what_recovered(
-    instance: dg.DagsterInstance, exchange: Exchange, server: str, postman: Postman
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
 ) -> None:
-    town = mailing(instance, exchange, server, email="data@example.com", digest="07:30")
-    town.run(model_0=BINDER, model_1=LOST)
-    town.look()
-    town.run(model_0=BINDER)
-    town.look()
+    scenario = mailing(instance, fake_channels, server, email="data@example.com", digest="07:30")
+    scenario.run(model_0=BINDER, model_1=LOST)
+    scenario.tick()
+    scenario.run(model_0=BINDER)
+    scenario.tick()
     assert not postman.mails
-    town.look(time.time() + DAY)
+    scenario.tick(time.time() + DAY)
     [(to, mail)] = postman.mails
     assert to == ["data@example.com"]
     assert mail["Subject"] == "Daily digest: 1 failed, 1 recovered"
@@ -165,5 +165,5 @@ def test_a_digest_is_one_mail_a_day_of_what_failed_and_what_recovered(
     assert body is not None
     text = body.get_content()
     assert text.index("model_0 failed: SQL error (2 times)") < text.index("Recovered after")
-    town.look(time.time() + 2 * DAY)
+    scenario.tick(time.time() + 2 * DAY)
     assert len(postman.mails) == 1, "a day without news has no digest"

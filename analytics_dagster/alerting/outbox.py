@@ -10,23 +10,23 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from analytics_dagster.alerting.content import Content, compose
-from analytics_dagster.alerting.incidents import Event, Incident, Observation, advance
-from analytics_dagster.alerting.routes import Channel, Routes
+from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Observation, advance
+from analytics_dagster.alerting.routes import ChannelConfig, Routes
 from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, escalations, held_until, route
-from analytics_dagster.alerting.state import Letter, State, Thread
+from analytics_dagster.alerting.store import AlertState, MessageThread, Notification
 from analytics_dagster.redaction import digest
 
 
-class Desk:
+class Outbox:
     """Takes observations in, and keeps a state with the letters that follow from them."""
 
-    def __init__(self, state: State, routes: Routes, environment: str, now: float) -> None:
+    def __init__(self, state: AlertState, routes: Routes, environment: str, now: float) -> None:
         self.state = state
         self._routes = routes
         self._environment = environment
         self._now = now
 
-    def take(self, observations: Iterable[Observation]) -> State:
+    def take(self, observations: Iterable[Observation]) -> AlertState:
         """Return the state after observations, in their order, and after the time that has passed."""
         opened: dict[str, Incident] = {}
         changed: set[str] = set()
@@ -35,9 +35,9 @@ class Desk:
             self.state = replace(self.state, incidents=incidents)
             for change in news:
                 identity = change.incident.id
-                if change.event is Event.OPENED or identity in opened:
+                if change.event is IncidentEvent.OPENED or identity in opened:
                     opened[identity] = change.incident
-                if change.event is not Event.OPENED:
+                if change.event is not IncidentEvent.OPENED:
                     changed.add(identity)
         # What began and ended between two looks is told, as one message, that it is over.
         self._open(list(opened.values()))
@@ -54,16 +54,16 @@ class Desk:
             for decision in route(self._routes, incident, self._environment):
                 by_channel[decision.channel].append((incident, decision.rule))
         for channel, told in by_channel.items():
-            self._begin(channel, told, Event.OPENED)
+            self._begin(channel, told, IncidentEvent.OPENED)
 
-    def _begin(self, channel: str, told: Sequence[tuple[Incident, str]], event: Event) -> None:
+    def _begin(self, channel: str, told: Sequence[tuple[Incident, str]], event: IncidentEvent) -> None:
         """Begin a thread for each incident, or one for all of them if they are many."""
         single = len(told) <= self._routes.channels[channel].bundle_above
         for part in [[one] for one in told] if single else [list(told)]:
             incidents = [incident for incident, _ in part]
             rules = ", ".join(dict.fromkeys(rule for _, rule in part))
             identity = digest(f"{channel} {' '.join(sorted(one.id for one in incidents))}")
-            thread = Thread(identity, channel, rules, tuple(one.id for one in incidents))
+            thread = MessageThread(identity, channel, rules, tuple(one.id for one in incidents))
             self.state = replace(self.state, threads=(*self.state.threads, thread))
             self._write(thread, event)
 
@@ -73,11 +73,11 @@ class Desk:
         for thread in self.state.threads:
             if not changed.isdisjoint(thread.incidents):
                 over = not any(incident.is_open for incident in self._incidents(thread))
-                self._write(thread, Event.RECOVERED if over else Event.UPDATED)
+                self._write(thread, IncidentEvent.RECOVERED if over else IncidentEvent.UPDATED)
 
     def _escalate(self) -> None:
         found: dict[str, list[tuple[Incident, str]]] = defaultdict(list)
-        reminded: dict[str, Thread] = {}
+        reminded: dict[str, MessageThread] = {}
         for incident in [one for one in self.state.incidents if one.is_open]:
             rules = escalations(self._routes, incident, self._environment, self._now)
             if not rules or held_until_maintenance(self._routes, incident, self._now):
@@ -91,69 +91,88 @@ class Desk:
             escalated = (*incident.escalated, *(rule.name for rule in rules))
             self._replace(replace(incident, escalated=escalated))
         for thread in reminded.values():
-            self._write(thread, Event.ESCALATED)
+            self._write(thread, IncidentEvent.ESCALATED)
         for channel, told in found.items():
             self._begin(
-                channel, list({incident.id: (incident, rule) for incident, rule in told}.values()), Event.ESCALATED
+                channel,
+                list({incident.id: (incident, rule) for incident, rule in told}.values()),
+                IncidentEvent.ESCALATED,
             )
 
-    def note(self, content: Content) -> State:
+    def note(self, content: Content) -> AlertState:
         """Return the state with something in every digest that alerts nobody."""
         for name, channel in self._routes.channels.items():
             if channel.digest:
                 number = self.state.number
-                letter = Letter(
-                    f"note-{number}", "", name, Event.UPDATED, content, self._now, self._next_digest(channel), DIGEST
+                notification = Notification(
+                    f"note-{number}",
+                    "",
+                    name,
+                    IncidentEvent.UPDATED,
+                    content,
+                    self._now,
+                    self._next_digest(channel),
+                    DIGEST,
                 )
-                self.state = replace(self.state, letters=(*self.state.letters, letter), number=number + 1)
+                self.state = replace(
+                    self.state, notifications=(*self.state.notifications, notification), number=number + 1
+                )
         return self.state
 
     # --- letters ---------------------------------------------------------------------------------------------------
 
-    def _write(self, thread: Thread, event: Event) -> None:
+    def _write(self, thread: MessageThread, event: IncidentEvent) -> None:
         """Write a letter of a thread, in the place of those that it makes idle."""
         channel = self._routes.channels.get(thread.channel)
         if channel is None:
             return
-        waiting = [letter for letter in self.state.letters if letter.thread == thread.id]
-        unsaid = [letter for letter in waiting if letter.event is Event.OPENED]
-        if event is Event.UPDATED and not unsaid and not channel.edits:
+        waiting = [notification for notification in self.state.notifications if notification.thread == thread.id]
+        unsaid = [notification for notification in waiting if notification.event is IncidentEvent.OPENED]
+        if event is IncidentEvent.UPDATED and not unsaid and not channel.edits:
             return
-        if event in {Event.UPDATED, Event.ESCALATED} and unsaid:
+        if event in {IncidentEvent.UPDATED, IncidentEvent.ESCALATED} and unsaid:
             # Who has not heard of it yet is told how it is now.
-            event = Event.OPENED
+            event = IncidentEvent.OPENED
         incidents = self._incidents(thread)
-        planned = any(letter.held == MAINTENANCE for letter in unsaid)
-        if event is Event.RECOVERED and unsaid and (planned or channel.kind == "pagerduty"):
+        planned = any(notification.held == MAINTENANCE for notification in unsaid)
+        if event is IncidentEvent.RECOVERED and unsaid and (planned or channel.kind == "pagerduty"):
             self._drop(waiting)
             return
-        idle = [letter for letter in waiting if event is Event.RECOVERED or letter.event in {event, Event.UPDATED}]
+        idle = [
+            notification
+            for notification in waiting
+            if event is IncidentEvent.RECOVERED or notification.event in {event, IncidentEvent.UPDATED}
+        ]
         held = [held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
         not_before, reason = min(held, default=(0.0, ""))
         if channel.digest and not_before <= self._now:
             not_before, reason = self._next_digest(channel), DIGEST
         self._drop(idle)
-        letter = Letter(
+        notification = Notification(
             id=f"{thread.id}-{self.state.number}",
             thread=thread.id,
             channel=thread.channel,
             event=event,
             content=compose(event, incidents, thread.rule, self._now),
-            queued=min([letter.queued for letter in idle] or [self._now]),
-            not_before=max([not_before, *(letter.not_before for letter in idle if not letter.held)]),
+            queued=min([notification.queued for notification in idle] or [self._now]),
+            not_before=max([not_before, *(notification.not_before for notification in idle if not notification.held)]),
             held=reason,
-            attempts=max((letter.attempts for letter in idle), default=0),
+            attempts=max((notification.attempts for notification in idle), default=0),
         )
-        self.state = replace(self.state, letters=(*self.state.letters, letter), number=self.state.number + 1)
+        self.state = replace(
+            self.state, notifications=(*self.state.notifications, notification), number=self.state.number + 1
+        )
 
-    def _next_digest(self, channel: Channel) -> float:
+    def _next_digest(self, channel: ChannelConfig) -> float:
         return next_time(channel.digest or "", self._now, self._routes.zone)
 
-    def _drop(self, letters: Collection[Letter]) -> None:
-        dropped = {letter.id for letter in letters}
-        self.state = replace(self.state, letters=tuple(one for one in self.state.letters if one.id not in dropped))
+    def _drop(self, notifications: Collection[Notification]) -> None:
+        dropped = {notification.id for notification in notifications}
+        self.state = replace(
+            self.state, notifications=tuple(one for one in self.state.notifications if one.id not in dropped)
+        )
 
-    def _incidents(self, thread: Thread) -> list[Incident]:
+    def _incidents(self, thread: MessageThread) -> list[Incident]:
         known = {incident.id: incident for incident in self.state.incidents}
         return [known[identity] for identity in thread.incidents if identity in known]
 
@@ -163,9 +182,11 @@ class Desk:
 
     def _tidy(self) -> None:
         """Forget what is over, once everybody knows it."""
-        letters = tuple(letter for letter in self.state.letters if letter.channel in self._routes.channels)
-        self.state = replace(self.state, letters=letters)
-        waiting = {letter.thread for letter in letters}
+        notifications = tuple(
+            notification for notification in self.state.notifications if notification.channel in self._routes.channels
+        )
+        self.state = replace(self.state, notifications=notifications)
+        waiting = {notification.thread for notification in notifications}
         is_open = {incident.id for incident in self.state.incidents if incident.is_open}
         threads = tuple(one for one in self.state.threads if one.id in waiting or is_open & set(one.incidents))
         needed = {identity for thread in threads for identity in thread.incidents}

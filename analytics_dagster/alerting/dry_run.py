@@ -8,16 +8,16 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
-from analytics_dagster.alerting.building import Alerting
-from analytics_dagster.alerting.channels import build_posts
-from analytics_dagster.alerting.channels.post import Post, UndeliveredError
+from analytics_dagster.alerting.alerts import observe
+from analytics_dagster.alerting.channels import build_notifiers
+from analytics_dagster.alerting.channels.base import DeliveryError, Notifier
 from analytics_dagster.alerting.content import Content, Section, listed
-from analytics_dagster.alerting.incidents import Event, Incident, Severity, advance
+from analytics_dagster.alerting.definitions import Alerting
+from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity, advance
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.routing import held_until, matching, route
-from analytics_dagster.alerting.state import Letter, Thread
-from analytics_dagster.alerting.troubles import observe
+from analytics_dagster.alerting.store import MessageThread, Notification
 from analytics_dagster.automation.retrying import with_retry
 from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.deployment import make_place
@@ -39,29 +39,29 @@ def send_test(settings: Settings, names: Collection[str]) -> Mapping[str, str]:
             f"There is no channel {', '.join(unknown)} that is set up.",
             remedy=f"Name one of: {', '.join(routes.channels) or 'none'}.",
         )
-    posts = build_posts(settings, routes, "a test")
+    notifiers = build_notifiers(settings, routes, "a test")
     secrets = make_place(settings, "").secrets
-    return {name: redact(_try(post), secrets) for name, post in posts.items() if not names or name in names}
+    return {name: redact(_try(notifier), secrets) for name, notifier in notifiers.items() if not names or name in names}
 
 
-def _try(post: Post) -> str:
+def _try(notifier: Notifier) -> str:
     content = Content(
-        Event.OPENED,
+        IncidentEvent.OPENED,
         Severity.WARN,
         "This is a test of the alerts: nothing has failed",
         fields=(("asked for by", "analytics-dagster alerts test"),),
         sections=(Section("Why", "Somebody wants to see this message arrive.", is_code=True),),
     )
     now = time.time()
-    thread = Thread(f"test-{round(now)}", "", "", ())
-    letter = Letter(f"test-{round(now)}", thread.id, "", Event.OPENED, content, now)
+    thread = MessageThread(f"test-{round(now)}", "", "", ())
+    notification = Notification(f"test-{round(now)}", thread.id, "", IncidentEvent.OPENED, content, now)
     try:
-        receipt = post.send(letter, thread)
+        receipt = notifier.send(notification, thread)
         if receipt.reference.startswith("analytics_dagster/"):
             # PagerDuty keeps what was triggered open until it is resolved.
-            over = Letter(f"{letter.id}-over", thread.id, "", Event.RECOVERED, content, now)
-            post.send(over, thread)
-    except UndeliveredError as error:
+            over = Notification(f"{notification.id}-over", thread.id, "", IncidentEvent.RECOVERED, content, now)
+            notifier.send(over, thread)
+    except DeliveryError as error:
         return str(error)
     return ""
 
@@ -79,11 +79,11 @@ def explain_run(
             f"The run {run_id} {'goes on' if record else 'is not known to this Dagster instance'}.",
             remedy="Name a run that has ended, by its whole id as the UI shows it.",
         )
-    site = alerting.site(repository, None)
-    catalog = site.catalog()
-    report = with_retry(read_report(instance, record, catalog, site.place), record.dagster_run)
-    incidents, _ = advance((), observe(report, catalog, site.routes.critical))
-    return report, list(_lines(report, incidents, site.routes, site.place.environment))
+    context = alerting.context(repository, None)
+    catalog = context.catalog()
+    report = with_retry(read_report(instance, record, catalog, context.place), record.dagster_run)
+    incidents, _ = advance((), observe(report, catalog, context.routes.critical))
+    return report, list(_lines(report, incidents, context.routes, context.place.environment))
 
 
 def _lines(report: FailureReport, incidents: Sequence[Incident], routes: Routes, environment: str) -> Iterator[str]:
@@ -93,8 +93,8 @@ def _lines(report: FailureReport, incidents: Sequence[Incident], routes: Routes,
     if not incidents:
         yield "  Nothing failed: nobody hears of it."
     for incident in incidents:
-        yield f"{incident.trouble.title} ({incident.trouble.severity.value})"
-        yield f"  owner: {listed(incident.trouble.owners, 4) or 'nobody'}"
+        yield f"{incident.alert.title} ({incident.alert.severity.value})"
+        yield f"  owner: {listed(incident.alert.owners, 4) or 'nobody'}"
         yield from (f"  {line}" for line in _decisions(incident, routes, environment))
 
 

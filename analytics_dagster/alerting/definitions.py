@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import dagster as dg
 
-from analytics_dagster.alerting.channels import build_posts
+from analytics_dagster.alerting.channels import build_notifiers
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.instigators import instigator_names
-from analytics_dagster.alerting.lookout import Lookout, Site
+from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
-from analytics_dagster.alerting.sensor import build_alerts_sensor
-from analytics_dagster.alerting.state import Memory
+from analytics_dagster.alerting.store import AlertStore
 from analytics_dagster.execution.failures.attach import Reporter
 from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.planning.plan import Plan
@@ -38,16 +37,16 @@ class Alerting:
         """The sensor of alerts; on where schedules and sensors are."""
         running = self.settings.automation_is_on
         status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-        return dg.Definitions(sensors=[build_alerts_sensor(self.lookout, status)])
+        return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)])
 
     @property
     def schedules(self) -> Mapping[str, ScheduleGroup]:
         """The groups that have a schedule, by the schedule's name."""
         return {f"{group.name}_schedule": group for group in self._groups}
 
-    def site(self, repository: dg.RepositoryDefinition | None, location: str | None) -> Site:
+    def context(self, repository: dg.RepositoryDefinition | None, location: str | None) -> LocationContext:
         """Return what is looked at: a location, by what it defines and by its name, as far as they are known."""
-        return Site(
+        return LocationContext(
             project=self._project.name,
             place=self._reporter.place,
             routes=self.routes,
@@ -57,22 +56,24 @@ class Alerting:
             name=location,
         )
 
-    def delivery(self, site: Site, memory: Memory) -> Delivery:
+    def delivery(self, context: LocationContext, store: AlertStore) -> Delivery:
         """Return what sends the letters."""
         return Delivery(
-            posts=build_posts(self.settings, self.routes, source=f"{site.project} in {site.place.environment}"),
-            memory=memory,
+            notifiers=build_notifiers(
+                self.settings, self.routes, source=f"{context.project} in {context.place.environment}"
+            ),
+            store=store,
             digests=[name for name, channel in self.routes.channels.items() if channel.digest],
-            secrets=site.place.secrets,
+            secrets=context.place.secrets,
         )
 
-    def lookout(
+    def monitor(
         self, instance: dg.DagsterInstance, repository: dg.RepositoryDefinition | None, location: str | None
-    ) -> Lookout:
+    ) -> AlertMonitor:
         """Return what looks at an instance, now."""
-        site = self.site(repository, location)
-        memory = Memory(instance.daemon_cursor_storage, site.project)
-        return Lookout(instance, site, memory, self.delivery(site, memory), time.time())
+        context = self.context(repository, location)
+        store = AlertStore(instance.daemon_cursor_storage, context.project)
+        return AlertMonitor(instance, context, store, self.delivery(context, store), time.time())
 
 
 def build_alerting(settings: Settings, project: Project, plan: Plan, reporter: Reporter) -> dg.Definitions:
@@ -81,3 +82,29 @@ def build_alerting(settings: Settings, project: Project, plan: Plan, reporter: R
     Raises `AlertError` where the routes can't be used, or a channel is half set up.
     """
     return Alerting(settings, project, plan, reporter).definitions
+
+
+SENSOR = "alerts_sensor"
+
+
+def build_alerts_sensor(
+    make_monitor: Callable[[dg.DagsterInstance, dg.RepositoryDefinition | None, str | None], AlertMonitor],
+    default_status: dg.DefaultSensorStatus,
+) -> dg.SensorDefinition:
+    """Return the sensor; ``make_lookout`` gives what looks at an instance, for a location and its name."""
+
+    @dg.sensor(
+        name=SENSOR,
+        default_status=default_status,
+        minimum_interval_seconds=30,
+        description="Tells people of what failed, once, until it is over: runs, checks, sensors and schedules.",
+    )
+    def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        origin = context.code_location_origin
+        monitor = make_monitor(context.instance, context.repository_def, origin.location_name if origin else None)
+        lines = monitor.tick()
+        for line in monitor.delivery.failed:
+            context.log.warning(line)
+        return dg.SkipReason("; ".join(lines)[:2_000] or "There is no news.")
+
+    return alerts_sensor

@@ -9,14 +9,14 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
+from analytics_dagster.alerting.alerts import lasting, observe
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.delivery import Delivery
-from analytics_dagster.alerting.desk import Desk
 from analytics_dagster.alerting.incidents import Observation, Severity
 from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
+from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes import Routes
-from analytics_dagster.alerting.state import Memory, State
-from analytics_dagster.alerting.troubles import lasting, observe
+from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.retrying import DECISION, PARENT, due_at, may_be_retried, with_retry
 from analytics_dagster.execution.failures.catalog import Catalog
@@ -45,7 +45,7 @@ _SLOW_BY, _SLOW_TIMES = 300.0, 2.0
 
 
 @dataclass(frozen=True)
-class Site:
+class LocationContext:
     """The location that is looked at; ``catalog`` is made when it is first needed."""
 
     project: str
@@ -65,38 +65,38 @@ class Site:
 
 
 @dataclass
-class Lookout:
+class AlertMonitor:
     """Looks at an instance, and tells what it sees."""
 
     instance: dg.DagsterInstance
-    site: Site
-    memory: Memory
+    context: LocationContext
+    store: AlertStore
     delivery: Delivery
     now: float
 
-    def look(self) -> list[str]:
+    def tick(self) -> list[str]:
         """Do all that a tick does, and return a line for each letter that was sent or could not be.
 
         What was seen is kept, with the letters that follow from it, before the first of them is sent.
         """
-        state = self.memory.read(self.now)
+        state = self.store.read(self.now)
         before = state
         self._notes: list[Content] = []
         state, observations = self._runs(state)
-        if self.site.instigators:
+        if self.context.instigators:
             observations.append(self._ticks(state))
-        desk = Desk(state, self.site.routes, self.site.place.environment, self.now)
-        state = desk.take(observations)
+        outbox = Outbox(state, self.context.routes, self.context.place.environment, self.now)
+        state = outbox.take(observations)
         for note in self._notes:
-            state = desk.note(note)
+            state = outbox.note(note)
         if state != before:
-            self.memory.write(state)
+            self.store.write(state)
         self.delivery.run(state, self.now)
         return [*self.delivery.sent, *self.delivery.failed]
 
     # --- runs ------------------------------------------------------------------------------------------------------
 
-    def _runs(self, state: State) -> tuple[State, list[Observation]]:
+    def _runs(self, state: AlertState) -> tuple[AlertState, list[Observation]]:
         handled, waiting, observations = dict(state.handled), dict(state.waiting), list[Observation]()
         for run_id, until in list(waiting.items()):
             record = self.instance.get_run_record_by_id(run_id)
@@ -120,10 +120,10 @@ class Lookout:
             observation = self._observe(record, brief=brief)
             if run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id):
                 # What failed of it is told by the run that has run it again.
-                observation = replace(observation, troubles=())
+                observation = replace(observation, alerts=())
             elif self._is_waiting(record):
                 waiting[run.run_id] = self._until(record)
-                observation = replace(observation, troubles=())
+                observation = replace(observation, alerts=())
             observations += [observation, *self._of_canceled_retry(run)]
         remembered = {run_id: ended for run_id, ended in handled.items() if ended > state.since - _REMEMBERED}
         observations.sort(key=lambda observation: observation.moment)
@@ -132,7 +132,7 @@ class Lookout:
         since = self.now if is_due and is_whole else state.since
         return replace(state, handled=remembered, waiting=waiting, since=since), observations
 
-    def _ended(self, state: State, handled: Mapping[str, float]) -> Iterator[dg.RunRecord]:
+    def _ended(self, state: AlertState, handled: Mapping[str, float]) -> Iterator[dg.RunRecord]:
         """Yield the runs of this location that ended since the last look, in the order in which they ended."""
         since = datetime.fromtimestamp(state.since - _OVERLAP, timezone.utc)
         records = self.instance.get_run_records(
@@ -143,17 +143,17 @@ class Lookout:
         for record in records:
             run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
             is_news = run.run_id not in handled and ended >= max(state.began, state.since - _REMEMBERED)
-            if is_news and self.site.owns(run):
+            if is_news and self.context.owns(run):
                 yield record
 
     def _observe(self, record: dg.RunRecord, *, brief: bool = False) -> Observation:
         report = self._report(record, brief=brief)
         if report.status == "SUCCESS" and _is_slow(report):
             self._notes.append(_slow(report))
-        return observe(report, self.site.catalog(), self.site.routes.critical)
+        return observe(report, self.context.catalog(), self.context.routes.critical)
 
     def _report(self, record: dg.RunRecord, *, brief: bool = False) -> FailureReport:
-        report = read_report(self.instance, record, self.site.catalog(), self.site.place, brief=brief)
+        report = read_report(self.instance, record, self.context.catalog(), self.context.place, brief=brief)
         return with_retry(report, record.dagster_run)
 
     def _of_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
@@ -180,10 +180,10 @@ class Lookout:
 
     # --- ticks -----------------------------------------------------------------------------------------------------
 
-    def _ticks(self, state: State) -> Observation:
-        ticks = read_ticks(self.instance, self.site.name, self.site.instigators)
-        secrets = self.site.place.secrets
-        return observe_ticks(ticks, self.site.schedules, began=state.began, now=self.now, secrets=secrets)
+    def _ticks(self, state: AlertState) -> Observation:
+        ticks = read_ticks(self.instance, self.context.name, self.context.instigators)
+        secrets = self.context.place.secrets
+        return observe_ticks(ticks, self.context.schedules, began=state.began, now=self.now, secrets=secrets)
 
 
 def _is_slow(report: FailureReport) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.incidents import Incident, Severity, Trouble
+from analytics_dagster.alerting.incidents import Alert, Incident, Severity
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import BUNDLED, SCHEMA, absent_variables, json_schema, load_routes
 from analytics_dagster.alerting.routing import escalations, held_until, route
@@ -21,7 +21,7 @@ TOKEN = SecretStr("xoxb-hunter2")
 NOON = 1_780_315_200.0  # 2026-06-01 12:00 UTC, a Monday
 
 
-def incident(**trouble: Any) -> Incident:
+def incident(**alert: Any) -> Incident:
     facts = {
         "key": "k",
         "title": "orders failed",
@@ -32,9 +32,9 @@ def incident(**trouble: Any) -> Incident:
         "groups": ("nightly",),
         "tags": ("daily",),
         "paths": ("models/marts/finance/orders.sql",),
-        **trouble,
+        **alert,
     }
-    return Incident("i", Trouble(**facts), opened=NOON, seen=NOON)
+    return Incident("i", Alert(**facts), opened=NOON, seen=NOON)
 
 
 def routes(rules: list[dict[str, Any]], **others: Any) -> Routes:
@@ -203,7 +203,7 @@ def test_what_lasts_escalates_once_after_its_time() -> None:
     found = routes([{"name": "x", "to": "a", "escalate": {"after": "4h", "to": "b"}}])
     for later, expected in ((3 * 3600, []), (4 * 3600, ["x"])):
         assert [rule.name for rule in escalations(found, incident(), "prod", NOON + later)] == expected
-    told_already = Incident("i", incident().trouble, NOON, NOON, escalated=("x",))
+    told_already = Incident("i", incident().alert, NOON, NOON, escalated=("x",))
     assert escalations(found, told_already, "prod", NOON + 99_999) == []
 
 

@@ -14,16 +14,16 @@ from typing import Any
 import dagster as dg
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels import build_posts
+from analytics_dagster.alerting.channels import build_notifiers
 from analytics_dagster.alerting.delivery import Delivery
-from analytics_dagster.alerting.lookout import Lookout, Site
+from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes import Routes
-from analytics_dagster.alerting.state import Memory, State
+from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.execution.failures.catalog import Catalog
 from analytics_dagster.execution.failures.events import Place
 from analytics_dagster.execution.failures.observation import Failure, to_observation
 from analytics_dagster.settings import Settings
-from tests.unit.alerting.exchange import Exchange
+from tests.unit.alerting.fake_channels import FakeChannels
 
 ROUTES: dict[str, Any] = {
     "channels": {
@@ -41,7 +41,7 @@ LOST = "Database Error in model {0} (models/{0}.sql)\n  server closed the connec
 
 
 @dataclass
-class World:
+class NextRun:
     """What happens in the next run: what fails and why, and which check finds how many rows."""
 
     failing: dict[str, str] = field(default_factory=dict)
@@ -50,17 +50,17 @@ class World:
 
 
 @dataclass
-class Town:
+class AlertScenario:
     """A location with so many models, each checked once, the last of which reads the first; and its alerts."""
 
     instance: dg.DagsterInstance
-    exchange: Exchange
+    fake_channels: FakeChannels
     routes: Mapping[str, Any] = field(default_factory=lambda: ROUTES)
     models: int = 3
     environment: str = "prod"
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    world: World = field(default_factory=World)
+    next_run: NextRun = field(default_factory=NextRun)
     clock: float = field(default_factory=time.time)
 
     @cached_property
@@ -90,19 +90,19 @@ class Town:
         @dg.multi_asset(name="dbt_nightly", specs=specs, check_specs=checks, can_subset=True)
         def dbt_nightly(context: dg.AssetExecutionContext) -> Any:
             chosen = {key.to_user_string() for key in context.selected_asset_keys}
-            failing = {name: why for name, why in self.world.failing.items() if name in chosen}
+            failing = {name: why for name, why in self.next_run.failing.items() if name in chosen}
             # As dbt: what reads something that failed is skipped.
             skipped = {last} if self.names[0] in failing and last != self.names[0] else set()
             for name in sorted(chosen - failing.keys() - skipped):
                 yield dg.MaterializeResult(asset_key=name)
                 if name not in checked:
                     continue
-                rows = self.world.broken.get(name, 0) or self.world.warns.get(name, 0)
+                rows = self.next_run.broken.get(name, 0) or self.next_run.warns.get(name, 0)
                 yield dg.AssetCheckResult(
                     asset_key=name,
                     check_name=f"unique_{name}",
                     passed=not rows,
-                    severity=dg.AssetCheckSeverity.WARN if name in self.world.warns else dg.AssetCheckSeverity.ERROR,
+                    severity=dg.AssetCheckSeverity.WARN if name in self.next_run.warns else dg.AssetCheckSeverity.ERROR,
                     metadata={"dagster_dbt/failed_row_count": rows},
                 )
             for name, why in failing.items():
@@ -124,7 +124,7 @@ class Town:
 
     def run_with(self, failing: dict[str, str], tags: Mapping[str, str] | None = None) -> str:
         """Run the job for real, with tags beside its own."""
-        self.world.failing = failing
+        self.next_run.failing = failing
         job = self.definitions.resolve_job_def("nightly")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         return job.execute_in_process(
@@ -140,29 +140,29 @@ class Town:
             **{
                 "slack_token": SecretStr("xoxb-hunter2"),
                 "slack_channel": "#data",
-                "slack_api_url": self.exchange.slack_api,
-                "slack_webhooks": {"default": SecretStr(self.exchange.hook)},
+                "slack_api_url": self.fake_channels.slack_api_url,
+                "slack_webhooks": {"default": SecretStr(self.fake_channels.webhook_url)},
                 "pagerduty_keys": {"default": SecretStr("hunter2-key")},
-                "pagerduty_url": self.exchange.pagerduty,
+                "pagerduty_url": self.fake_channels.pagerduty_url,
                 "alert_timeout": 1.0,
                 **self.settings,
             }
         )
 
     @property
-    def memory(self) -> Memory:
+    def store(self) -> AlertStore:
         """Where the state of the alerts lies."""
-        return Memory(self.instance.daemon_cursor_storage, "town")
+        return AlertStore(self.instance.daemon_cursor_storage, "town")
 
     @property
-    def state(self) -> State:
+    def state(self) -> AlertState:
         """What the alerts have kept."""
-        return self.memory.read(self.clock)
+        return self.store.read(self.clock)
 
-    def lookout(self, now: float | None = None) -> Lookout:
+    def monitor(self, now: float | None = None) -> AlertMonitor:
         """Return what looks, at a moment."""
         routes = Routes.model_validate(self.routes)
-        site = Site(
+        context = LocationContext(
             project="town",
             place=Place(
                 self.environment, "prod", "0123456789abcdef", "https://dagster.example.com", frozenset({"hunter2"})
@@ -171,15 +171,15 @@ class Town:
             catalog=lambda: self.catalog,
         )
         digests = [name for name, channel in routes.channels.items() if channel.digest]
-        posts = build_posts(self.all_settings, routes, "town in prod")
-        delivery = Delivery(posts, self.memory, digests=digests)
-        return Lookout(self.instance, site, self.memory, delivery, now or time.time())
+        notifiers = build_notifiers(self.all_settings, routes, "town in prod")
+        delivery = Delivery(notifiers, self.store, digests=digests)
+        return AlertMonitor(self.instance, context, self.store, delivery, now or time.time())
 
     @cached_property
     def catalog(self) -> Catalog:
         """What is known of the assets."""
         return Catalog.of(self.definitions.resolve_asset_graph(), {})
 
-    def look(self, now: float | None = None) -> list[str]:
+    def tick(self, now: float | None = None) -> list[str]:
         """Let the alerts look, and return what they sent or could not send."""
-        return self.lookout(now).look()
+        return self.monitor(now).tick()
