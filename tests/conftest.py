@@ -1,4 +1,4 @@
-"""What tests of several modules share: an environment without our variables, and other dbt projects to copy."""
+"""Fixtures that several test packages share: a clean environment, and copies of the dbt projects in tests/projects."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LENDING_LIBRARY = PROJECTS / "lending_library"
 COMMAND = Path(sys.executable).with_name("analytics-dagster")
 
 _OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_", "BANK_", "SCATTERED_")
-_LEFT_BY_DBT = ("target", "artifacts", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
+_WRITTEN_BY_DBT = ("target", "artifacts", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files of long tests first: handed out last, one would keep one worker busy and the others idle.
+    """Run the files with long tests first: started last, one file would keep one worker busy and the others idle.
 
-    What needs a project that dbt has prepared is slow.
+    Tests that need a project which dbt has prepared get the mark `slow`.
     """
     for item in items:
         if "preparation" in getattr(item, "fixturenames", ()):
@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_variables_of_ours() -> Iterator[None]:
-    """Keep what the developer's shell has set from deciding what a test finds."""
+    """Remove the project's variables that the developer's shell has set: tests must not depend on them."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.upper().startswith(_OURS)]:
             patch.delenv(name)
@@ -50,10 +50,10 @@ def _no_variables_of_ours() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ProjectCopy:
-    """A copy of one of the projects below `tests/projects`, with a Dagster home beside it.
+    """A copy of one of the projects in `tests/projects`, with a Dagster home beside it.
 
-    ``inside`` and ``profiles`` are where `dbt_project.yml` and `profiles.yml` lie, below the copy and below that;
-    ``target_path`` is relative to the dbt project; ``variables`` are more of the environment.
+    ``inside`` is the folder of `dbt_project.yml` in the copy; ``profiles`` and ``target_path`` are relative to it;
+    ``variables`` are additional environment variables.
     """
 
     folder: Path
@@ -75,37 +75,37 @@ class ProjectCopy:
 
     @property
     def artifacts(self) -> Path:
-        """The folder of what dbt writes."""
+        """The folder that dbt writes to."""
         return (self.project / self.target_path).resolve()
 
     @property
     def manifest(self) -> Path:
-        """Its manifest, once it was prepared."""
+        """The manifest; it exists after `prepare`."""
         return self.artifacts / "manifest.json"
 
     @property
     def groups_file(self) -> Path | None:
-        """Its schedule groups; None for the bundled ones."""
+        """The file of its schedule groups; None if it uses the bundled ones."""
         path = self.root / "schedule_groups.yaml"
         return path if path.exists() else None
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables that point the location at it."""
+        """The variables that point the code location at this project."""
         return {
             "ANALYTICS_DBT_PROJECT_DIR": str(self.project),
             "ANALYTICS_DBT_PROFILES_DIR": str(self.project / self.profiles),
             **({"ANALYTICS_DBT_TARGET_PATH": self.target_path} if self.target_path != "target" else {}),
             **({"ANALYTICS_SCHEDULE_GROUPS_FILE": str(self.groups_file)} if self.groups_file else {}),
             "ANALYTICS_DATA_DIR": str(self.folder / "data"),
-            # What a run did is read from what dbt left of it.
+            # Tests read what a run did from its dbt artifacts.
             "ANALYTICS_DBT_ARTIFACTS": "all",
             "DAGSTER_HOME": str(self.folder / "home"),
             **self.variables,
         }
 
     def settings(self, **others: Any) -> Settings:
-        """Return the same as settings, with others beside them."""
+        """Return the same as `Settings`; ``others`` override or add fields."""
         return Settings(
             **{
                 "dbt_project_dir": self.project,
@@ -120,7 +120,7 @@ class ProjectCopy:
         )
 
     def start(self, *arguments: str, **others: str) -> subprocess.Popen[str]:
-        """Start our command line on it, with more variables if wanted."""
+        """Start `analytics-dagster` on this project; ``others`` are additional environment variables."""
         return subprocess.Popen(
             [COMMAND, *arguments],
             env={**os.environ, **self.environment, "COLUMNS": "200", **others},
@@ -132,33 +132,33 @@ class ProjectCopy:
         )
 
     def run(self, *arguments: str, **others: str) -> subprocess.CompletedProcess[str]:
-        """Run our command line on it to its end."""
+        """Run `analytics-dagster` on this project and wait for its end."""
         with self.start(*arguments, **others) as process:
             stdout, stderr = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
 
 def copy_project(copy: ProjectCopy) -> ProjectCopy:
-    """Make the copy, of nothing that dbt may have left in the original."""
-    shutil.copytree(PROJECTS / copy.name, copy.root, ignore=shutil.ignore_patterns(*_LEFT_BY_DBT))
+    """Create the copy, without files that dbt has written into the original."""
+    shutil.copytree(PROJECTS / copy.name, copy.root, ignore=shutil.ignore_patterns(*_WRITTEN_BY_DBT))
     return copy
 
 
 @dataclass(frozen=True)
 class Library(ProjectCopy):
-    """A copy of the lending library: a dbt project that shares no name, folder or group with the bundled one."""
+    """A copy of the project `lending_library`, which shares no name, folder or group with the bundled project."""
 
     name: str = "lending_library"
     profiles: str = "profiles"
 
     @property
     def warehouse(self) -> Path:
-        """Its DuckDB file, once it was built."""
+        """The DuckDB file; it exists after a build."""
         return self.project / "library.duckdb"
 
 
 def copy_library(folder: Path) -> Library:
-    """Copy the lending library, and nothing that dbt may have left in it, below a folder."""
+    """Copy the project `lending_library` into a folder."""
     library = Library(folder)
     copy_project(library)
     return library
@@ -166,54 +166,55 @@ def copy_library(folder: Path) -> Library:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    """Give a fresh copy, never prepared."""
+    """Return a new copy, not prepared."""
     return copy_library(tmp_path)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """The lending library, prepared by two processes that were started at once; what each of them said."""
+    """The project `lending_library`, prepared by two concurrent processes, and the output of each."""
 
     library: Library
-    said: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 @pytest.fixture(scope="session")
 def preparation(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Preparation:
-    """Made once for all of pytest's workers: dbt takes seconds to start. Nobody may change it; see `prepared`."""
+    """Prepare the project once for all pytest workers: dbt takes seconds to start. Read-only; see `prepared`."""
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "prepared"
     with FileLock(folder.with_suffix(".lock")):
-        said = folder / "said.json"
-        if not said.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed to
-            said.parent.mkdir()
-            said.write_text(json.dumps(_prepare_twice(copy_library(folder))))
-        return Preparation(Library(folder), tuple(json.loads(said.read_text())))
+        outputs = folder / "outputs.json"
+        if not outputs.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # a failed worker may have left it
+            outputs.parent.mkdir()
+            outputs.write_text(json.dumps(_prepare_twice(copy_library(folder))))
+        return Preparation(Library(folder), tuple(json.loads(outputs.read_text())))
 
 
 def _prepare_twice(library: Library) -> list[str]:
     processes = [library.start("prepare"), library.start("prepare")]
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
-    return [out for out, _ in said]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    return [out for out, _ in outputs]
 
 
 @pytest.fixture
 def prepared(preparation: Preparation, tmp_path: Path) -> Library:
-    """Give a prepared copy of one's own, to change at will."""
-    return _moved(preparation.library, tmp_path)
+    """Return a prepared copy that the test may change."""
+    return copy_prepared_library(preparation.library, tmp_path)
 
 
 @pytest.fixture(scope="session")
-def moved() -> Callable[[Library, Path], Library]:
-    """Copy a library as it stands below another folder, where it is as ready as it was."""
-    return _moved
+def copy_prepared() -> Callable[[Library, Path], Library]:
+    """Return `copy_prepared_library`."""
+    return copy_prepared_library
 
 
-def _moved(old: Library, folder: Path) -> Library:
+def copy_prepared_library(old: Library, folder: Path) -> Library:
+    """Copy a prepared project into another folder; the copy is prepared, too."""
     new = Library(folder)
-    # The times of the files, which `copytree` keeps, and their paths are what the record knows them by.
+    # The record identifies files by path and modification time; `copytree` keeps the times.
     shutil.copytree(old.project, new.project, symlinks=True)
     packages = new.project / "dbt_packages"
     for link in [path for path in packages.iterdir() if path.is_symlink()]:

@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.browser.development import LOCATION, Dagster, Development, make_development
 from tests.browser.pictures import take, wanted
 from tests.integration.ui import UiRun
-from tests.workshop import wait_for
+from tests.processes import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(900)]
 

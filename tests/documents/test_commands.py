@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from tests.documents.corner_shop import CornerShop, open_shop
 from tests.documents.pages import BLOCKS, ROOT, Block, shown
-from tests.workshop import wait_for
+from tests.documents.small_shop import SmallShop, create_small_shop
+from tests.processes import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import Library
@@ -93,12 +93,12 @@ def test_every_runbook_is_tried() -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> CornerShop:
-    return open_shop(tmp_path_factory.mktemp("corner"))
+def shop(tmp_path_factory: pytest.TempPathFactory) -> SmallShop:
+    return create_small_shop(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="module")
-def failed_run(shop: CornerShop) -> str:
+def failed_run(shop: SmallShop) -> str:
     """Build the shop for the first time, with a model that can't be built; return the run."""
     seen = Runbook("A run failed").texts[0]
     shop.orders.write_text(shop.orders.read_text().replace("select *", BROKEN))
@@ -111,7 +111,7 @@ def failed_run(shop: CornerShop) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(shop: CornerShop, failed_run: str) -> CornerShop:
+def built(shop: SmallShop, failed_run: str) -> SmallShop:
     """Take the shop through the runbook of a run that failed."""
     book = Runbook("A run failed")
     explain, retry = book.commands
@@ -125,14 +125,14 @@ def built(shop: CornerShop, failed_run: str) -> CornerShop:
     return shop
 
 
-def test_a_run_that_failed_is_explained_and_what_is_left_of_it_run_again(built: CornerShop, failed_run: str) -> None:
+def test_a_run_that_failed_is_explained_and_what_is_left_of_it_run_again(built: SmallShop, failed_run: str) -> None:
     with dg.DagsterInstance.from_config(str(built.home)) as instance:
         [again] = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/parent_run_id": failed_run}))
     assert again.status is dg.DagsterRunStatus.SUCCESS
 
 
 @pytest.mark.parametrize("command", QUICK)
-def test_a_command_that_builds_nothing_is_executed(built: CornerShop, command: str) -> None:
+def test_a_command_that_builds_nothing_is_executed(built: SmallShop, command: str) -> None:
     typed, _, file = command.partition(" > ")
     printed = built.run_here(*shlex.split(typed)[1:], code=FAILING.get(command, 0))
     assert printed
@@ -142,7 +142,7 @@ def test_a_command_that_builds_nothing_is_executed(built: CornerShop, command: s
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("command", SLOW)
-def test_a_command_that_takes_its_time_is_executed(built: CornerShop, failed_run: str, command: str) -> None:
+def test_a_command_that_takes_its_time_is_executed(built: SmallShop, failed_run: str, command: str) -> None:
     if command.startswith("pip install"):
         # The same, without the network, and beside the environment that the tests run in.
         flags = "--no-deps --no-build-isolation --quiet --target installed"
@@ -156,7 +156,7 @@ def test_a_command_that_takes_its_time_is_executed(built: CornerShop, failed_run
 @pytest.mark.parametrize(
     "block", [pytest.param(block, id=str(block)) for block in BLOCKS if block.language == "python"]
 )
-def test_python_is_executed(built: CornerShop, block: Block) -> None:
+def test_python_is_executed(built: SmallShop, block: Block) -> None:
     script = built.folder / "snippet.py"
     script.write_text(block.text, encoding="utf-8")
     built.run(f"python {script.name}", DAGSTER_HOME=str(built.home))
@@ -171,7 +171,7 @@ def test_the_five_minutes_of_the_readme_work_on_a_project_of_other_shape(library
         done = subprocess.run(
             ["/bin/bash", "-c", command],
             cwd=library.project,
-            env={**CornerShop(library.folder).environment, "DBT_PROFILES_DIR": str(library.project / "profiles")},
+            env={**SmallShop(library.folder).environment, "DBT_PROFILES_DIR": str(library.project / "profiles")},
             capture_output=True,
             text=True,
             check=False,
@@ -181,7 +181,7 @@ def test_the_five_minutes_of_the_readme_work_on_a_project_of_other_shape(library
 
 
 @pytest.mark.thorough
-def test_a_warehouse_that_is_held_names_who_holds_it(built: CornerShop) -> None:
+def test_a_warehouse_that_is_held_names_who_holds_it(built: SmallShop) -> None:
     book = Runbook("The warehouse is locked")
     waiting, failing = book.texts
     reader = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -200,7 +200,7 @@ def test_a_warehouse_that_is_held_names_who_holds_it(built: CornerShop) -> None:
 
 
 @pytest.mark.thorough
-def test_the_commands_for_a_warehouse_that_is_held_say_who_has_it(built: CornerShop) -> None:
+def test_the_commands_for_a_warehouse_that_is_held_say_who_has_it(built: SmallShop) -> None:
     look, *rest = Runbook("The warehouse is locked").commands
     with built.start("analytics-dagster build --group hourly --full-refresh") as build:
         holder = Path(f"{built.warehouse}.holder")
@@ -219,7 +219,7 @@ def test_the_commands_for_a_warehouse_that_is_held_say_who_has_it(built: CornerS
 
 
 @pytest.mark.thorough
-def test_a_source_that_is_late_is_told_and_what_came_late_is_loaded(built: CornerShop) -> None:
+def test_a_source_that_is_late_is_told_and_what_came_late_is_loaded(built: SmallShop) -> None:
     book = Runbook("A source is late")
     freshness, newest, rejected, load = book.commands
     [told] = book.texts
@@ -236,7 +236,7 @@ def test_a_source_that_is_late_is_told_and_what_came_late_is_loaded(built: Corne
 
 
 @pytest.mark.thorough
-def test_a_release_is_rolled_back_and_what_it_wrote_is_rebuilt(built: CornerShop) -> None:
+def test_a_release_is_rolled_back_and_what_it_wrote_is_rebuilt(built: SmallShop) -> None:
     book = Runbook("Roll back a release")
     checkout, prepare, plan, helm, differing, rebuild = book.commands
     assert (checkout.split()[:2], helm.split()[:2]) == (["git", "checkout"], ["helm", "upgrade"])
@@ -254,7 +254,7 @@ def test_a_release_is_rolled_back_and_what_it_wrote_is_rebuilt(built: CornerShop
 
 
 @pytest.mark.thorough
-def test_last_week_is_rebuilt_by_corrected_files_or_from_scratch(built: CornerShop) -> None:
+def test_last_week_is_rebuilt_by_corrected_files_or_from_scratch(built: SmallShop) -> None:
     ordinary, from_scratch = Runbook("Rebuild last week").commands
     totals = built.totals()
     built.deliver("first.parquet", (1, 8), (2, 9), days=2)

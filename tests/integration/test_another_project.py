@@ -107,17 +107,17 @@ Move = Callable[["Library", Path], "Library"]
 
 @pytest.fixture(scope="module")
 def first(
-    preparation: Preparation, moved: Move, tmp_path_factory: pytest.TempPathFactory
+    preparation: Preparation, copy_prepared: Move, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Library, subprocess.CompletedProcess[str]]:
     """Build the library for the first time; give it, and what the command said. Nobody may change it; see `built`."""
-    library = moved(preparation.library, tmp_path_factory.mktemp("built"))
+    library = copy_prepared(preparation.library, tmp_path_factory.mktemp("built"))
     return library, library.run("build")
 
 
 @pytest.fixture
-def built(first: tuple[Library, object], moved: Move, tmp_path: Path) -> Library:
+def built(first: tuple[Library, object], copy_prepared: Move, tmp_path: Path) -> Library:
     """Give a copy of one's own of the library after its first build."""
-    return moved(first[0], tmp_path)
+    return copy_prepared(first[0], tmp_path)
 
 
 # --- built --------------------------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ def test_a_data_test_that_fails_keeps_what_follows_from_being_built(built: Libra
 
 @pytest.mark.thorough
 def test_a_build_that_was_killed_is_failed_by_the_next_which_builds_all(
-    preparation: Preparation, moved: Move, tmp_path: Path
+    preparation: Preparation, copy_prepared: Move, tmp_path: Path
 ) -> None:
-    library = moved(preparation.library, tmp_path)
+    library = copy_prepared(preparation.library, tmp_path)
     with library.start("build") as process:
         assert process.stdout is not None
         assert any("dbt_opening_time started" in line for line in process.stdout)

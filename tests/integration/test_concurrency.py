@@ -22,7 +22,7 @@ from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.warehouse import POOL
 from tests.conftest import COMMAND, Library, Preparation
 from tests.integration.ui import Ui, free_port, opened
-from tests.workshop import wait_for
+from tests.processes import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
@@ -142,10 +142,12 @@ class Site:
 
 @pytest.fixture(scope="module")
 def built(
-    preparation: Preparation, moved: Callable[[Library, Path], Library], tmp_path_factory: pytest.TempPathFactory
+    preparation: Preparation,
+    copy_prepared: Callable[[Library, Path], Library],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Library:
     """Build the library once: nobody may change it."""
-    library = moved(preparation.library, tmp_path_factory.mktemp("built"))
+    library = copy_prepared(preparation.library, tmp_path_factory.mktemp("built"))
     models = library.project / "transformations"
     (models / "opening_visits.sql").write_text(VISITS)
     (models / "circulation" / "closing_visits.sql").write_text(VISITS)
@@ -157,9 +159,9 @@ def built(
 
 
 @pytest.fixture
-def site(built: Library, moved: Callable[[Library, Path], Library], tmp_path: Path) -> Site:
+def site(built: Library, copy_prepared: Callable[[Library, Path], Library], tmp_path: Path) -> Site:
     """Give a built copy of one's own, in a home without a run; nothing in it is slow yet."""
-    site = Site(moved(built, tmp_path))
+    site = Site(copy_prepared(built, tmp_path))
     site.go_on()
     return site
 

@@ -173,11 +173,11 @@ def files_of(folder: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def both(
-    preparation: Any, tmp_path_factory: pytest.TempPathFactory, moved: Callable[[Library, Path], Library]
+    preparation: Any, tmp_path_factory: pytest.TempPathFactory, copy_prepared: Callable[[Library, Path], Library]
 ) -> Mapping[str, tuple[Calls, str]]:
     """Give the same build by the dbt command and by dbt made ready, each with what it said."""
-    plain = Calls(moved(preparation.library, tmp_path_factory.mktemp("plain")))
-    warm = Calls(moved(preparation.library, tmp_path_factory.mktemp("warm")))
+    plain = Calls(copy_prepared(preparation.library, tmp_path_factory.mktemp("plain")))
+    warm = Calls(copy_prepared(preparation.library, tmp_path_factory.mktemp("warm")))
     code, said = plain.plain("build")
     assert code == 0, said
     made_ready(warm.preparation())

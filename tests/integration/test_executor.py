@@ -1,4 +1,4 @@
-"""Runs side by side: no step meets its own like, waiting is idle and told, and no signal or death leaves a slot."""
+"""Runs side by side: equal steps never overlap, waiting is idle and logged, and no signal or death leaves a slot."""
 
 from __future__ import annotations
 
@@ -14,135 +14,135 @@ import pytest
 from analytics_dagster.execution.executor import EXCLUSIVE
 from analytics_dagster.processes import PROCESS_TAG, Process
 from analytics_dagster.warehouse import POOL
-from tests.workshop import Workshop, open_workshop, wait_for
+from tests.processes import DagsterHome, open_dagster_home, wait_for
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Iterator[Workshop]:
-    with open_workshop(tmp_path) as workshop:
-        yield workshop
+def home(tmp_path: Path) -> Iterator[DagsterHome]:
+    with open_dagster_home(tmp_path) as home:
+        yield home
 
 
 # --- who may work at the same time --------------------------------------------------------------------------
 
 
-def test_the_warehouses_pool_gets_its_limit_from_the_first_step_where_there_is_none(workshop: Workshop) -> None:
-    assert workshop.limits() == {}
-    one, other = workshop.start("one"), workshop.start("other")
-    in_step = wait_for("one of them is in its step", lambda: [worker for worker in (one, other) if worker.is_in])
+def test_the_warehouses_pool_gets_its_limit_from_the_first_step_where_there_is_none(home: DagsterHome) -> None:
+    assert home.limits() == {}
+    one, other = home.start("one"), home.start("other")
+    in_step = wait_for("one of them is in its step", lambda: [worker for worker in (one, other) if worker.is_in_step])
     [waiting] = [worker for worker in (one, other) if worker not in in_step]
-    waiting.get_into_line()
-    assert workshop.limits() == {POOL: 1, f"{EXCLUSIVE}one": 1, f"{EXCLUSIVE}other": 1}
-    in_step[0].let_go()
-    waiting.get_in()
-    waiting.let_go()
+    waiting.wait_until_queued()
+    assert home.limits() == {POOL: 1, f"{EXCLUSIVE}one": 1, f"{EXCLUSIVE}other": 1}
+    in_step[0].finish()
+    waiting.wait_until_in_step()
+    waiting.finish()
     assert [one.status, other.status] == [dg.DagsterRunStatus.SUCCESS] * 2
 
 
-def test_a_step_does_not_meet_its_own_like_even_where_the_pool_has_room(workshop: Workshop) -> None:
-    first, other = workshop.start("one", writers=4), workshop.start("other", writers=4)
-    first.get_in()
-    other.get_in()
-    second = workshop.start("one", writers=4)
-    second.get_into_line()
-    other.let_go()
-    assert not second.is_in
-    first.let_go()
-    second.get_in()
-    second.let_go()
-    assert workshop.limits()[POOL] == 4
+def test_a_step_does_not_meet_its_own_like_even_where_the_pool_has_room(home: DagsterHome) -> None:
+    first, other = home.start("one", writers=4), home.start("other", writers=4)
+    first.wait_until_in_step()
+    other.wait_until_in_step()
+    second = home.start("one", writers=4)
+    second.wait_until_queued()
+    other.finish()
+    assert not second.is_in_step
+    first.finish()
+    second.wait_until_in_step()
+    second.finish()
+    assert home.limits()[POOL] == 4
 
 
-def test_steps_that_must_not_overlap_are_named_together(workshop: Workshop) -> None:
+def test_steps_that_must_not_overlap_are_named_together(home: DagsterHome) -> None:
     exclusive = {"one": "group", "other": "group"}
-    first = workshop.start("one", writers=4, exclusive=exclusive)
-    first.get_in()
-    second = workshop.start("other", writers=4, exclusive=exclusive)
-    free = workshop.start("another", writers=4, exclusive=exclusive)
-    second.get_into_line()
-    free.get_in()
-    first.let_go()
-    second.get_in()
+    first = home.start("one", writers=4, exclusive=exclusive)
+    first.wait_until_in_step()
+    second = home.start("other", writers=4, exclusive=exclusive)
+    free = home.start("another", writers=4, exclusive=exclusive)
+    second.wait_until_queued()
+    free.wait_until_in_step()
+    first.finish()
+    second.wait_until_in_step()
 
 
-def test_a_step_of_another_pool_waits_for_nobody(workshop: Workshop) -> None:
-    one = workshop.start("one")
-    one.get_in()
-    apart, same = workshop.start("apart"), workshop.start("apart")
-    apart.get_in()
-    same.get_in()
+def test_a_step_of_another_pool_waits_for_nobody(home: DagsterHome) -> None:
+    one = home.start("one")
+    one.wait_until_in_step()
+    apart, same = home.start("apart"), home.start("apart")
+    apart.wait_until_in_step()
+    same.wait_until_in_step()
 
 
 # --- waiting ------------------------------------------------------------------------------------------------
 
 
-def test_who_waits_says_for_whom_and_does_nothing_else(workshop: Workshop) -> None:
-    holder = workshop.start("other")
-    holder.get_in()
-    waiting = workshop.start("one")
-    waiting.get_into_line()
-    [told] = [message for message in waiting.told if "waits for" in message]
+def test_who_waits_says_for_whom_and_does_nothing_else(home: DagsterHome) -> None:
+    holder = home.start("other")
+    holder.wait_until_in_step()
+    waiting = home.start("one")
+    waiting.wait_until_queued()
+    [message] = [line for line in waiting.messages if "waits for" in line]
     where = Process.of(holder.pid)
-    assert told == f"one waits for other of run {holder.run_id[:8]} of job_of_other ({where} executes it)"
+    assert message == f"one waits for other of run {holder.run_id[:8]} of job_of_other ({where} executes it)"
     time.sleep(2)  # it has started up
     before = psutil.Process(waiting.pid).cpu_times()
     time.sleep(6)
     after = psutil.Process(waiting.pid).cpu_times()
     assert (after.user + after.system) - (before.user + before.system) < 0.6
     started = time.monotonic()
-    holder.let_go()
-    waiting.get_in()
+    holder.finish()
+    waiting.wait_until_in_step()
     assert time.monotonic() - started < 15
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait_at_once_and_cancels_a_run_that_its_own_process_made(
-    workshop: Workshop, number: signal.Signals
+    home: DagsterHome, number: signal.Signals
 ) -> None:
-    holder = workshop.start("other")
-    holder.get_in()
-    waiting = workshop.start("one")
-    waiting.get_into_line()
-    assert workshop.line(POOL)[1] == {holder.run_id, waiting.run_id}
+    holder = home.start("other")
+    holder.wait_until_in_step()
+    waiting = home.start("one")
+    waiting.wait_until_queued()
+    assert home.holders_and_queue(POOL)[1] == {holder.run_id, waiting.run_id}
     time.sleep(4)  # its pauses have grown long
     started = time.monotonic()
     waiting.send(number)
     waiting.join()
     assert time.monotonic() - started < 5
     assert waiting.status is dg.DagsterRunStatus.CANCELED
-    assert workshop.line(POOL) == ({holder.run_id}, {holder.run_id})
-    assert workshop.line(f"{EXCLUSIVE}one") == (set(), set())
-    assert not waiting.is_in
+    assert home.holders_and_queue(POOL) == ({holder.run_id}, {holder.run_id})
+    assert home.holders_and_queue(f"{EXCLUSIVE}one") == (set(), set())
+    assert not waiting.is_in_step
 
 
-def test_a_run_that_was_launched_is_canceled_by_who_says_so_and_fails_when_nobody_does(workshop: Workshop) -> None:
-    holder = workshop.start("other")
-    holder.get_in()
-    canceled, cut_off = workshop.start("one", made_here=False), workshop.start("another", made_here=False)
-    canceled.get_into_line()
-    cut_off.get_into_line()
-    run = workshop.instance.get_run_by_id(canceled.run_id)
+def test_a_run_that_was_launched_is_canceled_by_who_says_so_and_fails_when_nobody_does(home: DagsterHome) -> None:
+    holder = home.start("other")
+    holder.wait_until_in_step()
+    canceled, cut_off = home.start("one", launched_here=False), home.start("another", launched_here=False)
+    canceled.wait_until_queued()
+    cut_off.wait_until_queued()
+    run = home.instance.get_run_by_id(canceled.run_id)
     assert run is not None
     assert run.tags[PROCESS_TAG].startswith(f"{canceled.pid}@")
-    workshop.instance.report_run_canceling(run)
+    home.instance.report_run_canceling(run)
     for waiting in (canceled, cut_off):
         waiting.send(signal.SIGINT)
         waiting.join()
     assert canceled.status is dg.DagsterRunStatus.CANCELED
     assert cut_off.status is dg.DagsterRunStatus.FAILURE
-    assert workshop.line(POOL) == ({holder.run_id}, {holder.run_id})
+    assert home.holders_and_queue(POOL) == ({holder.run_id}, {holder.run_id})
 
 
-def test_a_signal_in_the_step_frees_its_slots(workshop: Workshop) -> None:
-    worker = workshop.start("one")
-    worker.get_in()
-    assert workshop.line(POOL)[0] == workshop.line(f"{EXCLUSIVE}one")[0] == {worker.run_id}
+def test_a_signal_in_the_step_frees_its_slots(home: DagsterHome) -> None:
+    worker = home.start("one")
+    worker.wait_until_in_step()
+    assert home.holders_and_queue(POOL)[0] == home.holders_and_queue(f"{EXCLUSIVE}one")[0] == {worker.run_id}
     worker.send(signal.SIGINT)
     worker.join()
     assert worker.status is dg.DagsterRunStatus.CANCELED
-    assert workshop.line(POOL) == workshop.line(f"{EXCLUSIVE}one") == (set(), set())
+    assert home.holders_and_queue(POOL) == home.holders_and_queue(f"{EXCLUSIVE}one") == (set(), set())
 
 
 # --- deaths -------------------------------------------------------------------------------------------------
@@ -150,34 +150,34 @@ def test_a_signal_in_the_step_frees_its_slots(workshop: Workshop) -> None:
 
 @pytest.mark.parametrize("asset", ["one", "other"])
 def test_who_waits_finds_out_that_the_holder_was_killed_marks_its_run_as_failed_and_goes_on(
-    workshop: Workshop, asset: str
+    home: DagsterHome, asset: str
 ) -> None:
-    holder = workshop.start("one")
-    holder.get_in()
-    waiting = workshop.start(asset)
-    waiting.get_into_line()
+    holder = home.start("one")
+    holder.wait_until_in_step()
+    waiting = home.start(asset)
+    waiting.wait_until_queued()
     holder.process.kill()
     holder.join()
-    waiting.get_in()
+    waiting.wait_until_in_step()
     assert holder.status is dg.DagsterRunStatus.FAILURE
-    [told] = [message for message in waiting.told if "is dead" in message]
-    assert f"run {holder.run_id[:8]} of job_of_one is dead: process {holder.pid} on " in told
-    waiting.let_go()
+    [message] = [line for line in waiting.messages if "is dead" in line]
+    assert f"run {holder.run_id[:8]} of job_of_one is dead: process {holder.pid} on " in message
+    waiting.finish()
     assert waiting.status is dg.DagsterRunStatus.SUCCESS
 
 
-def test_a_slot_is_not_kept_for_one_who_was_killed_in_the_line(workshop: Workshop) -> None:
-    holder = workshop.start("one")
-    holder.get_in()
-    killed = workshop.start("other")
-    killed.get_into_line()
-    waiting = workshop.start("another")
-    waiting.get_into_line()
+def test_a_slot_is_not_kept_for_one_who_was_killed_in_the_line(home: DagsterHome) -> None:
+    holder = home.start("one")
+    holder.wait_until_in_step()
+    killed = home.start("other")
+    killed.wait_until_queued()
+    waiting = home.start("another")
+    waiting.wait_until_queued()
     killed.send(signal.SIGSTOP)  # it can't take what comes to it
-    holder.let_go()
+    holder.finish()
     time.sleep(3)
-    assert not waiting.is_in, "the one before it lives"
+    assert not waiting.is_in_step, "the one before it lives"
     killed.process.kill()
     killed.join()
-    waiting.get_in()
+    waiting.wait_until_in_step()
     assert killed.status is dg.DagsterRunStatus.FAILURE

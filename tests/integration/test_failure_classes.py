@@ -28,8 +28,8 @@ from analytics_dagster.processes import CHILD_TAG, Process
 from analytics_dagster.settings import Settings
 from tests.conftest import COMMAND
 from tests.failure_classes import CLASSES, FailureClass, project_files
+from tests.processes import wait_for
 from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels
-from tests.workshop import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(600)]
 

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from analytics_dagster.execution.failures.observation import COMPILED, MESSAGE
-from tests.conftest import Library, _moved
+from tests.conftest import Library, copy_prepared_library
 
 MEMBERS = "transformations/circulation/members.sql"
 
@@ -34,7 +34,7 @@ def instance_of(broken: Broken) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture(scope="module")
 def broken(preparation: Any, tmp_path_factory: pytest.TempPathFactory) -> Broken:
-    library = _moved(preparation.library, tmp_path_factory.mktemp("broken"))
+    library = copy_prepared_library(preparation.library, tmp_path_factory.mktemp("broken"))
     model = library.project / MEMBERS
     model.write_text(model.read_text().replace("select member", "select no_such_column as nothing, member"))
     done = library.run("build")

@@ -15,7 +15,7 @@ import yaml
 from analytics_dagster.settings import CHECKOUT
 from tests.integration.shop import BIN
 from tests.integration.ui import Ui, free_port
-from tests.workshop import wait_for
+from tests.processes import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 

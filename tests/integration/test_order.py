@@ -18,7 +18,7 @@ from analytics_dagster.automation.notes import SCHEDULED_TIME, Answer, Notebook,
 from analytics_dagster.warehouse import POOL
 from tests.conftest import COMMAND
 from tests.integration.ui import Ui, free_port, opened
-from tests.workshop import wait_for
+from tests.processes import wait_for
 
 if TYPE_CHECKING:
     from tests.conftest import Library

@@ -16,8 +16,8 @@ from analytics_dagster.automation.retrying import DECISION
 from analytics_dagster.processes import CHILD_TAG, PROCESS_TAG, Process
 from tests.conftest import COMMAND, Library
 from tests.integration.ui import Ui, free_port, opened
+from tests.processes import wait_for
 from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels
-from tests.workshop import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.thorough]
 

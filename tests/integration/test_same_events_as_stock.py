@@ -156,14 +156,16 @@ def _build_by_stock(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def stock(
-    preparation: Preparation, moved: Callable[[Library, Path], Library], tmp_path_factory: pytest.TempPathFactory
+    preparation: Preparation,
+    copy_prepared: Callable[[Library, Path], Library],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Known:
     """Build a copy of the library by stock Dagster, twice; give what it knows then.
 
     The first build warns, and the second has a test that fails.
     """
     folder = tmp_path_factory.mktemp("stock")
-    library = moved(preparation.library, folder)
+    library = copy_prepared(preparation.library, folder)
     (folder / "home").mkdir()
     (folder / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     (folder / "definitions.py").write_text(STOCK)
@@ -181,11 +183,11 @@ def stock(
 def ours(
     request: pytest.FixtureRequest,
     preparation: Preparation,
-    moved: Callable[[Library, Path], Library],
+    copy_prepared: Callable[[Library, Path], Library],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Known:
     """Build a copy of the library by ours, with dbt made ready and without; give what Dagster knows then."""
-    library = moved(preparation.library, tmp_path_factory.mktemp("ours"))
+    library = copy_prepared(preparation.library, tmp_path_factory.mktemp("ours"))
     for members, code in ((WARNS, 0), (FAILS, 1)):
         _members(library, members)
         done = library.run("build", ANALYTICS_DBT_RUNNER=request.param)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.shop import BIN, ROOT
-from tests.workshop import wait_for
+from tests.processes import wait_for
 
 _LAUNCH = """
 mutation ($job: String!) {

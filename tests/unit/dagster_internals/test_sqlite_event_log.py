@@ -17,7 +17,7 @@ from analytics_dagster.dagster_internals import sqlite_event_log
 from analytics_dagster.dagster_internals.guard import NO_INTERNALS
 from analytics_dagster.dagster_internals.pooled_sqlite_event_log import PooledSqliteEventLogStorage
 from analytics_dagster.settings import Settings
-from tests.workshop import wait_for
+from tests.processes import wait_for
 
 pytestmark = pytest.mark.slow
 

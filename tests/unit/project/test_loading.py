@@ -42,7 +42,7 @@ def prepare(library: Library, **others: Any) -> list[str]:
 
 
 def test_two_processes_that_prepare_at_once_run_dbt_once(preparation: Preparation) -> None:
-    said = sorted(line.strip() for line in preparation.said)
+    said = sorted(line.strip() for line in preparation.outputs)
     assert said[0].startswith("Preparing the dbt project")
     assert "no manifest yet" in said[0]
     assert said[1] == "The manifest is up to date."

@@ -34,7 +34,7 @@ from analytics_dagster.warehouse import (
     kind_of,
     open_duckdb,
 )
-from tests.workshop import SLEEP, open_step
+from tests.processes import SLEEP, start_holder
 
 pytestmark = pytest.mark.slow
 
@@ -124,10 +124,10 @@ def test_a_step_is_waited_for_without_a_time_limit_and_by_name(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "w.duckdb"
-    with open_step(path) as holder:
-        assert holder.hear() == "in"
+    with start_holder(path) as holder:
+        assert holder.receive() == "in"
         where = Process.of(holder.pid)
-        threading.Timer(2.0, holder.let_go).start()
+        threading.Timer(2.0, holder.release).start()
         started = time.monotonic()
         with in_hand(path):  # its time limit, for other programs, is much shorter
             assert time.monotonic() - started > 1.5
@@ -136,23 +136,23 @@ def test_a_step_is_waited_for_without_a_time_limit_and_by_name(
 
 def test_a_wait_for_a_step_is_idle_and_ends_with_an_interrupt(tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
-    with in_hand(path), open_step(path) as waiting:
+    with in_hand(path), start_holder(path) as waiting:
         before = psutil.Process(waiting.pid).cpu_times().user
         time.sleep(4)
         assert psutil.Process(waiting.pid).cpu_times().user - before < 0.5
         os.kill(waiting.pid, signal.SIGINT)
         waiting.process.join(10)
         assert waiting.process.exitcode == 1
-    with open_step(path) as other:
-        assert other.hear() == "in"
+    with start_holder(path) as other:
+        assert other.receive() == "in"
 
 
 def test_readers_and_writers_of_tables_keep_out_of_a_step(tmp_path: Path) -> None:
     ours = warehouse(tmp_path / "w.duckdb")
     ours.replace(Table("main", "t"), pd.DataFrame({"n": [1]}))
-    with open_step(Path(ours.path)) as holder:
-        assert holder.hear() == "in"
-        threading.Timer(1.0, holder.let_go).start()
+    with start_holder(Path(ours.path)) as holder:
+        assert holder.receive() == "in"
+        threading.Timer(1.0, holder.release).start()
         started = time.monotonic()
         assert ours.rows("from t") == [(1,)]
         assert time.monotonic() - started > 0.5
@@ -180,8 +180,8 @@ def test_a_step_may_ask_for_what_it_holds_and_another_thread_waits_for_it(tmp_pa
 
 def test_a_killed_step_holds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
-    with open_step(path) as holder:
-        assert holder.hear() == "in"
+    with start_holder(path) as holder:
+        assert holder.receive() == "in"
         holder.kill()
         with in_hand(path):
             pass
@@ -189,9 +189,9 @@ def test_a_killed_step_holds_nothing(tmp_path: Path) -> None:
 
 def test_the_dbt_that_a_killed_step_left_behind_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "w.duckdb"
-    with open_step(path, with_child=True) as holder:
-        child, where = holder.hear(), Process.of(holder.pid)
-        assert holder.hear() == "in"
+    with start_holder(path, with_child=True) as holder:
+        child, where = holder.receive(), Process.of(holder.pid)
+        assert holder.receive() == "in"
         holder.kill()
         dbt = Process.of(child)
         threading.Timer(2.0, os.kill, [child, signal.SIGKILL]).start()

@@ -1,4 +1,4 @@
-"""A small shop with the names of the bundled one, in which the commands of the pages are executed as they are typed."""
+"""A small dbt project with the names of the bundled shop, in which tests execute the commands of the documents."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
-class CornerShop:
-    """A folder with the dbt project, the data and Dagster's home where a checkout has them."""
+class SmallShop:
+    """A folder that has the dbt project, the data and the Dagster home where a checkout has them."""
 
     folder: Path
 
@@ -34,7 +34,7 @@ class CornerShop:
 
     @property
     def orders(self) -> Path:
-        """The model that runbooks break."""
+        """The file of the model that the runbooks break."""
         return self.project / "models" / "marts" / "orders.sql"
 
     @property
@@ -44,11 +44,11 @@ class CornerShop:
 
     @property
     def home(self) -> Path:
-        """Dagster's home."""
+        """The Dagster home."""
         return self.folder / ".dagster_home"
 
     def deliver(self, name: str, *orders: tuple[int, int], days: int = 3) -> None:
-        """Put a file of orders, by number and total, into the landing zone; they were last changed some days ago."""
+        """Write a file of orders (number, total), last changed ``days`` ago, into the landing zone."""
         at = datetime.now(tz=timezone.utc) - timedelta(days=days)
         path = self.folder / "data" / "landing" / "orders" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,13 +67,13 @@ class CornerShop:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment of somebody who has activated the project's and set nothing."""
+        """The environment of a user who has activated the virtual environment and set no variable."""
         ours = ("ANALYTICS_", "DAGSTER_", "DBT_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "200"}
 
     def start(self, command: str, **variables: str) -> subprocess.Popen[str]:
-        """Start a command in the shop's folder, as typed."""
+        """Start a shell command in the folder."""
         return subprocess.Popen(
             ["/bin/bash", "-euo", "pipefail", "-c", command],
             cwd=self.folder,
@@ -85,16 +85,16 @@ class CornerShop:
         )
 
     def run(self, command: str, code: int = 0, **variables: str) -> str:
-        """Run a command, which is to exit with a code; return what it printed."""
+        """Run a shell command that must exit with ``code``; return its output."""
         with self.start(command, **variables) as process:
             printed, _ = process.communicate(timeout=300)
         assert process.returncode == code, f"{command}\n{printed}"
         return printed
 
     def run_here(self, *arguments: str, code: int = 0) -> str:
-        """Run our own command line in this process, which has Dagster imported; return what it printed."""
+        """Run `analytics-dagster` in this process, which has imported Dagster already; return its output."""
         with pytest.MonkeyPatch.context() as patch:
-            # What a command sets is taken back.
+            # Restores the variables that a command changes.
             patch.setenv("DAGSTER_HOME", str(self.home))
             patch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
             patch.chdir(self.folder)
@@ -103,10 +103,10 @@ class CornerShop:
         return done.output
 
 
-def open_shop(folder: Path) -> CornerShop:
-    """Return a shop that was never built; its sources and tests are the examples of the pages."""
-    shop = CornerShop(folder)
-    shutil.copytree(PROJECTS / "corner_shop", shop.project)
+def create_small_shop(folder: Path) -> SmallShop:
+    """Return a shop that was never built; its sources and tests are the examples of the documents."""
+    shop = SmallShop(folder)
+    shutil.copytree(PROJECTS / "small_shop", shop.project)
     models = shop.project / "models"
     (models / "staging" / "sources.yml").write_text(_example("docs/ingestion.md", "sources:"), encoding="utf-8")
     (models / "marts" / "marts.yml").write_text(_example("docs/quality.md", "models:"), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Processes that execute real runs in one Dagster home, or hold a warehouse, each for as long as a test wants it to."""
+"""Processes that execute real runs in one Dagster home, or hold a warehouse file, for as long as a test needs."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from analytics_dagster.warehouse import Warehouse
 T = TypeVar("T")
 
 ASSETS = {"one": "warehouse", "other": "warehouse", "another": "warehouse", "apart": "elsewhere"}
-"""The assets that a worker can make, with their pools; each has a job of its own."""
+"""The assets that a run can build, with their pools; each has its own job."""
 
 SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(300)")
-"""A command that does nothing for long enough."""
+"""A command that does nothing for longer than any test."""
 
-# A server that has Dagster imported, from which a process starts in a moment.
+# The fork server has Dagster imported: a process starts in milliseconds.
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload([__name__])
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a worker is to do."""
+class RunTask:
+    """The run that a process executes; ``launched_here`` adds the tags of a run that its own process created."""
 
     home: Path
     run_id: str
     asset: str
     writers: int = 1
     exclusive: Mapping[str, str] = field(default_factory=dict)
-    made_here: bool = True
+    launched_here: bool = True
 
 
-def work(task: Task) -> None:
-    """Execute one run of one step, which goes on until it is told to end."""
+def execute_task(task: RunTask) -> None:
+    """Execute one run of one step, which ends when the file `RUN_ID.go` exists."""
 
     def step(name: str, pool: str) -> dg.AssetsDefinition:
         @dg.asset(name=name, pool=pool)
@@ -68,119 +68,122 @@ def work(task: Task) -> None:
     )
     job = definitions.resolve_job_def(f"job_of_{task.asset}")
     with dg.DagsterInstance.from_config(str(task.home)) as instance:
-        tags = process_tags(task.run_id) if task.made_here else {}
+        tags = process_tags(task.run_id) if task.launched_here else {}
         run = instance.create_run_for_job(job, run_id=task.run_id, tags=tags)
         execute_run(InMemoryJob(job), run, instance)
 
 
 @dataclass(frozen=True)
-class Worker:
-    """A process at work on a task."""
+class RunProcess:
+    """A process that executes one run."""
 
-    task: Task
+    task: RunTask
     process: BaseProcess
     instance: dg.DagsterInstance
 
     @property
     def run_id(self) -> str:
-        """The run that it executes."""
+        """The id of the run."""
         return self.task.run_id
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The process id."""
         assert self.process.pid is not None
         return self.process.pid
 
     @property
-    def is_in(self) -> bool:
-        """Whether it has come into its step."""
+    def is_in_step(self) -> bool:
+        """Whether the step has started."""
         return (self.task.home / f"{self.run_id}.in").exists()
 
     @property
-    def told(self) -> list[str]:
-        """What was logged in its run, but for Dagster's own events."""
+    def messages(self) -> list[str]:
+        """The log messages of the run, without Dagster's own events."""
         return [entry.user_message for entry in self.instance.all_logs(self.run_id) if entry.dagster_event is None]
 
     @property
     def status(self) -> dg.DagsterRunStatus:
-        """How its run stands."""
+        """The status of the run."""
         run = self.instance.get_run_by_id(self.run_id)
         assert run is not None
         return run.status
 
-    def get_in(self) -> None:
-        """Wait until it is in its step."""
-        wait_for("it is in its step", lambda: self.is_in)
+    def wait_until_in_step(self) -> None:
+        """Wait until the step has started."""
+        wait_for("the step has started", lambda: self.is_in_step)
 
-    def get_into_line(self) -> None:
-        """Wait until it says that it waits."""
-        wait_for("it says that it waits", lambda: any("waits for" in message for message in self.told))
-        assert not self.is_in
+    def wait_until_queued(self) -> None:
+        """Wait until the run logs that it waits for a slot."""
+        wait_for("the run logs that it waits", lambda: any("waits for" in message for message in self.messages))
+        assert not self.is_in_step
 
-    def let_go(self) -> None:
-        """Let the step end, and wait for the process."""
+    def finish(self) -> None:
+        """Let the step end, and wait until the process has exited with 0."""
         (self.task.home / f"{self.run_id}.go").touch()
         self.join()
         assert self.process.exitcode == 0
 
     def send(self, number: signal.Signals) -> None:
-        """Send the process a signal."""
+        """Send a signal to the process."""
         os.kill(self.pid, number)
 
     def join(self) -> None:
-        """Wait for the process."""
+        """Wait until the process has exited."""
         self.process.join(60)
         assert self.process.exitcode is not None
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """A Dagster home without any limit, as plain `dagster dev` makes it, and the workers in it."""
+class DagsterHome:
+    """A Dagster home without pool limits, as plain `dagster dev` creates it, and the processes of its runs."""
 
     home: Path
     instance: dg.DagsterInstance
-    workers: list[Worker] = field(default_factory=list)
+    processes: list[RunProcess] = field(default_factory=list)
 
     def start(
-        self, asset: str, *, writers: int = 1, made_here: bool = True, exclusive: Mapping[str, str] | None = None
-    ) -> Worker:
-        """Start a worker."""
-        run_id = f"{len(self.workers) + 1:08d}-0000-4000-8000-000000000000"
-        task = Task(self.home, run_id, asset, writers, exclusive or {}, made_here)
-        process = _FORKS.Process(target=work, args=(task,))
+        self, asset: str, *, writers: int = 1, launched_here: bool = True, exclusive: Mapping[str, str] | None = None
+    ) -> RunProcess:
+        """Start a process that executes a run of an asset's job."""
+        run_id = f"{len(self.processes) + 1:08d}-0000-4000-8000-000000000000"
+        task = RunTask(self.home, run_id, asset, writers, exclusive or {}, launched_here)
+        process = _FORKS.Process(target=execute_task, args=(task,))
         process.start()
-        self.workers.append(Worker(task, process, self.instance))
-        return self.workers[-1]
+        self.processes.append(RunProcess(task, process, self.instance))
+        return self.processes[-1]
 
-    def line(self, key: str) -> tuple[set[str], set[str]]:
-        """Return the runs that have a slot of a key, and those that stand in its line or have come to its end."""
+    def holders_and_queue(self, key: str) -> tuple[set[str], set[str]]:
+        """Return the ids of the runs that hold a slot of a concurrency key, and of those registered in its queue.
+
+        A run that holds a slot is still registered in the queue.
+        """
         info = self.instance.event_log_storage.get_concurrency_info(key)
         return {slot.run_id for slot in info.claimed_slots}, {step.run_id for step in info.pending_steps}
 
     def limits(self) -> dict[str, int]:
-        """Return the limit of each key."""
+        """Return the limit of each concurrency key."""
         return {pool.name: pool.limit for pool in self.instance.event_log_storage.get_pool_limits()}
 
 
 @contextmanager
-def open_workshop(home: Path) -> Iterator[Workshop]:
-    """Make a home, and end all that works in it afterwards."""
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    with dg.DagsterInstance.from_config(str(home)) as instance, ExitStack() as stack:
-        workshop = Workshop(home, instance)
+def open_dagster_home(folder: Path) -> Iterator[DagsterHome]:
+    """Create a Dagster home in a folder; kill all processes of its runs at the end."""
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with dg.DagsterInstance.from_config(str(folder)) as instance, ExitStack() as stack:
+        home = DagsterHome(folder, instance)
 
         def close() -> None:
-            for worker in workshop.workers:
-                worker.process.kill()
-                worker.process.join(60)
+            for one in home.processes:
+                one.process.kill()
+                one.process.join(60)
 
         stack.callback(close)
-        yield workshop
+        yield home
 
 
 def wait_for(what: str, found: Callable[[], T], seconds: float = 60) -> T:
-    """Return what is found once it is true; an `AssertionError` says what was waited for in vain."""
+    """Return the first true value of a function; raise an `AssertionError` that names the condition on a timeout."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = found()
@@ -191,48 +194,48 @@ def wait_for(what: str, found: Callable[[], T], seconds: float = 60) -> T:
 
 
 @dataclass(frozen=True)
-class Step:
-    """A process that holds a warehouse, or waits for it."""
+class WarehouseHolder:
+    """A process that holds a warehouse file, or waits for it."""
 
     process: BaseProcess
     connection: Connection
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The process id."""
         assert self.process.pid is not None
         return self.process.pid
 
-    def hear(self) -> Any:
-        """Return the next that it says: `started`, the number of its child if it has one, `in`."""
+    def receive(self) -> Any:
+        """Return its next message: `started`, the process id of its child if it has one, or `in`."""
         assert self.connection.poll(60)
         return self.connection.recv()
 
-    def let_go(self) -> None:
-        """Let it give the warehouse back and end."""
+    def release(self) -> None:
+        """Let the process release the file and exit."""
         self.connection.send("go")
 
     def kill(self) -> None:
-        """Kill it, and wait for its end."""
+        """Kill the process, and wait until it has exited."""
         self.process.kill()
         self.process.join(60)
 
 
 @contextmanager
-def open_step(path: Path, *, with_child: bool = False) -> Iterator[Step]:
-    """Start a process that takes a DuckDB file, and kill it afterwards."""
+def start_holder(path: Path, *, with_child: bool = False) -> Iterator[WarehouseHolder]:
+    """Start a process that locks a DuckDB file; kill it at the end."""
     ours, its = _FORKS.Pipe()
     process = _FORKS.Process(target=_hold, args=(path, with_child, its))
     process.start()
-    step = Step(process, ours)
+    holder = WarehouseHolder(process, ours)
     try:
-        assert step.hear() == "started"
-        yield step
+        assert holder.receive() == "started"
+        yield holder
     finally:
-        step.kill()
+        holder.kill()
 
 
-def _hold(path: Path, with_child: bool, connection: Connection) -> None:  # noqa: FBT001 - what a process is given
+def _hold(path: Path, with_child: bool, connection: Connection) -> None:  # noqa: FBT001 - a process gets positional arguments
     warehouse = Warehouse(adapter="duckdb", path=str(path), lock_timeout=1.0)
     connection.send("started")
     with warehouse.exclusively() as hold:
