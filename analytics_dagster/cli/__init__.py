@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from analytics_dagster.cli import alerts, build, dev, plan, prepare, retry, schema
-from analytics_dagster.cli.doctor import command as doctor_command
-from analytics_dagster.cli.init import command as init_command
+from analytics_dagster.cli.commands import alerts, build, dev, doctor, init, plan, prepare, retry, schema
 
 app = typer.Typer(
     name="analytics-dagster",
@@ -16,8 +14,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in (
-    init_command.init,
-    doctor_command.doctor,
+    init.init,
+    doctor.doctor,
     prepare.prepare,
     plan.plan,
     schema.schema,

@@ -83,7 +83,7 @@ def set_pool_limit(instance: dg.DagsterInstance, writers: int, *, replace: bool)
         storage.set_concurrency_slots(POOL, writers)
 
 
-def occupy_home(home: Path) -> None:
+def lock_home(home: Path) -> None:
     """Record that this process opens the UI of a home, whose schedules and queue one process alone may work off.
 
     Raises `HomeError` that names the process which has it open already.

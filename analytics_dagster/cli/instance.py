@@ -28,7 +28,7 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def tidy(settings: Settings, instance: dg.DagsterInstance) -> None:
+def reset_stale_state(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
     from analytics_dagster.cli.home import set_pool_limit  # imports Dagster
     from analytics_dagster.processes import fail_dead_runs

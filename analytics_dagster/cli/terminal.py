@@ -44,13 +44,13 @@ def warn(line: str) -> None:
     say(f"[yellow]{escape(line)}[/]")
 
 
-def say_aside(line: str) -> None:
+def print_stderr(line: str) -> None:
     """Print on stderr a line of plain text that a machine which reads stdout is not to read."""
     _errors.print(escape(line), soft_wrap=True)
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
+def error_boundary() -> Iterator[None]:
     """Tell an error that a user can mend without a traceback, and exit with 2."""
     try:
         yield

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from analytics_dagster.cli import app
-from analytics_dagster.cli.execution import Work
-from analytics_dagster.cli.read_plan import Planned, plan_project
-from analytics_dagster.cli.requested_runs import Request, requested_works
+from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
+from analytics_dagster.cli.runs.execution import JobRequest
+from analytics_dagster.cli.runs.requested_runs import BuildRequest, requested_works
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.location import Location, build_location
 from analytics_dagster.settings import Settings
@@ -219,24 +219,24 @@ def shop_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def shop_plan(shop_settings: Settings) -> Planned:
+def shop_plan(shop_settings: Settings) -> PlannedProject:
     return plan_project(shop_settings, lambda _: None)
 
 
 @pytest.fixture(scope="module")
-def shop(shop_settings: Settings, shop_plan: Planned) -> Location:
+def shop(shop_settings: Settings, shop_plan: PlannedProject) -> Location:
     assert shop_plan.stand_in is None
     return build_location(shop_settings)
 
 
-def works(settings: Settings, location: Location, request: Request) -> list[Work]:
+def works(settings: Settings, location: Location, request: BuildRequest) -> list[JobRequest]:
     told: list[str] = []
     found = requested_works(settings, location, request, told.append)
     assert told == []
     return found
 
 
-def test_the_bundled_projects_plan_has_every_node_and_test_once_and_no_problem(shop_plan: Planned) -> None:
+def test_the_bundled_projects_plan_has_every_node_and_test_once_and_no_problem(shop_plan: PlannedProject) -> None:
     manifest = shop_plan.project.manifest
     kinds = Counter(node["resource_type"] for node in manifest["nodes"].values())
     groups = shop_plan.plan.groups
@@ -253,28 +253,28 @@ def test_the_bundled_projects_plan_has_every_node_and_test_once_and_no_problem(s
 def test_without_a_word_ingestion_and_every_group_run_whole_each_after_what_it_reads(
     shop_settings: Settings, shop: Location
 ) -> None:
-    assert works(shop_settings, shop, Request()) == [
-        Work("ingestion"),
-        Work("hourly", after=frozenset({"ingestion"})),
-        Work("nightly", after=frozenset({"hourly"})),
+    assert works(shop_settings, shop, BuildRequest()) == [
+        JobRequest("ingestion"),
+        JobRequest("hourly", after=frozenset({"ingestion"})),
+        JobRequest("nightly", after=frozenset({"hourly"})),
     ]
 
 
 def test_a_named_group_runs_alone_and_ingestion_is_one_of_them(shop_settings: Settings, shop: Location) -> None:
-    assert works(shop_settings, shop, Request(("nightly",))) == [Work("nightly")]
-    assert works(shop_settings, shop, Request(("ingestion",))) == [Work("ingestion")]
-    assert works(shop_settings, shop, Request(("hourly", "ingestion"))) == [
-        Work("ingestion"),
-        Work("hourly", after=frozenset({"ingestion"})),
+    assert works(shop_settings, shop, BuildRequest(("nightly",))) == [JobRequest("nightly")]
+    assert works(shop_settings, shop, BuildRequest(("ingestion",))) == [JobRequest("ingestion")]
+    assert works(shop_settings, shop, BuildRequest(("hourly", "ingestion"))) == [
+        JobRequest("ingestion"),
+        JobRequest("hourly", after=frozenset({"ingestion"})),
     ]
     with pytest.raises(ScheduleGroupError, match="Name one of: ingestion, hourly, nightly"):
-        works(shop_settings, shop, Request(("weekly",)))
+        works(shop_settings, shop, BuildRequest(("weekly",)))
 
 
 def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_with_it(
     shop_settings: Settings, shop: Location
 ) -> None:
-    ingestion, hourly, nightly = works(shop_settings, shop, Request(("nightly",), upstream=True))
+    ingestion, hourly, nightly = works(shop_settings, shop, BuildRequest(("nightly",), upstream=True))
     read = {
         source
         for work in (hourly, nightly)
@@ -285,7 +285,7 @@ def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_wit
     }
     assert set(ingestion.assets or ()) == {shop.ingestion.keys[source] for source in read}
     assert {check.asset_key for check in ingestion.checks or ()} == set(ingestion.assets or ())
-    assert nightly == Work("nightly", after=frozenset({"hourly"})), "whole, with its consumers"
+    assert nightly == JobRequest("nightly", after=frozenset({"hourly"})), "whole, with its consumers"
     assert hourly.after == {"ingestion"}
     assert hourly.assets is not None
     assert hourly.assets < {
@@ -294,7 +294,7 @@ def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_wit
 
 
 def test_a_full_refresh_is_asked_of_every_dbt_step_and_of_nothing_else(shop_settings: Settings, shop: Location) -> None:
-    found = works(shop_settings, shop, Request(("nightly",), upstream=True, full_refresh=True))
+    found = works(shop_settings, shop, BuildRequest(("nightly",), upstream=True, full_refresh=True))
     asked = {"config": {"full_refresh": True}}
     assert [work.configuration for work in found] == [
         {},

@@ -18,9 +18,9 @@ from pydantic import SecretStr
 
 from analytics_dagster.alerting.definitions import Alerting
 from analytics_dagster.automation.retrying import DECISION
-from analytics_dagster.cli.execution import JobResult, Work, execute_jobs
 from analytics_dagster.cli.home import prepare_home
-from analytics_dagster.cli.retrying import make_retrier
+from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
+from analytics_dagster.cli.runs.retrying import make_retrier
 from analytics_dagster.execution.failures.catalog import Catalog
 from analytics_dagster.execution.failures.events import Place, read_report
 from analytics_dagster.location import Location, build_location, prepare_location
@@ -113,8 +113,10 @@ class Faults:
         if one.name == "permission":
             return self._run_without_overrides(one)
         mend = self.arrange(one.name)
-        again = make_retrier(self.location, self.instance, lambda _: mend())
-        [result] = execute_jobs(self.location.definitions, [Work(one.name)], instance=self.instance, again=again)
+        retrier = make_retrier(self.location, self.instance, lambda _: mend())
+        [result] = execute_jobs(
+            self.location.definitions, [JobRequest(one.name)], instance=self.instance, retrier=retrier
+        )
         return result
 
     def _run_without_overrides(self, one: FailureClass) -> JobResult:

@@ -17,7 +17,7 @@ from analytics_dagster.cli.init.contents import Site
 from analytics_dagster.cli.init.discovery import chosen_settings, find_profiles, find_time_zone
 from analytics_dagster.cli.init.managed_files import Outcome, keep
 from analytics_dagster.cli.init.proposal import propose
-from analytics_dagster.cli.read_plan import Planned, plan_project
+from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.project.fingerprint import read_configuration
 from analytics_dagster.project.loading import PROJECT, Announce, load_or_stand_in
@@ -30,7 +30,7 @@ class Adoption:
 
     folder: Path
     outcomes: Mapping[str, Outcome]
-    planned: Planned
+    planned: PlannedProject
 
 
 def adopt(project_dir: Path, into: Path | None, announce: Announce) -> Adoption:

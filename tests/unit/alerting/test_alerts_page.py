@@ -22,7 +22,7 @@ from analytics_dagster.alerting.routes import (
     RoutingRule,
 )
 from analytics_dagster.alerting.routes_file import json_schema
-from analytics_dagster.cli.alerts import alerts
+from analytics_dagster.cli.commands.alerts import alerts
 from analytics_dagster.execution.failures.classification import FailureKind
 from tests.failure_classes import CLASSES
 from tests.unit.alerting.example import mail_text, slack_text

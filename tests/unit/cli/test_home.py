@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
-from analytics_dagster.cli.home import CONFIGURATION, EARLIER, occupy_home, prepare_home, set_pool_limit
+from analytics_dagster.cli.home import CONFIGURATION, EARLIER, lock_home, prepare_home, set_pool_limit
 from analytics_dagster.processes import PROCESS_TAG, Process
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL
@@ -173,9 +173,9 @@ def test_a_limit_that_came_from_the_default_counts_as_none(instance: dg.DagsterI
 
 
 def test_a_second_ui_is_refused_while_the_first_one_lives(home: Path) -> None:
-    occupy_home(home)
-    occupy_home(home)
-    occupying = "from pathlib import Path; from analytics_dagster.cli.home import occupy_home; occupy_home(Path({}))"
+    lock_home(home)
+    lock_home(home)
+    occupying = "from pathlib import Path; from analytics_dagster.cli.home import lock_home; lock_home(Path({}))"
     second = subprocess.run(
         [sys.executable, "-c", occupying.format(repr(str(home)))], capture_output=True, text=True, check=False
     )
@@ -187,7 +187,7 @@ def test_a_second_ui_is_refused_while_the_first_one_lives(home: Path) -> None:
 
 def test_a_home_whose_ui_was_killed_is_free(home: Path, ended: Process) -> None:
     (home / "dev_process").write_text(ended.to_text())
-    occupy_home(home)
+    lock_home(home)
     assert (home / "dev_process").read_text() == Process.current().to_text()
 
 

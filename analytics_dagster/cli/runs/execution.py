@@ -17,14 +17,14 @@ from dagster._core.snap import snapshot_from_execution_plan
 from dagster._utils.interrupts import capture_interrupts
 
 from analytics_dagster.automation.retrying import NUMBER, PARENT, ROOT, kept_tags
-from analytics_dagster.cli.live_display import narration
+from analytics_dagster.cli.runs.live_display import live_display
 from analytics_dagster.processes import process_tags
 
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @dataclass(frozen=True)
-class Work:
+class JobRequest:
     """What of one job is to be run.
 
     ``assets`` is None for the whole job; ``checks`` goes with ``assets``, and is None for all checks of these.
@@ -41,7 +41,7 @@ class Work:
     number: int = 0
 
 
-Again = Callable[[Work, str], Work | None]
+Retrier = Callable[[JobRequest, str], JobRequest | None]
 """Says what is to be run again of a work whose run has failed, when it is time; None where nothing is."""
 
 
@@ -60,7 +60,11 @@ class JobResult:
 
 
 def execute_jobs(
-    definitions: dg.Definitions, works: Sequence[Work], *, instance: dg.DagsterInstance, again: Again | None = None
+    definitions: dg.Definitions,
+    works: Sequence[JobRequest],
+    *,
+    instance: dg.DagsterInstance,
+    retrier: Retrier | None = None,
 ) -> list[JobResult]:
     """Execute the jobs in order, and return what came of each; ``again`` is asked whenever one has failed.
 
@@ -74,17 +78,17 @@ def execute_jobs(
         if obstacle:
             results.append(JobResult(work.job, None, succeeded=False, reason=f"not started: {obstacle}"))
             continue
-        left: Work | None = work
+        left: JobRequest | None = work
         earlier: list[str] = []
         while left is not None:
             run_id = str(uuid.uuid4())
-            with narration(instance, work.job, run_id):
+            with live_display(instance, work.job, run_id):
                 status = _execute(definitions, left, instance, run_id)
             interrupted = status is dg.DagsterRunStatus.CANCELED
             failed, left = left, None
-            if again is not None and status is dg.DagsterRunStatus.FAILURE:
+            if retrier is not None and status is dg.DagsterRunStatus.FAILURE:
                 try:
-                    left = again(failed, run_id)
+                    left = retrier(failed, run_id)
                 except KeyboardInterrupt:
                     interrupted = True
             earlier += [run_id]
@@ -94,7 +98,7 @@ def execute_jobs(
     return results
 
 
-def _obstacle(work: Work, results: Collection[JobResult]) -> str:
+def _obstacle(work: JobRequest, results: Collection[JobResult]) -> str:
     """Return why a job can't be started, or nothing."""
     for result in results:
         if result.job in work.after and not result.succeeded:
@@ -102,7 +106,9 @@ def _obstacle(work: Work, results: Collection[JobResult]) -> str:
     return ""
 
 
-def _execute(definitions: dg.Definitions, work: Work, instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+def _execute(
+    definitions: dg.Definitions, work: JobRequest, instance: dg.DagsterInstance, run_id: str
+) -> dg.DagsterRunStatus:
     whole = definitions.resolve_job_def(work.job)
     job = whole.get_subset(asset_selection=work.assets, asset_check_selection=work.checks)
     configuration = {**_QUIET, **work.configuration}

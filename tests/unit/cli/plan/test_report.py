@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console, RenderableType
 
-from analytics_dagster.cli.explanation import explain
-from analytics_dagster.cli.plan_document import node_document, plan_document
-from analytics_dagster.cli.plan_report import _moments, group_report, node_report, plan_report
-from analytics_dagster.cli.read_plan import Planned, plan_project
+from analytics_dagster.cli.plan.document import node_document, plan_document
+from analytics_dagster.cli.plan.explanation import explain
+from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
+from analytics_dagster.cli.plan.report import _moments, group_report, node_report, plan_report
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import OnOverlap, ScheduleGroups
 
@@ -25,14 +25,16 @@ P = "lending_library"
 
 
 @pytest.fixture(scope="module")
-def library(preparation: Preparation) -> Planned:
+def library(preparation: Preparation) -> PlannedProject:
     said: list[str] = []
     planned = plan_project(preparation.library.settings(), said.append)
     assert not said, "it was prepared, and so is not prepared again"
     return planned
 
 
-def regrouped(planned: Planned, on_overlap: str, groups: dict[str, dict[str, Any]], **selected: set[str]) -> Planned:
+def regrouped(
+    planned: PlannedProject, on_overlap: str, groups: dict[str, dict[str, Any]], **selected: set[str]
+) -> PlannedProject:
     """Return the library with other groups, each of which selects what is said here."""
     file = ScheduleGroups.model_validate(
         {"on_overlap": on_overlap, "groups": [{"name": name, "select": name, **more} for name, more in groups.items()]}
@@ -52,7 +54,7 @@ def printed(report: RenderableType) -> str:
 # --- for people ---------------------------------------------------------------------------------------------
 
 
-def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests(library: Planned) -> None:
+def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests(library: PlannedProject) -> None:
     text = printed(plan_report(library, NOW))
     assert f"{P}: 6 nodes and 8 tests in 2 schedule groups" in text
     rows = [line.split("  ") for line in text.splitlines() if line.startswith((" opening_time", " closing_time"))]
@@ -67,12 +69,12 @@ def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests
     assert "Every node is in one group, and every test runs once." in text
 
 
-def test_columns_that_no_group_has_anything_for_are_left_away(library: Planned) -> None:
+def test_columns_that_no_group_has_anything_for_are_left_away(library: PlannedProject) -> None:
     assert "refreshes" not in printed(plan_report(library, NOW))
     assert "unit tests" not in printed(plan_report(library, NOW))
 
 
-def test_problems_are_printed_with_all_their_nodes_and_the_remedy(library: Planned) -> None:
+def test_problems_are_printed_with_all_their_nodes_and_the_remedy(library: PlannedProject) -> None:
     planned = regrouped(library, "error", {"one": {}, "two": {}}, one={f"seed.{P}.books"}, two={f"seed.{P}.books"})
     text = printed(plan_report(planned, NOW))
     assert "Problem node-in-several-groups" in text
@@ -83,13 +85,13 @@ def test_problems_are_printed_with_all_their_nodes_and_the_remedy(library: Plann
     assert "Every node is in one group" not in text
 
 
-def test_an_edge_that_is_read_as_the_last_run_left_it_is_marked(library: Planned) -> None:
+def test_an_edge_that_is_read_as_the_last_run_left_it_is_marked(library: PlannedProject) -> None:
     groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {"reads_previous": ["one"]}}
     planned = regrouped(library, "error", groups, two={f"model.{P}.members"})
     assert "one ⇢ two  as its last run left it: members reads loans" in printed(plan_report(planned, NOW))
 
 
-def test_a_group_is_explained_with_how_it_runs_and_all_that_it_runs(library: Planned) -> None:
+def test_a_group_is_explained_with_how_it_runs_and_all_that_it_runs(library: PlannedProject) -> None:
     text = printed(group_report(library, "closing_time", NOW))
     for line in (
         "closing_time, group 2 of 2",
@@ -108,7 +110,7 @@ def test_a_group_is_explained_with_how_it_runs_and_all_that_it_runs(library: Pla
     assert "books" not in text
 
 
-def test_the_default_group_says_so_and_which_nodes_it_took_by_it(library: Planned) -> None:
+def test_the_default_group_says_so_and_which_nodes_it_took_by_it(library: PlannedProject) -> None:
     text = printed(group_report(library, "opening_time", NOW))
     assert "select: shelf; and every node that no group selects (default group)" in text
     assert "books         seed; by default" in text
@@ -116,7 +118,7 @@ def test_the_default_group_says_so_and_which_nodes_it_took_by_it(library: Planne
     assert "  shelf         model, incremental\n" in text
 
 
-def test_a_group_says_its_vars_by_name_alone(library: Planned) -> None:
+def test_a_group_says_its_vars_by_name_alone(library: PlannedProject) -> None:
     groups = {"one": {"default": True, "vars": {"token": "hush"}, "retries": 2, "full_refresh": "never"}}
     text = printed(group_report(regrouped(library, "error", groups), "one", NOW))
     assert "vars           token" in text
@@ -130,7 +132,7 @@ def test_a_moment_says_its_day_once() -> None:
     assert _moments(moments) == "Wed 04 Mar 08:00, 13:00, Thu 05 Mar 08:00"
 
 
-def test_brackets_in_names_are_no_markup(library: Planned) -> None:
+def test_brackets_in_names_are_no_markup(library: PlannedProject) -> None:
     planned = regrouped(library, "error", {"one": {"default": True, "select": "[bold]/[/]"}})
     assert "select: [bold]/[/]" in printed(group_report(planned, "one", NOW))
 
@@ -138,7 +140,7 @@ def test_brackets_in_names_are_no_markup(library: Planned) -> None:
 # --- why ----------------------------------------------------------------------------------------------------
 
 
-def test_a_selected_node_says_who_selects_it_what_it_reads_and_where_its_tests_run(library: Planned) -> None:
+def test_a_selected_node_says_who_selects_it_what_it_reads_and_where_its_tests_run(library: PlannedProject) -> None:
     shelf = explain(library, f"model.{P}.shelf")
     assert (shelf.group, shelf.why) == ("opening_time", "opening_time selects it by `select: shelf`")
     assert shelf.selected_by == ("opening_time",)
@@ -152,14 +154,14 @@ def test_a_selected_node_says_who_selects_it_what_it_reads_and_where_its_tests_r
     assert "reads opening_time books, loans" in lines
 
 
-def test_a_node_of_another_group_says_what_runs_before_it(library: Planned) -> None:
+def test_a_node_of_another_group_says_what_runs_before_it(library: PlannedProject) -> None:
     late = explain(library, f"model.{P}.late_returns")
     assert late.waits_for == ("opening_time",)
     assert late.reads == {"opening_time": (f"seed.{P}.loans",)}, "an ephemeral model is looked through"
     assert "the group's run waits for opening_time" in printed(node_report(library, late))
 
 
-def test_a_node_that_no_group_selects_says_so(library: Planned) -> None:
+def test_a_node_that_no_group_selects_says_so(library: PlannedProject) -> None:
     why = explain(library, f"seed.{P}.books").why
     assert why == "no group selects it, and opening_time is the default group"
     lost = explain(regrouped(library, "error", {"one": {}}), f"seed.{P}.books")
@@ -179,7 +181,7 @@ def test_a_node_that_no_group_selects_says_so(library: Planned) -> None:
     ],
 )
 def test_a_node_that_several_groups_select_says_by_which_rule_it_is_where_it_is(
-    library: Planned, on_overlap: OnOverlap, told: str, refreshed: tuple[str, ...]
+    library: PlannedProject, on_overlap: OnOverlap, told: str, refreshed: tuple[str, ...]
 ) -> None:
     books = f"seed.{P}.books"
     groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {}, "three": {}}
@@ -193,7 +195,7 @@ def test_a_node_that_several_groups_select_says_by_which_rule_it_is_where_it_is(
     assert ("Problem node-in-several-groups" in text) == (on_overlap is OnOverlap.ERROR)
 
 
-def test_a_test_says_why_it_runs_in_its_group_and_what_it_is_a_check_of(library: Planned) -> None:
+def test_a_test_says_why_it_runs_in_its_group_and_what_it_is_a_check_of(library: PlannedProject) -> None:
     unique = next(test for test in library.plan.tests if "unique_members" in test)
     found = explain(library, unique)
     assert (found.group, found.why) == ("closing_time", "closing_time builds all that it reads")
@@ -206,7 +208,7 @@ def test_a_test_says_why_it_runs_in_its_group_and_what_it_is_a_check_of(library:
     assert found.reads == {"one": (f"seed.{P}.books",), "two": (f"model.{P}.shelf",)}
 
 
-def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_tests_run(library: Planned) -> None:
+def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_tests_run(library: PlannedProject) -> None:
     source = explain(library, f"source.{P}.seeded.loans")
     assert source.group is None
     assert source.why == f"it is the table of seed.{P}.loans, under a source's name"
@@ -223,7 +225,7 @@ def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_test
 # --- for machines -------------------------------------------------------------------------------------------
 
 
-def test_the_document_has_every_node_and_test_of_every_group_by_its_unique_id(library: Planned) -> None:
+def test_the_document_has_every_node_and_test_of_every_group_by_its_unique_id(library: PlannedProject) -> None:
     document = json.loads(json.dumps(plan_document(library, NOW)))
     assert document["order"] == list(document["groups"]) == ["opening_time", "closing_time"]
     manifest = library.project.manifest["nodes"]
@@ -258,7 +260,7 @@ def test_the_document_has_every_node_and_test_of_every_group_by_its_unique_id(li
     assert document["stand_in"] is None
 
 
-def test_the_documents_problems_have_a_code_a_message_bare_unique_ids_and_a_remedy(library: Planned) -> None:
+def test_the_documents_problems_have_a_code_a_message_bare_unique_ids_and_a_remedy(library: PlannedProject) -> None:
     books, shelf = f"seed.{P}.books", f"model.{P}.shelf"
     overlap = regrouped(library, "error", {"one": {"default": True}, "two": {}, "none": {}}, one={books}, two={books})
     document = plan_document(overlap, NOW)
@@ -278,7 +280,7 @@ def test_the_documents_problems_have_a_code_a_message_bare_unique_ids_and_a_reme
     assert all(" " not in node for node in problem["nodes"])
 
 
-def test_the_document_of_one_group_has_that_group_and_its_edges_alone(library: Planned) -> None:
+def test_the_document_of_one_group_has_that_group_and_its_edges_alone(library: PlannedProject) -> None:
     groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {}, "three": {}}
     planned = regrouped(library, "error", groups, two={f"model.{P}.shelf"}, three={f"model.{P}.members"})
     document = plan_document(planned, NOW, "three")
@@ -287,7 +289,7 @@ def test_the_document_of_one_group_has_that_group_and_its_edges_alone(library: P
     assert len(document["order"]) == 3
 
 
-def test_what_a_group_refreshes_is_in_the_document_and_in_the_report(library: Planned) -> None:
+def test_what_a_group_refreshes_is_in_the_document_and_in_the_report(library: PlannedProject) -> None:
     shelf = f"model.{P}.shelf"
     groups: dict[str, dict[str, Any]] = {"one": {}, "two": {"default": True}}
     planned = regrouped(library, "all", groups, one={shelf, f"seed.{P}.books", f"seed.{P}.loans"}, two={shelf})
@@ -302,7 +304,7 @@ def test_what_a_group_refreshes_is_in_the_document_and_in_the_report(library: Pl
     assert "refreshes" in printed(plan_report(planned, NOW))
 
 
-def test_a_node_has_a_document_with_the_problems_that_it_has_a_part_in(library: Planned) -> None:
+def test_a_node_has_a_document_with_the_problems_that_it_has_a_part_in(library: PlannedProject) -> None:
     books = f"seed.{P}.books"
     overlap = regrouped(library, "error", {"one": {"default": True}, "two": {}}, one={books}, two={books})
     document = json.loads(json.dumps(node_document(overlap, books)))

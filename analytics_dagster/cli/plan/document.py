@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from analytics_dagster.cli.explanation import explain
-from analytics_dagster.cli.read_plan import Planned
+from analytics_dagster.cli.plan.explanation import explain
+from analytics_dagster.cli.plan.planned_project import PlannedProject
 from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.plan import GroupPlan, Problem
 
@@ -17,7 +17,7 @@ TICKS = 5
 """How many of a group's next ticks are told."""
 
 
-def plan_document(planned: Planned, now: datetime, group: str | None = None) -> Mapping[str, Any]:
+def plan_document(planned: PlannedProject, now: datetime, group: str | None = None) -> Mapping[str, Any]:
     """Return the whole plan, or what of it concerns one group; nodes and tests are dbt unique ids."""
     plan, target = planned.plan, planned.project.target
     known = _known(planned.project.manifest)
@@ -42,7 +42,7 @@ def plan_document(planned: Planned, now: datetime, group: str | None = None) -> 
     }
 
 
-def node_document(planned: Planned, unique_id: str) -> Mapping[str, Any]:
+def node_document(planned: PlannedProject, unique_id: str) -> Mapping[str, Any]:
     """Return why a node or test is where the plan has it, and the problems that it has a part in."""
     known = _known(planned.project.manifest)
     problems = [_problem(problem, known) for problem in planned.plan.problems]
@@ -52,7 +52,7 @@ def node_document(planned: Planned, unique_id: str) -> Mapping[str, Any]:
     }
 
 
-def _group(planned: Planned, group_plan: GroupPlan, now: datetime) -> Mapping[str, Any]:
+def _group(planned: PlannedProject, group_plan: GroupPlan, now: datetime) -> Mapping[str, Any]:
     group = group_plan.group
     return {
         "select": group.select,

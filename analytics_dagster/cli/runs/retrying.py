@@ -12,7 +12,7 @@ import dagster as dg
 from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.retrying import PARENT, RETRIED_BY, decide, decision_tags
-from analytics_dagster.cli.execution import Work
+from analytics_dagster.cli.runs.execution import JobRequest
 from analytics_dagster.errors import HomeError
 from analytics_dagster.execution.failures.attach import attach_report
 from analytics_dagster.execution.failures.report import FailureReport, Retry
@@ -25,7 +25,7 @@ _MOST_LOOKED_AT = 50
 
 def retried_work(
     instance: dg.DagsterInstance, project: str, run_id: str | None
-) -> tuple[dg.DagsterRun, Work | None, Leftover]:
+) -> tuple[dg.DagsterRun, JobRequest | None, Leftover]:
     """Return the run to retry, what of it is left to do, and that as a work; None where nothing is left.
 
     Without an id it is the last run of the project that failed, or was canceled, and was not run again since. Raises
@@ -52,7 +52,7 @@ class Retrier:
     tell: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
 
-    def __call__(self, work: Work, run_id: str) -> Work | None:
+    def __call__(self, work: JobRequest, run_id: str) -> JobRequest | None:
         """Return what is left of a failed run of a work, once it is due; None where it is not run again."""
         record = self.instance.get_run_record_by_id(run_id)
         if record is None:
@@ -87,9 +87,9 @@ def make_retrier(location: Location, instance: dg.DagsterInstance, tell: Callabl
     return Retrier(instance, location.policies, report, tell)
 
 
-def _work(run: dg.DagsterRun, leftover: Leftover) -> Work:
+def _work(run: dg.DagsterRun, leftover: Leftover) -> JobRequest:
     configuration = leftover.configuration(run.run_config)
-    return Work(run.job_name, leftover.assets, leftover.checks, configuration=configuration, parent=run)
+    return JobRequest(run.job_name, leftover.assets, leftover.checks, configuration=configuration, parent=run)
 
 
 def _named(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from analytics_dagster.cli.execution import JobResult, Work, execute_jobs
-from analytics_dagster.cli.summary import AssetSummary, Status, summarize, summary_table
+from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
+from analytics_dagster.cli.runs.summary import AssetSummary, Status, summarize, summary_table
 
 WARN = dg.AssetCheckSeverity.WARN
 
@@ -60,7 +60,7 @@ def ran() -> Iterator[tuple[dg.DagsterInstance, list[JobResult]]]:
         ],
         executor=dg.in_process_executor,
     )
-    works = [Work("first"), Work("second"), Work("third", after=frozenset({"second"}))]
+    works = [JobRequest("first"), JobRequest("second"), JobRequest("third", after=frozenset({"second"}))]
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance, execute_jobs(definitions, works, instance=instance)
 

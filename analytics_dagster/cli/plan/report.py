@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from analytics_dagster.cli.explanation import ByGroup, Explanation, kind_of, way_of
-from analytics_dagster.cli.read_plan import Planned
+from analytics_dagster.cli.plan.explanation import ByGroup, Explanation, kind_of, way_of
+from analytics_dagster.cli.plan.planned_project import PlannedProject
 from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.groups import FullRefresh, OnUpstreamFailure, ScheduleGroup
 from analytics_dagster.planning.plan import Edge, PlannedTest, Problem
@@ -32,7 +32,7 @@ _FULL_REFRESH = {
 }
 
 
-def plan_report(planned: Planned, now: datetime) -> RenderableType:
+def plan_report(planned: PlannedProject, now: datetime) -> RenderableType:
     """Return the whole plan: groups in order, the edges between them, what is left out, warnings and problems."""
     parts: list[RenderableType] = [_headline(planned), _groups_table(planned, now)]
     parts += _edges(planned, planned.plan.edges)
@@ -45,7 +45,7 @@ def plan_report(planned: Planned, now: datetime) -> RenderableType:
     return Group(*parts, *_verdict(planned))
 
 
-def group_report(planned: Planned, name: str, now: datetime) -> RenderableType:
+def group_report(planned: PlannedProject, name: str, now: datetime) -> RenderableType:
     """Return one group: when and how it runs, what it waits for, and every node and test of it in order."""
     plan = planned.plan
     group_plan = plan.by_name[name]
@@ -82,7 +82,7 @@ def group_report(planned: Planned, name: str, now: datetime) -> RenderableType:
     return Group(*parts, *_verdict(planned))
 
 
-def node_report(planned: Planned, explanation: Explanation) -> RenderableType:
+def node_report(planned: PlannedProject, explanation: Explanation) -> RenderableType:
     """Return why a node or test is where the plan has it, what runs before it, and where its tests run."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
@@ -107,7 +107,7 @@ def node_report(planned: Planned, explanation: Explanation) -> RenderableType:
     return Group(headline, facts, "", *_problems("Problem", "red", about))
 
 
-def _headline(planned: Planned) -> str:
+def _headline(planned: PlannedProject) -> str:
     plan, project = planned.plan, planned.project
     nodes, tests = sum(len(group.nodes) for group in plan.groups), sum(len(group.tests) for group in plan.groups)
     name = escape(str(project.manifest["metadata"].get("project_name") or project.directory.name))
@@ -115,7 +115,7 @@ def _headline(planned: Planned) -> str:
     return f"[bold]{name}[/]: {counted(nodes, 'node')} and {counted(tests, 'test')} in {groups}"
 
 
-def _groups_table(planned: Planned, now: datetime) -> Table:
+def _groups_table(planned: PlannedProject, now: datetime) -> Table:
     plan = planned.plan
     table = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
     table.add_column("group", no_wrap=True)
@@ -160,12 +160,12 @@ def _moments(moments: Sequence[datetime]) -> str:
     return ", ".join(shown)
 
 
-def _by_type(planned: Planned, nodes: Iterable[str]) -> str:
+def _by_type(planned: PlannedProject, nodes: Iterable[str]) -> str:
     types = Counter(str(planned.graph.nodes[node]["resource_type"]) for node in nodes)
     return ", ".join(counted(number, kind) for kind, number in types.most_common()) or "none"
 
 
-def _edges(planned: Planned, edges: Sequence[Edge]) -> list[RenderableType]:
+def _edges(planned: PlannedProject, edges: Sequence[Edge]) -> list[RenderableType]:
     if not edges:
         return []
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 1))
@@ -180,7 +180,7 @@ def _edges(planned: Planned, edges: Sequence[Edge]) -> list[RenderableType]:
     return ["[bold]Order[/]: what the group on the left builds, the one on the right reads; for example:", table, ""]
 
 
-def _node_row(planned: Planned, node: str, group: str) -> tuple[str, str]:
+def _node_row(planned: PlannedProject, node: str, group: str) -> tuple[str, str]:
     owner = planned.plan.group_of[node]
     about = [kind_of(planned, node)]
     about += [] if planned.takers(node) else ["by default"]
@@ -188,7 +188,7 @@ def _node_row(planned: Planned, node: str, group: str) -> tuple[str, str]:
     return planned.name(node), "; ".join(about)
 
 
-def _test_row(planned: Planned, test: PlannedTest) -> tuple[str, str]:
+def _test_row(planned: PlannedProject, test: PlannedTest) -> tuple[str, str]:
     return planned.name(test.unique_id), f"check of {planned.name(test.node)}" if test.node else ""
 
 
@@ -203,14 +203,14 @@ def _listing(title: str, rows: Sequence[tuple[str, str]]) -> list[RenderableType
     return [f"[bold]{title}[/] ({len(rows)})", table, ""]
 
 
-def _rows_by_group(planned: Planned, title: str, found: ByGroup | None) -> list[tuple[str, str]]:
+def _rows_by_group(planned: PlannedProject, title: str, found: ByGroup | None) -> list[tuple[str, str]]:
     return [
         (f"{title} {group}", ", ".join(planned.name(unique_id) for unique_id in unique_ids))
         for group, unique_ids in (found or {}).items()
     ]
 
 
-def _verdict(planned: Planned) -> Iterator[RenderableType]:
+def _verdict(planned: PlannedProject) -> Iterator[RenderableType]:
     plan = planned.plan
     yield from _problems("Warning", "yellow", plan.warnings)
     yield from _problems("Problem", "red", plan.problems)

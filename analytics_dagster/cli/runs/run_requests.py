@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.automation.jobs import INGESTION
-from analytics_dagster.cli.execution import Work
-from analytics_dagster.cli.resolve_request import Choice, Part
+from analytics_dagster.cli.runs.execution import JobRequest
+from analytics_dagster.cli.runs.resolve_request import GroupRun, ResolvedRequest
 from analytics_dagster.execution.arguments import Wish, make_build
 from analytics_dagster.execution.dbt_worker_pool import Preparation
 from analytics_dagster.location import Location
@@ -19,7 +19,7 @@ _OP = "dbt_"
 """What the name of each op begins with that runs dbt."""
 
 
-def works_of(location: Location, choice: Choice, *, ingestion: bool, full_refresh: bool) -> list[Work]:
+def works_of(location: Location, choice: ResolvedRequest, *, ingestion: bool, full_refresh: bool) -> list[JobRequest]:
     """Return the works of a choice, in order.
 
     ``ingestion`` says whether all landed tables are loaded first, else those of the sources that the choice names.
@@ -34,35 +34,35 @@ def works_of(location: Location, choice: Choice, *, ingestion: bool, full_refres
     return works
 
 
-def _ingestion(location: Location, choice: Choice, *, everything: bool) -> Iterator[Work]:
+def _ingestion(location: Location, choice: ResolvedRequest, *, everything: bool) -> Iterator[JobRequest]:
     keys = location.ingestion.keys
     if everything:
-        yield Work(INGESTION)
+        yield JobRequest(INGESTION)
         return
     loaded = frozenset(keys[source] for source in choice.sources if source in keys)
     if loaded:
         checks = frozenset(check for check in location.ingestion.checks if check.asset_key in loaded)
-        yield Work(INGESTION, loaded, checks)
+        yield JobRequest(INGESTION, loaded, checks)
 
 
-def _is_loaded(location: Location, part: Part) -> bool:
+def _is_loaded(location: Location, part: GroupRun) -> bool:
     return bool(part.sources & location.ingestion.keys.keys())
 
 
-def _work(location: Location, part: Part, first: set[str]) -> Work:
+def _work(location: Location, part: GroupRun, first: set[str]) -> JobRequest:
     after = part.after | first
     if part.whole:
-        return Work(part.group, after=after)
+        return JobRequest(part.group, after=after)
     assets = {location.transform.nodes[node] for node in part.nodes}
     checks = {location.transform.checks[test].key for test in part.tests}
     if part.last:
         consumers = set(location.consumers.started_with.get(part.group, ()))
         assets |= consumers
         checks |= {check for asset in location.consumers.assets if asset.key in consumers for check in asset.check_keys}
-    return Work(part.group, frozenset(assets), frozenset(checks), after=after)
+    return JobRequest(part.group, frozenset(assets), frozenset(checks), after=after)
 
 
-def _refreshed(location: Location, work: Work) -> Work:
+def _refreshed(location: Location, work: JobRequest) -> JobRequest:
     """Return the work with each of its dbt steps asked for a full refresh, as the launchpad would."""
     job = location.definitions.resolve_job_def(work.job)
     if work.assets is not None:
@@ -72,7 +72,7 @@ def _refreshed(location: Location, work: Work) -> Work:
     return replace(work, configuration={"ops": steps})
 
 
-def preparations(location: Location, works: Iterable[Work]) -> list[Preparation]:
+def preparations(location: Location, works: Iterable[JobRequest]) -> list[Preparation]:
     """Return what dbt can make ready for each of the works that calls it, in their order."""
     dbt, assets = location.transform.dbt, location.transform.assets
     groups = [location.plan.by_name[work.job].group for work in works if work.job in location.plan.by_name]

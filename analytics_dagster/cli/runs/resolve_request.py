@@ -13,7 +13,7 @@ from analytics_dagster.project.graph import Graph
 
 
 @dataclass(frozen=True)
-class Asked:
+class Scope:
     """What a person asks for: of these groups all, or what dbt's selection names (unique ids).
 
     ``unit_tests`` says whether runs execute these too.
@@ -26,7 +26,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Part:
+class GroupRun:
     """A run of a group's job: ``whole``, with all that starts with it, or just these nodes and tests.
 
     ``last`` is the last of the runs in which a group that was asked for as a whole comes: what starts with the group
@@ -44,29 +44,29 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ResolvedRequest:
     """The runs in their order, the sources that are needed first, and the tests that were left out, with the reason."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[GroupRun, ...]
     sources: frozenset[str]
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def choose(plan: Plan, graph: Graph, asked: Asked) -> Choice:
+def resolve_request(plan: Plan, graph: Graph, asked: Scope) -> ResolvedRequest:
     """Return what is to run for what was asked for."""
     plan = _with_unit_tests(plan, graph, asked)
     names = [name for name in plan.by_name if name in asked.groups]
-    home = _Homes.of(plan, names, asked.selected)
+    home = _Assignment.of(plan, names, asked.selected)
     left_out: dict[str, str] = {}
     if asked.upstream:
         home, left_out = _with_upstream(home, plan, graph, by_group=asked.selected is None)
     whole = set(names) if asked.selected is None else set[str]()
     parts = tuple(_parts(tuple(_stages(home, plan, graph, whole)), plan, graph, whole))
     sources = (asked.selected or frozenset()) & graph.sources.keys()
-    return Choice(parts, frozenset(sources.union(*(part.sources for part in parts))), left_out)
+    return ResolvedRequest(parts, frozenset(sources.union(*(part.sources for part in parts))), left_out)
 
 
-def _with_unit_tests(plan: Plan, graph: Graph, asked: Asked) -> Plan:
+def _with_unit_tests(plan: Plan, graph: Graph, asked: Scope) -> Plan:
     """Return the plan with unit tests among the tests, if they are run, else without them."""
     return replace(
         plan,
@@ -88,7 +88,7 @@ def _with_unit_tests(plan: Plan, graph: Graph, asked: Asked) -> Plan:
     )
 
 
-def require_full_refresh(plan: Plan, parts: Iterable[Part]) -> None:
+def require_full_refresh(plan: Plan, parts: Iterable[GroupRun]) -> None:
     """Raise `ScheduleGroupError` if a full refresh is asked for of a group that never has one."""
     never = [
         name
@@ -103,14 +103,14 @@ def require_full_refresh(plan: Plan, parts: Iterable[Part]) -> None:
 
 
 @dataclass(frozen=True)
-class _Homes:
+class _Assignment:
     """In which group's job each node and test is to run."""
 
     nodes: Mapping[str, str]
     tests: Mapping[str, str]
 
     @classmethod
-    def of(cls, plan: Plan, names: Collection[str], selected: frozenset[str] | None) -> _Homes:
+    def of(cls, plan: Plan, names: Collection[str], selected: frozenset[str] | None) -> _Assignment:
         """Return those of the named groups, of all that they build and test or what of it is selected.
 
         What several of them build is at home where the plan has it, else in the first that refreshes it.
@@ -133,7 +133,9 @@ class _Homes:
         )
 
 
-def _with_upstream(home: _Homes, plan: Plan, graph: Graph, *, by_group: bool) -> tuple[_Homes, dict[str, str]]:
+def _with_upstream(
+    home: _Assignment, plan: Plan, graph: Graph, *, by_group: bool
+) -> tuple[_Assignment, dict[str, str]]:
     """Return the homes with all that these nodes and tests read, and the tests of it; and the tests left out.
 
     A test that dbt selects along with a node, but which reads more than this node and what is upstream of it, would
@@ -165,10 +167,10 @@ def _with_upstream(home: _Homes, plan: Plan, graph: Graph, *, by_group: bool) ->
             if test not in tests and test not in left_out and reads & new and reads <= complete
         }
     )
-    return _Homes(all_nodes, tests), left_out
+    return _Assignment(all_nodes, tests), left_out
 
 
-def _stages(home: _Homes, plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[Stage]:
+def _stages(home: _Assignment, plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[Stage]:
     names = {*home.nodes.values(), *home.tests.values()}
     waited_for = any(edge.previous and {edge.upstream, edge.downstream} <= names for edge in plan.edges)
     if names <= set(whole) and not waited_for:
@@ -180,7 +182,7 @@ def _stages(home: _Homes, plan: Plan, graph: Graph, whole: Collection[str]) -> I
     yield from stages(_at_home(plan, home), graph, frozenset(home.nodes), frozenset(home.tests))
 
 
-def _all_of(name: str, home: _Homes) -> Stage:
+def _all_of(name: str, home: _Assignment) -> Stage:
     return Stage(
         name,
         frozenset(node for node, at in home.nodes.items() if at == name),
@@ -188,7 +190,7 @@ def _all_of(name: str, home: _Homes) -> Stage:
     )
 
 
-def _at_home(plan: Plan, home: _Homes) -> Plan:
+def _at_home(plan: Plan, home: _Assignment) -> Plan:
     """Return the plan with each of the nodes and tests in the group in whose job it is to run."""
     tests = plan.tests
     return replace(
@@ -206,7 +208,7 @@ def _at_home(plan: Plan, home: _Homes) -> Plan:
     )
 
 
-def _parts(runs: Sequence[Stage], plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[Part]:
+def _parts(runs: Sequence[Stage], plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[GroupRun]:
     built_in = {node: stage.group for stage in runs for node in stage.nodes}
     names = [stage.group for stage in runs]
     for place, stage in enumerate(runs):
@@ -215,7 +217,7 @@ def _parts(runs: Sequence[Stage], plan: Plan, graph: Graph, whole: Collection[st
         upstream = {built_in[node] for node in reads if node in built_in} - {stage.group, *group.reads_previous}
         if group.on_upstream_failure is OnUpstreamFailure.RUN:
             upstream = set()
-        yield Part(
+        yield GroupRun(
             group=stage.group,
             nodes=stage.nodes,
             tests=stage.tests,

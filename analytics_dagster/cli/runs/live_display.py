@@ -35,7 +35,7 @@ Show = Callable[[dg.EventLogEntry], None]
 
 
 @contextmanager
-def narration(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[None]:
+def live_display(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[None]:
     """Tell the terminal what a run does, and keep all else away from it, for as long as the context lasts.
 
     A terminal shows a bar for each step that goes on, and above the bars what went wrong; anything else gets lines.
@@ -45,7 +45,7 @@ def narration(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[N
         # In this process, where the run is executed: the event log need not be read, and a terminal that is slow, or
         # gone, is of no concern to the run.
         instance.add_event_listener(run_id, entries.put)
-        thread = threading.Thread(target=_tell, args=(show, entries), name=f"narration of {job}", daemon=True)
+        thread = threading.Thread(target=_tell, args=(show, entries), name=f"live_display of {job}", daemon=True)
         thread.start()
         try:
             yield

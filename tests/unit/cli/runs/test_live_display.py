@@ -16,8 +16,8 @@ import dagster as dg
 import pytest
 from dagster_shared.error import SerializableErrorInfo  # what a step's failure holds; no public name
 
-from analytics_dagster.cli.execution import Work, execute_jobs
-from analytics_dagster.cli.live_display import _cause, _shortened
+from analytics_dagster.cli.runs.execution import JobRequest, execute_jobs
+from analytics_dagster.cli.runs.live_display import _cause, _shortened
 
 LONG = "Runtime Error in model broken (models/broken.sql)\n\n" + "\n".join(f"  line {number}" for number in range(30))
 
@@ -43,7 +43,7 @@ def execute() -> None:
         [tables, after], jobs=[dg.define_asset_job("nightly", "*")], executor=dg.in_process_executor
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        execute_jobs(definitions, [Work("nightly")], instance=instance)
+        execute_jobs(definitions, [JobRequest("nightly")], instance=instance)
 
 
 CLI = "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code `{code}`.\n\nErrors parsed:\n\n"
@@ -149,7 +149,7 @@ def test_an_interrupted_run_gives_the_cursor_back(monkeypatch: pytest.MonkeyPatc
     )
     with terminal(monkeypatch) as written:
         with dg.DagsterInstance.ephemeral() as instance:
-            execute_jobs(definitions, [Work("nightly")], instance=instance)
+            execute_jobs(definitions, [JobRequest("nightly")], instance=instance)
         text = written()
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
 
@@ -179,7 +179,7 @@ def test_a_run_that_could_not_begin_says_why(capfd: pytest.CaptureFixture[str]) 
         executor=dg.in_process_executor,
     )
     with dg.DagsterInstance.ephemeral() as instance:
-        execute_jobs(definitions, [Work("nightly")], instance=instance)
+        execute_jobs(definitions, [JobRequest("nightly")], instance=instance)
     assert "no warehouse [/] today" in capfd.readouterr().out
 
 

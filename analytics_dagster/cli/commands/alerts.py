@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 
 from analytics_dagster.cli.instance import opened_instance
-from analytics_dagster.cli.terminal import read_settings, say, told_errors
+from analytics_dagster.cli.terminal import error_boundary, read_settings, say
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -27,7 +27,7 @@ def try_channels(
     channel: Annotated[list[str] | None, typer.Option(help="A channel of the routes; all of them without.")] = None,
 ) -> None:
     """Send a test message to every channel."""
-    with told_errors():
+    with error_boundary():
         from analytics_dagster.alerting.dry_run import send_test  # Dagster takes seconds to import
 
         settings = read_settings()
@@ -45,7 +45,7 @@ def explain(
     as_json: Annotated[bool, typer.Option("--json", help="Print the failure report for machines.")] = False,  # noqa: FBT002
 ) -> None:
     """Say who would hear of a run, and by which rule; sends nothing."""
-    with told_errors():
+    with error_boundary():
         from analytics_dagster.alerting.dry_run import explain_run  # see `try_channels`
 
         with _opened() as (alerting, repository, instance):
@@ -62,7 +62,7 @@ def watch(
     tolerance: Annotated[float, typer.Option(help="After how many seconds without a heartbeat it is down.")] = 300.0,
 ) -> None:
     """Tell people if Dagster's daemon has stopped beating; made to run outside it, every few minutes."""
-    with told_errors():
+    with error_boundary():
         from analytics_dagster.alerting.watch import watch_daemon  # see `try_channels`
 
         settings = read_settings()

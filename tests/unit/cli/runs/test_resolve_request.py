@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from analytics_dagster.cli.resolve_request import Asked, Choice, Part, choose, require_full_refresh
+from analytics_dagster.cli.runs.resolve_request import (
+    GroupRun,
+    ResolvedRequest,
+    Scope,
+    require_full_refresh,
+    resolve_request,
+)
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroups
@@ -61,21 +67,21 @@ class World:
         nodes = [f"{'s' if name.isupper() else 'm'}.{name}" for name in reads.split()]
         return {"resource_type": kind, "config": {}, "depends_on": {"nodes": nodes}}
 
-    def choose(self, groups: str = "", selected: str | None = None, **asked: bool) -> Choice:
+    def choose(self, groups: str = "", selected: str | None = None, **asked: bool) -> ResolvedRequest:
         """Ask for groups, or ids of these groups; all groups without."""
         names = tuple(groups.split() or self.plan.by_name)
         ids = None if selected is None else frozenset(selected.split())
-        return choose(self.plan, self.graph, Asked(names, ids, **asked))
+        return resolve_request(self.plan, self.graph, Scope(names, ids, **asked))
 
 
-def shown(parts: Iterable[Part]) -> list[str]:
+def shown(parts: Iterable[GroupRun]) -> list[str]:
     """Return each part as a line: its group, `!` where it is the whole job, and what runs."""
     return [
         f"{part.group}{'!' if part.whole else ''}: {' '.join(sorted([*part.nodes, *part.tests]))}" for part in parts
     ]
 
 
-def after(choice: Choice) -> dict[str, list[str]]:
+def after(choice: ResolvedRequest) -> dict[str, list[str]]:
     return {part.group: sorted(part.after) for part in choice.parts}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from analytics_dagster.assets.keys import asset_key
-from analytics_dagster.cli.read_plan import Planned
+from analytics_dagster.cli.plan.planned_project import PlannedProject
 from analytics_dagster.ingestion.tables import landed_tables
 from analytics_dagster.planning.groups import OnOverlap, ScheduleGroup
 from analytics_dagster.planning.plan import PlannedTest
@@ -41,7 +41,7 @@ class Explanation:
     asset: str | None = None
 
 
-def explain(planned: Planned, unique_id: str) -> Explanation:
+def explain(planned: PlannedProject, unique_id: str) -> Explanation:
     """Return why a node, test, source or whatever else the manifest has is where the plan has it."""
     plan, graph = planned.plan, planned.graph
     if unique_id in plan.tests:
@@ -59,7 +59,7 @@ def way_of(group: ScheduleGroup) -> str:
     return f"selector: {group.selector}" if group.selector is not None else f"select: {group.select}"
 
 
-def _of_node(planned: Planned, node: str) -> Explanation:
+def _of_node(planned: PlannedProject, node: str) -> Explanation:
     graph, plan = planned.graph, planned.plan
     group = plan.group_of.get(node)
     return Explanation(
@@ -79,7 +79,7 @@ def _of_node(planned: Planned, node: str) -> Explanation:
     )
 
 
-def _why_of_node(planned: Planned, node: str) -> str:
+def _why_of_node(planned: PlannedProject, node: str) -> str:
     takers = planned.takers(node)
     if not takers:
         default = next((group.name for group in planned.groups.groups if group.default), None)
@@ -98,7 +98,7 @@ def _why_of_node(planned: Planned, node: str) -> str:
     return f"{named} select it, {rule[planned.groups.on_overlap]}"
 
 
-def _of_test(planned: Planned, test: PlannedTest) -> Explanation:
+def _of_test(planned: PlannedProject, test: PlannedTest) -> Explanation:
     plan = planned.plan
     group = next(name for name, group_plan in plan.by_name.items() if test in group_plan.tests)
     return Explanation(
@@ -115,7 +115,7 @@ def _of_test(planned: Planned, test: PlannedTest) -> Explanation:
     )
 
 
-def _why_of_test(planned: Planned, test: PlannedTest, group: str) -> str:
+def _why_of_test(planned: PlannedProject, test: PlannedTest, group: str) -> str:
     plan = planned.plan
     owners = {plan.group_of[node] for node in test.reads if node in plan.group_of}
     if len(owners) > 1:
@@ -133,7 +133,7 @@ def _why_of_test(planned: Planned, test: PlannedTest, group: str) -> str:
     return f"{claims}, so {'the default group' if default else 'the first group'} runs it"
 
 
-def _of_unit_test(planned: Planned, unique_id: str, group: str) -> Explanation:
+def _of_unit_test(planned: PlannedProject, unique_id: str, group: str) -> Explanation:
     content = planned.project.manifest["unit_tests"][unique_id]
     return Explanation(
         unique_id=unique_id,
@@ -145,7 +145,7 @@ def _of_unit_test(planned: Planned, unique_id: str, group: str) -> Explanation:
     )
 
 
-def _of_other(planned: Planned, unique_id: str) -> Explanation:
+def _of_other(planned: PlannedProject, unique_id: str) -> Explanation:
     plan, graph = planned.plan, planned.graph
     left = next((entry for entry in plan.left_out if unique_id in entry.nodes), None)
     why = f"{left.what}: {left.why}" if left else "no run builds it by itself"
@@ -170,7 +170,7 @@ def _of_other(planned: Planned, unique_id: str) -> Explanation:
     )
 
 
-def _readers(planned: Planned, unique_id: str) -> set[str]:
+def _readers(planned: PlannedProject, unique_id: str) -> set[str]:
     """Return the built nodes that read something, directly or through ephemeral models."""
     children: Mapping[str, list[str]] = planned.project.manifest.get("child_map") or {}
     found, seen, pending = set[str](), {unique_id}, [unique_id]
@@ -184,7 +184,7 @@ def _readers(planned: Planned, unique_id: str) -> set[str]:
     return found
 
 
-def _tests_of(planned: Planned, nodes: set[str]) -> ByGroup:
+def _tests_of(planned: PlannedProject, nodes: set[str]) -> ByGroup:
     """Return the tests that read one of the nodes, or an ephemeral model of them, by the group that runs them."""
     graph = planned.graph
     return {
@@ -201,7 +201,7 @@ def _tests_of(planned: Planned, nodes: set[str]) -> ByGroup:
     }
 
 
-def _by_group(planned: Planned, nodes: Iterable[str]) -> ByGroup:
+def _by_group(planned: PlannedProject, nodes: Iterable[str]) -> ByGroup:
     found: dict[str, list[str]] = defaultdict(list)
     for node in sorted(nodes):
         if node in planned.plan.group_of:
@@ -209,11 +209,11 @@ def _by_group(planned: Planned, nodes: Iterable[str]) -> ByGroup:
     return {name: tuple(found[name]) for name in planned.plan.by_name if name in found}
 
 
-def _sources(planned: Planned, nodes: Iterable[str]) -> tuple[str, ...]:
+def _sources(planned: PlannedProject, nodes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(planned.graph.sources.keys() & set(nodes)))
 
 
-def kind_of(planned: Planned, unique_id: str) -> str:
+def kind_of(planned: PlannedProject, unique_id: str) -> str:
     """Return what a node is: `model, incremental`, `seed`, `source`."""
     node = planned.graph.nodes.get(unique_id)
     if node is None:
@@ -224,7 +224,7 @@ def kind_of(planned: Planned, unique_id: str) -> str:
     return f"{language}{kind}" + (f", {materialized}" if materialized and materialized != kind else "")
 
 
-def _path(planned: Planned, unique_id: str) -> str | None:
+def _path(planned: PlannedProject, unique_id: str) -> str | None:
     manifest = planned.project.manifest
     for key in ("nodes", "sources", "functions", "exposures", "metrics", "semantic_models", "saved_queries"):
         content = (manifest.get(key) or {}).get(unique_id)

@@ -11,7 +11,7 @@ import dagster as dg
 from rich import box
 from rich.table import Table
 
-from analytics_dagster.cli.execution import JobResult
+from analytics_dagster.cli.runs.execution import JobResult
 from analytics_dagster.text import counted
 
 _READ = {

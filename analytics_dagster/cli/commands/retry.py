@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from analytics_dagster.cli.build import show_summary
-from analytics_dagster.cli.instance import opened_instance, tidy
-from analytics_dagster.cli.prepare import make_ready
-from analytics_dagster.cli.terminal import read_settings, say, told_errors, warn
+from analytics_dagster.cli.commands.build import show_summary
+from analytics_dagster.cli.commands.prepare import make_ready
+from analytics_dagster.cli.instance import opened_instance, reset_stale_state
+from analytics_dagster.cli.terminal import error_boundary, read_settings, say, warn
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import DbtRunner, Settings
 from analytics_dagster.text import counted
@@ -21,7 +21,7 @@ def retry(
 ) -> None:
     """Run again what failed and what was skipped of a run, and nothing that worked."""
     started = time.monotonic()
-    with told_errors():
+    with error_boundary():
         settings = read_settings()
         make_ready(settings)
         succeeded = _retry(settings, run_id, started)
@@ -29,15 +29,15 @@ def retry(
 
 
 def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
-    from analytics_dagster.cli.execution import execute_jobs  # imports Dagster
-    from analytics_dagster.cli.retrying import make_retrier, retried_work
-    from analytics_dagster.cli.run_requests import asset_groups, preparations
-    from analytics_dagster.cli.summary import summarize
+    from analytics_dagster.cli.runs.execution import execute_jobs  # imports Dagster
+    from analytics_dagster.cli.runs.retrying import make_retrier, retried_work
+    from analytics_dagster.cli.runs.run_requests import asset_groups, preparations
+    from analytics_dagster.cli.runs.summary import summarize
     from analytics_dagster.location import build_location
 
     location = build_location(settings)
     with opened_instance(settings) as instance:
-        tidy(settings, instance)
+        reset_stale_state(settings, instance)
         run, work, leftover = retried_work(instance, location.project.name, run_id)
         if work is None:
             say(f"Nothing of run {run.run_id} of {run.job_name} is left to do.")
@@ -46,7 +46,7 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
         say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
         if settings.dbt_runner is DbtRunner.WARM:
             dbt_worker_pool.expect(preparations(location, [work]))
-        again = make_retrier(location, instance, warn)
-        results = execute_jobs(location.definitions, [work], instance=instance, again=again)
+        retrier = make_retrier(location, instance, warn)
+        results = execute_jobs(location.definitions, [work], instance=instance, retrier=retrier)
         lines = summarize(instance, results, asset_groups(location.definitions))
     return show_summary(results, lines, started)

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from analytics_dagster.cli.terminal import say, say_aside, show, told_errors
+from analytics_dagster.cli.terminal import error_boundary, print_stderr, say, show
 
 if TYPE_CHECKING:
     from analytics_dagster.cli.init.adopting import Adoption
@@ -25,16 +25,16 @@ def init(
     ] = None,
 ) -> None:
     """Write settings, schedule groups, workspace and Helm values for a dbt project; may be run again at any time."""
-    with told_errors():
+    with error_boundary():
         from analytics_dagster.cli.init.adopting import adopt  # imports Dagster
 
-        adoption = adopt(dbt_project, into, say_aside)
+        adoption = adopt(dbt_project, into, print_stderr)
         _tell(adoption)
     raise typer.Exit(code=1 if adoption.planned.plan.problems else 0)
 
 
 def _tell(adoption: Adoption) -> None:
-    from analytics_dagster.cli.plan_report import plan_report  # imports Dagster
+    from analytics_dagster.cli.plan.report import plan_report  # imports Dagster
 
     show(plan_report(adoption.planned, datetime.now(tz=timezone.utc)))
     if adoption.planned.stand_in is not None:

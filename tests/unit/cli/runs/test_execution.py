@@ -18,9 +18,9 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.retrying import DECISION, NUMBER, PARENT, ROOT, may_be_retried
-from analytics_dagster.cli.execution import JobResult, Work, execute_jobs
-from analytics_dagster.cli.retrying import Retrier
-from analytics_dagster.cli.summary import Status, summarize
+from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
+from analytics_dagster.cli.runs.retrying import Retrier
+from analytics_dagster.cli.runs.summary import Status, summarize
 from analytics_dagster.execution.executor import build_executor
 from analytics_dagster.execution.failures.attach import Reporter
 from analytics_dagster.execution.failures.events import Place
@@ -86,7 +86,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def executed(instance: dg.DagsterInstance, *works: Work) -> list[JobResult]:
+def executed(instance: dg.DagsterInstance, *works: JobRequest) -> list[JobResult]:
     return execute_jobs(DEFINITIONS, works, instance=instance)
 
 
@@ -113,7 +113,7 @@ def made_and_checked(instance: dg.DagsterInstance, result: JobResult) -> tuple[s
 
 
 def test_a_run_has_its_jobs_tags_and_names_its_process_from_the_start(instance: dg.DagsterInstance) -> None:
-    [result] = executed(instance, Work("good"))
+    [result] = executed(instance, JobRequest("good"))
     assert result == JobResult("good", result.run_id, succeeded=True)
     run = run_of(instance, result)
     assert run.job_name == "good"
@@ -123,7 +123,7 @@ def test_a_run_has_its_jobs_tags_and_names_its_process_from_the_start(instance: 
 
 
 def test_its_configuration_reaches_the_step(instance: dg.DagsterInstance) -> None:
-    [result] = executed(instance, Work("good", configuration={"ops": {"table": {"config": {"words": "hello"}}}}))
+    [result] = executed(instance, JobRequest("good", configuration={"ops": {"table": {"config": {"words": "hello"}}}}))
     [record] = instance.fetch_materializations(dg.AssetKey("table"), limit=1).records
     assert record.asset_materialization is not None
     assert record.asset_materialization.metadata["words"].value == "hello"
@@ -142,7 +142,7 @@ def test_of_a_job_only_the_chosen_assets_and_checks_run_and_the_run_records_the_
     instance: dg.DagsterInstance, checks: frozenset[dg.AssetCheckKey] | None, checked: set[str]
 ) -> None:
     assets = frozenset({dg.AssetKey("table")})
-    [result] = executed(instance, Work("both", assets=assets, checks=checks))
+    [result] = executed(instance, JobRequest("both", assets=assets, checks=checks))
     assert result.succeeded
     made, done = made_and_checked(instance, result)
     assert made == {"table"}
@@ -153,7 +153,7 @@ def test_of_a_job_only_the_chosen_assets_and_checks_run_and_the_run_records_the_
 
 def test_checks_can_run_without_their_asset(instance: dg.DagsterInstance) -> None:
     key = dg.AssetCheckKey(dg.AssetKey("table"), "alone")
-    [result] = executed(instance, Work("good", assets=frozenset(), checks=frozenset({key})))
+    [result] = executed(instance, JobRequest("good", assets=frozenset(), checks=frozenset({key})))
     assert result.succeeded
     assert made_and_checked(instance, result) == (set(), {"alone"})
 
@@ -164,10 +164,10 @@ def test_checks_can_run_without_their_asset(instance: dg.DagsterInstance) -> Non
 def test_what_comes_after_a_failed_job_is_not_started_and_the_others_go_on(instance: dg.DagsterInstance) -> None:
     results = executed(
         instance,
-        Work("bad"),
-        Work("both", after=frozenset({"bad"})),
-        Work("interrupted", after=frozenset({"both"})),
-        Work("good", after=frozenset({"elsewhere"})),
+        JobRequest("bad"),
+        JobRequest("both", after=frozenset({"bad"})),
+        JobRequest("interrupted", after=frozenset({"both"})),
+        JobRequest("good", after=frozenset({"elsewhere"})),
     )
     assert [(result.job, result.succeeded, result.reason) for result in results] == [
         ("bad", False, ""),
@@ -180,7 +180,7 @@ def test_what_comes_after_a_failed_job_is_not_started_and_the_others_go_on(insta
 
 def test_an_interrupt_cancels_the_run_that_goes_on_and_starts_no_other(instance: dg.DagsterInstance) -> None:
     started = time.monotonic()
-    results = executed(instance, Work("interrupted"), Work("good"))
+    results = executed(instance, JobRequest("interrupted"), JobRequest("good"))
     assert time.monotonic() - started < 30
     assert [(result.succeeded, result.reason) for result in results] == [
         (False, "canceled"),
@@ -235,7 +235,7 @@ def retried(
 
     group = ScheduleGroup(name="g", select="*", retries=2, retry_delay=30)
     report = partial(Reporter(dict, Place).read, instance, repository=None)
-    again = Retrier(
+    retrier = Retrier(
         instance,
         RetryPolicies({"g": group}, IngestionRuns(), {steady.key: "g", flaky.key: "g"}),
         report,
@@ -245,10 +245,10 @@ def retried(
     asked = {"ops": {name: {"config": {"words": "hello"}} for name in ("steady", "flaky")}}
     both = frozenset({steady.key, flaky.key})
     works = [
-        Work(job, both, frozenset(), configuration=asked),
-        Work(job, both, configuration=asked, after=frozenset({job})),
+        JobRequest(job, both, frozenset(), configuration=asked),
+        JobRequest(job, both, configuration=asked, after=frozenset({job})),
     ]
-    results = execute_jobs(FLAKY, works, instance=instance, again=again)
+    results = execute_jobs(FLAKY, works, instance=instance, retrier=retrier)
     return results, lines, pauses
 
 

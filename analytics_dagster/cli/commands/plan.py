@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import RenderableType
 
-from analytics_dagster.cli.terminal import read_settings, say_aside, show, told_errors
+from analytics_dagster.cli.terminal import error_boundary, print_stderr, read_settings, show
 from analytics_dagster.errors import ScheduleGroupError
 
 if TYPE_CHECKING:
-    from analytics_dagster.cli.read_plan import Planned
+    from analytics_dagster.cli.plan.planned_project import PlannedProject
 
 
 def plan(
@@ -26,16 +26,16 @@ def plan(
     ] = False,
 ) -> None:
     """Show what each schedule group runs, in which order, and what is wrong; needs no warehouse."""
-    with told_errors():
+    with error_boundary():
         if group is not None and node is not None:
             raise ScheduleGroupError("A group and a node can't be explained at once.", remedy="Name one of them.")
         settings = read_settings()
-        from analytics_dagster.cli.read_plan import plan_project  # imports Dagster
+        from analytics_dagster.cli.plan.planned_project import plan_project  # imports Dagster
 
-        planned = plan_project(settings, say_aside)
+        planned = plan_project(settings, print_stderr)
         if planned.stand_in is not None:
             reason = planned.stand_in.problem
-            say_aside(f"Parsed with a stand-in for the dbt profile (DuckDB, in memory), since: {reason}")
+            print_stderr(f"Parsed with a stand-in for the dbt profile (DuckDB, in memory), since: {reason}")
         if as_json:
             typer.echo(_as_json(planned, group, node))
         else:
@@ -43,9 +43,9 @@ def plan(
     raise typer.Exit(code=1 if planned.plan.problems else 0)
 
 
-def _as_json(planned: Planned, group: str | None, node: str | None) -> str:
-    from analytics_dagster.cli.lookup import find_group  # imports Dagster
-    from analytics_dagster.cli.plan_document import node_document, plan_document
+def _as_json(planned: PlannedProject, group: str | None, node: str | None) -> str:
+    from analytics_dagster.cli.plan.document import node_document, plan_document
+    from analytics_dagster.cli.plan.lookup import find_group  # imports Dagster
 
     if node is not None:
         document = node_document(planned, _node(planned, node))
@@ -55,10 +55,10 @@ def _as_json(planned: Planned, group: str | None, node: str | None) -> str:
     return json.dumps(document, indent=2)
 
 
-def _for_people(planned: Planned, group: str | None, node: str | None) -> RenderableType:
-    from analytics_dagster.cli.explanation import explain  # imports Dagster
-    from analytics_dagster.cli.lookup import find_group
-    from analytics_dagster.cli.plan_report import group_report, node_report, plan_report
+def _for_people(planned: PlannedProject, group: str | None, node: str | None) -> RenderableType:
+    from analytics_dagster.cli.plan.explanation import explain  # imports Dagster
+    from analytics_dagster.cli.plan.lookup import find_group
+    from analytics_dagster.cli.plan.report import group_report, node_report, plan_report
 
     if node is not None:
         return node_report(planned, explain(planned, _node(planned, node)))
@@ -67,8 +67,8 @@ def _for_people(planned: Planned, group: str | None, node: str | None) -> Render
     return plan_report(planned, _now())
 
 
-def _node(planned: Planned, wanted: str) -> str:
-    from analytics_dagster.cli.lookup import find_node, names_of  # imports Dagster
+def _node(planned: PlannedProject, wanted: str) -> str:
+    from analytics_dagster.cli.plan.lookup import find_node, names_of  # imports Dagster
 
     return find_node(wanted, names_of(planned.project.manifest, planned.name))
 

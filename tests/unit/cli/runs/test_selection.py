@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from analytics_dagster.cli.read_plan import Planned, plan_project
-from analytics_dagster.cli.selection import require_of_groups, require_runnable
+from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
+from analytics_dagster.cli.runs.selection import require_of_groups, require_runnable
 from analytics_dagster.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ P = "lending_library"
 
 
 @pytest.fixture(scope="module")
-def library(preparation: Preparation) -> Planned:
+def library(preparation: Preparation) -> PlannedProject:
     return plan_project(preparation.library.settings(), lambda _: None)
 
 
@@ -29,20 +29,22 @@ def library(preparation: Preparation) -> Planned:
         ({"saved_query.p.a", "saved_query.p.b"}, "2 saved queries."),
     ],
 )
-def test_what_no_group_runs_by_itself_is_counted_by_its_kind(library: Planned, found: set[str], listed: str) -> None:
+def test_what_no_group_runs_by_itself_is_counted_by_its_kind(
+    library: PlannedProject, found: set[str], listed: str
+) -> None:
     with pytest.raises(ProjectError, match="names nothing that a schedule group runs by itself") as caught:
         require_runnable("it", frozenset(found), library.plan, library.graph)
     assert caught.value.problem.endswith(listed)
 
 
 @pytest.mark.parametrize("runs", [f"seed.{P}.books", f"test.{P}.no_book_is_lent_more_often_than_it_has_copies"])
-def test_one_node_or_test_to_run_is_enough(library: Planned, runs: str) -> None:
+def test_one_node_or_test_to_run_is_enough(library: PlannedProject, runs: str) -> None:
     require_runnable("it", frozenset({runs, f"source.{P}.seeded.loans"}), library.plan, library.graph)
 
 
 @pytest.mark.parametrize("names", [["opening_time"], []])
 def test_a_selection_of_nothing_that_the_named_groups_run_says_which_groups_do(
-    library: Planned, names: list[str]
+    library: PlannedProject, names: list[str]
 ) -> None:
     found = frozenset({f"model.{P}.members", f"source.{P}.seeded.loans"})
     with pytest.raises(ProjectError, match="'it' names nothing of ") as caught:
@@ -50,5 +52,5 @@ def test_a_selection_of_nothing_that_the_named_groups_run_says_which_groups_do(
     assert caught.value.remedy == "What it names belongs to closing_time: name that, or no group."
 
 
-def test_a_selection_of_what_one_of_the_named_groups_runs_will_do(library: Planned) -> None:
+def test_a_selection_of_what_one_of_the_named_groups_runs_will_do(library: PlannedProject) -> None:
     require_of_groups("it", frozenset({f"model.{P}.members"}), library.plan, ["opening_time", "closing_time"])

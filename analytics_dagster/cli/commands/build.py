@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from analytics_dagster.cli.instance import opened_instance, tidy
-from analytics_dagster.cli.prepare import make_ready
-from analytics_dagster.cli.terminal import read_settings, say, show, told_errors, warn
+from analytics_dagster.cli.commands.prepare import make_ready
+from analytics_dagster.cli.instance import opened_instance, reset_stale_state
+from analytics_dagster.cli.terminal import error_boundary, read_settings, say, show, warn
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import DbtRunner, Settings
 
 if TYPE_CHECKING:
-    from analytics_dagster.cli.execution import JobResult
-    from analytics_dagster.cli.requested_runs import Request
-    from analytics_dagster.cli.summary import AssetSummary
+    from analytics_dagster.cli.runs.execution import JobResult
+    from analytics_dagster.cli.runs.requested_runs import BuildRequest
+    from analytics_dagster.cli.runs.summary import AssetSummary
 
 
 def build(
@@ -37,26 +37,26 @@ def build(
 ) -> None:
     """Run ingestion and the schedule groups, or parts of them, through Dagster, and print what came of it."""
     started = time.monotonic()
-    with told_errors():
+    with error_boundary():
         settings = read_settings()
         if settings.dbt_runner is DbtRunner.WARM:
             # It takes as long to import as Dagster, for which there is another core.
             dbt_worker_pool.start()
         make_ready(settings)
-        from analytics_dagster.cli.requested_runs import Request  # imports Dagster
+        from analytics_dagster.cli.runs.requested_runs import BuildRequest  # imports Dagster
 
-        request = Request(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
+        request = BuildRequest(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
         succeeded = _build(settings, request, started)
     raise typer.Exit(code=0 if succeeded else 1)
 
 
-def _build(settings: Settings, request: Request, started: float) -> bool:
+def _build(settings: Settings, request: BuildRequest, started: float) -> bool:
     # Dagster takes seconds to import: not before the settings are known to be right, and not for `--help`.
-    from analytics_dagster.cli.execution import execute_jobs
-    from analytics_dagster.cli.requested_runs import requested_works
-    from analytics_dagster.cli.retrying import make_retrier
-    from analytics_dagster.cli.run_requests import asset_groups, preparations
-    from analytics_dagster.cli.summary import Status, summarize
+    from analytics_dagster.cli.runs.execution import execute_jobs
+    from analytics_dagster.cli.runs.requested_runs import requested_works
+    from analytics_dagster.cli.runs.retrying import make_retrier
+    from analytics_dagster.cli.runs.run_requests import asset_groups, preparations
+    from analytics_dagster.cli.runs.summary import Status, summarize
     from analytics_dagster.location import build_location
     from analytics_dagster.shop import GROUP as CONSUMERS
 
@@ -69,9 +69,9 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
         if settings.dbt_runner is DbtRunner.WARM:
             dbt_worker_pool.expect(preparations(location, works))
         groups = asset_groups(location.definitions)
-        tidy(settings, instance)
-        again = make_retrier(location, instance, warn)
-        results = execute_jobs(location.definitions, works, instance=instance, again=again)
+        reset_stale_state(settings, instance)
+        retrier = make_retrier(location, instance, warn)
+        results = execute_jobs(location.definitions, works, instance=instance, retrier=retrier)
         lines = summarize(instance, results, groups)
     succeeded = show_summary(results, lines, started)
     warehouse = (location.definitions.resources or {})["warehouse"]
@@ -88,7 +88,7 @@ def _build(settings: Settings, request: Request, started: float) -> bool:
 
 def show_summary(results: Sequence[JobResult], lines: Sequence[AssetSummary], started: float) -> bool:
     """Print a line for each asset, and why jobs failed; return whether all succeeded."""
-    from analytics_dagster.cli.summary import summary_table  # imports Dagster
+    from analytics_dagster.cli.runs.summary import summary_table  # imports Dagster
 
     show(summary_table(lines, seconds=time.monotonic() - started))
     for result in results:

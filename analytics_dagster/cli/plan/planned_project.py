@@ -16,7 +16,7 @@ from analytics_dagster.settings import Settings
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedProject:
     """A dbt project, its schedule groups, and what they come to; ``stand_in`` says why its profile was not used."""
 
     project: Project
@@ -34,7 +34,7 @@ class Planned:
         return tuple(group for group in self.groups.groups if node in self.project.selected[group.selection])
 
 
-def plan_project(settings: Settings, announce: Announce) -> Planned:
+def plan_project(settings: Settings, announce: Announce) -> PlannedProject:
     """Prepare the project where that is needed, and return its plan, whatever problems it has.
 
     Needs no warehouse: where the profile can't be used, dbt parses with a stand-in. Raises `AnalyticsError`.
@@ -42,7 +42,7 @@ def plan_project(settings: Settings, announce: Announce) -> Planned:
     groups = load_groups(settings)
     project, reason = load_or_stand_in(settings, groups.selections, announce)
     plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
-    return Planned(project, groups, Graph(project.manifest), plan, reason)
+    return PlannedProject(project, groups, Graph(project.manifest), plan, reason)
 
 
 def name_of(graph: Graph, unique_id: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from analytics_dagster.cli.terminal import read_settings, say, told_errors
+from analytics_dagster.cli.terminal import error_boundary, read_settings, say
 from analytics_dagster.settings import Settings
 
 
 def prepare() -> None:
     """Make the dbt manifest, if it is missing or stale: what every other process finds ready."""
-    with told_errors():
+    with error_boundary():
         if not make_ready(read_settings()):
             say("The manifest is up to date.")
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from analytics_dagster.automation.jobs import INGESTION
-from analytics_dagster.cli.execution import Work
-from analytics_dagster.cli.lookup import find_group
-from analytics_dagster.cli.resolve_request import Asked, Choice, choose, require_full_refresh
-from analytics_dagster.cli.run_requests import works_of
-from analytics_dagster.cli.selection import require_of_groups, require_runnable, resolve_selection
+from analytics_dagster.cli.plan.lookup import find_group
+from analytics_dagster.cli.runs.execution import JobRequest
+from analytics_dagster.cli.runs.resolve_request import ResolvedRequest, Scope, require_full_refresh, resolve_request
+from analytics_dagster.cli.runs.run_requests import works_of
+from analytics_dagster.cli.runs.selection import require_of_groups, require_runnable, resolve_selection
 from analytics_dagster.location import Location
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.settings import Settings
 
 
 @dataclass(frozen=True)
-class Request:
+class BuildRequest:
     """What was typed: schedule groups by name (or ingestion's), a selection in dbt's syntax, and how."""
 
     groups: tuple[str, ...] = ()
@@ -27,8 +27,8 @@ class Request:
 
 
 def requested_works(
-    settings: Settings, location: Location, request: Request, tell: Callable[[str], None]
-) -> list[Work]:
+    settings: Settings, location: Location, request: BuildRequest, tell: Callable[[str], None]
+) -> list[JobRequest]:
     """Return what is to be executed, in order; ``tell`` is called with what is left out, and why.
 
     Raises `AnalyticsError` for what there is not, what matches nothing, and what is refused.
@@ -48,13 +48,13 @@ def requested_works(
     )
 
 
-def _choice(settings: Settings, location: Location, request: Request) -> Choice:
+def _choice(settings: Settings, location: Location, request: BuildRequest) -> ResolvedRequest:
     plan, graph = location.plan, Graph(location.project.manifest)
     groups = tuple(name for name in plan.by_name if not request.groups or name in request.groups)
-    asked = Asked(groups, upstream=request.upstream, unit_tests=settings.unit_tests)
+    asked = Scope(groups, upstream=request.upstream, unit_tests=settings.unit_tests)
     if request.select is None:
-        return choose(plan, graph, asked)
+        return resolve_request(plan, graph, asked)
     found = resolve_selection(settings, location.project, request.select)
     require_runnable(request.select, found, plan, graph)
     require_of_groups(request.select, found, plan, groups)
-    return choose(plan, graph, replace(asked, selected=found))
+    return resolve_request(plan, graph, replace(asked, selected=found))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analytics_dagster.cli.lookup import find_group, find_node, names_of
+from analytics_dagster.cli.plan.lookup import find_group, find_node, names_of
 from analytics_dagster.errors import ProjectError, ScheduleGroupError
 
 NAMES = {

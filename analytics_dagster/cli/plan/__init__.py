@@ -1,0 +1,1 @@
+"""The plan of a dbt project, explained and printed for people and machines."""
