@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
 from analytics_dagster.alerting.definitions import build_alerting
-from analytics_dagster.assets.build import Transform, build_transform
-from analytics_dagster.assets.dbt_definitions import Facts, make_facts
-from analytics_dagster.assets.definitions_cache import FactsFile
+from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
+from analytics_dagster.assets.consumers import Consumer, Consumers, connect_consumers, models_read
+from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
+from analytics_dagster.assets.definitions_cache import DefinitionsCache
 from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.automation import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
@@ -29,7 +30,7 @@ from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Announce, Project, load_project, prepare_project
 from analytics_dagster.settings import Settings
-from analytics_dagster.shop import CONSUMERS, Consumers, connect_consumers, models_read
+from analytics_dagster.shop import CONSUMERS
 from analytics_dagster.warehouse import count_writers
 
 
@@ -40,7 +41,7 @@ class Location:
     definitions: dg.Definitions
     project: Project
     plan: Plan
-    transform: Transform
+    dbt_assets: DbtAssets
     ingestion: Ingestion
     consumers: Consumers
     policies: RetryPolicies
@@ -74,13 +75,13 @@ class _Loaded:
 
     groups: ScheduleGroups
     project: Project
-    facts: Facts
+    dbt_definitions: DbtDefinitions
 
 
 def _loaded(settings: Settings) -> _Loaded:
     groups = load_groups(settings)
     project = load_project(settings, groups.selections)
-    return _Loaded(groups, project, _facts(settings, groups, project))
+    return _Loaded(groups, project, _load_dbt_definitions(settings, groups, project))
 
 
 def _executor(settings: Settings, project: Project) -> dg.ExecutorDefinition:
@@ -91,23 +92,23 @@ def _merged(
     settings: Settings, loaded: _Loaded, whole: dg.Definitions, jobs_executor: dg.ExecutorDefinition | None
 ) -> Location:
     """Return all parts in one; ``whole`` is what holds for the whole location, ``jobs_executor`` for our jobs alone."""
-    project, facts = loaded.project, loaded.facts
-    transform = build_transform(settings, project, facts)
-    ingestion = build_ingestion(settings, facts.excerpt, transform.sources)
-    consumers = connect_consumers(settings, facts.excerpt, facts.plan, transform, CONSUMERS if project.is_shop else ())
-    parts = Parts(facts.plan, transform, ingestion, consumers, jobs_executor)
+    project, dbt_definitions = loaded.project, loaded.dbt_definitions
+    dbt_assets = build_dbt_assets(settings, project, dbt_definitions)
+    ingestion = build_ingestion(settings, dbt_definitions.manifest_subset, dbt_assets.sources)
+    consumers = connect_consumers(_consumers(project), settings, dbt_assets)
+    parts = Parts(dbt_definitions.plan, dbt_assets, ingestion, consumers, jobs_executor)
     policies = build_policies(loaded.groups, parts)
-    reporter = Reporter(lambda: transform.paths, lambda: make_place(settings, project.target.name))
+    reporter = Reporter(lambda: dbt_assets.paths, lambda: make_place(settings, project.target.name))
     definitions = dg.Definitions.merge(
         whole,
         ingestion.definitions,
-        transform.definitions,
+        dbt_assets.definitions,
         dg.Definitions(assets=consumers.assets),
         build_automation(settings, parts, policies, reporter, project=project.name),
         build_lake_maintenance(settings, project.target),
-        build_alerting(settings, project, facts.plan, reporter),
+        build_alerting(settings, project, dbt_definitions.plan, reporter),
     )
-    return Location(definitions, project, facts.plan, transform, ingestion, consumers, policies, reporter)
+    return Location(definitions, project, dbt_definitions.plan, dbt_assets, ingestion, consumers, policies, reporter)
 
 
 def prepare_location(settings: Settings, announce: Announce) -> bool:
@@ -118,45 +119,53 @@ def prepare_location(settings: Settings, announce: Announce) -> bool:
     groups = load_groups(settings)
     made = prepare_project(settings, groups.selections, announce)
     project = load_project(settings, groups.selections)
-    _keep_facts(settings, groups, project)
+    _write_cache(settings, groups, project)
     return made
 
 
-def _facts(settings: Settings, groups: ScheduleGroups, project: Project) -> Facts:
-    """Return the facts that were prepared if they fit, else make them; `dagster dev` and `dg` then keep them."""
-    file = _facts_file(settings, groups, project)
+def _load_dbt_definitions(settings: Settings, groups: ScheduleGroups, project: Project) -> DbtDefinitions:
+    """Return dbt's definitions: from the cache, or new if it is stale; `dagster dev` and `dg` then write the cache."""
+    file = _cache(settings, groups, project)
     found = file.read()
     if found is not None:
         return found
-    made = _make_facts(settings, groups, project)
+    made = _make_dbt_definitions(settings, groups, project)
     if settings.is_dev_cli:
         file.write(made)
     return made
 
 
-def _keep_facts(settings: Settings, groups: ScheduleGroups, project: Project) -> None:
-    """Make and keep the facts where there are none that fit.
+def _write_cache(settings: Settings, groups: ScheduleGroups, project: Project) -> None:
+    """Write the cache of dbt's definitions if it is missing or stale.
 
-    A plan with problems has none: whoever prepares the project for a look at them must not fail.
+    A plan with problems has no definitions: `prepare` must succeed so that `plan` can show the problems.
     """
-    file = _facts_file(settings, groups, project)
+    file = _cache(settings, groups, project)
     if not file.fits and not _plan(groups, project).problems:
-        file.write(_make_facts(settings, groups, project))
+        file.write(_make_dbt_definitions(settings, groups, project))
 
 
-def _facts_file(settings: Settings, groups: ScheduleGroups, project: Project) -> FactsFile:
-    return FactsFile(project, groups, settings.unit_tests)
+def _cache(settings: Settings, groups: ScheduleGroups, project: Project) -> DefinitionsCache:
+    return DefinitionsCache(project, groups, settings.unit_tests)
 
 
-def _make_facts(settings: Settings, groups: ScheduleGroups, project: Project) -> Facts:
+def _make_dbt_definitions(settings: Settings, groups: ScheduleGroups, project: Project) -> DbtDefinitions:
     plan = _plan(groups, project).require()
-    return make_facts(project, plan, _excerpt(project.manifest), unit_tests=settings.unit_tests)
+    return make_dbt_definitions(project, plan, _manifest_subset(project), unit_tests=settings.unit_tests)
 
 
 def _plan(groups: ScheduleGroups, project: Project) -> Plan:
     return check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
 
 
-def _excerpt(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+def _manifest_subset(project: Project) -> Mapping[str, Any]:
     """Return what ingestion and consumers read of the manifest."""
-    return {"sources": landing_sources(manifest["sources"]), "nodes": models_read(manifest["nodes"])}
+    manifest = project.manifest
+    return {
+        "sources": landing_sources(manifest["sources"]),
+        "nodes": models_read(_consumers(project), manifest["nodes"]),
+    }
+
+
+def _consumers(project: Project) -> Sequence[Consumer]:
+    return CONSUMERS if project.is_shop else ()

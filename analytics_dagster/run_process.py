@@ -12,7 +12,7 @@ from analytics_dagster.settings import is_dbt_made_ready
 
 if TYPE_CHECKING:
     # Loading it is what is to happen meanwhile.
-    from analytics_dagster.assets.build import Transform
+    from analytics_dagster.assets.build import DbtAssets
 
 
 def start_dbt() -> None:
@@ -24,11 +24,11 @@ def start_dbt() -> None:
         dbt_worker_pool.start()
 
 
-def prepare_dbt(transform: Transform) -> None:
+def prepare_dbt(dbt_assets: DbtAssets) -> None:
     """Have that process read the project, with the location's own vars: most groups have no others."""
     if _is_wanted():
-        variables = transform.assets.variables
-        dbt_worker_pool.expect([transform.dbt.prepare(transform.assets.parsed(variables), variables)])
+        variables = dbt_assets.assets.variables
+        dbt_worker_pool.expect([dbt_assets.dbt.prepare(dbt_assets.assets.parsed(variables), variables)])
 
 
 def executes_run(arguments: Sequence[str], *, is_child: bool) -> bool:

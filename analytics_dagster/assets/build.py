@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from analytics_dagster.assets.dbt_assets import build_group_assets
-from analytics_dagster.assets.dbt_definitions import Facts
+from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.assets.docs import Docs, build_docs_asset, find_docs, with_links
 from analytics_dagster.execution.build_context import Assets
 from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Transform:
+class DbtAssets:
     """The dbt part of the location, and what the other parts need of it: asset and check keys by dbt unique id.
 
     ``sources`` are those that are assets of their own: not the ones which are a built node under another name.
@@ -44,7 +44,7 @@ class Transform:
     @property
     def paths(self) -> Mapping[dg.AssetKey, str]:
         """Where the file of each node lies."""
-        return {self.nodes[node]: path for node, path in self.builds.facts.paths.items()}
+        return {self.nodes[node]: path for node, path in self.builds.dbt_definitions.paths.items()}
 
     @property
     def dbt(self) -> DbtResource:
@@ -73,7 +73,7 @@ class Builds:
 
     settings: Settings
     project: Project
-    facts: Facts
+    dbt_definitions: DbtDefinitions
     resource: DbtOnDemand
     warehouse: Warehouse
 
@@ -89,21 +89,21 @@ class Builds:
             project=self.project,
             graph=Graph(self.project.manifest),
             variables=self.settings.dbt_vars,
-            groups={part.group.name: part.group for part in self.facts.plan.groups},
-            group_of=self.facts.plan.group_of,
-            keys=self.facts.keys,
-            checks={unique_id: check.key for unique_id, check in self.facts.checks.items()},
+            groups={part.group.name: part.group for part in self.dbt_definitions.plan.groups},
+            group_of=self.dbt_definitions.plan.group_of,
+            keys=self.dbt_definitions.keys,
+            checks={unique_id: check.key for unique_id, check in self.dbt_definitions.checks.items()},
         )
 
 
-def build_transform(settings: Settings, project: Project, facts: Facts) -> Transform:
+def build_dbt_assets(settings: Settings, project: Project, dbt_definitions: DbtDefinitions) -> DbtAssets:
     """Return the assets, checks, exposures and resources of a dbt project; sources are left to who loads them."""
-    docs = find_docs(project.name, reports_folder(settings), facts)
-    facts = with_links(facts, docs)
+    docs = find_docs(project.name, reports_folder(settings), dbt_definitions)
+    dbt_definitions = with_links(dbt_definitions, docs)
     builds = Builds(
         settings=settings,
         project=project,
-        facts=facts,
+        dbt_definitions=dbt_definitions,
         resource=DbtOnDemand(
             project_dir=str(project.directory),
             profiles_dir=str(project.target.profiles_dir),
@@ -115,18 +115,20 @@ def build_transform(settings: Settings, project: Project, facts: Facts) -> Trans
         ),
         warehouse=build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout),
     )
-    return Transform(
+    return DbtAssets(
         definitions=dg.Definitions(
             assets=[
-                *build_group_assets(facts.steps, facts.nodes, facts.checks, lambda: builds.assets),
-                *facts.others,
+                *build_group_assets(
+                    dbt_definitions.steps, dbt_definitions.nodes, dbt_definitions.checks, lambda: builds.assets
+                ),
+                *dbt_definitions.others,
                 *([] if docs is None else [build_docs_asset(docs, lambda: builds.assets)]),
             ],
             resources={"dbt": builds.resource, "warehouse": builds.warehouse},
         ),
-        sources=facts.sources,
-        nodes={unique_id: facts.keys[unique_id] for unique_id in facts.plan.group_of},
-        checks=facts.checks,
+        sources=dbt_definitions.sources,
+        nodes={unique_id: dbt_definitions.keys[unique_id] for unique_id in dbt_definitions.plan.group_of},
+        checks=dbt_definitions.checks,
         builds=builds,
         docs=docs,
     )

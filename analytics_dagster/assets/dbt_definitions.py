@@ -17,13 +17,13 @@ from analytics_dagster.project.loading import Project
 
 
 @dataclass(frozen=True)
-class Facts:
+class DbtDefinitions:
     """What the location is made of, by dbt unique id; nothing of it depends on the machine but paths of files.
 
     ``sources`` are those that are assets of their own: not the ones which are a built node under another name.
     ``others`` are assets that nothing builds: exposures, and the project itself where it is needed. ``keys`` are of
     everything that is an asset, ``paths`` of the files of nodes, below the dbt project or their package.
-    ``excerpt`` is what the other parts of the location read of the manifest.
+    ``manifest_subset`` is what the other parts of the location read of the manifest.
     """
 
     plan: Plan
@@ -34,10 +34,12 @@ class Facts:
     checks: Mapping[str, dg.AssetCheckSpec]
     steps: tuple[GroupStep, ...]
     paths: Mapping[str, str]
-    excerpt: Mapping[str, Any]
+    manifest_subset: Mapping[str, Any]
 
 
-def make_facts(project: Project, plan: Plan, excerpt: Mapping[str, Any], *, unit_tests: bool) -> Facts:
+def make_dbt_definitions(
+    project: Project, plan: Plan, manifest_subset: Mapping[str, Any], *, unit_tests: bool
+) -> DbtDefinitions:
     """Return the facts of a manifest and its plan; unit tests are checks where runs are to execute them."""
     # Imports dagster-dbt, which takes as long as Dagster itself, and which the location can do without.
     from analytics_dagster.assets.translator import Translator, dagster_owner
@@ -52,7 +54,7 @@ def make_facts(project: Project, plan: Plan, excerpt: Mapping[str, Any], *, unit
     nodes = sorted(plan.group_of, key=graph.position.__getitem__)
     specs = {unique_id: translator.get_asset_spec(manifest, unique_id, project.dbt) for unique_id in [*sources, *nodes]}
     checks = build_check_specs(plan, graph, manifest, keys, unit_tests=unit_tests)
-    return Facts(
+    return DbtDefinitions(
         plan=plan,
         keys=keys,
         sources={unique_id: specs[unique_id] for unique_id in sources},
@@ -61,7 +63,7 @@ def make_facts(project: Project, plan: Plan, excerpt: Mapping[str, Any], *, unit
         checks=checks,
         steps=plan_steps(plan, graph, specs, checks),
         paths={unique_id: graph.nodes[unique_id]["original_file_path"] for unique_id in nodes},
-        excerpt=excerpt,
+        manifest_subset=manifest_subset,
     )
 
 

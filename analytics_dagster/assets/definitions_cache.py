@@ -21,14 +21,14 @@ import orjson
 from dagster_shared.serdes.errors import SerializationError
 
 from analytics_dagster.assets.dbt_assets import GroupStep
-from analytics_dagster.assets.dbt_definitions import Facts
+from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.planning.groups import ScheduleGroup, ScheduleGroups
 from analytics_dagster.planning.plan import Edge, GroupPlan, LeftOut, Plan, PlannedTest, Problem
 from analytics_dagster.project.fingerprint import digest_of
 from analytics_dagster.project.loading import Project
 from analytics_dagster.project.manifest import MANIFEST
 
-FACTS = "analytics_dagster_facts.json"
+CACHE_FILE = "analytics_dagster_facts.json"
 """The name of the file."""
 
 _PACKAGE = Path(__file__).parents[1]
@@ -37,7 +37,7 @@ _LIBRARIES = ("dagster", "dagster-dbt")
 
 
 @dataclass(frozen=True)
-class FactsFile:
+class DefinitionsCache:
     """Where the facts of a project are kept, and what they must have been made of.
 
     ``unit_tests`` says whether these are checks.
@@ -50,9 +50,9 @@ class FactsFile:
     @property
     def path(self) -> Path:
         """The file itself."""
-        return self.project.artifacts / FACTS
+        return self.project.artifacts / CACHE_FILE
 
-    def read(self) -> Facts | None:
+    def read(self) -> DbtDefinitions | None:
         """Return the facts, or None where there are none that fit what there is now."""
         try:
             with self.path.open("rb") as file:
@@ -64,12 +64,12 @@ class FactsFile:
             return None
         return _Reader(content, self.project.directory, self.groups).facts()
 
-    def write(self, facts: Facts) -> bool:
+    def write(self, facts: DbtDefinitions) -> bool:
         """Keep the facts for others, if they are the same when they are read again; return whether they are."""
         content = _Writer(facts, self.project.directory).content()
         if content is None or _Reader(orjson.loads(content), self.project.directory, self.groups).facts() != facts:
             return False
-        temporary = self.path.with_name(f".{FACTS}.{os.getpid()}")
+        temporary = self.path.with_name(f".{CACHE_FILE}.{os.getpid()}")
         temporary.write_bytes(self._digest() + b"\n" + content)
         temporary.replace(self.path)
         return True
@@ -117,7 +117,7 @@ class _Places:
 class _Writer:
     """Turns facts into lists and numbers; the reader below takes them in the same order."""
 
-    def __init__(self, facts: Facts, directory: Path) -> None:
+    def __init__(self, facts: DbtDefinitions, directory: Path) -> None:
         self._facts = facts
         self._directory = f"{directory}{os.sep}"
         self._ids = _Places()
@@ -137,7 +137,7 @@ class _Writer:
                 "steps": [self._step(step) for step in facts.steps],
                 # In the order of the nodes.
                 "paths": list(facts.paths.values()),
-                "excerpt": facts.excerpt,
+                "manifest_subset": facts.manifest_subset,
             }
             return orjson.dumps({**content, "ids": list(self._ids), "keys": [list(key.path) for key in self._keys]})
         except (SerializationError, TypeError):
@@ -233,16 +233,16 @@ class _Reader:
         # One for each asset, whoever reads it.
         self._deps = [dg.AssetDep(key) for key in self._keys]
 
-    def facts(self) -> Facts:
+    def facts(self) -> DbtDefinitions:
         """Return the facts."""
         # Code references are beta in Dagster's words, though years old; told of each node it would bury all else.
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*CodeReference", category=dg.BetaWarning)
             return self._facts()
 
-    def _facts(self) -> Facts:
+    def _facts(self) -> DbtDefinitions:
         content, ids, keys = self._content, self._ids, self._keys
-        return Facts(
+        return DbtDefinitions(
             plan=self._plan(*content["plan"]),
             keys={ids[one]: keys[key] for one, key in content["key_of"]},
             sources={ids[one]: self._spec(*row) for one, row in content["sources"]},
@@ -251,7 +251,7 @@ class _Reader:
             checks={ids[one]: self._check(*row) for one, row in content["checks"]},
             steps=tuple(self._step(*row) for row in content["steps"]),
             paths={ids[row[0]]: path for row, path in zip(content["nodes"], content["paths"], strict=True)},
-            excerpt=content["excerpt"],
+            manifest_subset=content["manifest_subset"],
         )
 
     def _of(self, places: Iterable[int]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import dagster as dg
 import orjson
 
-from analytics_dagster.assets.dbt_definitions import Facts
+from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.assets.keys import DOCS, PROJECT, docs_key
 from analytics_dagster.execution.arguments import docs_arguments
 from analytics_dagster.execution.artifacts import RunFolders
@@ -72,24 +72,24 @@ class Docs:
         return f"{self.address}#!/{unique_id.partition('.')[0]}/{quote(unique_id)}"
 
 
-def find_docs(project: str, reports: Folder, facts: Facts) -> Docs | None:
+def find_docs(project: str, reports: Folder, dbt_definitions: DbtDefinitions) -> Docs | None:
     """Return the documentation that the schedule groups ask for; None where none does."""
-    groups = tuple(part.group.name for part in facts.plan.groups if part.group.docs)
+    groups = tuple(part.group.name for part in dbt_definitions.plan.groups if part.group.docs)
     return Docs(project, reports / DOCS, groups) if groups else None
 
 
-def with_links(facts: Facts, docs: Docs | None) -> Facts:
-    """Return the facts with a link to the documentation on each node, source and exposure.
+def with_links(dbt_definitions: DbtDefinitions, docs: Docs | None) -> DbtDefinitions:
+    """Return the definitions with a link to the documentation on each node, source and exposure.
 
-    There are none unless a browser finds the page. They are no part of the facts that are kept: a setting makes them.
+    Without a web URL of the reports they stay as they are. The links depend on a setting, so they are not cached.
     """
     if docs is None or docs.folder.web_url is None:
-        return facts
+        return dbt_definitions
     return replace(
-        facts,
-        sources={unique_id: _linked(spec, docs) for unique_id, spec in facts.sources.items()},
-        nodes={unique_id: _linked(spec, docs) for unique_id, spec in facts.nodes.items()},
-        others=tuple(_linked(spec, docs) for spec in facts.others),
+        dbt_definitions,
+        sources={unique_id: _linked(spec, docs) for unique_id, spec in dbt_definitions.sources.items()},
+        nodes={unique_id: _linked(spec, docs) for unique_id, spec in dbt_definitions.nodes.items()},
+        others=tuple(_linked(spec, docs) for spec in dbt_definitions.others),
     )
 
 

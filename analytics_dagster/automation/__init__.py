@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from analytics_dagster.assets.build import Transform
+from analytics_dagster.assets.build import DbtAssets
+from analytics_dagster.assets.consumers import Consumers
 from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor
 from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
 from analytics_dagster.automation.due_runs import build_due_runs_sensor
@@ -22,7 +23,6 @@ from analytics_dagster.ingestion import Ingestion
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.settings import Settings
-from analytics_dagster.shop import Consumers
 
 if TYPE_CHECKING:
     from analytics_dagster.automation.jobs import AssetJob
@@ -33,7 +33,7 @@ class Parts:
     """What the other folders have built, and jobs are made of; ``executor`` is that of our jobs alone."""
 
     plan: Plan
-    transform: Transform
+    dbt_assets: DbtAssets
     ingestion: Ingestion
     consumers: Consumers
     executor: dg.ExecutorDefinition | None = None
@@ -46,7 +46,7 @@ def build_automation(
 
     ``project`` is the name of the dbt project: runs are tagged with it, and notes kept under it.
     """
-    order = build_order(settings, parts.plan, parts.transform, project)
+    order = build_order(settings, parts.plan, parts.dbt_assets, project)
     jobs = {name: _group_job(name, parts, project) for name in order.groups}
     schedules = [build_schedule(name, job, order) for name, job in jobs.items()]
     loads = _ingestion_job(parts, policies, project)
@@ -68,14 +68,14 @@ def build_policies(groups: ScheduleGroups, parts: Parts) -> RetryPolicies:
     """Return how often each run of the location may be run again."""
     loaded = dict.fromkeys(parts.ingestion.keys.values(), INGESTION)
     started = {key: group for group, keys in parts.consumers.started_with.items() for key in keys}
-    built = {parts.transform.nodes[node]: name for node, name in parts.plan.group_of.items()}
-    docs = parts.transform.docs
+    built = {parts.dbt_assets.nodes[node]: name for node, name in parts.plan.group_of.items()}
+    docs = parts.dbt_assets.docs
     described = {} if docs is None else {docs.key: docs.groups[0]}
     by_name = {group.name: group for group in groups.groups}
     return RetryPolicies(by_name, groups.ingestion, {**loaded, **started, **built, **described})
 
 
-def build_order(settings: Settings, plan: Plan, transform: Transform, project: str) -> Order:
+def build_order(settings: Settings, plan: Plan, dbt_assets: DbtAssets, project: str) -> Order:
     """Return the groups that have anything to run, upstream first, and which of them run before which.
 
     It is computed once, when the location is loaded: a tick walks through no manifest.
@@ -84,7 +84,7 @@ def build_order(settings: Settings, plan: Plan, transform: Transform, project: s
     groups = {
         name: OrderedGroup(
             group=one.group,
-            assets=frozenset(transform.nodes[node] for node in one.nodes),
+            assets=frozenset(dbt_assets.nodes[node] for node in one.nodes),
             before=tuple(before for before in plan.before(name) if before in plans),
         )
         for name, one in plans.items()
@@ -97,8 +97,8 @@ def _group_job(name: str, parts: Parts, project: str) -> AssetJob:
     return build_group_job(
         one.group,
         project=project,
-        nodes=parts.transform.assets_of(one),
-        checks=parts.transform.checks_of(one),
+        nodes=parts.dbt_assets.assets_of(one),
+        checks=parts.dbt_assets.checks_of(one),
         consumers=parts.consumers.started_with.get(name, ()),
         executor=parts.executor,
     )

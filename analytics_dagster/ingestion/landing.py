@@ -70,7 +70,7 @@ class Landing:
         """Return whether a file is there; raises `LandingZoneError` if the landing zone can't be read."""
         return self._try(lambda filesystem, root: bool(filesystem.exists(f"{root}/{path}")))
 
-    def set_aside(self, file: LandedFile, reason: str) -> str | None:
+    def quarantine(self, file: LandedFile, reason: str) -> str | None:
         """Move a malformed file below `_rejected`, with its reason beside it.
 
         Returns where it lies now, or None where the landing zone can't be written: then it stays where it was.

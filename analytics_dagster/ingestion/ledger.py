@@ -33,7 +33,7 @@ LEDGER_COLUMNS: Mapping[str, str] = {
 """The ledger's columns and dlt's types for them; dlt adds `_dlt_load_id`."""
 
 
-class Status(str, Enum):
+class FileStatus(str, Enum):
     """What became of a file."""
 
     LOADED = "loaded"
@@ -43,11 +43,11 @@ class Status(str, Enum):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """What became of one version of a file; ``moved_to`` is where a rejected one was set aside, if it could be."""
 
     file: LandedFile
-    status: Status
+    status: FileStatus
     row_count: int = 0
     reason: str | None = None
     moved_to: str | None = None
@@ -67,12 +67,12 @@ class Entry:
         }
 
 
-def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, Entry]:
+def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
     """Return the last entry of each path, from rows of the ledger in the order of recording."""
     return {
-        row["path"]: Entry(
+        row["path"]: LedgerEntry(
             file=LandedFile(row["path"], row["size"], row["modified"].astimezone(timezone.utc)),
-            status=Status(row["status"]),
+            status=FileStatus(row["status"]),
             row_count=row["row_count"],
             reason=row["reason"],
             moved_to=row["moved_to"],
@@ -81,7 +81,7 @@ def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, Entry]:
     }
 
 
-def new_files(files: Sequence[LandedFile], ledger: Mapping[str, Entry]) -> list[LandedFile]:
+def new_files(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LandedFile]:
     """Return the files to load, oldest change first: not in the ledger, or changed since.
 
     A rejected file that was set aside and lies there again was put back by someone, and is new.
@@ -90,8 +90,8 @@ def new_files(files: Sequence[LandedFile], ledger: Mapping[str, Entry]) -> list[
     return sorted((file for file in files if file not in known), key=lambda file: (file.modified, file.path))
 
 
-def waiting_for_repair(files: Sequence[LandedFile], ledger: Mapping[str, Entry]) -> list[Entry]:
+def waiting_for_repair(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
     """Return the rejected files that may still need someone: all set aside, and those left that are unchanged."""
     here = set(files)
-    rejected = [entry for entry in ledger.values() if entry.status is Status.REJECTED]
+    rejected = [entry for entry in ledger.values() if entry.status is FileStatus.REJECTED]
     return [entry for entry in rejected if entry.moved_to or entry.file in here]

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 
 from analytics_dagster.ingestion.columns import ARROW_TYPES, agree, combine, fit
+from analytics_dagster.ingestion.dedupe import could_be_newer, newest
 from analytics_dagster.ingestion.destination import Store, open_store
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.ledger import LEDGER, Entry, Status, latest, new_files, waiting_for_repair
+from analytics_dagster.ingestion.ledger import LEDGER, FileStatus, LedgerEntry, latest, new_files, waiting_for_repair
 from analytics_dagster.ingestion.parsing import MalformedFileError, Parsed, parse
 from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable
-from analytics_dagster.ingestion.versions import could_be_newer, newest
 from analytics_dagster.ingestion.writing import write
 from analytics_dagster.warehouse import Table, Warehouse
 
@@ -44,9 +44,9 @@ class LoadReport:
     size: int = 0
     rows: int = 0
     superseded: int = 0
-    rejected: tuple[Entry, ...] = ()
+    rejected: tuple[LedgerEntry, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
-    repair: tuple[Entry, ...] = ()
+    repair: tuple[LedgerEntry, ...] = ()
     new_columns: tuple[str, ...] = ()
     load_ids: tuple[str, ...] = ()
     row_count: int | None = None
@@ -101,16 +101,16 @@ def _load(
     before = store.columns(target)
     _warn_of_changed_types(table, before, log)
     total: dict[str, Any] = {"files": 0, "size": 0, "rows": 0, "superseded": 0}
-    rejected: list[Entry] = []
+    rejected: list[LedgerEntry] = []
     unreadable: list[tuple[str, str]] = []
     load_ids: list[str] = []
     for batch in _batches(files) if files else [[]]:
         expected = {**table.columns, **store.columns(target)}
         read = _read(table, landing, batch, expected, log)
         unreadable += read.unreadable
-        entries = [_set_aside(landing, file, reason, log) for file, reason in read.malformed]
+        entries = [_quarantine(landing, file, reason, log) for file, reason in read.malformed]
         rejected += entries
-        entries += [Entry(file, Status.LOADED, row_count=parsed.table.num_rows) for file, parsed in read.good]
+        entries += [LedgerEntry(file, FileStatus.LOADED, row_count=parsed.table.num_rows) for file, parsed in read.good]
         rows, count = _rows(table, store, read.good, expected)
         if rows is None and not entries:
             continue
@@ -146,7 +146,7 @@ def _report(
     return LoadReport(**found, repair=repair, row_count=row["row_count"], newest_cursor=row["newest"])
 
 
-def _ledger(store: Store, table: LandedTable) -> dict[str, Entry]:
+def _ledger(store: Store, table: LandedTable) -> dict[str, LedgerEntry]:
     place = Table(table.schema, LEDGER)
     if not store.columns(place):
         return {}
@@ -244,11 +244,11 @@ def _forget_emptied_files(table: LandedTable, store: Store, good: Sequence[tuple
         store.execute(f"delete from {target.sql} where {FILE_COLUMN} in ({marks})", emptied)  # noqa: S608
 
 
-def _set_aside(landing: Landing, file: LandedFile, reason: str, log: Logger) -> Entry:
-    moved_to = landing.set_aside(file, reason)
+def _quarantine(landing: Landing, file: LandedFile, reason: str, log: Logger) -> LedgerEntry:
+    moved_to = landing.quarantine(file, reason)
     where = f"set aside in {moved_to}" if moved_to else "left there: the landing zone can't be written"
     log.warning(f"{file.path} is malformed: {reason}; {where}")
-    return Entry(file, Status.REJECTED, reason=reason, moved_to=moved_to)
+    return LedgerEntry(file, FileStatus.REJECTED, reason=reason, moved_to=moved_to)
 
 
 def _warn_of_changed_types(table: LandedTable, held: Mapping[str, DataType], log: Logger) -> None:

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from analytics_dagster.ingestion.columns import ARROW_TYPES
 from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store
-from analytics_dagster.ingestion.ledger import LEDGER, LEDGER_COLUMNS, Entry
+from analytics_dagster.ingestion.ledger import LEDGER, LEDGER_COLUMNS, LedgerEntry
 from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable, column_name
 from analytics_dagster.settings import set_default_variable
 from analytics_dagster.warehouse import Table
 
 
-def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequence[Entry]) -> str:
+def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequence[LedgerEntry]) -> str:
     """Merge the rows into the table and append the entries to the ledger; return dlt's load id.
 
     With a primary key, a row replaces the one of its key; without, the rows of a file replace that file's. What
@@ -68,7 +68,7 @@ def _rows_resource(dlt: Any, store: Store, table: LandedTable, rows: pa.Table) -
     )
 
 
-def _ledger_resource(dlt: Any, table: LandedTable, entries: Sequence[Entry]) -> Any:
+def _ledger_resource(dlt: Any, table: LandedTable, entries: Sequence[LedgerEntry]) -> Any:
     return dlt.resource(
         [entry.row(table.identifier) for entry in entries],
         name=LEDGER,

@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from analytics_dagster.assets.consumers.consumer import GROUP, Inputs
-from analytics_dagster.shop import look
+from analytics_dagster.assets.consumers import GROUP, ConsumerInputs
+from analytics_dagster.shop import chart_style
 from analytics_dagster.shop.segmentation import NO_STRUCTURE_BELOW, Segmentation, segment
 from analytics_dagster.warehouse import Table
 
@@ -41,7 +41,7 @@ _TYPES = pa.schema(
 )
 
 
-def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
+def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
     """Segment the customers and write them as the whole content of the table."""
     customers = inputs.warehouse.read(_query(inputs.tables["customer_lifetime_value"]))
     segmentation = segment(customers)
@@ -59,7 +59,7 @@ def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
                 str(count): round(value, 4) for count, value in segmentation.silhouettes.items()
             },
             "segments": dg.MetadataValue.md(_sizes(segmented)),
-            "plot": dg.MetadataValue.md(f"![Customers by segment]({look.png_url(draw(segmented))})"),
+            "plot": dg.MetadataValue.md(f"![Customers by segment]({chart_style.png_url(draw(segmented))})"),
         },
         check_results=[_quality(segmentation)],
     )
@@ -67,7 +67,7 @@ def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
 
 def draw(segmented: pd.DataFrame) -> Figure:
     """Return the plot: each customer by days since the last order and revenue, in the colour of the segment."""
-    with look.style():
+    with chart_style.style():
         figure = Figure(figsize=(8, 4.8), layout="constrained")
         axes = figure.subplots()
         axes.set(xlabel="Days since the last order", ylabel="Revenue to date", yscale="log")
@@ -77,11 +77,11 @@ def draw(segmented: pd.DataFrame) -> Figure:
             ticks = [tick for tick in (0, 1, 3, 7, 14, 30, 60, 120, 240, 365) if tick <= segmented.recency_days.max()]
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.set_xlim(-0.7, segmented.recency_days.max() * 1.05 + 1)
-        axes.yaxis.set_major_formatter(look.money)
+        axes.yaxis.set_major_formatter(chart_style.money)
         axes.grid(visible=True, axis="both")
         # Whole days fall on one line each: spread them, always in the same way.
         spread = np.random.default_rng(0).uniform(-0.4, 0.4, len(segmented))
-        for colour, (name, group) in zip(look.COLOURS, _by_size(segmented), strict=False):
+        for colour, (name, group) in zip(chart_style.COLOURS, _by_size(segmented), strict=False):
             axes.scatter(
                 group.recency_days + spread[group.index],
                 group.revenue.clip(lower=1),

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analytics_dagster.assets.consumers.consumer import Inputs
+from analytics_dagster.assets.consumers import ConsumerInputs
 from analytics_dagster.warehouse import Table
 from analytics_dagster.warehouse.folder import Folder
 
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
 """What the receivers rely on: its columns and types change only on purpose."""
 
 
-def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
+def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
     """Write what is new or changed, then the list of files, then delete the files that are no longer in it.
 
     Raises `dagster.Failure` for an empty mart, and leaves what was exported: it would be deleted otherwise.

@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from analytics_dagster.shop import look
+from analytics_dagster.shop import chart_style
 
 WIDE = (9.6, 3.2)
 HALF = (4.8, 3.2)
@@ -19,12 +19,12 @@ _BAR = 0.6
 
 def revenue_by_day(days: pd.DataFrame) -> Figure:
     """Return the chart of each day's revenue, as bars, and of its average of seven days, as a line."""
-    with look.style():
+    with chart_style.style():
         figure, axes = _axes(WIDE)
-        axes.bar(days.index, days.revenue, width=0.75, color=look.PALE, label="Day")
-        axes.plot(days.index, days.average, color=look.ACCENT, linewidth=2, label="Average of 7 days")
+        axes.bar(days.index, days.revenue, width=0.75, color=chart_style.PALE, label="Day")
+        axes.plot(days.index, days.average, color=chart_style.ACCENT, linewidth=2, label="Average of 7 days")
         axes.set(ylabel="Revenue", ylim=(0, None))
-        axes.yaxis.set_major_formatter(look.money)
+        axes.yaxis.set_major_formatter(chart_style.money)
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.grid(visible=True, axis="y")
         _dates(axes)
@@ -34,12 +34,14 @@ def revenue_by_day(days: pd.DataFrame) -> Figure:
 
 def revenue_by_store(stores: pd.DataFrame) -> Figure:
     """Return the chart of each store's revenue, with a mark at its target."""
-    with look.style():
+    with chart_style.style():
         figure, axes = _axes(HALF)
         ordered = stores.iloc[::-1]
         places = np.arange(len(ordered))
-        axes.barh(ordered.index, ordered.revenue, height=_BAR, color=look.ACCENT)
-        axes.vlines(ordered.revenue_target, places - 0.35, places + 0.35, colors=look.INK, linewidth=2, label="Target")
+        axes.barh(ordered.index, ordered.revenue, height=_BAR, color=chart_style.ACCENT)
+        axes.vlines(
+            ordered.revenue_target, places - 0.35, places + 0.35, colors=chart_style.INK, linewidth=2, label="Target"
+        )
         _label(axes, ordered.revenue, ordered[["revenue", "revenue_target"]].max(axis=1))
         _amounts(axes)
         if ordered.revenue_target.notna().any():
@@ -49,9 +51,9 @@ def revenue_by_store(stores: pd.DataFrame) -> Figure:
 
 def margin_by_week(margins: pd.Series[float]) -> Figure:
     """Return the chart of the gross margin of each week."""
-    with look.style():
+    with chart_style.style():
         figure, axes = _axes(HALF)
-        axes.plot(margins.index, margins, color=look.COLOURS[1], linewidth=2, marker="o", markersize=3.5)
+        axes.plot(margins.index, margins, color=chart_style.COLOURS[1], linewidth=2, marker="o", markersize=3.5)
         middle, spread = margins.mean(), max((margins.max() - margins.min()) * 0.8, 0.02)
         axes.set(ylabel="Gross margin", ylim=(middle - spread, middle + spread))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
@@ -63,12 +65,14 @@ def margin_by_week(margins: pd.Series[float]) -> Figure:
 
 def top_products(products: pd.DataFrame) -> Figure:
     """Return the chart of what products brought in: their supplies' cost, and the profit above it."""
-    with look.style():
+    with chart_style.style():
         figure, axes = _axes(WIDE)
         ordered = products.iloc[::-1]
-        axes.barh(ordered.product_name, ordered.gross_profit, height=_BAR, color=look.ACCENT, label="Gross profit")
         axes.barh(
-            ordered.product_name, ordered.supply_cost, left=ordered.gross_profit, height=_BAR, color=look.PALE,
+            ordered.product_name, ordered.gross_profit, height=_BAR, color=chart_style.ACCENT, label="Gross profit"
+        )
+        axes.barh(
+            ordered.product_name, ordered.supply_cost, left=ordered.gross_profit, height=_BAR, color=chart_style.PALE,
             label="Supply cost",
         )  # fmt: skip
         _label(axes, ordered.revenue, ordered.revenue)
@@ -85,10 +89,10 @@ def _axes(size: tuple[float, float]) -> tuple[Figure, Axes]:
 def _amounts(axes: Axes) -> None:
     axes.set_xlabel("Revenue")
     axes.margins(x=0.1, y=0.08)
-    axes.xaxis.set_major_formatter(look.money)
+    axes.xaxis.set_major_formatter(chart_style.money)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(visible=True, axis="x")
-    axes.tick_params(axis="y", labelcolor=look.INK)
+    axes.tick_params(axis="y", labelcolor=chart_style.INK)
 
 
 def _dates(axes: Axes) -> None:
@@ -100,4 +104,4 @@ def _dates(axes: Axes) -> None:
 
 def _label(axes: Axes, amounts: pd.Series[float], ends: pd.Series[float]) -> None:
     for place, (amount, end) in enumerate(zip(amounts, ends, strict=True)):
-        axes.annotate(look.money(amount), (end, place), (6, 0), textcoords="offset points", va="center")
+        axes.annotate(chart_style.money(amount), (end, place), (6, 0), textcoords="offset points", va="center")

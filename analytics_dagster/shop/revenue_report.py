@@ -11,9 +11,9 @@ import dagster as dg
 import jinja2
 import pandas as pd
 
-from analytics_dagster.assets.consumers.consumer import Inputs
-from analytics_dagster.shop import look, report_charts, report_figures
-from analytics_dagster.shop.report_figures import Period
+from analytics_dagster.assets.consumers import ConsumerInputs
+from analytics_dagster.shop import chart_style, report_charts, report_metrics
+from analytics_dagster.shop.report_metrics import Period
 from analytics_dagster.warehouse import Table
 
 FOLDER = "revenue_report"
@@ -21,7 +21,7 @@ LATEST = "latest.html"
 
 
 @dataclass(frozen=True)
-class Report:
+class RevenueReport:
     """The page, what it says, and its first chart for a preview."""
 
     last: date
@@ -30,7 +30,7 @@ class Report:
     chart: str
 
 
-def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
+def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
     """Write the report of the last full day, under its date and as the latest."""
     daily = inputs.warehouse.read(_daily_query(inputs.tables["daily_sales"]))
     margins = inputs.warehouse.read(_margins_query(inputs.tables["product_margins"]))
@@ -59,26 +59,26 @@ def materialize(inputs: Inputs) -> dg.MaterializeResult[None]:
     )
 
 
-def make_report(daily: pd.DataFrame, margins: pd.DataFrame, *, today: date) -> Report | None:
+def make_report(daily: pd.DataFrame, margins: pd.DataFrame, *, today: date) -> RevenueReport | None:
     """Return the report, the same bytes for the same rows, or None if no day has ended.
 
     ``daily`` has one row a store and day, ``margins`` one a product and month; ``today`` is a date in UTC.
     """
     daily = daily.assign(sales_date=pd.to_datetime(daily.sales_date))
     margins = margins.assign(sales_month=pd.to_datetime(margins.sales_month))
-    last = report_figures.last_full_day(daily, today)
+    last = report_metrics.last_full_day(daily, today)
     if last is None:
         return None
-    periods = report_figures.periods(daily, last)
-    by_day = report_figures.revenue_by_day(daily, last)
-    by_week = report_figures.margin_by_week(daily, last)
-    top = report_figures.top_products(margins, last)
+    periods = report_metrics.periods(daily, last)
+    by_day = report_metrics.revenue_by_day(daily, last)
+    by_week = report_metrics.margin_by_week(daily, last)
+    top = report_metrics.top_products(margins, last)
     day_chart = report_charts.revenue_by_day(by_day)
     charts = {
-        "days": look.svg_url(day_chart),
-        "stores": look.svg_url(report_charts.revenue_by_store(report_figures.revenue_by_store(daily, last))),
-        "margins": look.svg_url(report_charts.margin_by_week(by_week)) if len(by_week) > 1 else None,
-        "products": look.svg_url(report_charts.top_products(top[1])) if top else None,
+        "days": chart_style.svg_url(day_chart),
+        "stores": chart_style.svg_url(report_charts.revenue_by_store(report_metrics.revenue_by_store(daily, last))),
+        "margins": chart_style.svg_url(report_charts.margin_by_week(by_week)) if len(by_week) > 1 else None,
+        "products": chart_style.svg_url(report_charts.top_products(top[1])) if top else None,
     }
     html = _template().render(
         last=last,
@@ -88,7 +88,7 @@ def make_report(daily: pd.DataFrame, margins: pd.DataFrame, *, today: date) -> R
         month=top[0] if top else None,
         products=top[1].to_dict("records") if top else [],
     )
-    return Report(last=last, periods=periods, html=html, chart=look.png_url(day_chart))
+    return RevenueReport(last=last, periods=periods, html=html, chart=chart_style.png_url(day_chart))
 
 
 def _template() -> jinja2.Template:

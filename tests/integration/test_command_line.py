@@ -278,7 +278,7 @@ def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_wit
     read = {
         source
         for work in (hourly, nightly)
-        for node, key in shop.transform.nodes.items()
+        for node, key in shop.dbt_assets.nodes.items()
         if work.assets is None or key in work.assets
         for source in shop.project.manifest["parent_map"][node]
         if source in shop.ingestion.keys
@@ -289,7 +289,7 @@ def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_wit
     assert hourly.after == {"ingestion"}
     assert hourly.assets is not None
     assert hourly.assets < {
-        key for node, key in shop.transform.nodes.items() if shop.plan.group_of[node] == "hourly"
+        key for node, key in shop.dbt_assets.nodes.items() if shop.plan.group_of[node] == "hourly"
     }, "what nightly does not need is left out"
 
 

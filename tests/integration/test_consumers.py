@@ -13,8 +13,11 @@ import duckdb
 import pandas as pd
 import pytest
 
-from analytics_dagster.shop import Consumers, Folder, Mart, build_consumers
+from analytics_dagster.assets.consumers import Consumers, build_consumers
+from analytics_dagster.assets.marts import Mart
+from analytics_dagster.shop import CONSUMERS
 from analytics_dagster.warehouse import Table, Warehouse
+from analytics_dagster.warehouse.folder import Folder
 
 pytestmark = pytest.mark.integration
 
@@ -112,6 +115,7 @@ class Shop:
     def _consumers(self) -> Consumers:
         marts = {name: Mart(name, dg.AssetKey(name), Table("marts", name), "nightly") for name in MARTS}
         return build_consumers(
+            CONSUMERS,
             marts,
             group_order=["hourly", "nightly"],
             blocking_checks={CHECK.asset_key: [CHECK]},

@@ -14,9 +14,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from analytics_dagster.assets.build import Transform, build_transform
+from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
 from analytics_dagster.assets.dbt_assets import GROUP_TAG
-from analytics_dagster.assets.dbt_definitions import make_facts
+from analytics_dagster.assets.dbt_definitions import make_dbt_definitions
 from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.ingestion import build_ingestion
 from analytics_dagster.planning.build import make_plan
@@ -166,7 +166,7 @@ class Corner:
 
     folder: Path
     plan: Plan
-    transform: Transform
+    dbt_assets: DbtAssets
     definitions: dg.Definitions
     artifacts: Path
     instance: dg.DagsterInstance
@@ -209,24 +209,24 @@ def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Co
     prepare_project(settings, groups.selections, print)
     project = load_project(settings, groups.selections)
     plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest).require()
-    facts = make_facts(project, plan, project.manifest, unit_tests=settings.unit_tests)
-    transform = build_transform(settings, project, facts)
+    dbt_definitions = make_dbt_definitions(project, plan, project.manifest, unit_tests=settings.unit_tests)
+    dbt_assets = build_dbt_assets(settings, project, dbt_definitions)
     jobs = [
         dg.define_asset_job(
             part.group.name,
-            selection=dg.AssetSelection.assets(*transform.assets_of(part)).without_checks()
-            | dg.AssetSelection.checks(*transform.checks_of(part)),
+            selection=dg.AssetSelection.assets(*dbt_assets.assets_of(part)).without_checks()
+            | dg.AssetSelection.checks(*dbt_assets.checks_of(part)),
             tags={GROUP_TAG: part.group.name},
         )
         for part in plan.groups
     ]
     definitions = dg.Definitions.merge(
-        transform.definitions,
-        build_ingestion(settings, project.manifest, transform.sources).definitions,
+        dbt_assets.definitions,
+        build_ingestion(settings, project.manifest, dbt_assets.sources).definitions,
         dg.Definitions(jobs=jobs, executor=dg.in_process_executor),
     )
     dg.Definitions.validate_loadable(definitions)
-    return Corner(folder, plan, transform, definitions, project.artifacts, instance)
+    return Corner(folder, plan, dbt_assets, definitions, project.artifacts, instance)
 
 
 @pytest.fixture(scope="module")
@@ -371,8 +371,8 @@ def test_a_function_is_an_asset_which_what_calls_it_depends_on(corner: Corner) -
 
 
 def test_a_seed_that_is_read_as_a_source_is_one_asset(corner: Corner) -> None:
-    assert "source.corner.shop.orders" not in corner.transform.sources
-    assert corner.transform.checks["test.corner.source_not_null_shop_orders_id.d4f1"[:47]] if False else True
+    assert "source.corner.shop.orders" not in corner.dbt_assets.sources
+    assert corner.dbt_assets.checks["test.corner.source_not_null_shop_orders_id.d4f1"[:47]] if False else True
     assert parents_of(corner, "early") == {"shop/orders"}
 
 

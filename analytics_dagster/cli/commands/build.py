@@ -52,13 +52,13 @@ def build(
 
 def _build(settings: Settings, request: BuildRequest, started: float) -> bool:
     # Dagster takes seconds to import: not before the settings are known to be right, and not for `--help`.
+    from analytics_dagster.assets.consumers import GROUP as CONSUMERS
     from analytics_dagster.cli.runs.execution import execute_jobs
     from analytics_dagster.cli.runs.requested_runs import requested_works
     from analytics_dagster.cli.runs.retrying import make_retrier
     from analytics_dagster.cli.runs.run_requests import asset_groups, preparations
     from analytics_dagster.cli.runs.summary import Status, summarize
     from analytics_dagster.location import build_location
-    from analytics_dagster.shop import GROUP as CONSUMERS
 
     location = build_location(settings)
     works = requested_works(settings, location, request, warn)
@@ -78,7 +78,7 @@ def _build(settings: Settings, request: BuildRequest, started: float) -> bool:
     where = {"warehouse": warehouse.path or f"the {warehouse.adapter} target of the dbt profile"}
     if CONSUMERS in groups.values():
         where |= {"reports": settings.reports, "exports": settings.outbound}
-    docs = location.transform.docs
+    docs = location.dbt_assets.docs
     if docs is not None and any(line.key == docs.key and line.status is Status.BUILT for line in lines):
         where |= {"dbt docs": docs.address}
     for what, place in {**where, "run history": f"{settings.home} (`analytics-dagster dev` shows it)"}.items():

@@ -53,8 +53,8 @@ def _work(location: Location, part: GroupRun, first: set[str]) -> JobRequest:
     after = part.after | first
     if part.whole:
         return JobRequest(part.group, after=after)
-    assets = {location.transform.nodes[node] for node in part.nodes}
-    checks = {location.transform.checks[test].key for test in part.tests}
+    assets = {location.dbt_assets.nodes[node] for node in part.nodes}
+    checks = {location.dbt_assets.checks[test].key for test in part.tests}
     if part.last:
         consumers = set(location.consumers.started_with.get(part.group, ()))
         assets |= consumers
@@ -74,7 +74,7 @@ def _refreshed(location: Location, work: JobRequest) -> JobRequest:
 
 def preparations(location: Location, works: Iterable[JobRequest]) -> list[Preparation]:
     """Return what dbt can make ready for each of the works that calls it, in their order."""
-    dbt, assets = location.transform.dbt, location.transform.assets
+    dbt, assets = location.dbt_assets.dbt, location.dbt_assets.assets
     groups = [location.plan.by_name[work.job].group for work in works if work.job in location.plan.by_name]
     builds = [make_build((), group, Wish(), assets.variables) for group in groups]
     return [dbt.prepare(assets.parsed(build.variables), build.variables) for build in builds]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from analytics_dagster.assets.definitions_cache import FACTS
+from analytics_dagster.assets.definitions_cache import CACHE_FILE
 from analytics_dagster.assets.docs import LINK, Docs, build_docs_asset, pictures
 from analytics_dagster.errors import WarehouseError
 from analytics_dagster.execution.build_context import Assets
@@ -81,7 +81,7 @@ def test_it_may_come_with_several(prepared: Library) -> None:
 
 def test_where_no_group_asks_for_it_there_is_none_and_nothing_links_to_it(prepared: Library) -> None:
     location = locate(prepared, reports_web_url=WEB)
-    assert location.transform.docs is None
+    assert location.dbt_assets.docs is None
     assert KEY not in location.definitions.resolve_asset_graph().get_all_asset_keys()
     assert links(location) == {}
 
@@ -130,10 +130,10 @@ def test_where_no_browser_finds_it_the_asset_says_its_path_alone(prepared: Libra
 def test_links_are_those_of_the_settings_of_now_and_never_kept_with_the_facts(prepared: Library) -> None:
     ask(prepared, "opening_time")
     first = links(locate(prepared, reports_web_url="https://old.example.com"))
-    kept = (prepared.artifacts / FACTS).read_bytes()
+    kept = (prepared.artifacts / CACHE_FILE).read_bytes()
     assert b"old.example.com" not in kept
     second = links(locate(prepared, reports_web_url=WEB))
-    assert (prepared.artifacts / FACTS).read_bytes() == kept
+    assert (prepared.artifacts / CACHE_FILE).read_bytes() == kept
     assert first.keys() == second.keys()
     assert {link.partition("/dbt_docs")[0] for link in second.values()} == {WEB}
 

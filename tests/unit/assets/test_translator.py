@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from analytics_dagster.assets.build import Transform, build_transform
-from analytics_dagster.assets.dbt_definitions import make_facts
+from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
+from analytics_dagster.assets.dbt_definitions import make_dbt_definitions
 from analytics_dagster.assets.translator import dagster_owner
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups_file import load_groups
@@ -25,29 +25,31 @@ SCREEN = dg.AssetKey(["exposures", "front_desk_screen"])
 
 
 @pytest.fixture(scope="module")
-def made(preparation: Preparation) -> tuple[Plan, Transform]:
+def made(preparation: Preparation) -> tuple[Plan, DbtAssets]:
     settings = preparation.library.settings()
     groups = load_groups(settings)
     project = load_project(settings, groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
-    return plan, build_transform(settings, project, make_facts(project, plan, {}, unit_tests=settings.unit_tests))
+    return plan, build_dbt_assets(
+        settings, project, make_dbt_definitions(project, plan, {}, unit_tests=settings.unit_tests)
+    )
 
 
 @pytest.fixture(scope="module")
-def transform(made: tuple[Plan, Transform]) -> Transform:
+def dbt_assets(made: tuple[Plan, DbtAssets]) -> DbtAssets:
     return made[1]
 
 
 @pytest.fixture(scope="module")
-def graph(transform: Transform) -> dg.AssetGraph:
-    sources = dg.Definitions(assets=list(transform.sources.values()))
-    return dg.Definitions.merge(transform.definitions, sources).resolve_asset_graph()
+def graph(dbt_assets: DbtAssets) -> dg.AssetGraph:
+    sources = dg.Definitions(assets=list(dbt_assets.sources.values()))
+    return dg.Definitions.merge(dbt_assets.definitions, sources).resolve_asset_graph()
 
 
-def spec_of(transform: Transform, unique_id: str) -> dg.AssetSpec:
-    for assets in transform.definitions.assets or []:
-        if isinstance(assets, dg.AssetsDefinition) and transform.nodes[unique_id] in assets.specs_by_key:
-            return assets.specs_by_key[transform.nodes[unique_id]]
+def spec_of(dbt_assets: DbtAssets, unique_id: str) -> dg.AssetSpec:
+    for assets in dbt_assets.definitions.assets or []:
+        if isinstance(assets, dg.AssetsDefinition) and dbt_assets.nodes[unique_id] in assets.specs_by_key:
+            return assets.specs_by_key[dbt_assets.nodes[unique_id]]
     raise AssertionError(unique_id)
 
 
@@ -66,18 +68,18 @@ def spec_of(transform: Transform, unique_id: str) -> dg.AssetSpec:
     ],
 )
 def test_a_node_is_an_asset_with_its_group_and_kinds(
-    transform: Transform, unique_id: str, key: str, group: str, kinds: set[str]
+    dbt_assets: DbtAssets, unique_id: str, key: str, group: str, kinds: set[str]
 ) -> None:
-    spec = spec_of(transform, unique_id)
+    spec = spec_of(dbt_assets, unique_id)
     assert spec.key.to_user_string() == key
     assert spec.group_name == group
     assert spec.kinds == kinds
     assert spec.metadata["dagster_dbt/unique_id"] == unique_id
 
 
-def test_each_node_that_is_built_is_an_asset_and_an_ephemeral_model_is_none(transform: Transform) -> None:
-    assert len(transform.nodes) == 6
-    assert f"model.{LIBRARY}.returned_loans" not in transform.nodes
+def test_each_node_that_is_built_is_an_asset_and_an_ephemeral_model_is_none(dbt_assets: DbtAssets) -> None:
+    assert len(dbt_assets.nodes) == 6
+    assert f"model.{LIBRARY}.returned_loans" not in dbt_assets.nodes
 
 
 def test_an_asset_depends_on_what_it_reads_through_ephemeral_models_too(graph: dg.AssetGraph) -> None:
@@ -86,27 +88,27 @@ def test_an_asset_depends_on_what_it_reads_through_ephemeral_models_too(graph: d
     assert graph.get(dg.AssetKey("shelf")).parent_keys == {dg.AssetKey("books"), dg.AssetKey("loans")}
 
 
-def test_a_source_is_an_asset_in_the_group_of_sources(transform: Transform) -> None:
-    (source,) = transform.sources.values()
+def test_a_source_is_an_asset_in_the_group_of_sources(dbt_assets: DbtAssets) -> None:
+    (source,) = dbt_assets.sources.values()
     assert source.key == dg.AssetKey(["seeded", "loans"])
     assert source.group_name == "sources"
 
 
-def test_an_owners_name_is_a_team(transform: Transform) -> None:
-    assert list(spec_of(transform, f"model.{LIBRARY}.members").owners) == ["team:front_desk"]
-    assert list(spec_of(transform, f"model.{LIBRARY}.shelf").owners) == []
+def test_an_owners_name_is_a_team(dbt_assets: DbtAssets) -> None:
+    assert list(spec_of(dbt_assets, f"model.{LIBRARY}.members").owners) == ["team:front_desk"]
+    assert list(spec_of(dbt_assets, f"model.{LIBRARY}.shelf").owners) == []
 
 
-def test_descriptions_tags_and_columns_come_from_the_project(transform: Transform) -> None:
-    shelf = spec_of(transform, f"model.{LIBRARY}.shelf")
+def test_descriptions_tags_and_columns_come_from_the_project(dbt_assets: DbtAssets) -> None:
+    shelf = spec_of(dbt_assets, f"model.{LIBRARY}.shelf")
     assert shelf.description == "How many copies stand on the shelf now."
     columns = shelf.metadata["dagster/column_schema"]
     assert [column.name for column in columns.columns] == ["isbn"]
-    assert "daily" in spec_of(transform, f"model.{LIBRARY}.members").tags
+    assert "daily" in spec_of(dbt_assets, f"model.{LIBRARY}.members").tags
 
 
-def test_a_code_reference_opens_the_nodes_own_file(transform: Transform, preparation: Preparation) -> None:
-    references = spec_of(transform, f"model.{LIBRARY}.members").metadata["dagster/code_references"]
+def test_a_code_reference_opens_the_nodes_own_file(dbt_assets: DbtAssets, preparation: Preparation) -> None:
+    references = spec_of(dbt_assets, f"model.{LIBRARY}.members").metadata["dagster/code_references"]
     files = {
         str(reference.file_path)
         for reference in references.code_references
@@ -115,10 +117,10 @@ def test_a_code_reference_opens_the_nodes_own_file(transform: Transform, prepara
     assert str(preparation.library.project / "transformations" / "circulation" / "members.sql") in files
 
 
-def test_all_of_a_group_is_one_step_in_the_warehouses_pool(transform: Transform) -> None:
+def test_all_of_a_group_is_one_step_in_the_warehouses_pool(dbt_assets: DbtAssets) -> None:
     steps = {
         assets.op.name: assets.op.pool
-        for assets in transform.definitions.assets or []
+        for assets in dbt_assets.definitions.assets or []
         if isinstance(assets, dg.AssetsDefinition) and assets.is_executable
     }
     assert steps == {"dbt_opening_time": POOL, "dbt_closing_time": POOL}
@@ -139,7 +141,7 @@ CHECKS = [
 ]
 
 
-def test_each_data_test_is_exactly_one_check(made: tuple[Plan, Transform], graph: dg.AssetGraph) -> None:
+def test_each_data_test_is_exactly_one_check(made: tuple[Plan, DbtAssets], graph: dg.AssetGraph) -> None:
     assert Counter((key.name, key.asset_key.to_user_string()) for key in graph.asset_check_keys) == dict.fromkeys(
         ((name, asset) for name, asset, _ in CHECKS), 1
     )
@@ -148,15 +150,15 @@ def test_each_data_test_is_exactly_one_check(made: tuple[Plan, Transform], graph
 
 @pytest.mark.parametrize(("name", "asset", "blocks"), CHECKS)
 def test_a_check_is_of_the_right_asset_and_blocks_if_its_severity_is_error(
-    transform: Transform, name: str, asset: str, *, blocks: bool
+    dbt_assets: DbtAssets, name: str, asset: str, *, blocks: bool
 ) -> None:
-    (spec,) = [spec for spec in transform.checks.values() if spec.name == name]
+    (spec,) = [spec for spec in dbt_assets.checks.values() if spec.name == name]
     assert spec.asset_key.to_user_string() == asset
     assert spec.blocking is blocks
 
 
-def test_a_check_that_reads_another_asset_depends_on_it(transform: Transform) -> None:
-    (spec,) = [spec for spec in transform.checks.values() if spec.name.startswith("relationships_")]
+def test_a_check_that_reads_another_asset_depends_on_it(dbt_assets: DbtAssets) -> None:
+    (spec,) = [spec for spec in dbt_assets.checks.values() if spec.name.startswith("relationships_")]
     assert {dep.asset_key.to_user_string() for dep in spec.additional_deps} == {"circulation/members"}
 
 

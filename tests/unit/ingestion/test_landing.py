@@ -19,11 +19,11 @@ import pytest
 
 from analytics_dagster.errors import LandingZoneError, ProjectError
 from analytics_dagster.ingestion.columns import agree, combine, fit
+from analytics_dagster.ingestion.dedupe import could_be_newer, newest
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.ledger import Entry, Status, latest, new_files, waiting_for_repair
+from analytics_dagster.ingestion.ledger import FileStatus, LedgerEntry, latest, new_files, waiting_for_repair
 from analytics_dagster.ingestion.parsing import MalformedFileError, parse
 from analytics_dagster.ingestion.tables import DataType, LandedTable, column_name, landed_tables, sql_type
-from analytics_dagster.ingestion.versions import could_be_newer, newest
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 ORDERS = LandedTable("source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/**/*.csv", "csv")
@@ -144,7 +144,7 @@ def test_a_landing_zone_may_be_any_fsspec_url() -> None:
     (file,) = landing.list_files(ORDERS)
     assert (file.path, file.size, file.modified.tzinfo) == ("orders/a.csv", 5, timezone.utc)
     assert landing.read(file.path) == b"id\n1\n"
-    assert landing.set_aside(file, "broken") == "_rejected/orders/a.csv"
+    assert landing.quarantine(file, "broken") == "_rejected/orders/a.csv"
     assert landing.list_files(ORDERS) == ()
     assert landing.read("_rejected/orders/a.csv.reason.txt") == b"orders/a.csv: broken\n"
 
@@ -209,7 +209,7 @@ def test_a_second_malformed_file_of_one_name_does_not_replace_the_first(tmp_path
     for content in (b"first", b"second"):
         put(tmp_path, "orders/a.csv", content, modified=NOON)
         (file,) = landing.list_files(ORDERS)
-        landing.set_aside(file, "broken")
+        landing.quarantine(file, "broken")
     kept = {path.read_bytes() for path in (tmp_path / "_rejected/orders").glob("*.csv")}
     assert kept == {b"first", b"second"}
 
@@ -221,7 +221,7 @@ def landed(path: str, minute: int = 0, size: int = 1) -> LandedFile:
     return LandedFile(path, size, NOON + timedelta(minutes=minute))
 
 
-def ledger(*entries: Entry) -> dict[str, Entry]:
+def ledger(*entries: LedgerEntry) -> dict[str, LedgerEntry]:
     return latest(entry.row("orders") for entry in entries)
 
 
@@ -230,24 +230,28 @@ def ledger(*entries: Entry) -> dict[str, Entry]:
     [
         ([landed("b"), landed("a")], [], ["a", "b"]),
         ([landed("a", 1), landed("b", 0)], [], ["b", "a"]),
-        ([landed("a")], [Entry(landed("a"), Status.LOADED)], []),
-        ([landed("a", 1)], [Entry(landed("a"), Status.LOADED)], ["a"]),
-        ([landed("a", size=2)], [Entry(landed("a"), Status.LOADED)], ["a"]),
-        ([landed("a", -99)], [Entry(landed("b"), Status.LOADED)], ["a"]),
-        ([landed("a")], [Entry(landed("a"), Status.REJECTED)], []),
-        ([landed("a")], [Entry(landed("a"), Status.REJECTED, moved_to="_rejected/a")], ["a"]),
-        ([landed("a", 1)], [Entry(landed("a"), Status.LOADED), Entry(landed("a", 1), Status.LOADED)], []),
+        ([landed("a")], [LedgerEntry(landed("a"), FileStatus.LOADED)], []),
+        ([landed("a", 1)], [LedgerEntry(landed("a"), FileStatus.LOADED)], ["a"]),
+        ([landed("a", size=2)], [LedgerEntry(landed("a"), FileStatus.LOADED)], ["a"]),
+        ([landed("a", -99)], [LedgerEntry(landed("b"), FileStatus.LOADED)], ["a"]),
+        ([landed("a")], [LedgerEntry(landed("a"), FileStatus.REJECTED)], []),
+        ([landed("a")], [LedgerEntry(landed("a"), FileStatus.REJECTED, moved_to="_rejected/a")], ["a"]),
+        (
+            [landed("a", 1)],
+            [LedgerEntry(landed("a"), FileStatus.LOADED), LedgerEntry(landed("a", 1), FileStatus.LOADED)],
+            [],
+        ),
     ],
 )
 def test_a_file_is_new_unless_the_ledger_has_this_version_of_it(
-    files: list[LandedFile], entries: list[Entry], expected: list[str]
+    files: list[LandedFile], entries: list[LedgerEntry], expected: list[str]
 ) -> None:
     assert [file.path for file in new_files(files, ledger(*entries))] == expected
 
 
 def test_a_rejected_file_left_in_place_waits_for_repair_until_it_changes() -> None:
-    left = Entry(landed("a"), Status.REJECTED)
-    moved = Entry(landed("b"), Status.REJECTED, moved_to="_rejected/b")
+    left = LedgerEntry(landed("a"), FileStatus.REJECTED)
+    moved = LedgerEntry(landed("b"), FileStatus.REJECTED, moved_to="_rejected/b")
     assert waiting_for_repair([landed("a")], ledger(left, moved)) == [left, moved]
     assert waiting_for_repair([landed("a", 1)], ledger(left)) == []
 

@@ -10,7 +10,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from analytics_dagster.assets.consumers.consumer import GROUP as CONSUMERS
+from analytics_dagster.assets.consumers import GROUP as CONSUMERS
 from analytics_dagster.assets.keys import EXPOSURES
 from analytics_dagster.assets.translator import SOURCES
 from analytics_dagster.automation.jobs import INGESTION

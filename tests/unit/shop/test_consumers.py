@@ -16,12 +16,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from analytics_dagster.assets.consumers.guard import ensure_healthy, reasons_against
-from analytics_dagster.shop import CONSUMERS, Consumer, Folder, Inputs, Mart, build_consumers
+from analytics_dagster.assets.consumers import Consumer, ConsumerInputs, Extra, build_consumers
+from analytics_dagster.assets.marts import Mart, reasons_against, require_usable
+from analytics_dagster.shop import CONSUMERS
+from analytics_dagster.shop.chart_style import money
 from analytics_dagster.shop.customer_segments import draw
 from analytics_dagster.shop.daily_sales_export import SCHEMA, month_files
-from analytics_dagster.shop.look import money
-from analytics_dagster.shop.report_figures import (
+from analytics_dagster.shop.report_metrics import (
     last_full_day,
     margin_by_week,
     periods,
@@ -31,6 +32,7 @@ from analytics_dagster.shop.report_figures import (
 from analytics_dagster.shop.revenue_report import make_report
 from analytics_dagster.shop.segmentation import Centroid, name_of, segment
 from analytics_dagster.warehouse import Table, Warehouse
+from analytics_dagster.warehouse.folder import Folder
 
 pytestmark = pytest.mark.slow
 
@@ -45,12 +47,12 @@ def build(
     marts: Sequence[Mart], *, consumers: Sequence[Consumer] = CONSUMERS, folder: Path = Path("unused"), **others: Any
 ) -> Any:
     return build_consumers(
+        consumers,
         {mart.name: mart for mart in marts},
         group_order=["hourly", "nightly"],
         blocking_checks=others.get("blocking_checks", {}),
         reports=Folder(str(folder / "reports")),
         outbound=Folder(str(folder / "outbound")),
-        consumers=consumers,
     )
 
 
@@ -73,15 +75,15 @@ def test_another_projects_marts_leave_every_consumer_out() -> None:
     built = build([mart("somebody_elses")])
     assert built.assets == ()
     assert built.started_with == {}
-    assert set(built.left_out) == {consumer.name for consumer in CONSUMERS}
+    assert set(built.skipped) == {consumer.name for consumer in CONSUMERS}
 
 
-def test_a_consumer_that_is_left_out_is_one_line_that_names_the_missing_mart(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_consumer_that_is_skipped_is_one_line_that_names_the_missing_mart(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         built = build([mart("daily_sales"), mart("product_margins")])
-    assert built.left_out == {"customer_segments": ("customer_lifetime_value",)}
+    assert built.skipped == {"customer_segments": ("customer_lifetime_value",)}
     assert caplog.messages == [
-        "consumers: customer_segments left out: no model customer_lifetime_value in this dbt project"
+        "consumers: customer_segments skipped: no model customer_lifetime_value in this dbt project"
     ]
 
 
@@ -105,10 +107,10 @@ def test_the_group_that_builds_the_last_of_its_marts_starts_a_consumer(
 
 
 def _needs(module: str) -> Consumer:
-    def materialize(_: Inputs) -> dg.MaterializeResult[None]:
+    def materialize(_: ConsumerInputs) -> dg.MaterializeResult[None]:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    return Consumer("needy", "", ("a",), materialize, (), ())
+    return Consumer("needy", "", ("a",), materialize, extra=Extra("analytics-dagster[shop]", frozenset({"sklearn"})))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_the_guards_failure_names_every_reason_and_is_not_retried(instance: dg.D
     upstream = Upstream(instance)
     run = upstream.run(passes=False)
     with pytest.raises(dg.Failure) as failure:
-        ensure_healthy(upstream.instance, "own", [upstream.mart, mart("stores")], {upstream.mart.key: [upstream.check]})
+        require_usable(upstream.instance, "own", [upstream.mart, mart("stores")], {upstream.mart.key: [upstream.check]})
     assert f"orders (job hourly) failed the check totals_add_up in run {run}" in str(failure.value.description)
     assert "stores (job nightly) was never built" in str(failure.value.description)
     assert failure.value.allow_retries is False

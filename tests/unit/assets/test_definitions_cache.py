@@ -17,8 +17,8 @@ import pytest
 from dagster_shared.serdes.errors import SerializationError
 
 from analytics_dagster.assets import definitions_cache
-from analytics_dagster.assets.dbt_definitions import Facts, make_facts
-from analytics_dagster.assets.definitions_cache import FACTS, FactsFile
+from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
+from analytics_dagster.assets.definitions_cache import CACHE_FILE, DefinitionsCache
 from analytics_dagster.dagster_internals.gc_paused import mostly_kept
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.location import Location, build_location, prepare_location
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 MEMBERS = "model.lending_library.members"
 
 
-def facts_of(library: Library, **others: Any) -> tuple[FactsFile, Facts]:
+def facts_of(library: Library, **others: Any) -> tuple[DefinitionsCache, DbtDefinitions]:
     """Return the file, and the facts as the manifest has them."""
     settings = library.settings(**others)
     groups = load_groups(settings)
     project = load_project(settings, groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
-    facts = make_facts(project, plan, {"nodes": {}, "sources": {}}, unit_tests=settings.unit_tests)
-    return FactsFile(project, groups, settings.unit_tests), facts
+    facts = make_dbt_definitions(project, plan, {"nodes": {}, "sources": {}}, unit_tests=settings.unit_tests)
+    return DefinitionsCache(project, groups, settings.unit_tests), facts
 
 
 # --- both ways ----------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_what_is_rare_is_kept_too(prepared: Library) -> None:
 
 def test_what_would_be_another_when_it_is_read_is_not_kept(prepared: Library) -> None:
     file, facts = facts_of(prepared)
-    (prepared.artifacts / FACTS).unlink()
+    (prepared.artifacts / CACHE_FILE).unlink()
     partitioned = facts.nodes[MEMBERS].replace_attributes(partitions_def=dg.StaticPartitionsDefinition(["a"]))
     assert not file.write(replace(facts, nodes={**facts.nodes, MEMBERS: partitioned}))
     unwritable = facts.nodes[MEMBERS].merge_attributes(metadata={"an object": object()})
@@ -125,14 +125,14 @@ def described(location: Location) -> Any:
 def test_the_definitions_are_the_same_whether_facts_were_kept_or_not(prepared: Library, *, unit_tests: bool) -> None:
     settings = prepared.settings(unit_tests=unit_tests)
     prepare_location(settings, print)
-    assert (prepared.artifacts / FACTS).exists()
+    assert (prepared.artifacts / CACHE_FILE).exists()
     with_facts = build_location(settings)
     assert "_content" not in vars(with_facts.project.manifest), "the manifest was not to be read"
-    (prepared.artifacts / FACTS).unlink()
+    (prepared.artifacts / CACHE_FILE).unlink()
     without = build_location(settings)
     assert "_content" in vars(without.project.manifest)
     assert described(with_facts) == described(without)
-    assert not (prepared.artifacts / FACTS).exists(), "a mere load writes nothing"
+    assert not (prepared.artifacts / CACHE_FILE).exists(), "a mere load writes nothing"
 
 
 def test_who_tells_of_failures_knows_the_files_of_nodes_without_reading_the_manifest(prepared: Library) -> None:
@@ -179,12 +179,12 @@ def _change_code(library: Library, patch: pytest.MonkeyPatch) -> None:
 
 
 def _cut_off(library: Library, _: pytest.MonkeyPatch) -> None:
-    path = library.artifacts / FACTS
+    path = library.artifacts / CACHE_FILE
     path.write_bytes(path.read_bytes()[:-100])
 
 
 def _empty(library: Library, _: pytest.MonkeyPatch) -> None:
-    (library.artifacts / FACTS).write_bytes(b"")
+    (library.artifacts / CACHE_FILE).write_bytes(b"")
 
 
 CHANGES = [_change_manifest, _change_groups, _change_selected, _change_dagster, _change_code, _cut_off, _empty]
@@ -229,7 +229,7 @@ def test_a_project_that_was_moved_keeps_its_facts_and_its_code_references_are_of
 
 
 def test_dagster_dev_keeps_the_facts_that_it_had_to_make(prepared: Library) -> None:
-    (prepared.artifacts / FACTS).unlink()
+    (prepared.artifacts / CACHE_FILE).unlink()
     build_location(prepared.settings(is_dev_cli=True))
     assert facts_of(prepared)[0].fits
 
@@ -237,7 +237,7 @@ def test_dagster_dev_keeps_the_facts_that_it_had_to_make(prepared: Library) -> N
 def test_a_preparation_makes_facts_that_are_missing_and_says_truly_that_dbt_had_nothing_to_do(
     prepared: Library,
 ) -> None:
-    (prepared.artifacts / FACTS).unlink()
+    (prepared.artifacts / CACHE_FILE).unlink()
     assert not prepare_location(prepared.settings(), print)
     assert facts_of(prepared)[0].fits
 

@@ -1,1 +1,0 @@
-"""Python assets that read models of dbt."""
