@@ -14,7 +14,7 @@ from analytics_dagster.assets.consumers import Consumer, Consumers, connect_cons
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
 from analytics_dagster.assets.definitions_cache import DefinitionsCache
 from analytics_dagster.assets.keys import check_asset_keys
-from analytics_dagster.automation import Parts, build_automation, build_policies
+from analytics_dagster.automation.build import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.dagster_internals import dagster_patches

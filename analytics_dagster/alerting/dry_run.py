@@ -18,7 +18,7 @@ from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.routing import held_until, matching, route
 from analytics_dagster.alerting.store import MessageThread, Notification
-from analytics_dagster.automation.retrying import with_retry
+from analytics_dagster.automation.retry_decision import with_retry
 from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.deployment import make_place
 from analytics_dagster.execution.failures.events import read_report

@@ -18,7 +18,7 @@ from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.automation.jobs import PROJECT_TAG
-from analytics_dagster.automation.retrying import DECISION, PARENT, due_at, may_be_retried, with_retry
+from analytics_dagster.automation.retry_decision import DECISION, PARENT, due_at, may_be_retried, with_retry
 from analytics_dagster.execution.failures.catalog import Catalog
 from analytics_dagster.execution.failures.events import Place, read_report
 from analytics_dagster.execution.failures.report import FailureReport

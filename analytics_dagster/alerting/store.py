@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent
-from analytics_dagster.automation.notes import KeyValues
+from analytics_dagster.automation.pending_run_store import KeyValues
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""An ingestion that loaded something starts the groups that ask for it, in their order."""
+"""The sensor that starts the groups with ``after_ingestion`` after an ingestion that loaded new rows."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.landing_sensor import STARTED_BY
-from analytics_dagster.automation.notes import Answer, Trigger
-from analytics_dagster.automation.order import answer_ingestion
-from analytics_dagster.automation.retrying import PARENT
-from analytics_dagster.automation.schedules import DUE_RUNS_SENSOR
-from analytics_dagster.automation.situation import Order, Situation
+from analytics_dagster.automation.pending_run_store import Outcome, Trigger
+from analytics_dagster.automation.pending_runs import SENSOR as PENDING_RUNS_SENSOR
+from analytics_dagster.automation.retry_decision import PARENT
+from analytics_dagster.automation.run_order import AutomatedGroups, decide_ingestion
 from analytics_dagster.ingestion.assets import ROWS_LOADED
 
 if TYPE_CHECKING:
-    from analytics_dagster.automation.jobs import AssetJob
+    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
-AFTER_SENSOR = "after_ingestion_sensor"
+SENSOR = "after_ingestion_sensor"
 
 
 def build_after_ingestion_sensor(
-    ingestion_job: AssetJob, jobs_after: Sequence[AssetJob], order: Order, default_status: dg.DefaultSensorStatus
+    ingestion_job: AssetJob,
+    jobs_after: Sequence[AssetJob],
+    groups: AutomatedGroups,
+    default_status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
-    """Return the sensor that starts the given jobs after each ingestion that files started and that loaded rows.
+    """Return the sensor that starts the given jobs after each ingestion that new files started and that loaded rows.
 
-    Each job is asked for once an ingestion run, by its run key. One that comes after another of them, or has a run
-    that is going, is noted as due instead.
+    Its run key requests each job once for each ingestion run. A job that comes after another of them, or that has an
+    unfinished run, gets a pending run instead.
     """
 
     @dg.run_status_sensor(
-        name=AFTER_SENSOR,
+        name=SENSOR,
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[ingestion_job],
         request_jobs=list(jobs_after),
         default_status=default_status,
-        description="Starts what builds on the raw tables when new files have brought new rows.",
+        description="Starts the groups that read the raw tables after an ingestion has loaded new rows.",
     )
     def after_ingestion_sensor(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         run = context.dagster_run
         if STARTED_BY not in run.tags:
             yield dg.SkipReason(f"Run {run.run_id} was not started by new files.")
         elif not any(rows_loaded(context.instance, one) for one in _attempts(context.instance, run)):
-            yield dg.SkipReason(f"Run {run.run_id} found no new rows.")
+            yield dg.SkipReason(f"Run {run.run_id} loaded no new rows.")
         else:
             trigger = Trigger(_end(context.instance, run.run_id), run.run_id)
             names = [job.name for job in jobs_after]
-            requests, lines = start(names, trigger, Situation(context.instance, order))
+            requests, lines = start_groups(names, trigger, InstanceSnapshot(context.instance, groups))
             for line in lines:
                 context.log.info(line)
             yield from requests
@@ -58,35 +61,37 @@ def build_after_ingestion_sensor(
     return after_ingestion_sensor
 
 
-def start(names: Sequence[str], trigger: Trigger, situation: Situation) -> tuple[list[dg.RunRequest], list[str]]:
-    """Return the runs that an ingestion starts at once, and a line for each of the others; note which are due.
+def start_groups(
+    names: Sequence[str], trigger: Trigger, snapshot: InstanceSnapshot
+) -> tuple[list[dg.RunRequest], list[str]]:
+    """Return the runs that an ingestion starts at once, and a line for each other group; record the pending runs.
 
-    ``names`` are the groups that ask for it, upstream first.
+    ``names`` are the groups with ``after_ingestion``, upstream first.
     """
     requests, lines = [], []
     started = set[str]()
     for name in names:
-        note = situation.notebook[name].of(trigger)
-        if note is None:
-            upstream = situation.upstream(name, lambda other: trigger if other in started else None)
-            note = answer_ingestion(trigger, situation.see(name), upstream, situation.now)
-            if note is None:
-                lines.append(f"{name} is due already: that run reads the new rows.")
+        record = snapshot.store[name].find(trigger)
+        if record is None:
+            upstream = snapshot.upstream_work(name, lambda other: trigger if other in started else None)
+            record = decide_ingestion(trigger, snapshot.open_work(name), upstream, snapshot.now)
+            if record is None:
+                lines.append(f"A run of {name} is pending already: it will read the new rows.")
                 continue
-            situation.notebook.write(name, note)
+            snapshot.store.record(name, record)
         started.add(name)
-        if note.answer is Answer.DUE:
-            groups = ", ".join(wait.group for wait in note.waits)
-            lines.append(f"A run of {name} is due and waits for {groups}; {DUE_RUNS_SENSOR} starts it.")
+        if record.outcome is Outcome.PENDING:
+            waits = ", ".join(wait.group for wait in record.waits)
+            lines.append(f"The run of {name} is pending: it waits for {waits}. {PENDING_RUNS_SENSOR} starts it.")
         else:
-            # The job's name in the key too: Dagster takes two requests of one sensor with one key for the same.
+            # With the job's name: Dagster starts only one run for two requests of one sensor with the same key.
             key = f"{trigger.ingestion}:{name}"
             requests.append(dg.RunRequest(run_key=key, job_name=name, tags=trigger.tags))
     return requests, lines
 
 
 def rows_loaded(instance: dg.DagsterInstance, run_id: str) -> int:
-    """Return how many rows a run of the ingestion job wrote, from the metadata of its materializations."""
+    """Return how many rows a run of the ingestion job loaded, from the metadata of its materializations."""
     events = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     materializations = [event.asset_materialization for event in events]
     found = [one.metadata.get(ROWS_LOADED) for one in materializations if one]
@@ -94,7 +99,7 @@ def rows_loaded(instance: dg.DagsterInstance, run_id: str) -> int:
 
 
 def _attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
-    """Yield a run, and those that it has run again: what these had loaded before they failed is news too."""
+    """Yield a run and the failed runs that it retries: the rows that those loaded are new, too."""
     attempt: dg.DagsterRun | None = run
     while attempt is not None:
         yield attempt.run_id
@@ -103,7 +108,7 @@ def _attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> datetime:
-    """Return when a run ended: the same moment however often the sensor looks at it."""
+    """Return when a run ended: the same moment each time the sensor evaluates it."""
     record = instance.get_run_record_by_id(run_id)
     end = record.end_time if record else None
     return datetime.fromtimestamp(end, timezone.utc) if end else datetime.now(timezone.utc)

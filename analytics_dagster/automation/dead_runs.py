@@ -1,4 +1,4 @@
-"""Runs whose process was killed are marked as failed, so that they hold neither their group nor the warehouse."""
+"""The sensor that fails runs whose process was killed, so that they block neither their group nor the warehouse."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SENSOR = "dead_runs_sensor"
 
 
 def build_dead_runs_sensor() -> dg.SensorDefinition:
-    """Return the sensor that looks for dead runs twice a minute; it is on everywhere, and starts nothing."""
+    """Return the sensor that looks for dead runs every 30 seconds; it is on by default, and starts no runs."""
 
     @dg.sensor(
         name=SENSOR,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=30,
-        description="Marks runs as failed whose process was killed, and frees the slots that they held.",
+        description="Marks runs as failed whose process was killed, and frees their pool slots.",
     )
     def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         dead = fail_dead_runs(context.instance)

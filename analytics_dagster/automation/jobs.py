@@ -1,9 +1,9 @@
-"""One job for each schedule group, and one for ingestion."""
+"""Builds the job of each schedule group and the ingestion job, with the tags of their runs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -11,28 +11,25 @@ from analytics_dagster.planning.groups import IngestionRuns, ScheduleGroup
 from analytics_dagster.planning.pods import Toleration
 
 if TYPE_CHECKING:
-    # What `define_asset_job` returns has no public name; only the type checker needs one. A test names its class.
-    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-
-    AssetJob: TypeAlias = UnresolvedAssetJobDefinition
+    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 GROUP_TAG = "analytics_dagster/schedule_group"
-"""The tag of a run that says of which schedule group it is."""
+"""The tag of a run that names its schedule group."""
 
 PROJECT_TAG = "analytics_dagster/project"
-"""The tag of a run that says of which dbt project it is: two locations may have groups of the same names."""
+"""The tag of a run that names its dbt project: two locations may have groups of the same names."""
 
 POD_TAG = "dagster-k8s/config"
-"""The tag of a run by which dagster-k8s makes its pod another than those of other runs."""
+"""The tag of a run from which dagster-k8s configures its pod."""
 
 RETRIES_TAG = "analytics_dagster/retries"
-"""The tag of a run that says how often it may be run again."""
+"""The tag of a run with the maximum number of its retries."""
 
 INGESTION = "ingestion"
-"""The name of the job that loads the landing zone, and of its asset group."""
+"""The name of the ingestion job, and of its asset group."""
 
 AD_HOC = "__ASSET_JOB"
-"""The job of what somebody materializes in the UI: a name of Dagster's that is not public; a test compares them."""
+"""Dagster's own job for "Materialize" in the UI. Dagster does not publish the name; a test compares it."""
 
 
 def build_group_job(
@@ -44,10 +41,10 @@ def build_group_job(
     consumers: Collection[dg.AssetKey],
     executor: dg.ExecutorDefinition | None = None,
 ) -> AssetJob:
-    """Return the job of a schedule group: what it builds, the checks that it runs, the consumers that start with it.
+    """Return the job of a schedule group, with its nodes, checks and consumers.
 
-    ``nodes`` and ``checks`` are the group's own and those of others that it refreshes. A check of one of its assets
-    that another group runs (a test which crosses groups) is not in it. Without ``executor`` it has the location's.
+    ``nodes`` and ``checks`` include those of other groups that this group refreshes. ``checks`` does not include a
+    cross-group test that another group runs. Without ``executor`` the job has the location's executor.
     """
     selection = dg.AssetSelection.assets(*nodes).without_checks() | dg.AssetSelection.checks(*checks)
     if consumers:
@@ -55,36 +52,35 @@ def build_group_job(
     return dg.define_asset_job(
         name=group.name,
         selection=selection,
-        description=f"Builds the schedule group {group.name}, runs its tests, and updates the consumers that start "
-        "with it.",
+        description=f"Builds the schedule group {group.name}, runs its tests, and updates its consumers.",
         tags=run_tags(group, project),
         executor_def=executor,
     )
 
 
 def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
-    """Return the tags of a group's runs: whose they are, how often they are retried, what their pod gets.
+    """Return the tags of a group's runs: group, project, retries, and pod configuration.
 
-    The number of retries is always named, so that no default of the instance stands in for the groups' file.
+    The number of retries is always set, so that no default of the instance replaces that of the schedule groups file.
     """
     tags: dict[str, Any] = {GROUP_TAG: group.name, **_retry_tags(group.retries, project)}
     pod = _pod(group)
-    # In place of the instance's own: a request beside the limit of a smaller run is no valid pod.
+    # Replaces the instance's configuration: merged, a group's request could exceed the instance's limit.
     return {**tags, POD_TAG: {**pod, "merge_behavior": "SHALLOW"}} if pod else tags
 
 
 def _pod(group: ScheduleGroup) -> dict[str, Any]:
-    """Return what a group's pods get of its own, as dagster-k8s reads it; what the group does not name is left out."""
-    placed: dict[str, Any] = {
+    """Return the pod configuration that a group sets, in the form that dagster-k8s reads."""
+    scheduling: dict[str, Any] = {
         "node_selector": group.node_selector,
         "tolerations": None if group.tolerations is None else [_as_kubernetes(one) for one in group.tolerations],
         "priority_class_name": group.priority_class_name,
     }
-    spec = {what: asked for what, asked in placed.items() if asked is not None}
+    spec = {name: value for name, value in scheduling.items() if value is not None}
     pod: dict[str, Any] = {}
     if group.resources:
-        asked = {"requests": group.resources.requests, "limits": group.resources.limits}
-        pod["container_config"] = {"resources": {what: values for what, values in asked.items() if values}}
+        resources = {"requests": group.resources.requests, "limits": group.resources.limits}
+        pod["container_config"] = {"resources": {name: values for name, values in resources.items() if values}}
     if spec:
         pod["pod_spec_config"] = spec
     return pod
@@ -98,26 +94,26 @@ def _retry_tags(retries: int, project: str) -> dict[str, str]:
     return {
         PROJECT_TAG: project,
         RETRIES_TAG: str(retries),
-        # Dagster's own would start at once, and whatever the failure was: see `retries`.
+        # Dagster's own retries start at once and after any failure: see `retry_sensors`.
         "dagster/max_retries": "0",
-        # What failed and what was skipped is built again, not what worked.
+        # A re-execution builds only what failed or was skipped.
         "dagster/retry_strategy": "FROM_ASSET_FAILURE",
     }
 
 
 def build_ingestion_job(
-    asked: IngestionRuns,
+    ingestion: IngestionRuns,
     *,
     project: str,
     tables: Collection[dg.AssetKey],
     checks: Collection[dg.AssetCheckKey],
     executor: dg.ExecutorDefinition | None = None,
 ) -> AssetJob:
-    """Return the job that loads every landed table; dbt's tests of the sources run with the groups that read them."""
+    """Return the job that loads every table with landed files; the groups that read the sources run their dbt tests."""
     return dg.define_asset_job(
         name=INGESTION,
         selection=dg.AssetSelection.assets(*tables).without_checks() | dg.AssetSelection.checks(*checks),
-        description="Loads what is new in the landing zone into the tables that the dbt sources declare.",
-        tags=_retry_tags(asked.retries, project),
+        description="Loads new files of the landing zone into the tables that the dbt sources declare.",
+        tags=_retry_tags(ingestion.retries, project),
         executor_def=executor,
     )

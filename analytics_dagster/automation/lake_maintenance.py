@@ -1,6 +1,6 @@
-"""The job that looks after a DuckLake, where the warehouse is one.
+"""The maintenance job of a DuckLake warehouse.
 
-No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+No ``from __future__ import annotations`` here: Dagster reads the annotations of decorated functions at run time.
 """
 
 from contextlib import closing
@@ -18,21 +18,21 @@ JOB = "lake_maintenance"
 """The name of the job; its schedule is named after it."""
 
 CRON = "30 3 * * *"
-"""When it runs: before the nightly group, as that is bundled."""
+"""When it runs: before the bundled nightly group."""
 
 
 class UpkeepConfig(dg.Config):
-    """How much of the past is kept."""
+    """How long old data is kept."""
 
     snapshot_days: float = Field(
-        default=Upkeep.snapshot_days, ge=0, description="How many days earlier states of the tables can be read."
+        default=Upkeep.snapshot_days, ge=0, description="For how many days snapshots can be read."
     )
     file_hours: float = Field(
-        default=Upkeep.file_hours, ge=0, description="How many hours files stay that nothing refers to any more."
+        default=Upkeep.file_hours, ge=0, description="For how many hours unreferenced files are kept."
     )
 
 
-@dg.op(name=JOB, pool=POOL, description="Expires old snapshots, merges small files, deletes what is left over.")
+@dg.op(name=JOB, pool=POOL, description="Expires old snapshots, merges small files, deletes unreferenced files.")
 def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: Warehouse) -> None:
     try:
         with closing(warehouse.open_duckdb(read_only=True)):
@@ -43,7 +43,7 @@ def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: W
             done = maintain(lake, name, Upkeep(config.snapshot_days, config.file_hours))
             after = measure(lake, name)
     except NoWarehouseYetError:
-        context.log.info("There is no DuckLake yet, so there is nothing to do.")
+        context.log.info("There is no DuckLake yet: nothing to do.")
         return
     except AnalyticsError as error:
         raise dg.Failure(str(error)) from None
@@ -55,15 +55,17 @@ def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: W
 
 
 def build_lake_maintenance(settings: Settings, target: Target) -> dg.Definitions:
-    """Return the job and its schedule where the target is a DuckLake, and nothing otherwise.
+    """Return the job and its schedule if the target is a DuckLake, else nothing.
 
-    It takes a place in the warehouse's pool: a build waits for it, and it for a build. It needs the resource
-    ``warehouse``.
+    The job takes a slot of the warehouse's pool, so it never runs beside a build. It needs the resource ``warehouse``.
     """
     if kind_of(target) is not Kind.LAKE:
         return dg.Definitions()
 
-    @dg.job(name=JOB, description="Looks after the DuckLake: old snapshots, small files, and files left over.")
+    @dg.job(
+        name=JOB,
+        description="Maintains the DuckLake: expires snapshots, merges small files, deletes unreferenced files.",
+    )
     def maintenance() -> None:
         _maintain()
 

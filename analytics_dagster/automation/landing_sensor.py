@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from analytics_dagster.automation.order import UNFINISHED
+from analytics_dagster.automation.run_order import UNFINISHED
 from analytics_dagster.errors import LandingZoneError
 from analytics_dagster.ingestion.assets import CHECK
 from analytics_dagster.ingestion.landing import LandedFile, Landing
@@ -18,7 +18,7 @@ from analytics_dagster.ingestion.sketch import Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
 
 if TYPE_CHECKING:
-    from analytics_dagster.automation.jobs import AssetJob
+    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 STARTED_BY = "analytics_dagster/started_by"
 """The tag of an ingestion run that new files started; its value is the sensor's name."""

@@ -1,4 +1,4 @@
-"""How often a run may be run again, and after which time: what the schedule groups' file says of it."""
+"""Finds the retry policy of a run: how many retries the schedule groups file allows, and after which delay."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGr
 
 
 class RetryPolicy(Protocol):
-    """What the file says: of a schedule group, or of ingestion."""
+    """The retry settings of a schedule group or of ingestion."""
 
     @property
     def retries(self) -> int:
-        """How often at most."""
+        """The maximum number of retries."""
 
     @property
     def retry_delay(self) -> int:
-        """After how many seconds the first time."""
+        """The delay of the first retry, in seconds."""
 
     @property
     def retry_backoff(self) -> Backoff:
-        """How that time grows."""
+        """How the delay grows."""
 
 
 @dataclass(frozen=True)
 class RetryPolicies:
-    """The policies of a location: of its schedule groups by their names, and of ingestion.
+    """The policies of a location: of its schedule groups by name, and of ingestion.
 
-    ``assets`` are those that jobs of the location build, each with its schedule group, or with ingestion's name.
+    ``assets`` maps each asset of the location's jobs to the name of its schedule group, or to ingestion's.
     """
 
     groups: Mapping[str, ScheduleGroup]
@@ -40,9 +40,9 @@ class RetryPolicies:
     assets: Mapping[dg.AssetKey, str]
 
     def of(self, run: dg.DagsterRun) -> RetryPolicy | None:
-        """Return the policy of a run; None where nothing is said of it.
+        """Return the policy of a run; None if it has none.
 
-        What somebody has materialized in the UI may be of several groups: then it is that with the fewest retries.
+        A run that somebody started in the UI may have assets of several groups: it gets the fewest retries of them.
         """
         if GROUP_TAG in run.tags:
             return self.groups.get(run.tags[GROUP_TAG])

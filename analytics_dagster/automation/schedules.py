@@ -1,4 +1,4 @@
-"""The schedules of the schedule groups: a tick starts the group's run, is left out, or makes the run due."""
+"""The schedules of the schedule groups: a tick launches the group's run, is skipped, or records a pending run."""
 
 from __future__ import annotations
 
@@ -9,98 +9,96 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from analytics_dagster.automation.notes import Answer, Note, Trigger, Wait
-from analytics_dagster.automation.order import answer_tick
-from analytics_dagster.automation.situation import Order, Situation
+from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
+from analytics_dagster.automation.pending_run_store import Outcome, Trigger, TriggerRecord, Wait
+from analytics_dagster.automation.pending_runs import SENSOR
+from analytics_dagster.automation.run_order import AutomatedGroups, decide_tick
 
 if TYPE_CHECKING:
-    from analytics_dagster.automation.jobs import AssetJob
-
-DUE_RUNS_SENSOR = "due_runs_sensor"
-"""The name of the sensor that starts the runs that are due."""
+    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 _PREVIEW = re.compile(r"\d{8}_\d{6}")
 
 
-def build_schedule(name: str, job: AssetJob, order: Order) -> dg.ScheduleDefinition | None:
+def build_schedule(name: str, job: AssetJob, groups: AutomatedGroups) -> dg.ScheduleDefinition | None:
     """Return the schedule of a group's job, or None for a group without a cron."""
-    group = order.groups[name].group
+    group = groups.by_name[name].group
     if not group.cron:
         return None
 
     @dg.schedule(
-        name=order.groups[name].schedule_name,
+        name=groups.by_name[name].schedule_name,
         job=job,
         cron_schedule=group.cron[0] if len(group.cron) == 1 else list(group.cron),
         execution_timezone=group.time_zone,
-        default_status=dg.DefaultScheduleStatus.RUNNING if order.running else dg.DefaultScheduleStatus.STOPPED,
+        default_status=dg.DefaultScheduleStatus.RUNNING if groups.schedules_on else dg.DefaultScheduleStatus.STOPPED,
     )
     def group_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        situation = Situation(context.instance, order)
         tick = Trigger(context.scheduled_execution_time.astimezone(timezone.utc))
-        return answer(name, tick, situation, is_preview=_is_preview(context))
+        snapshot = InstanceSnapshot(context.instance, groups)
+        return evaluate_tick(name, tick, snapshot, is_preview=_is_preview(context))
 
     return group_schedule
 
 
-def answer(
-    name: str, tick: Trigger, situation: Situation, *, is_preview: bool = False
+def evaluate_tick(
+    name: str, tick: Trigger, snapshot: InstanceSnapshot, *, is_preview: bool = False
 ) -> dg.RunRequest | dg.SkipReason:
-    """Return what a group's schedule does at a tick, and keep a note of it unless it is a preview.
+    """Return what a group's schedule does at a tick, and record it unless this is a preview.
 
-    A tick that the daemon evaluates again, as it was interrupted, comes to the same: Dagster finds the run that it
-    asked for by the tick's tags, and what is due is due once.
+    After an interruption the daemon evaluates a tick again, with the same result: Dagster finds the run that was
+    requested by the tick's tags, and a pending run is recorded once.
     """
-    note = situation.notebook[name].of(tick)
-    if note is None or note.answer is Answer.SKIPPED:
-        note = _answer(name, tick, situation)
+    record = snapshot.store[name].find(tick)
+    if record is None or record.outcome is Outcome.SKIPPED:
+        record = _decide(name, tick, snapshot)
         if not is_preview:
-            situation.notebook.write(name, note)
-    if note.answer is Answer.LAUNCHED:
+            snapshot.store.record(name, record)
+    if record.outcome is Outcome.LAUNCHED:
         return dg.RunRequest()
-    return dg.SkipReason(" ".join(_why(name, note, situation)))
+    return dg.SkipReason(" ".join(_explain(name, record, snapshot)))
 
 
-def _answer(name: str, tick: Trigger, situation: Situation) -> Note:
-    return answer_tick(
+def _decide(name: str, tick: Trigger, snapshot: InstanceSnapshot) -> TriggerRecord:
+    return decide_tick(
         tick,
-        own=[run.run_id for run in situation.unfinished(name)],
-        upstream=situation.upstream(name, lambda other: tick if situation.ticks_too(other, tick.moment) else None),
-        now=situation.now,
-        is_due=_due_tick(name, situation) is not None,
+        own=[run.run_id for run in snapshot.unfinished_runs(name)],
+        upstream=snapshot.upstream_work(name, lambda other: tick if snapshot.ticks_at(other, tick.moment) else None),
+        now=snapshot.now,
+        is_pending=_pending_tick(name, snapshot) is not None,
     )
 
 
-def _due_tick(name: str, situation: Situation) -> Trigger | None:
-    """Return the tick since which a run of a group is due; None also where the sensor has just started it."""
-    due = [note.trigger for note in situation.notebook[name].pending if not note.trigger.ingestion]
-    return next((trigger for trigger in due if not situation.runs_of(name, trigger)), None)
+def _pending_tick(name: str, snapshot: InstanceSnapshot) -> Trigger | None:
+    """Return the tick since which a run of a group is pending; None also if the sensor has just started that run."""
+    pending = [record.trigger for record in snapshot.store[name].pending if not record.trigger.ingestion]
+    return next((trigger for trigger in pending if not snapshot.runs_of(name, trigger)), None)
 
 
-def _why(name: str, note: Note, situation: Situation) -> Iterator[str]:
-    if note.answer is Answer.SKIPPED:
-        state = next(run for run in situation.unfinished(name) if run.run_id == note.instead)
-        yield f"The last run of {name} is not over ({state}): this tick is left out."
+def _explain(name: str, record: TriggerRecord, snapshot: InstanceSnapshot) -> Iterator[str]:
+    if record.outcome is Outcome.SKIPPED:
+        status = next(run.status.value for run in snapshot.unfinished_runs(name) if run.run_id == record.covered_by)
+        yield f"Skipped: run {record.covered_by} of {name} is still in progress ({status})."
         return
-    if note.answer is Answer.JOINED:
-        earlier = _due_tick(name, situation) or "an earlier tick"
-        yield f"The run of {name} that is due since {earlier} waits still, and stands for this tick too."
+    if record.outcome is Outcome.JOINED:
+        earlier = _pending_tick(name, snapshot) or "an earlier tick"
+        yield f"Skipped: the run of {name} pending since {earlier} covers this tick too."
     else:
-        waits = ", ".join(_named(wait) for wait in note.waits)
-        yield f"A run is due and waits for {waits}; {DUE_RUNS_SENSOR} starts it."
-    if not situation.is_on(DUE_RUNS_SENSOR, default=True):
-        yield f"But {DUE_RUNS_SENSOR} is turned off: turn it on."
+        waits = ", ".join(_describe(wait) for wait in record.waits)
+        yield f"The run of {name} is pending: it waits for {waits}. {SENSOR} starts it."
+    if not snapshot.is_on(SENSOR, default=True):
+        yield f"But {SENSOR} is turned off: turn it on."
 
 
-def _named(wait: Wait) -> str:
-    what = [*(str(trigger) for trigger in wait.triggers), *(f"run {run}" for run in wait.runs)]
-    return f"{wait.group} ({', '.join(what)})"
+def _describe(wait: Wait) -> str:
+    work = [*(str(trigger) for trigger in wait.triggers), *(f"run {run}" for run in wait.runs)]
+    return f"{wait.group} ({', '.join(work)})"
 
 
 def _is_preview(context: dg.ScheduleEvaluationContext) -> bool:
-    """Return whether somebody only looks at what a tick would do ("Preview" in the UI).
+    """Return whether this is a preview of a tick in the UI ("Preview").
 
-    Nothing else tells: the daemon's key of a tick's log ends with the tick's number, a preview's with its time. A
-    test previews a tick through a real code server, and fails when that changes.
+    Only the log key tells: the daemon's ends with the tick's number, a preview's with its time. A test previews a tick
+    through a real code server, and fails if that changes.
     """
     return bool(context.log_key and _PREVIEW.fullmatch(context.log_key[-1]))

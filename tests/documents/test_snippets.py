@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from analytics_dagster.alerting import definitions as alerts
 from analytics_dagster.assets.dbt_assets import BuildConfig
-from analytics_dagster.automation import after_ingestion, dead_runs, landing_sensor, retrying, schedules
+from analytics_dagster.automation import after_ingestion, dead_runs, landing_sensor, pending_runs, retry_decision
 from analytics_dagster.cli import app
 from analytics_dagster.ingestion.tables import _Declaration, landed_tables
 from analytics_dagster.planning.groups import ScheduleGroups
@@ -233,8 +233,8 @@ def _first_column(page: str, heading: str) -> set[str]:
 
 
 def test_every_sensor_is_told() -> None:
-    sensors = {after_ingestion.AFTER_SENSOR, alerts.SENSOR, dead_runs.SENSOR, landing_sensor.SENSOR, retrying.SENSOR}
-    others = {retrying.AD_HOC_SENSOR, schedules.DUE_RUNS_SENSOR}
+    sensors = {module.SENSOR for module in (after_ingestion, alerts, dead_runs, landing_sensor, pending_runs)}
+    others = {retry_decision.RETRIES_SENSOR, retry_decision.AD_HOC_SENSOR}
     assert _first_column("docs/concepts.md", "## What starts a run") == sensors | others
 
 

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from analytics_dagster.alerting.definitions import Alerting
-from analytics_dagster.automation.retrying import DECISION
+from analytics_dagster.automation.retry_decision import DECISION
 from analytics_dagster.cli.home import prepare_home
 from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
 from analytics_dagster.cli.runs.retrying import make_retrier

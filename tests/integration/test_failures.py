@@ -65,7 +65,7 @@ def test_it_is_explained_who_would_hear_of_it_and_why(broken: Broken) -> None:
     assert report["owners"] == ["team:front_desk"]
     assert report["exposures"] == [], "the screen reads other models"
     assert report["retry"]["due"] is None
-    assert report["retry"]["reason"] == "not retried: the schedule groups' file asks for no retries of it"
+    assert report["retry"]["reason"] == "not retried: the schedule groups file sets no retries for it"
 
 
 @pytest.mark.integration

@@ -1,4 +1,4 @@
-"""Groups that tick at the same minute, by Dagster's real daemon: upstream first, whatever the pool takes at once."""
+"""Groups that tick at the same minute, with Dagster's real daemon: upstream runs first, whatever the pool's limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from analytics_dagster.automation.notes import SCHEDULED_TIME, Answer, Notebook, Trigger
+from analytics_dagster.automation.pending_run_store import SCHEDULED_TIME, Outcome, PendingRunStore, Trigger
 from analytics_dagster.warehouse import POOL
 from tests.conftest import COMMAND
 from tests.integration.ui import Ui, free_port, opened
@@ -36,9 +36,9 @@ groups:
 """,
     "models/first.sql": "select 1 as one",
     "models/careful.sql": "select * from {{ ref('first') }}",
-    # In a chain with both: it comes last.
+    # It reads both: it runs last.
     "models/bold.sql": "select * from {{ ref('careful') }} union all select * from {{ ref('first') }}",
-    # Fails while there is a file of this name.
+    # It fails while a file of this name exists.
     "tests/nothing_is_broken.sql": "select * from {{ ref('first') }} where (select count(*) from glob('BROKEN')) > 0",
 }
 NAMES = ("first", "careful", "bold")
@@ -53,8 +53,8 @@ mutation ($tick: Float!) {
 
 
 def write_project(folder: Path) -> Library:
-    """Write three groups of one model each, which read each other and all tick each minute."""
-    from tests.conftest import Library  # pytest loads it
+    """Write a project of three groups with one model each, which read the earlier groups and tick every minute."""
+    from tests.conftest import Library  # pytest loads it first
 
     tiny = Library(folder)
     for name, content in FILES.items():
@@ -66,7 +66,7 @@ def write_project(folder: Path) -> Library:
 
 @contextmanager
 def dev(library: Library) -> Iterator[Ui]:
-    """Let `analytics-dagster dev` run with schedules turned on."""
+    """Run `analytics-dagster dev` with schedules turned on."""
     port = free_port()
     with opened(
         [COMMAND, "dev", "--port", str(port)],
@@ -90,17 +90,17 @@ def ended(records: list[dg.RunRecord]) -> list[dg.RunRecord]:
     return [record for record in records if record.end_time]
 
 
-def notes_of(instance: dg.DagsterInstance) -> Notebook:
-    return Notebook(instance.daemon_cursor_storage, "tiny", NAMES)
+def store_of(instance: dg.DagsterInstance) -> PendingRunStore:
+    return PendingRunStore(instance.daemon_cursor_storage, "tiny", NAMES)
 
 
-def left_out(instance: dg.DagsterInstance) -> list[str]:
-    return [one.left_out for one in notes_of(instance)["careful"].settled if one.left_out]
+def skip_reasons(instance: dg.DagsterInstance) -> list[str]:
+    return [one.skipped for one in store_of(instance)["careful"].resolutions if one.skipped]
 
 
 @pytest.fixture
 def finished(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    """Let the daemon run: first all goes well, then the first group fails; the pool takes four at once, then one."""
+    """Run the daemon: at first all runs succeed, then the first group fails; the pool has four slots, then one."""
     tiny = write_project(tmp_path)
     with dev(tiny) as ui, dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
 
@@ -113,68 +113,68 @@ def finished(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
         preview(ui, instance)
         (tmp_path / "broken").touch()
         before = ends("bold")
-        wait_for("what follows a failure has ended", lambda: left_out(instance) and ends("bold") > before, 300)
+        wait_for("the runs after a failure have ended", lambda: skip_reasons(instance) and ends("bold") > before, 300)
     with dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance:
         yield instance
 
 
 def preview(ui: Ui, instance: dg.DagsterInstance) -> None:
-    """Preview a tick in the UI, as people do who wonder what it does: it does nothing."""
+    """Preview a tick in the UI: it stores nothing."""
     tick = Trigger(datetime(2030, 1, 1, 6, tzinfo=timezone.utc))
-    answer = ui.ask(PREVIEW, tick=tick.moment.timestamp())["scheduleDryRun"]["evaluationResult"]
-    assert not answer["error"]
-    assert answer["skipReason"]
-    assert notes_of(instance)["bold"].of(tick) is None
+    result = ui.ask(PREVIEW, tick=tick.moment.timestamp())["scheduleDryRun"]["evaluationResult"]
+    assert not result["error"]
+    assert result["skipReason"]
+    assert store_of(instance)["bold"].find(tick) is None
 
 
 def tick_of(record: dg.RunRecord) -> Trigger:
     return Trigger(datetime.fromisoformat(record.dagster_run.tags[SCHEDULED_TIME]))
 
 
-def test_of_groups_that_tick_together_the_upstream_ones_run_first(finished: dg.DagsterInstance) -> None:
+def test_of_groups_that_tick_together_the_upstream_groups_run_first(finished: dg.DagsterInstance) -> None:
     records = {name: ended(runs) for name, runs in records_of(finished).items()}
-    notes = notes_of(finished)
+    store = store_of(finished)
     assert records.keys() == set(NAMES)
     broken = [record for record in records["first"] if record.dagster_run.status is dg.DagsterRunStatus.FAILURE]
 
-    # No run failed but those of the first group that were to.
+    # Only the runs of the first group failed that were meant to.
     for name, runs in records.items():
         for record in runs:
             run = record.dagster_run
             assert run.is_success or record in broken or is_cut_off(record, runs), (name, run.run_id)
 
-    # Two runs of a group never overlap: not even in the queue.
+    # Two runs of a group never overlap, not even in the queue.
     for name, runs in records.items():
         for earlier, later in pairwise(runs):
             assert earlier.end_time is not None
             assert earlier.end_time <= later.create_timestamp.timestamp(), name
 
-    # A run starts when those upstream of the same tick have ended.
+    # A run starts after the upstream runs of the same tick.
     compared = 0
     for upstream, downstream in (("first", "careful"), ("first", "bold"), ("careful", "bold")):
         ends = {tick_of(record): record.end_time for record in records[upstream]}
         for record in records[downstream]:
-            note = notes[downstream].of(tick_of(record))
-            assert note is not None
-            assert note.answer in {Answer.DUE, Answer.JOINED}
-            end = ends.get(tick_of(record))  # none where that tick was skipped for a run that went on
+            record_of_tick = store[downstream].find(tick_of(record))
+            assert record_of_tick is not None
+            assert record_of_tick.outcome in {Outcome.PENDING, Outcome.JOINED}
+            end = ends.get(tick_of(record))  # none if that tick was skipped for an unfinished run
             if end is not None:
                 assert end <= record.create_timestamp.timestamp(), (downstream, tick_of(record))
                 compared += 1
     assert compared >= 4
 
-    # After a failure the careful group is left out, and says why; the bold one runs.
+    # After a failure the careful group is skipped with the reason; the bold group runs.
     assert broken
-    for reason in left_out(finished):
+    for reason in skip_reasons(finished):
         assert any(f"first's run {record.dagster_run.run_id} is FAILURE" in reason for record in broken)
     after = [record for record in records["bold"] if tick_of(record) in {tick_of(one) for one in broken}]
     assert after
     assert not {tick_of(record) for record in records["careful"]} & {tick_of(one) for one in broken}
 
-    # As a schedule's own run would be: listed with the schedule's runs.
+    # Dagster lists them with the runs of the schedule.
     assert {record.dagster_run.tags["dagster/schedule_name"] for record in records["bold"]} == {"bold_schedule"}
 
 
 def is_cut_off(record: dg.RunRecord, runs: list[dg.RunRecord]) -> bool:
-    """Return whether a run was the last of its group, and ended with the daemon."""
+    """Return whether a run is the last of its group, and was canceled with the daemon."""
     return record is runs[-1] and record.dagster_run.status is dg.DagsterRunStatus.CANCELED

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from analytics_dagster.automation.jobs import AD_HOC
-from analytics_dagster.automation.retrying import DECISION
+from analytics_dagster.automation.retry_decision import DECISION
 from analytics_dagster.processes import CHILD_TAG, PROCESS_TAG, Process
 from tests.conftest import COMMAND, Library
 from tests.integration.ui import Ui, free_port, opened

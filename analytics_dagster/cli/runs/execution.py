@@ -16,7 +16,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 from dagster._core.snap import snapshot_from_execution_plan
 from dagster._utils.interrupts import capture_interrupts
 
-from analytics_dagster.automation.retrying import NUMBER, PARENT, ROOT, kept_tags
+from analytics_dagster.automation.retry_decision import NUMBER, PARENT, ROOT, kept_tags
 from analytics_dagster.cli.runs.live_display import live_display
 from analytics_dagster.processes import process_tags
 

@@ -11,7 +11,7 @@ import dagster as dg
 
 from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG
 from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.automation.retrying import PARENT, RETRIED_BY, decide, decision_tags
+from analytics_dagster.automation.retry_decision import PARENT, RETRIED_BY, decide_retry, decision_tags
 from analytics_dagster.cli.runs.execution import JobRequest
 from analytics_dagster.errors import HomeError
 from analytics_dagster.execution.failures.attach import attach_report
@@ -59,7 +59,7 @@ class Retrier:
             return None
         run = record.dagster_run
         report = self.report(record)
-        retry = decide(report, self.policies.of(run), work.number)
+        retry = decide_retry(report, self.policies.of(run), work.number)
         leftover = find_leftover(self.instance, run_id)
         if not leftover:
             retry = Retry("not retried: nothing of it is left to do")

@@ -22,7 +22,7 @@ from analytics_dagster.alerting.instigators import InstigatorTick, observe_ticks
 from analytics_dagster.alerting.watch import observe_daemon
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.planning.groups import ScheduleGroup
-from tests.unit.automation.ordered import ORIGIN
+from tests.unit.automation.three_groups import ORIGIN
 
 SIX = datetime(2026, 6, 1, 6, tzinfo=timezone.utc).timestamp()
 HOUR = 3_600.0

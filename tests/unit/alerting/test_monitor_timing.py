@@ -18,10 +18,10 @@ from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState
 from analytics_dagster.automation.jobs import RETRIES_TAG
-from analytics_dagster.automation.retrying import DECISION, DUE, NUMBER, PARENT, RETRIED_BY, ROOT
+from analytics_dagster.automation.retry_decision import DECISION, DUE, NUMBER, PARENT, RETRIED_BY, ROOT
 from tests.unit.alerting.alert_scenario import BINDER, LOST, ROUTES, AlertScenario
 from tests.unit.alerting.fake_channels import FakeChannels
-from tests.unit.automation.ordered import ORIGIN
+from tests.unit.automation.three_groups import ORIGIN
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""What an ingestion starts: the groups that ask for it, in their order, and never two runs of one at once."""
+"""The sensor after ingestion: it starts groups in their order, and never two runs of one group at once."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import datetime, timezone
 import dagster as dg
 import pytest
 
-from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor, rows_loaded, start
-from analytics_dagster.automation.due_runs import look
+from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor, rows_loaded, start_groups
+from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.jobs import build_group_job
 from analytics_dagster.automation.landing_sensor import STARTED_BY
-from analytics_dagster.automation.notes import Answer, Note, Notebook, Trigger, Wait
-from analytics_dagster.automation.retrying import PARENT
-from analytics_dagster.automation.situation import Order, OrderedGroup, Situation
+from analytics_dagster.automation.pending_run_store import Outcome, PendingRunStore, Trigger, TriggerRecord, Wait
+from analytics_dagster.automation.pending_runs import check_pending_runs
+from analytics_dagster.automation.retry_decision import PARENT
+from analytics_dagster.automation.run_order import AutomatedGroup, AutomatedGroups
 from analytics_dagster.planning.groups import ScheduleGroup
 
 pytestmark = pytest.mark.slow
@@ -46,26 +47,26 @@ def second() -> None: ...
 def third() -> None: ...
 
 
-def ordered(name: str, asset: dg.AssetsDefinition, *before: str) -> OrderedGroup:
-    return OrderedGroup(ScheduleGroup(name=name, select="x", after_ingestion=True), frozenset({asset.key}), before)
+def group(name: str, asset: dg.AssetsDefinition, *upstream: str) -> AutomatedGroup:
+    return AutomatedGroup(ScheduleGroup(name=name, select="x", after_ingestion=True), frozenset({asset.key}), upstream)
 
 
-# `third` reads what `first` builds; `second` neither.
-ORDER = Order(
+# `third` reads `first`; `second` reads neither.
+GROUPS = AutomatedGroups(
     "shop",
     {
-        "first": ordered("first", first),
-        "second": ordered("second", second),
-        "third": ordered("third", third, "first"),
+        "first": group("first", first),
+        "second": group("second", second),
+        "third": group("third", third, "first"),
     },
-    running=True,
+    schedules_on=True,
 )
 JOBS = {
     name: build_group_job(one.group, project="shop", nodes=list(one.assets), checks=[], consumers=[])
-    for name, one in ORDER.groups.items()
+    for name, one in GROUPS.by_name.items()
 }
 INGESTION = dg.define_asset_job("ingestion", selection=dg.AssetSelection.assets(orders, items))
-AFTER = build_after_ingestion_sensor(INGESTION, list(JOBS.values()), ORDER, dg.DefaultSensorStatus.STOPPED)
+AFTER = build_after_ingestion_sensor(INGESTION, list(JOBS.values()), GROUPS, dg.DefaultSensorStatus.STOPPED)
 DEFINITIONS = dg.Definitions(
     assets=[orders, items, first, second, third], jobs=[INGESTION, *JOBS.values()], sensors=[AFTER]
 )
@@ -73,13 +74,13 @@ DEFINITIONS = dg.Definitions(
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    # An ephemeral one knows of no schedules and sensors.
+    # An ephemeral instance stores no state of schedules and sensors.
     with dg.instance_for_test() as one:
         yield one
 
 
 def ingest(instance: dg.DagsterInstance, asset: str = "orders", **tags: str) -> list[dg.RunRequest | dg.SkipReason]:
-    """Ingest one table, and let the sensor look at the run that did, twice: it comes to the same."""
+    """Ingest one table, and evaluate the sensor for that run twice, with the same result."""
     job = DEFINITIONS.resolve_job_def("ingestion")
     result = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(asset)], tags=tags or BY_FILES)
 
@@ -102,7 +103,7 @@ def ingest(instance: dg.DagsterInstance, asset: str = "orders", **tags: str) -> 
     return found
 
 
-def test_what_a_run_had_loaded_before_it_failed_is_news_once_its_retry_succeeds(instance: dg.DagsterInstance) -> None:
+def test_rows_that_a_failed_run_loaded_count_when_its_retry_succeeds(instance: dg.DagsterInstance) -> None:
     job = DEFINITIONS.resolve_job_def("ingestion")
     failed = job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey("orders")], tags=BY_FILES)
     assert not requests(ingest(instance, "items"))
@@ -124,23 +125,23 @@ def run(
     return instance.create_run_for_job(job, tags={**job.run_tags, **(tags or {})}, status=status).run_id
 
 
-class Look(Situation):
-    """An ephemeral instance has no schedules that somebody could have turned on or off."""
+class DefaultStatuses(InstanceSnapshot):
+    """A snapshot in which nobody has turned a schedule or sensor on or off."""
 
     def is_on(self, instigator: str, *, default: bool) -> bool:
-        """Return how the code starts it."""
+        """Return the default."""
         return default and bool(instigator)
 
 
 def started(instance: dg.DagsterInstance) -> tuple[list[str], str]:
-    """Let the sensor of due runs look; return the groups whose runs it starts, and all that it says."""
-    seen = look(Look(instance, ORDER))
-    for request in seen.requests:
+    """Evaluate the sensor of pending runs; return the groups whose runs it starts, and its messages."""
+    result = check_pending_runs(DefaultStatuses(instance, GROUPS))
+    for request in result.requests:
         run(instance, str(request.job_name), dict(request.tags))
-    return [str(request.job_name) for request in seen.requests], " ".join([*seen.left_out, *seen.waiting])
+    return [str(request.job_name) for request in result.requests], " ".join([*result.skipped, *result.waiting])
 
 
-def test_an_ingestion_that_loaded_rows_starts_each_group_after_it_once(instance: dg.DagsterInstance) -> None:
+def test_an_ingestion_that_loaded_rows_starts_each_group_once(instance: dg.DagsterInstance) -> None:
     found = requests(ingest(instance))
     assert list(found) == ["first", "second"]
     assert len({request.run_key for request in found.values()}) == 2
@@ -148,73 +149,73 @@ def test_an_ingestion_that_loaded_rows_starts_each_group_after_it_once(instance:
     assert found["first"].tags["analytics_dagster/after_ingestion"] == ingestion.run_id
 
 
-def test_a_group_after_another_that_starts_too_is_due_until_that_has_ended(instance: dg.DagsterInstance) -> None:
+def test_a_group_is_pending_until_the_run_of_its_upstream_group_has_ended(instance: dg.DagsterInstance) -> None:
     tags = requests(ingest(instance))["first"].tags
-    names, why = started(instance)
+    names, messages = started(instance)
     assert not names
-    assert "first has been asked for a run" in why
+    assert "first has requested a run" in messages
     running = run(instance, "first", dict(tags))
-    names, why = started(instance)
+    names, messages = started(instance)
     assert not names
-    assert f"first's run {running} is STARTED" in why
+    assert f"first's run {running} is STARTED" in messages
     instance.delete_run(running)
     run(instance, "first", dict(tags), status=dg.DagsterRunStatus.SUCCESS)
     assert started(instance)[0] == ["third"]
     assert started(instance) == ([], "")
 
 
-def test_a_group_whose_upstream_failed_after_the_ingestion_is_left_out(instance: dg.DagsterInstance) -> None:
+def test_a_group_is_skipped_if_its_upstream_run_failed_after_the_ingestion(instance: dg.DagsterInstance) -> None:
     tags = requests(ingest(instance))["first"].tags
     run(instance, "first", dict(tags), status=dg.DagsterRunStatus.FAILURE)
-    names, why = started(instance)
+    names, messages = started(instance)
     assert not names
-    assert "The run of third that is due since ingestion run" in why
-    assert "is left out: first's run" in why
+    assert "The run of third pending since ingestion run" in messages
+    assert "is skipped: first's run" in messages
 
 
-def test_a_group_with_a_run_that_is_going_gets_another_after_it_and_is_not_skipped(
+def test_a_group_with_an_unfinished_run_gets_another_run_after_it(
     instance: dg.DagsterInstance,
 ) -> None:
-    going = run(instance, "second")
+    unfinished = run(instance, "second")
     assert list(requests(ingest(instance))) == ["first"]
-    assert f"second's run {going} is STARTED" in started(instance)[1]
-    instance.delete_run(going)
+    assert f"second's run {unfinished} is STARTED" in started(instance)[1]
+    instance.delete_run(unfinished)
     assert "second" in started(instance)[0]
 
 
-def test_several_ingestions_while_a_group_is_due_come_to_one_run(instance: dg.DagsterInstance) -> None:
-    going = run(instance, "second")
+def test_several_ingestions_during_a_pending_run_lead_to_one_run(instance: dg.DagsterInstance) -> None:
+    unfinished = run(instance, "second")
     ingest(instance)
     ingest(instance)
     ingest(instance)
-    instance.delete_run(going)
+    instance.delete_run(unfinished)
     assert started(instance)[0].count("second") == 1
     assert "second" not in started(instance)[0]
 
 
-def test_when_all_groups_are_due_the_reason_says_so(instance: dg.DagsterInstance) -> None:
+def test_the_skip_reason_lists_the_pending_runs(instance: dg.DagsterInstance) -> None:
     run(instance, "first")
     run(instance, "second")
     (skip,) = ingest(instance)
     assert isinstance(skip, dg.SkipReason)
-    assert "A run of first is due and waits for first; due_runs_sensor starts it." in str(skip.skip_message)
+    assert "The run of first is pending: it waits for first. due_runs_sensor starts it." in str(skip.skip_message)
 
 
-def test_a_group_that_is_due_anyway_needs_no_run_of_its_own(instance: dg.DagsterInstance) -> None:
+def test_a_group_with_a_pending_run_gets_no_other_run(instance: dg.DagsterInstance) -> None:
     tick = Trigger(datetime(2026, 1, 1, 6, tzinfo=timezone.utc))
-    Notebook(instance.daemon_cursor_storage, "shop", list(JOBS)).write(
-        "second", Note(tick, Answer.DUE, tick.moment, (Wait("first", (tick,)),))
+    PendingRunStore(instance.daemon_cursor_storage, "shop", list(JOBS)).record(
+        "second", TriggerRecord(tick, Outcome.PENDING, tick.moment, (Wait("first", (tick,)),))
     )
-    found, lines = start(list(JOBS), INGESTED, Situation(instance, ORDER))
+    found, lines = start_groups(list(JOBS), INGESTED, InstanceSnapshot(instance, GROUPS))
     assert [request.job_name for request in found] == ["first"]
-    assert "second is due already: that run reads the new rows." in lines
+    assert "A run of second is pending already: it will read the new rows." in lines
 
 
 @pytest.mark.parametrize(
     ("asset", "tags", "reason"),
-    [("items", BY_FILES, "no new rows"), ("orders", {"by": "hand"}, "not started by new files")],
+    [("items", BY_FILES, "loaded no new rows"), ("orders", {"by": "hand"}, "not started by new files")],
 )
-def test_an_ingestion_without_new_rows_or_by_hand_starts_nothing(
+def test_an_ingestion_by_hand_or_without_new_rows_starts_nothing(
     instance: dg.DagsterInstance, asset: str, tags: dict[str, str], reason: str
 ) -> None:
     (skip,) = ingest(instance, asset, **tags)

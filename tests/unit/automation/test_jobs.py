@@ -1,4 +1,4 @@
-"""What the runs of a group are tagged with: whose they are, their retries, and what their pod asks for."""
+"""The jobs of groups and of ingestion, and the tags of their runs: group, retries and pod configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the names that must not change
+from dagster._core.execution.plan.resume_retry import ReexecutionStrategy  # the tests compare them
 from dagster._core.storage import tags
 from dagster_k8s.job import UserDefinedDagsterK8sConfig, get_user_defined_k8s_config
 
@@ -29,10 +29,10 @@ def group(**content: object) -> ScheduleGroup:
 
 
 @pytest.mark.parametrize("retries", [0, 3])
-def test_a_run_is_retried_as_often_as_its_group_says_and_only_what_failed(retries: int) -> None:
+def test_the_tags_of_a_run_set_its_retries_and_turn_dagsters_off(retries: int) -> None:
     found = run_tags(group(retries=retries), "shop")
     assert found[RETRIES_TAG] == str(retries)
-    assert found[tags.MAX_RETRIES_TAG] == "0", "Dagster's own retries start at once, and whatever the failure was"
+    assert found[tags.MAX_RETRIES_TAG] == "0", "Dagster's own retries start at once and after any failure"
     assert found[tags.RETRY_STRATEGY_TAG] in ReexecutionStrategy.__members__
     assert found[tags.RETRY_STRATEGY_TAG] == "FROM_ASSET_FAILURE"
 
@@ -77,39 +77,39 @@ def test_the_resources_of_a_group_are_those_of_its_runs_container(resources: obj
                 "priority_class_name": "batch",
             },
         ),
-        # None of the chart's, on purpose.
+        # Empty values replace those of the chart.
         ({"node_selector": {}, "tolerations": []}, {"node_selector": {}, "tolerations": []}),
     ],
     ids=["selector", "tolerations", "none"],
 )
-def test_where_a_groups_runs_run_is_what_dagster_k8s_reads(asked: dict[str, object], expected: object) -> None:
+def test_dagster_k8s_reads_the_scheduling_settings_of_a_group(asked: dict[str, object], expected: object) -> None:
     job = build_group_job(group(**asked), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
     assert job.tags is not None
     content = json.loads(job.tags[POD_TAG])
-    assert "container_config" not in content, "what is not asked for stays the chart's"
-    # Each reads it in its own way: the second is what the launcher does with a run's tags.
+    assert "container_config" not in content, "settings that the group does not have stay the chart's"
+    # The second way is that of the launcher.
     kept = UserDefinedDagsterK8sConfig.from_dict(content)  # type: ignore[no-untyped-call] # the library's
     assert kept.pod_spec_config == expected
     read = get_user_defined_k8s_config(dict(job.tags))
     assert (read.pod_spec_config, read.merge_behavior.value) == (expected, "SHALLOW")
 
 
-def test_a_run_of_ingestion_is_retried_as_the_file_says() -> None:
+def test_the_ingestion_job_has_the_retries_of_the_file() -> None:
     job = build_ingestion_job(IngestionRuns(retries=2), project="shop", tables=[dg.AssetKey("a")], checks=[])
     assert job.tags is not None
     assert (job.tags[RETRIES_TAG], job.tags[PROJECT_TAG], job.tags[tags.MAX_RETRIES_TAG]) == ("2", "shop", "0")
 
 
-def test_the_job_of_what_is_materialized_in_the_ui_has_dagsters_own_name_for_it() -> None:
+def test_the_name_of_the_ad_hoc_job_is_dagsters() -> None:
     assert AD_HOC == IMPLICIT_ASSET_JOB_NAME
 
 
-def test_a_job_is_of_the_class_that_has_no_public_name() -> None:
+def test_a_job_has_the_class_that_type_checkers_know_as_asset_job() -> None:
     job = build_group_job(group(), project="shop", nodes=[dg.AssetKey("a")], checks=[], consumers=[])
     assert type(job) is UnresolvedAssetJobDefinition
 
 
-def test_a_group_that_asks_for_nothing_has_no_tag_for_its_pod() -> None:
+def test_a_group_without_pod_settings_has_no_tag_for_its_pod() -> None:
     assert run_tags(group(), "shop").keys() == {
         "analytics_dagster/schedule_group",
         "analytics_dagster/project",

@@ -17,7 +17,7 @@ from dagster._core.execution.api import create_execution_plan, execute_run
 
 from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG
 from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.automation.retrying import DECISION, NUMBER, PARENT, ROOT, may_be_retried
+from analytics_dagster.automation.retry_decision import DECISION, NUMBER, PARENT, ROOT, may_be_retried
 from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
 from analytics_dagster.cli.runs.retrying import Retrier
 from analytics_dagster.cli.runs.summary import Status, summarize
@@ -277,7 +277,7 @@ def test_it_is_given_up_after_so_many_times_and_what_comes_after_is_not_started(
     assert not result.succeeded
     assert (len(result.earlier), len(pauses)) == (2, 2)
     assert after.run_id is None
-    assert run_of(instance, result).tags[DECISION].startswith("not retried again: 2 of 2")
+    assert run_of(instance, result).tags[DECISION].startswith("not retried: all 2 retries are used")
 
 
 def test_what_would_fail_again_is_not_run_again(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""Three groups, each after the one before it, with their real schedules and sensors on a real Dagster instance.
+"""Three groups, each downstream of the one before it, with their schedules and sensors on a real Dagster instance.
 
-What the daemon would do with what a schedule or the sensor asks for, `launch` does: it makes the run, with the tags
-that the daemon gives it; what a run worker would report, `end` reports.
+`launch` replaces the daemon: it creates the requested run, with the daemon's tags. `end` replaces the run worker: it
+reports the end of a run.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from datetime import datetime, timezone
 from functools import cached_property
 
 import dagster as dg
-from dagster._core.events import DagsterEvent  # a run's end, as a run worker reports it
+from dagster._core.events import DagsterEvent  # a run worker reports the end of a run with it
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
-from dagster._core.scheduler.instigation import (  # what the UI writes when somebody turns a schedule on or off
+from dagster._core.scheduler.instigation import (  # the UI stores them when somebody turns a schedule on or off
     InstigatorState,
     InstigatorStatus,
     InstigatorType,
     ScheduleInstigatorData,
 )
 
-from analytics_dagster.automation.due_runs import build_due_runs_sensor
+from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.jobs import build_group_job
-from analytics_dagster.automation.notes import Trigger
-from analytics_dagster.automation.schedules import answer, build_schedule
-from analytics_dagster.automation.situation import Order, OrderedGroup, Situation
+from analytics_dagster.automation.pending_run_store import Trigger
+from analytics_dagster.automation.pending_runs import build_pending_runs_sensor
+from analytics_dagster.automation.run_order import AutomatedGroup, AutomatedGroups
+from analytics_dagster.automation.schedules import build_schedule, evaluate_tick
 from analytics_dagster.planning.groups import OnUpstreamFailure, ScheduleGroup
 
 SIX = datetime(2026, 2, 1, 6, tzinfo=timezone.utc)
-"""When all three tick."""
+"""A moment at which all three groups tick."""
 
 NAMES = ("hourly", "nightly", "monthly")
 
@@ -50,15 +51,15 @@ ASSETS = (hourly_table, nightly_table, monthly_table)
 ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "__repository__")
 
 
-def ordered_groups(
-    policy: OnUpstreamFailure = OnUpstreamFailure.WAIT, *, retries: int = 0, running: bool = True
-) -> Order:
-    """Return the order of the three groups."""
+def three_groups(
+    policy: OnUpstreamFailure = OnUpstreamFailure.WAIT, *, retries: int = 0, schedules_on: bool = True
+) -> AutomatedGroups:
+    """Return the three groups, upstream first."""
     crons = ("0 * * * *", "0 6 * * *", "0 6 1 * *")
-    return Order(
+    return AutomatedGroups(
         "shop",
         {
-            name: OrderedGroup(
+            name: AutomatedGroup(
                 group=ScheduleGroup(
                     name=name,
                     select=f"tag:{name}",
@@ -68,34 +69,34 @@ def ordered_groups(
                     retries=retries,
                 ),
                 assets=frozenset({asset.key}),
-                before=NAMES[:place],
+                upstream=NAMES[:place],
             )
             for place, (name, cron, asset) in enumerate(zip(NAMES, crons, ASSETS, strict=True))
         },
-        running=running,
+        schedules_on=schedules_on,
     )
 
 
 @dataclass(frozen=True)
-class Shop:
-    """The three groups in an instance."""
+class ThreeGroups:
+    """The three groups on an instance."""
 
     instance: dg.DagsterInstance
-    order: Order
+    groups: AutomatedGroups
 
     @cached_property
     def definitions(self) -> dg.Definitions:
-        """Their jobs, schedules and the sensor of due runs."""
+        """Their jobs and schedules, and the sensor of pending runs."""
         jobs = {
-            name: build_group_job(ordered.group, project="shop", nodes=list(ordered.assets), checks=[], consumers=[])
-            for name, ordered in self.order.groups.items()
+            name: build_group_job(one.group, project="shop", nodes=list(one.assets), checks=[], consumers=[])
+            for name, one in self.groups.by_name.items()
         }
-        schedules = [build_schedule(name, job, self.order) for name, job in jobs.items()]
+        schedules = [build_schedule(name, job, self.groups) for name, job in jobs.items()]
         return dg.Definitions(
             assets=ASSETS,
             jobs=list(jobs.values()),
             schedules=[one for one in schedules if one],
-            sensors=[build_due_runs_sensor(list(jobs.values()), self.order)],
+            sensors=[build_pending_runs_sensor(list(jobs.values()), self.groups)],
         )
 
     @cached_property
@@ -103,31 +104,31 @@ class Shop:
         return self.definitions.get_repository_def()
 
     def tick(self, name: str, moment: datetime = SIX) -> str:
-        """Let a group's schedule tick; return the id of the run that it launched, or why it launched none."""
-        found = answer(name, Trigger(moment), Situation(self.instance, self.order))
+        """Evaluate a group's schedule; return the id of the run that it launched, or the skip reason."""
+        found = evaluate_tick(name, Trigger(moment), InstanceSnapshot(self.instance, self.groups))
         if isinstance(found, dg.SkipReason):
             return str(found.skip_message)
         scheduled = {".dagster/scheduled_execution_time": moment.astimezone(timezone.utc).isoformat()}
         return self.launch(name, {**found.tags, **scheduled})
 
-    def requests(self) -> tuple[list[dg.RunRequest], str]:
-        """Let the sensor of due runs look; return what it asks for, and else why it asks for nothing."""
+    def evaluate_sensor(self) -> tuple[list[dg.RunRequest], str]:
+        """Evaluate the sensor of pending runs; return its run requests and its skip reason."""
         context = dg.build_sensor_context(
             instance=self.instance, repository_def=self._repository, sensor_name="due_runs_sensor"
         )
         found = self._repository.get_sensor_def("due_runs_sensor").evaluate_tick(context)
         return list(found.run_requests or []), found.skip_message or ""
 
-    def look(self) -> dict[str, str]:
-        """Let the sensor look, and launch what it asks for; return the run ids by group."""
-        requests, _ = self.requests()
+    def start_pending(self) -> dict[str, str]:
+        """Evaluate the sensor of pending runs, and launch the requested runs; return their ids by group."""
+        requests, _ = self.evaluate_sensor()
         return {str(request.job_name): self.launch(str(request.job_name), request.tags) for request in requests}
 
-    def why(self) -> str:
-        """Return why the sensor starts nothing."""
-        requests, why = self.requests()
+    def skip_reason(self) -> str:
+        """Evaluate the sensor of pending runs, which requests no run; return its skip reason."""
+        requests, reason = self.evaluate_sensor()
         assert not requests
-        return why
+        return reason
 
     def launch(
         self,
@@ -136,7 +137,7 @@ class Shop:
         status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED,
         root: str | None = None,
     ) -> str:
-        """Make a run of a group's job, or a retry of one, as the daemon makes it; return its id."""
+        """Create a run of a group's job, or a retry of ``root``, as the daemon does; return its id."""
         job = self._repository.get_job(name)
         family = {"dagster/root_run_id": root, "dagster/parent_run_id": root} if root else {}
         run = self.instance.create_run_for_job(
@@ -150,7 +151,7 @@ class Shop:
         return run.run_id
 
     def end(self, run_id: str, end: str = "SUCCESS") -> None:
-        """Let a run end: SUCCESS, FAILURE or CANCELED."""
+        """Report the end of a run: SUCCESS, FAILURE or CANCELED."""
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
         event = DagsterEvent(event_type_value=f"PIPELINE_{end}", job_name=run.job_name)
@@ -160,7 +161,7 @@ class Shop:
         assert ended.status.value == end
 
     def turn(self, name: str, status: str, location: str = "here") -> None:
-        """Turn a schedule RUNNING or STOPPED, as the UI does."""
+        """Set a schedule to RUNNING or STOPPED, as the UI does."""
         repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), "__repository__")
         state = InstigatorState(
             RemoteInstigatorOrigin(repository, name),

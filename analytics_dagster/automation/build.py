@@ -1,0 +1,119 @@
+"""Builds the jobs, schedules and sensors of a location."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from analytics_dagster.assets.build import DbtAssets
+from analytics_dagster.assets.consumers import Consumers
+from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor
+from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
+from analytics_dagster.automation.jobs import INGESTION, build_group_job, build_ingestion_job
+from analytics_dagster.automation.landing_sensor import build_landing_sensor
+from analytics_dagster.automation.pending_runs import build_pending_runs_sensor
+from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retry_sensors import build_retry_sensors
+from analytics_dagster.automation.run_order import AutomatedGroup, AutomatedGroups
+from analytics_dagster.automation.schedules import build_schedule
+from analytics_dagster.execution.failures.attach import Reporter
+from analytics_dagster.ingestion import Ingestion
+from analytics_dagster.planning.groups import ScheduleGroups
+from analytics_dagster.planning.plan import Plan
+from analytics_dagster.settings import Settings
+
+if TYPE_CHECKING:
+    from analytics_dagster.dagster_internals.asset_job import AssetJob
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the other packages built and the jobs run; ``executor`` is for these jobs only, if it is given."""
+
+    plan: Plan
+    dbt_assets: DbtAssets
+    ingestion: Ingestion
+    consumers: Consumers
+    executor: dg.ExecutorDefinition | None = None
+
+
+def build_automation(
+    settings: Settings, parts: Parts, policies: RetryPolicies, reporter: Reporter, *, project: str
+) -> dg.Definitions:
+    """Return the jobs, schedules and sensors of ingestion and of every schedule group.
+
+    ``project`` is the name of the dbt project: it is a tag of the runs, and part of the keys of the stored records.
+    """
+    groups = order_groups(settings, parts.plan, parts.dbt_assets, project)
+    jobs = {name: _group_job(name, parts, project) for name in groups.by_name}
+    schedules = [build_schedule(name, job, groups) for name, job in jobs.items()]
+    ingestion_job = _ingestion_job(parts, policies, project)
+    all_jobs = [*([ingestion_job] if ingestion_job else []), *jobs.values()]
+    sensors = [build_dead_runs_sensor(), *build_retry_sensors(all_jobs, project, policies, reporter)]
+    jobs_after = [jobs[name] for name, one in groups.by_name.items() if one.group.after_ingestion]
+    if jobs_after or any(one.upstream for one in groups.by_name.values()):
+        sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))
+    if ingestion_job:
+        sensors += _ingestion_sensors(settings, parts.ingestion, ingestion_job, jobs_after, groups)
+    return dg.Definitions(jobs=all_jobs, schedules=[one for one in schedules if one is not None], sensors=sensors)
+
+
+def build_policies(groups: ScheduleGroups, parts: Parts) -> RetryPolicies:
+    """Return the retry policies of the location's runs."""
+    assets = dict.fromkeys(parts.ingestion.keys.values(), INGESTION)
+    assets |= {key: group for group, keys in parts.consumers.started_with.items() for key in keys}
+    assets |= {parts.dbt_assets.nodes[node]: name for node, name in parts.plan.group_of.items()}
+    if parts.dbt_assets.docs:
+        assets[parts.dbt_assets.docs.key] = parts.dbt_assets.docs.groups[0]
+    return RetryPolicies({group.name: group for group in groups.groups}, groups.ingestion, assets)
+
+
+def order_groups(settings: Settings, plan: Plan, dbt_assets: DbtAssets, project: str) -> AutomatedGroups:
+    """Return the groups that have anything to run, upstream first.
+
+    This is computed once, when the location is loaded, so that no tick reads the manifest.
+    """
+    plans = {one.group.name: one for one in plan.groups if not one.is_empty}
+    groups = {
+        name: AutomatedGroup(
+            group=one.group,
+            assets=frozenset(dbt_assets.nodes[node] for node in one.nodes),
+            upstream=tuple(upstream for upstream in plan.before(name) if upstream in plans),
+        )
+        for name, one in plans.items()
+    }
+    return AutomatedGroups(project, groups, schedules_on=settings.automation_is_on)
+
+
+def _group_job(name: str, parts: Parts, project: str) -> AssetJob:
+    one = parts.plan.by_name[name]
+    return build_group_job(
+        one.group,
+        project=project,
+        nodes=parts.dbt_assets.assets_of(one),
+        checks=parts.dbt_assets.checks_of(one),
+        consumers=parts.consumers.started_with.get(name, ()),
+        executor=parts.executor,
+    )
+
+
+def _ingestion_job(parts: Parts, policies: RetryPolicies, project: str) -> AssetJob | None:
+    ingestion = parts.ingestion
+    if not ingestion.tables:
+        return None
+    tables, checks = list(ingestion.keys.values()), ingestion.checks
+    return build_ingestion_job(
+        policies.ingestion, project=project, tables=tables, checks=checks, executor=parts.executor
+    )
+
+
+def _ingestion_sensors(
+    settings: Settings, ingestion: Ingestion, job: AssetJob, jobs_after: list[AssetJob], groups: AutomatedGroups
+) -> list[dg.SensorDefinition]:
+    status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
+    landing = build_landing_sensor(
+        ingestion.tables, ingestion.landing, job=job, asset_keys=ingestion.keys, default_status=status
+    )
+    return [landing, *([build_after_ingestion_sensor(job, jobs_after, groups, status)] if jobs_after else [])]

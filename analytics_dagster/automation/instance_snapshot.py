@@ -1,0 +1,159 @@
+"""Reads what the order of runs depends on from Dagster's instance: records, runs, and which schedules are on.
+
+One evaluation of a schedule or sensor reads each thing at most once (`test_without_pending_runs_no_run_is_read`). The
+simulated daemon of the tests replaces this class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from functools import cached_property
+
+import dagster as dg
+
+from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG, PROJECT_TAG
+from analytics_dagster.automation.pending_run_store import PendingRunStore, Trigger, TriggerRecord, Wait
+from analytics_dagster.automation.retry_decision import AD_HOC_SENSOR, RETRIES_SENSOR, ROOT, may_be_retried
+from analytics_dagster.automation.run_order import (
+    UNFINISHED,
+    Action,
+    AutomatedGroups,
+    PendingRunDecision,
+    RunState,
+    UpstreamGroup,
+    UpstreamStatus,
+    decide_pending_run,
+)
+from analytics_dagster.planning.cron import ticks_at
+
+
+class InstanceSnapshot:
+    """What one evaluation of a schedule or sensor reads; each thing is read when it is first needed."""
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        groups: AutomatedGroups,
+        *,
+        location: str | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        """Take the name of the code location if it is known: a schedule does not know it."""
+        self.groups = groups
+        self.now = now or datetime.now(timezone.utc)
+        self._instance = instance
+        self._location = location
+
+    @cached_property
+    def store(self) -> PendingRunStore:
+        """The records of all groups."""
+        return PendingRunStore(self._instance.daemon_cursor_storage, self.groups.project, self.groups.by_name)
+
+    def unfinished_runs(self, name: str) -> list[RunState]:
+        """Return the unfinished runs of a group, oldest first.
+
+        These are the runs of its job, and any other run that materializes its assets: "Materialize" in the UI starts a
+        run of Dagster's own job.
+        """
+        return [self._state(run) for run in self._unfinished if self._is_of(run, name)]
+
+    def runs_of(self, name: str, trigger: Trigger) -> list[RunState]:
+        """Return a group's run for a trigger, and its retries: they have the trigger's tags."""
+        found = self._instance.get_runs(filters=dg.RunsFilter(tags={GROUP_TAG: name, **trigger.tags}))
+        return [self._state(run) for run in found if self._is_of(run, name)]
+
+    def run_and_retries(self, run_id: str) -> list[RunState]:
+        """Return a run and its retries; none if the run was deleted."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None:
+            return []
+        # Only its tags name the first run of a retry that a sensor requested.
+        root = run.root_run_id or run.tags.get(ROOT, run_id)
+        if not self._instance.has_run(root):
+            return [self._state(run)]
+        group = self._instance.get_run_group(root)
+        return [self._state(one) for one in group[1]] if group else []
+
+    def is_on(self, instigator: str, *, default: bool) -> bool:
+        """Return whether a schedule or sensor is on; ``default`` is its status until somebody turns it on or off.
+
+        If several locations have one of this name and ours is not known, it is enough that one of them is on. The
+        sensor of pending runs knows its location, so that nothing waits forever for another location's schedule.
+        """
+        # Dagster's third status says that the code decides.
+        statuses = {"RUNNING": True, "STOPPED": False}
+        found = [
+            statuses.get(status, default)
+            for name, location, status in self._switches
+            if name == instigator and self._location in (None, location)
+        ]
+        return any(found) if found else default
+
+    def ticks_at(self, name: str, moment: datetime) -> bool:
+        """Return whether a group's schedule is on and ticks at this moment."""
+        return self._schedule_is_on(name) and ticks_at(self.groups.by_name[name].group, moment)
+
+    def upstream_work(self, name: str, shared: Callable[[str], Trigger | None]) -> list[Wait]:
+        """Return the open work of each upstream group; ``shared`` gives the trigger that both groups have, if any."""
+        return [self.open_work(other, shared(other)) for other in self.groups.by_name[name].upstream]
+
+    def open_work(self, name: str, shared: Trigger | None = None) -> Wait:
+        """Return what a group still has to do: ``shared``, its pending runs, and its unfinished runs."""
+        pending = [record.trigger for record in self.store[name].pending]
+        triggers = dict.fromkeys([*([shared] if shared else []), *pending])
+        return Wait(name, tuple(triggers), tuple(run.run_id for run in self.unfinished_runs(name)))
+
+    def decide(self, name: str, record: TriggerRecord) -> PendingRunDecision | None:
+        """Return what happens to a pending run of a group; None if it was started."""
+        runs = self.runs_of(name, record.trigger)
+        if any(run.status is not dg.DagsterRunStatus.NOT_STARTED for run in runs):
+            return None
+        if runs:
+            # The daemon stopped after it created the run and before it queued it. It queues it at the same request.
+            return PendingRunDecision(Action.START)
+        own = next(iter(self.unfinished_runs(name)), None)
+        policy = self.groups.by_name[name].group.on_upstream_failure
+        return decide_pending_run(policy, list(self._upstream_statuses(record)), own)
+
+    def _upstream_statuses(self, record: TriggerRecord) -> Iterator[UpstreamStatus]:
+        for wait in record.waits:
+            upstream = UpstreamGroup(wait.group, self.store[wait.group], self._schedule_is_on(wait.group), self)
+            statuses = [upstream.status(trigger, record, self.now) for trigger in wait.triggers]
+            yield from statuses
+            known = {run.run_id for status in statuses for run in status.runs}
+            for run_id in wait.runs:
+                if run_id not in known:
+                    yield UpstreamStatus(wait.group, counts=False, runs=tuple(self.run_and_retries(run_id)))
+
+    def _schedule_is_on(self, name: str) -> bool:
+        group = self.groups.by_name.get(name)
+        return group is not None and self.is_on(group.schedule_name, default=self.groups.schedules_on)
+
+    @cached_property
+    def _unfinished(self) -> list[dg.DagsterRun]:
+        return list(reversed(self._instance.get_runs(filters=dg.RunsFilter(statuses=list(UNFINISHED)))))
+
+    @cached_property
+    def _switches(self) -> list[tuple[str, str, str]]:
+        """The name, code location and status of each schedule and sensor that Dagster has stored."""
+        return [
+            (
+                state.instigator_name,
+                state.origin.repository_origin.code_location_origin.location_name,
+                state.status.name,
+            )
+            for state in self._instance.all_instigator_state()
+        ]
+
+    def _is_of(self, run: dg.DagsterRun, name: str) -> bool:
+        if GROUP_TAG in run.tags:
+            # Another location may have a group of the same name.
+            same_project = run.tags.get(PROJECT_TAG, self.groups.project) == self.groups.project
+            return run.tags[GROUP_TAG] == name and same_project
+        return not self.groups.by_name[name].assets.isdisjoint(run.asset_selection or ())
+
+    def _state(self, run: dg.DagsterRun) -> RunState:
+        sensor = AD_HOC_SENSOR if run.job_name == AD_HOC else RETRIES_SENSOR
+        will_retry = may_be_retried(run, sensor_is_on=self.is_on(sensor, default=True))
+        return RunState(run.run_id, run.status, will_retry=will_retry)

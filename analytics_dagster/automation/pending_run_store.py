@@ -1,0 +1,254 @@
+"""Stores what each schedule group did at its ticks and after ingestions, and how its pending runs were resolved.
+
+A pending run waits for runs upstream. The records survive a restart of the daemon and of the code server: without them
+a tick whose run has to wait would be lost (`test_the_records_survive_a_restart`).
+
+They are kept in the key-value table of Dagster's storage. Each key has one writer, so no lock is needed: a group's
+schedule writes its ticks, the sensor after ingestion the ingestions, the sensor of pending runs the resolutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from enum import Enum
+from functools import cached_property
+from typing import Annotated, Protocol, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+AFTER_INGESTION = "analytics_dagster/after_ingestion"
+"""The tag of a run that an ingestion started; its value is the ingestion's run id."""
+
+SCHEDULED_TIME = ".dagster/scheduled_execution_time"
+"""The tag in which Dagster's scheduler stores a run's tick; a test compares it with Dagster's own constant."""
+
+_KEPT = 20
+"""How many records of each kind are kept for each group."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """What asks for a run: a tick of the group's cron, or an ingestion that loaded new rows.
+
+    ``moment`` is the time of the tick, or the end of the ingestion, in UTC; ``ingestion`` is the ingestion's run id.
+    """
+
+    moment: datetime
+    ingestion: str | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of its run: for a tick, the one that Dagster's scheduler sets on its own runs."""
+        if self.ingestion:
+            return {AFTER_INGESTION: self.ingestion}
+        return {SCHEDULED_TIME: self.moment.astimezone(timezone.utc).isoformat()}
+
+    def __str__(self) -> str:
+        """Return it for messages."""
+        if self.ingestion:
+            return f"ingestion run {self.ingestion}"
+        return f"the tick of {self.moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What a pending run waits for in one group.
+
+    ``triggers`` are those whose runs are expected or pending; ``runs`` are ids of runs that were unfinished already.
+    """
+
+    group: str
+    triggers: tuple[Trigger, ...] = ()
+    runs: tuple[str, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing to wait for."""
+        return not self.triggers and not self.runs
+
+
+class Outcome(str, Enum):
+    """What a group does at a trigger; the values are stored."""
+
+    LAUNCHED = "launched"
+    """Its run starts at once."""
+    PENDING = "due"
+    """Its run starts when the runs that it waits for have ended."""
+    JOINED = "joined"
+    """A pending run of the group covers it; if that run is skipped, this one becomes pending."""
+    SKIPPED = "skipped"
+    """An unfinished run of the group covers it."""
+
+
+@dataclass(frozen=True)
+class TriggerRecord:
+    """What a group did at a trigger; ``covered_by`` is the id of the run for which a tick was skipped.
+
+    The aliases here and in `Resolution` are the names in the stored JSON, which earlier versions wrote.
+    """
+
+    trigger: Trigger
+    outcome: Annotated[Outcome, Field(alias="answer")]
+    recorded: Annotated[datetime, Field(alias="noted")]
+    waits: tuple[Wait, ...] = ()
+    covered_by: Annotated[str | None, Field(alias="instead")] = None
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """How a pending run ended: it was started, or skipped for a reason."""
+
+    trigger: Trigger
+    skipped: Annotated[str, Field(alias="left_out")] = ""
+
+
+@dataclass(frozen=True)
+class GroupRecords:
+    """The records of one group, oldest first."""
+
+    ticks: tuple[TriggerRecord, ...] = ()
+    ingestions: tuple[TriggerRecord, ...] = ()
+    resolutions: tuple[Resolution, ...] = ()
+
+    def of_kind(self, trigger: Trigger) -> tuple[TriggerRecord, ...]:
+        """Return the records of ticks for a tick, and of ingestions for an ingestion."""
+        return self.ingestions if trigger.ingestion else self.ticks
+
+    def find(self, trigger: Trigger) -> TriggerRecord | None:
+        """Return the record of a trigger."""
+        return next((record for record in reversed(self.of_kind(trigger)) if record.trigger == trigger), None)
+
+    def resolution(self, trigger: Trigger) -> Resolution | None:
+        """Return how the run of a trigger was resolved; None while it is pending."""
+        return next((one for one in self.resolutions if one.trigger == trigger), None)
+
+    def covering(self, trigger: Trigger) -> Trigger:
+        """Return the trigger whose run covers another: the one that it joined, or itself."""
+        return self._covering.get(trigger, trigger)
+
+    @cached_property
+    def pending(self) -> tuple[TriggerRecord, ...]:
+        """The pending runs: at most one of a tick and one of an ingestion, because later triggers join them."""
+        latest = (
+            next((one for one in reversed(records) if self._covering.get(one.trigger) == one.trigger), None)
+            for records in (self.ticks, self.ingestions)
+        )
+        waiting = [record for record in latest if record and record.outcome in {Outcome.PENDING, Outcome.JOINED}]
+        return tuple(record for record in waiting if not self.resolution(record.trigger))
+
+    @cached_property
+    def _covering(self) -> Mapping[Trigger, Trigger]:
+        found: dict[Trigger, Trigger] = {}
+        for records in (self.ticks, self.ingestions):
+            covering: Trigger | None = None
+            for record in records:
+                if record.outcome is Outcome.SKIPPED:
+                    continue
+                if record.outcome is not Outcome.JOINED or (covering and self._was_skipped(covering)):
+                    covering = record.trigger
+                if covering:
+                    found[record.trigger] = covering
+        return found
+
+    def _was_skipped(self, trigger: Trigger) -> bool:
+        resolution = self.resolution(trigger)
+        return resolution is not None and bool(resolution.skipped)
+
+
+class KeyValueStorage(Protocol):
+    """The key-value table of Dagster's storage (`DagsterInstance.daemon_cursor_storage`)."""
+
+    def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
+        """Return the values of those keys that exist."""
+
+    def set_cursor_values(self, pairs: Mapping[str, str]) -> None:
+        """Write values."""
+
+
+class PendingRunStore:
+    """The records of the groups of one dbt project, by group.
+
+    The keys contain the project's name, because another location of the same instance may have groups of these names.
+    """
+
+    def __init__(self, storage: KeyValueStorage, project: str, names: Collection[str]) -> None:
+        self._storage = storage
+        self._project = project
+        # One query for all groups.
+        values = storage.get_cursor_values({self._key(kind, name) for name in names for kind in _KINDS})
+        self._groups = {
+            name: GroupRecords(
+                ticks=_read(_RECORDS, values.get(self._key(_TICKS, name))),
+                ingestions=_read(_RECORDS, values.get(self._key(_INGESTIONS, name))),
+                resolutions=_read(_RESOLUTIONS, values.get(self._key(_RESOLVED, name))),
+            )
+            for name in names
+        }
+
+    def __getitem__(self, name: str) -> GroupRecords:
+        """Return the records of a group; empty for a group that the project no longer has."""
+        return self._groups.get(name, GroupRecords())
+
+    def record(self, name: str, record: TriggerRecord) -> None:
+        """Store what a group did at a trigger; only the writer of this kind of trigger may call it."""
+        kind = _INGESTIONS if record.trigger.ingestion else _TICKS
+        records = self[name].of_kind(record.trigger)
+        kept = _with_record(records, record, next((one for one in self[name].pending if one in records), None))
+        is_tick = kind is _TICKS
+        self._groups[name] = replace(self[name], ticks=kept) if is_tick else replace(self[name], ingestions=kept)
+        self._set(kind, name, _RECORDS.dump_json(kept, by_alias=True))
+
+    def resolve(self, name: str, resolution: Resolution) -> None:
+        """Store how a pending run was resolved; only the sensor of pending runs may call it."""
+        others = [one for one in self[name].resolutions if one.trigger != resolution.trigger]
+        kept = (*others, resolution)[-2 * _KEPT :]
+        self._groups[name] = replace(self[name], resolutions=kept)
+        self._set(_RESOLVED, name, _RESOLUTIONS.dump_json(kept, by_alias=True))
+
+    def _set(self, kind: str, name: str, value: bytes) -> None:
+        # One key per call: given a new and an existing key together, Dagster's storage loses the new one.
+        self._storage.set_cursor_values({self._key(kind, name): value.decode()})
+
+    def _key(self, kind: str, name: str) -> str:
+        return f"analytics_dagster/{self._project}/{kind}/{name}"
+
+
+_KINDS = _TICKS, _INGESTIONS, _RESOLVED = "ticks", "ingestions", "settled"
+# Built when a tick first uses them, not in every process that loads the location.
+_DEFERRED = ConfigDict(defer_build=True)
+_RECORDS: TypeAdapter[tuple[TriggerRecord, ...]] = TypeAdapter(tuple[TriggerRecord, ...], config=_DEFERRED)
+_RESOLUTIONS: TypeAdapter[tuple[Resolution, ...]] = TypeAdapter(tuple[Resolution, ...], config=_DEFERRED)
+_Stored = TypeVar("_Stored")
+
+
+def _with_record(
+    records: Sequence[TriggerRecord], new: TriggerRecord, pending: TriggerRecord | None
+) -> tuple[TriggerRecord, ...]:
+    """Return the latest records with a new one, sorted by trigger; the pending one is never dropped.
+
+    Of the records that join the pending one only the latest is kept. If the pending one had joined a run that was
+    skipped, it becomes PENDING.
+    """
+    found = {record.trigger: record for record in records}
+    if pending:
+        found[pending.trigger] = replace(pending, outcome=Outcome.PENDING)
+    if pending and new.outcome is Outcome.JOINED:
+        found = {
+            trigger: record
+            for trigger, record in found.items()
+            if record.outcome is not Outcome.JOINED or trigger.moment < pending.trigger.moment
+        }
+    found[new.trigger] = new
+    ordered = sorted(found.values(), key=lambda record: record.trigger.moment)
+    latest = ordered[-_KEPT:]
+    return tuple(one for one in ordered if one in latest or (pending and one.trigger == pending.trigger))
+
+
+def _read(adapter: TypeAdapter[tuple[_Stored, ...]], value: str | None) -> tuple[_Stored, ...]:
+    """Return the stored records; none if another version stored them in a form that cannot be read."""
+    try:
+        return adapter.validate_json(value) if value else ()
+    except ValidationError:
+        return ()

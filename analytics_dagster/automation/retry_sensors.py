@@ -1,0 +1,195 @@
+"""The two sensors that retry failed runs, and attach the failure report to each failed run.
+
+Dagster's own retries start at once and after any failure, so they are off for the jobs of the location; these sensors
+wait, and retry transient failures only (`test_a_run_with_a_permanent_failure_is_not_retried`). The decision is stored
+in the tags of the failed run.
+
+Both sensors run the same evaluation. They are two because a sensor may request runs of its declared jobs only, and
+Dagster's own job for "Materialize" in the UI can be declared only alone and by name
+(`test_the_ad_hoc_sensor_requests_a_run_of_the_failed_assets`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG
+from analytics_dagster.automation.retry_decision import (
+    AD_HOC_SENSOR,
+    DECISION,
+    DUE,
+    NUMBER,
+    PARENT,
+    RETRIED_BY,
+    RETRIES_SENSOR,
+    decide_retry,
+    decision_tags,
+    due_at,
+    number_of,
+    retry_request,
+)
+from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.execution.failures.attach import Reporter, attach_report
+from analytics_dagster.execution.failures.report import FailureReport
+from analytics_dagster.execution.remaining_work import find_leftover
+from analytics_dagster.processes import Life, examine
+from analytics_dagster.text import counted
+
+if TYPE_CHECKING:
+    from analytics_dagster.dagster_internals.asset_job import AssetJob
+
+_LOOKBACK = timedelta(days=7)
+"""How old the end of a failed run may be."""
+
+_MAX_OVERDUE = 3_600.0
+"""After how many overdue seconds a retry is abandoned that never appeared: it was deleted, or its job is gone."""
+
+_TICK_SECONDS = 20.0
+"""How many seconds one tick may spend on decisions: the first tick finds all failures of a week."""
+
+_DAGSTER_RETRY = "dagster/auto_retry_run_id"
+"""The tag of a run that Dagster itself retried; a test compares it with Dagster's own constant."""
+
+_COMMAND_LINE_SECONDS = 120.0
+"""For how many seconds a run is left to the command line on another machine that started it."""
+
+
+def build_retry_sensors(
+    jobs: Sequence[AssetJob], project: str, policies: RetryPolicies, reporter: Reporter
+) -> list[dg.SensorDefinition]:
+    """Return the sensor for failed runs of the jobs, and the one for "Materialize" in the UI; both are on by default.
+
+    ``project`` is the value of `PROJECT_TAG` on the jobs' runs.
+    """
+    builder = partial(dg.sensor, default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15)
+
+    @builder(
+        name=RETRIES_SENSOR,
+        jobs=list(jobs),
+        description="Retries failed runs of jobs after a transient failure: only what failed or was skipped.",
+    )
+    def retries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        return _evaluate(context, FailedRuns(tags={PROJECT_TAG: project}), policies, reporter)
+
+    @builder(
+        name=AD_HOC_SENSOR,
+        job_name=AD_HOC,
+        description="Retries failed runs of assets that were materialized in the UI, after a transient failure.",
+    )
+    def ad_hoc_retries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        origin = context.code_location_origin
+        runs = FailedRuns(job=AD_HOC, location=origin.location_name if origin else None)
+        return _evaluate(context, runs, policies, reporter)
+
+    return [retries_sensor, ad_hoc_retries_sensor]
+
+
+def _evaluate(
+    context: dg.SensorEvaluationContext, runs: FailedRuns, policies: RetryPolicies, reporter: Reporter
+) -> dg.SensorResult | dg.SkipReason:
+    now = datetime.now(timezone.utc).timestamp()
+    report = partial(reporter.read, context.instance, repository=context.repository_def)
+    requests, lines = RetryEvaluation(context.instance, runs, policies, report, now).run()
+    for line in lines:
+        context.log.info(line)
+    if requests:
+        return dg.SensorResult(run_requests=requests)
+    return dg.SkipReason(" ".join(lines) or "No failed run is to be retried.")
+
+
+@dataclass(frozen=True)
+class FailedRuns:
+    """Which failed runs a sensor retries: those with these tags, or of this job, in this code location."""
+
+    tags: Mapping[str, str] = field(default_factory=dict)
+    job: str | None = None
+    location: str | None = None
+
+    def find(self, instance: dg.DagsterInstance, since: datetime) -> list[dg.RunRecord]:
+        """Return the failed runs without a decision, and those whose retry has not started; earliest failure first."""
+        filters = dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.FAILURE], tags=dict(self.tags), job_name=self.job, updated_after=since
+        )
+        records = instance.get_run_records(filters=filters, order_by="update_timestamp", ascending=True)
+        return [one for one in records if self._is_here(one.dagster_run) and _is_open(one.dagster_run)]
+
+    def _is_here(self, run: dg.DagsterRun) -> bool:
+        origin = run.remote_job_origin
+        return origin is None or self.location in {None, origin.location_name}
+
+
+def _is_open(run: dg.DagsterRun) -> bool:
+    """Return whether a run has no decision or no retry yet; a run that Dagster itself retries is not open."""
+    retried = RETRIED_BY in run.tags or _DAGSTER_RETRY in run.tags or run.is_complete_and_waiting_to_retry
+    return not retried and (DUE in run.tags or DECISION not in run.tags)
+
+
+@dataclass
+class RetryEvaluation:
+    """One tick of a sensor: decides about failed runs, and requests the retries that are due."""
+
+    instance: dg.DagsterInstance
+    runs: FailedRuns
+    policies: RetryPolicies
+    report: Callable[[dg.RunRecord], FailureReport]
+    now: float
+
+    def run(self) -> tuple[list[dg.RunRequest], list[str]]:
+        """Return the runs to start, and a line for each run about which something was decided or done."""
+        since = datetime.fromtimestamp(self.now, timezone.utc) - _LOOKBACK
+        records = self.runs.find(self.instance, since)
+        requests, lines = [], [line for record in records if (line := self._mark_retried(record.dagster_run))]
+        end = time.monotonic() + _TICK_SECONDS
+        for record in records:
+            run = self.instance.get_run_by_id(record.dagster_run.run_id) if time.monotonic() < end else None
+            if run is None or RETRIED_BY in run.tags or self._is_retried_by_command_line(record, run):
+                continue
+            if DECISION not in run.tags:
+                line, run = self._decide(record, run)
+                lines.append(line)
+            due = due_at(run)
+            if due is not None and due <= self.now:
+                request, line = self._request(run, due)
+                requests += [request] if request else []
+                lines.append(line)
+        return requests, lines
+
+    def _mark_retried(self, run: dg.DagsterRun) -> str:
+        children = self.instance.get_runs(filters=dg.RunsFilter(tags={PARENT: run.run_id}), limit=1)
+        if not children:
+            return ""
+        self.instance.add_run_tags(run.run_id, {RETRIED_BY: children[0].run_id})
+        return f"Run {run.run_id} of {run.job_name} was retried by run {children[0].run_id}."
+
+    def _is_retried_by_command_line(self, record: dg.RunRecord, run: dg.DagsterRun) -> bool:
+        """Return whether the command line that started a run is still alive: then it retries the run itself."""
+        if run.remote_job_origin is not None:
+            return False
+        life = examine(self.instance, run).life
+        since = max(record.end_time or 0.0, due_at(run) or 0.0)
+        return life is Life.ALIVE or (life is Life.UNKNOWN and self.now - since < _COMMAND_LINE_SECONDS)
+
+    def _decide(self, record: dg.RunRecord, run: dg.DagsterRun) -> tuple[str, dg.DagsterRun]:
+        report = self.report(record)
+        retry = decide_retry(report, self.policies.of(run), number_of(run.tags, NUMBER))
+        tags = decision_tags(retry)
+        attach_report(self.instance, run, replace(report, retry=retry))
+        self.instance.add_run_tags(run.run_id, dict(tags))
+        return f"Run {run.run_id} of {run.job_name}: {retry.reason}.", run.with_tags({**run.tags, **tags})
+
+    def _request(self, run: dg.DagsterRun, due: float) -> tuple[dg.RunRequest | None, str]:
+        leftover = find_leftover(self.instance, run.run_id)
+        if not leftover or self.now - due > _MAX_OVERDUE:
+            reason = "its retry is overdue by more than an hour" if leftover else "no work remains"
+            self.instance.add_run_tags(run.run_id, {DECISION: f"not retried: {reason}", RETRIED_BY: ""})
+            return None, f"Run {run.run_id} of {run.job_name} is not retried: {reason}."
+        number = number_of(run.tags, NUMBER) + 1
+        work = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
+        return retry_request(run, leftover, number), f"Retrying run {run.run_id} of {run.job_name}: {work}."
