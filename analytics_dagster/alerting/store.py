@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent
-from analytics_dagster.automation.pending_run_store import KeyValues
+from analytics_dagster.automation.pending_run_store import KeyValueStorage
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class AlertStore:
     ``name`` keeps apart what several writers keep, each of which has its own.
     """
 
-    def __init__(self, storage: KeyValues, project: str, name: str = "state") -> None:
+    def __init__(self, storage: KeyValueStorage, project: str, name: str = "state") -> None:
         self._storage = storage
         self._key = f"analytics_dagster/{project}/alerting/{name}"
 
