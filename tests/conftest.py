@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,12 @@ COMMAND = Path(sys.executable).with_name("analytics-dagster")
 
 _OURS = ("ANALYTICS_", "DAGSTER_", "DBT_", "LIBRARY_", "BANK_", "SCATTERED_")
 _WRITTEN_BY_DBT = ("target", "artifacts", "dbt_packages", "logs", "package-lock.yml", "*.duckdb")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the processes that tests start: a shell starts background jobs with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

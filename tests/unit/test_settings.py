@@ -230,9 +230,9 @@ def test_dagsters_home_is_named_to_dagster(monkeypatch: pytest.MonkeyPatch, tmp_
     assert load_settings().home == tmp_path
 
 
-def test_nobody_but_the_settings_reads_the_environment() -> None:
-    # A default for a library's own variable is no reading, and libraries that take nothing else need it; nor is it one
-    # that dbt's own process gets the environment of the build that it is for.
+def test_only_the_settings_read_the_environment() -> None:
+    # Allowed: defaults for variables of libraries, the environment that the dbt worker gets from the run, and the
+    # switch of the guard, which modules without settings use.
     reads = re.compile(r"os\.environ|os\.getenv|from os import .*\b(environ|getenv)\b")
     package = CHECKOUT / "analytics_dagster"
     found = {
@@ -242,5 +242,7 @@ def test_nobody_but_the_settings_reads_the_environment() -> None:
         for line in path.read_text().splitlines()
         if reads.search(line)
     }
-    writes = re.compile(r": os\.environ\.(setdefault\(\"(?!ANALYTICS_)|clear\(\)|update\(order\[)")
-    assert all(writes.search(line) for line in found), found
+    allowed = re.compile(
+        r": os\.environ\.(setdefault\(\"(?!ANALYTICS_)|clear\(\)|update\(order\[)|^dagster_internals/guard\.py: .*NO_INTERNALS"
+    )
+    assert all(allowed.search(line) for line in found), found
