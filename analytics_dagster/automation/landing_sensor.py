@@ -1,4 +1,4 @@
-"""New files in the landing zone start ingestion."""
+"""The sensor that starts ingestion when files arrive in the landing zone."""
 
 from __future__ import annotations
 
@@ -14,77 +14,70 @@ from analytics_dagster.automation.run_order import UNFINISHED
 from analytics_dagster.errors import LandingZoneError
 from analytics_dagster.ingestion.assets import CHECK
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.sketch import Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
 
 if TYPE_CHECKING:
     from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 STARTED_BY = "analytics_dagster/started_by"
-"""The tag of an ingestion run that new files started; its value is the sensor's name."""
+"""The tag of an ingestion run that the sensor started; its value is the sensor's name."""
 
 SENSOR = "landing_sensor"
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Cursor:
-    """Which files have been seen: for each table a sketch of all its files, and how many runs were asked for.
+class LandingCursor:
+    """A hash of each table's files as of the last evaluated tick, by the table's unique id.
 
-    The sketch has a constant size (about 3 KB a table, for ten files or a million) and tells which files are
-    new whatever their time of change, and that a file which has gone is not new (`ingestion.sketch`). Where more than
-    some 80 files of a table came and went between two ticks it can't tell which; then the table counts as having new
-    ones: such a run may find nothing to do, but no file is missed. ``round`` makes run keys unique: a file that
-    is taken away and put back is new again.
+    The hash says only whether the files changed; the ledger in the warehouse decides which of them are new, so a run
+    may find nothing to load. ``round`` counts the requested runs and makes their run keys unique: a file that is
+    removed and put back starts another run.
     """
 
     round: int = 0
-    tables: Mapping[str, Sketch] = field(default_factory=dict)
+    listings: Mapping[str, str] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """Return the cursor as Dagster stores it."""
-        sketches = {name: sketch.to_text() for name, sketch in sorted(self.tables.items())}
-        return json.dumps({"version": _VERSION, "round": self.round, "tables": sketches})
+        return json.dumps({"version": _VERSION, "round": self.round, "listings": dict(sorted(self.listings.items()))})
 
     @classmethod
-    def from_text(cls, text: str | None) -> Cursor:
-        """Return what a stored cursor holds; one of another version or none at all has seen no file."""
+    def from_text(cls, text: str | None) -> LandingCursor:
+        """Return a stored cursor; one of version 1, which had no hashes, has only its ``round``."""
         try:
             stored = json.loads(text or "")
-            if stored["version"] != _VERSION:
-                return cls()
-            tables = {str(name): Sketch.from_text(sketch) for name, sketch in stored["tables"].items()}
-            return cls(round=int(stored["round"]), tables=tables)
+            listings = stored["listings"] if stored["version"] == _VERSION else {}
+            return cls(int(stored["round"]), {str(name): str(listing) for name, listing in listings.items()})
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What a tick comes to: the tables with new files, the key of their run, and the cursor once it is asked for."""
+class LandingDecision:
+    """The tables whose files changed, the key of their run, and the cursor after it is requested."""
 
     tables: tuple[str, ...]
     run_key: str
-    cursor: Cursor
+    cursor: LandingCursor
 
 
-def decide(cursor: Cursor, listings: Mapping[str, Sequence[LandedFile]]) -> Decision:
-    """Return which tables have files that the cursor has not seen; ``listings`` are by the table's unique id.
+def decide(cursor: LandingCursor, listings: Mapping[str, Sequence[LandedFile]]) -> LandingDecision:
+    """Return which tables have other files than at the last tick; ``listings`` are by the table's unique id.
 
-    The same cursor and the same files make the same run key.
+    A table without files has nothing to load. The same cursor and files give the same run key.
     """
-    new = []
-    tables = {}
-    for name, files in sorted(listings.items()):
-        now = frozenset(identify(file.path, file.size, file.modified.timestamp()) for file in files)
-        tables[name] = Sketch.of(now)
-        found = difference(cursor.tables.get(name, Sketch()), now)
-        if found.added if found else now:
-            new.append(name)
-    following = Cursor(round=cursor.round + bool(new), tables=tables)
+    hashes = {name: _hash(files) for name, files in listings.items()}
+    changed = tuple(name for name in sorted(listings) if listings[name] and hashes[name] != cursor.listings.get(name))
+    following = LandingCursor(round=cursor.round + bool(changed), listings=hashes)
     digest = hashlib.blake2b(following.to_text().encode(), digest_size=8).hexdigest()
-    return Decision(tuple(new), f"landing-{following.round}-{digest}", following)
+    return LandingDecision(changed, f"landing-{following.round}-{digest}", following)
+
+
+def _hash(files: Sequence[LandedFile]) -> str:
+    lines = sorted(repr((file.path, file.size, file.modified.timestamp())) for file in files)
+    return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def build_landing_sensor(
@@ -96,11 +89,10 @@ def build_landing_sensor(
     default_status: dg.DefaultSensorStatus,
     minimum_interval_seconds: int = 30,
 ) -> dg.SensorDefinition:
-    """Return the sensor that starts one run of the ingestion job for all tables which have new files.
+    """Return the sensor that starts one run of the ingestion job for all tables whose files changed.
 
-    ``asset_keys`` are by the table's unique id. While a run of the job is queued or going, the cursor stays, so that
-    what lands meanwhile starts the next one; it stays, too, when the landing zone can't be read. A tick
-    never opens the warehouse.
+    ``asset_keys`` are by the table's unique id. While a run of the job is in progress, or the landing zone can't be
+    read, ticks are skipped and the cursor stays: a later tick sees the same changes. A tick never opens the warehouse.
     """
 
     @dg.sensor(
@@ -108,20 +100,21 @@ def build_landing_sensor(
         job=job,
         default_status=default_status,
         minimum_interval_seconds=minimum_interval_seconds,
-        description="Starts ingestion when files have landed: one run for the tables that have new ones.",
+        description="Starts one run of ingestion for the tables whose files in the landing zone changed.",
     )
     def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         filters = dg.RunsFilter(job_name=job.name, statuses=list(UNFINISHED))
-        going = context.instance.get_runs(filters=filters, limit=1)
-        if going:
+        unfinished = context.instance.get_runs(filters=filters, limit=1)
+        if unfinished:
             return dg.SkipReason(
-                f"Run {going[0].run_id} of {job.name} is {going[0].status.value}: new files wait for it."
+                f"Skipped: run {unfinished[0].run_id} of {job.name} is {unfinished[0].status.value}. "
+                "A later tick loads files that arrive during it."
             )
         try:
             listings = {table.unique_id: landing.list_files(table) for table in tables}
         except LandingZoneError as error:
             return dg.SkipReason(str(error))
-        decision = decide(Cursor.from_text(context.cursor), listings)
+        decision = decide(LandingCursor.from_text(context.cursor), listings)
         cursor = decision.cursor.to_text()
         if not decision.tables:
             count = sum(len(files) for files in listings.values())
@@ -129,7 +122,7 @@ def build_landing_sensor(
         request = dg.RunRequest(
             run_key=decision.run_key,
             asset_selection=[asset_keys[name] for name in decision.tables],
-            # Without these, dbt's tests of the sources would run along, and with them a dbt build.
+            # Named, since otherwise the run includes dbt's tests of the sources, and so a dbt build.
             asset_check_keys=[dg.AssetCheckKey(asset_keys[name], CHECK) for name in decision.tables],
             tags={STARTED_BY: SENSOR},
         )

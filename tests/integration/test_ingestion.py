@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analytics_dagster.automation.landing_sensor import LandingCursor, decide
 from analytics_dagster.errors import LandingZoneError, WarehouseError
 from analytics_dagster.ingestion.assets import CHECK, build_ingestion_assets
 from analytics_dagster.ingestion.landing import Landing
@@ -130,6 +131,16 @@ def test_a_second_load_finds_nothing_and_starts_no_dlt(shop: Shop, monkeypatch: 
     monkeypatch.setitem(sys.modules, "dlt", None)
     again = shop.load()
     assert (again.files, again.rows, again.row_count, again.load_ids) == (0, 0, 1, ())
+
+
+def test_a_run_for_the_cursor_of_an_earlier_version_loads_nothing_twice(shop: Shop) -> None:
+    shop.put_orders("a.parquet", {"a": (1, 10)})
+    assert shop.load().files == 1
+    old = LandingCursor.from_text('{"version": 1, "round": 3, "tables": {"orders": "eJwDAAAAAAE="}}')
+    shop.put_orders("b.parquet", {"b": (1, 20)})
+    assert decide(old, {ORDERS.unique_id: shop.landing.list_files(ORDERS)}).tables == (ORDERS.unique_id,)
+    assert shop.load().files == 1
+    assert shop.prices == {"a": 10, "b": 20}
 
 
 def test_a_file_delivered_again_doubles_nothing(shop: Shop) -> None:

@@ -1,7 +1,8 @@
-"""Which files a tick of the landing sensor takes for new, and what it asks for."""
+"""When the landing sensor requests a run, for which tables, and what its cursor holds."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -12,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analytics_dagster.automation.landing_sensor import STARTED_BY, Cursor, build_landing_sensor, decide
+from analytics_dagster.automation.landing_sensor import STARTED_BY, LandingCursor, build_landing_sensor, decide
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.sketch import Difference, Sketch, difference, identify
 from analytics_dagster.ingestion.tables import LandedTable
 
 pytestmark = pytest.mark.slow
@@ -34,94 +34,58 @@ def many(count: int, prefix: str = "f") -> list[LandedFile]:
     return [landed(f"{prefix}{number}") for number in range(count)]
 
 
-# --- the sketch ---------------------------------------------------------------------------------------------
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.sets(st.integers(0, 2**64 - 1), max_size=300), st.data())
-def test_a_sketch_tells_exactly_what_came_and_what_went_or_that_it_can_not_tell(
-    before: set[int], data: st.DataObject
-) -> None:
-    gone = data.draw(st.sets(st.sampled_from(sorted(before)), max_size=20)) if before else set()
-    came = data.draw(st.sets(st.integers(0, 2**64 - 1), max_size=20)) - before
-    now = frozenset(before - gone | came)
-    found = difference(Sketch.from_text(Sketch.of(before).to_text()), now)
-    # Two that lie in the same three cells, one pair of a hundred thousand, can't be told apart.
-    if found is not None or len(came | gone) == 1:
-        assert found == Difference(frozenset(came), frozenset(gone))
-
-
-def test_of_two_that_lie_in_the_same_cells_a_sketch_says_that_it_can_not_tell() -> None:
-    assert difference(Sketch(), frozenset({11139, 707361605956})) is None
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sets(st.integers(0, 60)), st.integers(0, 1000)), max_size=8))
-def test_no_file_is_missed_and_none_starts_two_runs(ticks: list[tuple[set[int], int]]) -> None:
-    cursor, seen = Cursor(), frozenset[LandedFile]()
-    for numbers, _ in ticks:
-        files = frozenset(landed(f"f{number}") for number in numbers)
-        decision = decide(Cursor.from_text(cursor.to_text()), {"orders": sorted(files)})
-        assert bool(decision.tables) == bool(files - seen)
-        cursor, seen = decision.cursor, files
-
-
-def test_80_differences_are_told_apart_in_a_hundred_thousand_files() -> None:
-    before = {identify("orders", number) for number in range(100_000)}
-    gone, came = set(sorted(before)[:40]), {identify("late", number) for number in range(40)}
-    sketch = Sketch.of(before)
-    assert sketch.size == 100_000
-    assert len(sketch.to_text()) < 4_000
-    assert difference(sketch, frozenset(before - gone | came)) == Difference(frozenset(came), frozenset(gone))
-
-
-def test_too_many_differences_are_none_and_never_a_wrong_answer() -> None:
-    before = Sketch.of(identify("a", number) for number in range(5_000))
-    assert difference(before, frozenset(identify("b", number) for number in range(5_000))) is None
-
-
-@pytest.mark.parametrize("text", ["", "x", "eJwDAAAAAAE=", "%%%"])
-def test_a_text_that_is_no_sketch_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="no sketch"):
-        Sketch.from_text(text)
-
-
 # --- the decision -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "is_new"),
+    ("before", "now", "is_requested"),
     [
         ([], [], False),
         ([], many(1), True),
         ([], many(5_000), True),
         (many(3), many(3), False),
+        (many(3), list(reversed(many(3))), False),
         (many(3), many(4), True),
-        (many(3), many(2), False),  # a rejected file was set aside
+        (many(3), many(2), True),  # the ledger finds nothing new
         (many(3), [], False),
         (many(5_000), [], False),
-        (many(3), [*many(2), landed("f2", 1)], True),  # changed
+        (many(3), [*many(2), landed("f2", 1)], True),
         (many(3), [*many(2), landed("f2", size=9)], True),
-        (many(3), [*many(2), landed("late", -9_999)], True),  # one came with an old time, one went
-        (many(5_000), many(4_950), False),
+        (many(3), [*many(2), landed("late", -9_999)], True),
+        (many(5_000), many(4_950), True),
         (many(5_000), many(3_000, "other"), True),
     ],
 )
-def test_a_run_is_asked_for_if_and_only_if_a_file_is_new(
-    before: list[LandedFile], now: list[LandedFile], *, is_new: bool
+def test_a_run_is_requested_if_and_only_if_a_table_has_files_and_they_changed(
+    before: list[LandedFile], now: list[LandedFile], *, is_requested: bool
 ) -> None:
-    cursor = decide(Cursor(), {"orders": before}).cursor
-    assert bool(decide(cursor, {"orders": now}).tables) == is_new
+    cursor = decide(LandingCursor(), {"orders": before}).cursor
+    assert bool(decide(cursor, {"orders": now}).tables) == is_requested
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sets(st.integers(0, 60)), max_size=8))
+def test_no_new_file_is_missed_and_unchanged_files_start_no_run(ticks: list[set[int]]) -> None:
+    cursor, seen = LandingCursor(), frozenset[LandedFile]()
+    for numbers in ticks:
+        files = frozenset(landed(f"f{number}") for number in numbers)
+        decision = decide(LandingCursor.from_text(cursor.to_text()), {"orders": sorted(files)})
+        assert bool(decision.tables) == bool(files and files != seen)
+        cursor, seen = decision.cursor, files
+
+
+def test_the_cursor_of_many_files_is_small() -> None:
+    assert len(decide(LandingCursor(), {"orders": many(100_000)}).cursor.to_text()) < 200
 
 
 def test_only_the_tables_with_new_files_are_in_the_run() -> None:
-    cursor = decide(Cursor(), {"orders": many(2), "items": many(2)}).cursor
+    cursor = decide(LandingCursor(), {"orders": many(2), "items": many(2)}).cursor
     assert decide(cursor, {"orders": many(2), "items": many(3), "tweets": many(1)}).tables == ("items", "tweets")
 
 
-def test_the_run_key_is_the_same_for_the_same_tick_and_another_for_a_file_put_back() -> None:
-    first = decide(Cursor(), {"orders": many(1)})
-    assert decide(Cursor(), {"orders": many(1)}).run_key == first.run_key
+def test_the_run_key_repeats_for_the_same_tick_and_differs_for_a_file_put_back() -> None:
+    first = decide(LandingCursor(), {"orders": many(1)})
+    assert decide(LandingCursor(), {"orders": many(1)}).run_key == first.run_key
     gone = decide(first.cursor, {"orders": []})
     back = decide(gone.cursor, {"orders": many(1)})
     assert back.tables == ("orders",)
@@ -129,10 +93,26 @@ def test_the_run_key_is_the_same_for_the_same_tick_and_another_for_a_file_put_ba
 
 
 @pytest.mark.parametrize(
-    "text", [None, "", "{", "[]", '{"version": 0}', '{"version": 1, "round": 1, "tables": {"a": "?"}}']
+    "text",
+    [None, "", "{", "[]", '{"version": 0}', '{"version": 2, "round": 1}', '{"version": 2, "round": 1, "listings": 3}'],
 )
-def test_a_cursor_that_cannot_be_read_has_seen_nothing(text: str | None) -> None:
-    assert Cursor.from_text(text) == Cursor()
+def test_an_unreadable_cursor_counts_as_none(text: str | None) -> None:
+    assert LandingCursor.from_text(text) == LandingCursor()
+
+
+OLD_CURSOR = json.dumps(
+    {"version": 1, "round": 7, "tables": {"orders": "eJxjYBgFo2AUjIJRMApGwSgYBaNgFIwCugEAEIAAAQ=="}}
+)
+"""As the last release stored it: the sketches of the files had no hash."""
+
+
+def test_an_old_cursor_requests_one_run_of_all_files_with_a_new_run_key() -> None:
+    old = LandingCursor.from_text(OLD_CURSOR)
+    assert old == LandingCursor(round=7)
+    first = decide(old, {"orders": many(3), "items": []})
+    assert first.tables == ("orders",)
+    assert first.run_key.startswith("landing-8-")
+    assert decide(LandingCursor.from_text(first.cursor.to_text()), {"orders": many(3), "items": []}).tables == ()
 
 
 # --- the sensor ---------------------------------------------------------------------------------------------
@@ -181,7 +161,7 @@ def put(folder: Path, path: str) -> None:
     os.utime(file, (NOON.timestamp(), NOON.timestamp()))
 
 
-def test_new_files_start_one_run_of_their_tables_and_old_ones_none(
+def test_new_files_start_one_run_of_their_tables_and_unchanged_ones_none(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     put(tmp_path, "orders/a.csv")
@@ -195,6 +175,7 @@ def test_new_files_start_one_run_of_their_tables_and_old_ones_none(
     second = tick(sensor, instance, first.cursor)
     assert not second.run_requests
     (tmp_path / "orders/a.csv").unlink()
+    (tmp_path / "orders/b.csv").unlink()
     assert not tick(sensor, instance, second.cursor).run_requests
 
 
@@ -207,13 +188,13 @@ def test_an_unreadable_landing_zone_skips_the_tick_and_keeps_the_cursor(
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
-def test_while_ingestion_goes_new_files_wait(
+def test_a_tick_during_an_ingestion_run_is_skipped_and_keeps_the_cursor(
     tmp_path: Path, instance: dg.DagsterInstance, status: dg.DagsterRunStatus
 ) -> None:
     put(tmp_path, "orders/a.csv")
     job = DEFINITIONS.resolve_job_def("ingestion")
-    going = instance.create_run_for_job(job, status=status)
+    unfinished = instance.create_run_for_job(job, status=status)
     result = tick(landing_sensor(tmp_path), instance, None)
-    assert going.run_id in str(result.skip_reason)
+    assert unfinished.run_id in str(result.skip_reason)
     assert not result.run_requests
     assert result.cursor is None
