@@ -10,5 +10,5 @@ from analytics_dagster.location import build_location  # noqa: E402 - it takes a
 from analytics_dagster.settings import load_settings  # noqa: E402
 
 _location = build_location(load_settings())
-run_process.prepare_dbt(_location.dbt_assets)
+run_process.warm_up_dbt(_location.dbt_assets)
 defs = _location.definitions

@@ -1,4 +1,4 @@
-"""Processes that execute a run: there dbt is made ready while Dagster and the location are still loading."""
+"""Warms up dbt in a process that executes a run, while Dagster and the code location are still loading."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import is_dbt_made_ready
 
 if TYPE_CHECKING:
-    # Loading it is what is to happen meanwhile.
+    # dbt is to start before this import.
     from analytics_dagster.assets.build import DbtAssets
 
 
 def start_dbt() -> None:
-    """Start a process that imports dbt, if this one executes a run and the settings allow it.
+    """Start a dbt worker if this process executes a run and the settings allow it.
 
-    It is not known yet which run: where it has no dbt step, that process ends with this one.
+    If the run has no dbt step, the worker ends with this process.
     """
-    if _is_wanted():
+    if _uses_worker():
         dbt_worker_pool.start()
 
 
-def prepare_dbt(dbt_assets: DbtAssets) -> None:
-    """Have that process read the project, with the location's own vars: most groups have no others."""
-    if _is_wanted():
+def warm_up_dbt(dbt_assets: DbtAssets) -> None:
+    """Let the worker parse the project with the vars of the location, which most groups use."""
+    if _uses_worker():
         variables = dbt_assets.assets.variables
-        dbt_worker_pool.expect([dbt_assets.dbt.prepare(dbt_assets.assets.parsed(variables), variables)])
+        dbt_worker_pool.preload([dbt_assets.dbt.warm_up(dbt_assets.assets.partial_parse(variables), variables)])
 
 
 def executes_run(arguments: Sequence[str], *, is_child: bool) -> bool:
-    """Return whether a process that loads the location executes a run, by its command line and its parent.
+    """Return whether a process with this command line executes a run.
 
     ``is_child`` says whether Python's multiprocessing has started it. A run is executed by `dagster api execute_run`,
-    as in a container, or by a child of the code server, `dagster api grpc`, which has the server's command line.
+    for example in a container, or by a child of the code server (`dagster api grpc`) with the server's command line.
     """
     command = list(arguments[1:3])
     return command == ["api", "execute_run"] or (command == ["api", "grpc"] and is_child)
 
 
-def _is_wanted() -> bool:
+def _uses_worker() -> bool:
     return is_dbt_made_ready() and executes_run(sys.argv, is_child=multiprocessing.parent_process() is not None)

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from analytics_dagster.assets.dbt_assets import build_group_assets
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.assets.docs import Docs, build_docs_asset, find_docs, with_links
-from analytics_dagster.execution.build_context import Assets
-from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.planning.plan import GroupPlan
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import Warehouse, build_warehouse
 from analytics_dagster.warehouse.folder import reports_folder
-
-if TYPE_CHECKING:
-    from analytics_dagster.execution.dbt_resource import DbtResource
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class DbtAssets:
         return self.builds.dbt
 
     @property
-    def assets(self) -> Assets:
+    def assets(self) -> BuildContext:
         """What every build needs to know."""
         return self.builds.assets
 
@@ -74,18 +70,13 @@ class Builds:
     settings: Settings
     project: Project
     dbt_definitions: DbtDefinitions
-    resource: DbtOnDemand
+    dbt: DbtResource
     warehouse: Warehouse
 
     @cached_property
-    def dbt(self) -> DbtResource:
-        """What calls dbt."""
-        return self.resource.open(self.warehouse)
-
-    @cached_property
-    def assets(self) -> Assets:
+    def assets(self) -> BuildContext:
         """What every build needs to know."""
-        return Assets(
+        return BuildContext(
             project=self.project,
             graph=Graph(self.project.manifest),
             variables=self.settings.dbt_vars,
@@ -104,7 +95,7 @@ def build_dbt_assets(settings: Settings, project: Project, dbt_definitions: DbtD
         settings=settings,
         project=project,
         dbt_definitions=dbt_definitions,
-        resource=DbtOnDemand(
+        dbt=DbtResource(
             project_dir=str(project.directory),
             profiles_dir=str(project.target.profiles_dir),
             profile=project.target.profile,
@@ -124,7 +115,7 @@ def build_dbt_assets(settings: Settings, project: Project, dbt_definitions: DbtD
                 *dbt_definitions.others,
                 *([] if docs is None else [build_docs_asset(docs, lambda: builds.assets)]),
             ],
-            resources={"dbt": builds.resource, "warehouse": builds.warehouse},
+            resources={"dbt": builds.dbt, "warehouse": builds.warehouse},
         ),
         sources=dbt_definitions.sources,
         nodes={unique_id: dbt_definitions.keys[unique_id] for unique_id in dbt_definitions.plan.group_of},

@@ -15,9 +15,9 @@ from pydantic import Field
 from analytics_dagster.assets.keys import EXPOSURES, dagster_names, exposures
 from analytics_dagster.assets.steps import Step, Steps
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.execution.arguments import Wish, make_build
-from analytics_dagster.execution.build_context import Assets
-from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
+from analytics_dagster.execution.arguments import RunOptions, make_build
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.remaining_work import done_before
 from analytics_dagster.execution.resuming import handed_on, left_of_step
 from analytics_dagster.planning.plan import Plan
@@ -93,7 +93,7 @@ def build_group_assets(
     steps: Sequence[GroupStep],
     specs: Mapping[str, dg.AssetSpec],
     checks: Mapping[str, dg.AssetCheckSpec],
-    assets: Callable[[], "Assets"],
+    assets: Callable[[], "BuildContext"],
 ) -> list[dg.AssetsDefinition]:
     """Return a multi-asset for each step.
 
@@ -108,7 +108,7 @@ def _step_assets(
     step: GroupStep,
     specs: Mapping[str, dg.AssetSpec],
     checks: Mapping[str, dg.AssetCheckSpec],
-    assets: Callable[[], "Assets"],
+    assets: Callable[[], "BuildContext"],
     nothing: tuple[dg.In, dg.Out],
 ) -> dg.AssetsDefinition:
     output_of = {node: output for output, node in step.nodes.items()}
@@ -126,7 +126,7 @@ def _step_assets(
     )
     # Dagster takes an `AssetExecutionContext` only where a step has an asset: one may have nothing but checks.
     def build_group(
-        context: dg.OpExecutionContext, config: BuildConfig, dbt: DbtOnDemand, warehouse: Warehouse
+        context: dg.OpExecutionContext, config: BuildConfig, dbt: DbtResource, warehouse: Warehouse
     ) -> Iterator[Any]:
         from analytics_dagster.execution.run import Builder, permanent_failure  # dagster-dbt
 
@@ -137,9 +137,9 @@ def _step_assets(
         nodes, tests = left_of_step(done, selected, selected_tests, location.graph)
         # A run of a group that refreshes this one's nodes does so by its own vars and policy.
         group = location.groups.get(context.run.tags.get(GROUP_TAG, step.group), location.groups[step.group])
-        wish = Wish(full_refresh=config.full_refresh, variables=config.variables)
+        options = RunOptions(full_refresh=config.full_refresh, variables=config.variables)
         try:
-            build = make_build(nodes | tests, group, wish, location.variables)
+            build = make_build(nodes | tests, group, options, location.variables)
         except ScheduleGroupError as error:
             raise permanent_failure(context, str(error)) from None
         built = sorted(set(selected.values()) - nodes, key=location.graph.position.__getitem__)
@@ -147,7 +147,7 @@ def _step_assets(
             left = f"{counted(len(nodes), 'node')} and {counted(len(tests), 'test')}"
             context.log.info(f"of the run that is taken up {left} are left")
         yield from handed_on(output_of[node] for node in built)
-        yield from Builder(context, location, dbt.open(warehouse), warehouse).run(build, group)
+        yield from Builder(context, location, dbt, warehouse).run(build, group)
 
     # Not by `@multi_asset`, which derives the names of inputs and outputs from keys, and so knows fewer keys than dbt
     # knows names; and which has no input for what a check reads, so that its step would not wait for it.

@@ -18,9 +18,9 @@ from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.assets.keys import DOCS, PROJECT, docs_key
 from analytics_dagster.execution.arguments import docs_arguments
 from analytics_dagster.execution.artifacts import RunFolders
-from analytics_dagster.execution.build_context import Assets
-from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
-from analytics_dagster.execution.dbt_shutdown import stop
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_resource import DbtResource
+from analytics_dagster.execution.dbt_supervision import stop_dbt
 from analytics_dagster.project.fingerprint import read_configuration
 from analytics_dagster.redaction import redact, secret_values
 from analytics_dagster.settings import DbtArtifacts, environment_variables
@@ -100,7 +100,7 @@ def _linked(spec: dg.AssetSpec, docs: Docs) -> dg.AssetSpec:
     return spec.merge_attributes(metadata={LINK: dg.MetadataValue.url(docs.link(unique_id))})
 
 
-def build_docs_asset(docs: Docs, assets: Callable[[], Assets]) -> dg.AssetsDefinition:
+def build_docs_asset(docs: Docs, assets: Callable[[], BuildContext]) -> dg.AssetsDefinition:
     """Return the asset of the documentation; ``assets`` is called when it is made.
 
     It is made after all else of a run, and only if nothing failed in it. Where it can't be made, the log of the run
@@ -125,7 +125,7 @@ def build_docs_asset(docs: Docs, assets: Callable[[], Assets]) -> dg.AssetsDefin
         op_tags={"dagster/priority": _LAST_OF_ALL},
     )
     def generate(
-        context: dg.AssetExecutionContext, dbt: DbtOnDemand, warehouse: Warehouse
+        context: dg.AssetExecutionContext, dbt: DbtResource, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult[None]]:
         if context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
             context.log.info("dbt's documentation stays as it was: something has failed in this run.")
@@ -146,7 +146,7 @@ def build_docs_asset(docs: Docs, assets: Callable[[], Assets]) -> dg.AssetsDefin
 
 
 def _generate(
-    context: dg.AssetExecutionContext, docs: Docs, assets: Assets, dbt: DbtOnDemand, warehouse: Warehouse
+    context: dg.AssetExecutionContext, docs: Docs, assets: BuildContext, dbt: DbtResource, warehouse: Warehouse
 ) -> Mapping[str, Any]:
     """Let dbt make the page, and put it in its place; return what is to be known of it."""
     started = time.monotonic()
@@ -177,17 +177,18 @@ def _generate(
 
 
 def _call_dbt(
-    context: dg.AssetExecutionContext, folder: Path, assets: Assets, dbt: DbtOnDemand, warehouse: Warehouse
+    context: dg.AssetExecutionContext, folder: Path, assets: BuildContext, dbt: DbtResource, warehouse: Warehouse
 ) -> None:
-    parsed = assets.parsed(assets.variables)
+    partial_parse = assets.partial_parse(assets.variables)
     with warehouse.exclusively() as hold:
-        if parsed.exists():
+        if partial_parse.exists():
             # dbt then parses only what changed since.
-            shutil.copyfile(parsed, folder / parsed.name)
-        invocation = dbt.open(warehouse).call(
+            shutil.copyfile(partial_parse, folder / partial_parse.name)
+        invocation = dbt.invoke(
             docs_arguments(assets.variables),
             target_path=folder,
             variables=assets.variables,
+            warehouse=warehouse,
             is_current=assets.project.is_current,
         )
         hold.note_child(invocation.process.pid)
@@ -197,7 +198,7 @@ def _call_dbt(
                     context.log.warning(message.raw_event["info"]["msg"].strip())
         finally:
             # Also where the run was canceled.
-            stop(invocation.process)
+            stop_dbt(invocation.process)
 
 
 def pictures(folder: Path, configured: Iterable[str]) -> Sequence[tuple[str, Path]]:

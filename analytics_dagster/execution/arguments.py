@@ -1,4 +1,4 @@
-"""What dbt is called with: pure functions from what is to be built to a command line and a selection."""
+"""Builds dbt's command lines and the selection file of a build (pure functions)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from analytics_dagster.planning.groups import FullRefresh, ScheduleGroup
 from analytics_dagster.project.graph import Graph
 
 SELECTION_FILE = "run_results.json"
-"""The name under which dbt looks for results in a state folder."""
+"""The name of the results that dbt reads in a state folder."""
 
 
 @dataclass(frozen=True)
 class Build:
-    """One `dbt build`: exactly these unique ids, and nothing that dbt's own selection would add."""
+    """One `dbt build` of exactly these unique ids; dbt's own selection adds none."""
 
     unique_ids: frozenset[str]
     full_refresh: bool = False
@@ -25,67 +25,71 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the launchpad or the command line asks of one run."""
+class RunOptions:
+    """The options of one run, from the launchpad or the command line."""
 
     full_refresh: bool = False
     variables: Mapping[str, Any] = field(default_factory=dict)
 
 
 def make_build(
-    unique_ids: Iterable[str], group: ScheduleGroup, wish: Wish, location_variables: Mapping[str, Any]
+    unique_ids: Iterable[str], group: ScheduleGroup, options: RunOptions, location_variables: Mapping[str, Any]
 ) -> Build:
     """Return the build of these ids in a run of a schedule group.
 
-    The nearer vars win: the wish's over the group's over the location's. Raises `ScheduleGroupError` where a full
-    refresh is asked of a group that is never refreshed so.
+    Vars of the run override those of the group, which override those of the location. Raises `ScheduleGroupError` if
+    the run asks for a full refresh that the group forbids.
     """
-    if wish.full_refresh and group.full_refresh is FullRefresh.NEVER:
+    if options.full_refresh and group.full_refresh is FullRefresh.NEVER:
         raise ScheduleGroupError(
-            f"The schedule group {group.name} is never rebuilt from scratch (`full_refresh: never`): nothing was run.",
-            remedy="Run it without a full refresh; or, if it is meant, change `full_refresh` in the groups' file.",
+            f"The schedule group {group.name} forbids a full refresh (`full_refresh: never`): nothing was run.",
+            remedy="Run it without a full refresh, or change `full_refresh` in the schedule groups file.",
         )
     return Build(
         frozenset(unique_ids),
-        full_refresh=wish.full_refresh or group.full_refresh is FullRefresh.ALWAYS,
-        variables={**location_variables, **group.variables, **wish.variables},
+        full_refresh=options.full_refresh or group.full_refresh is FullRefresh.ALWAYS,
+        variables={**location_variables, **group.variables, **options.variables},
     )
 
 
 def build_arguments(build: Build, selection_dir: str) -> Sequence[str]:
-    """Return dbt's arguments for a build whose selection lies in a folder.
+    """Return dbt's arguments for a build; ``selection_dir`` holds its selection file.
 
-    The ids are selected by dbt's `result:` method, which reads them from a file: one look-up a node, whatever
-    their number, where a list on the command line costs nodes times ids and has a limit. Source: dbt's
-    documentation of node selection methods (`result`).
+    dbt's `result:` method reads the ids from the file, with one look-up per node. A list of ids on the command line
+    costs nodes times ids, and its length is limited. Source: dbt's documentation of node selection methods (`result`).
     """
     return [
         "build",
         "--no-use-colors",
         *("--select", "result:success", "--state", selection_dir),
-        # Tests run because the plan says so, never because dbt finds them beside a node.
+        # The plan selects the tests, not dbt.
         *("--indirect-selection", "empty"),
         *(["--full-refresh"] if build.full_refresh else []),
-        *(["--vars", json.dumps(dict(build.variables), sort_keys=True)] if build.variables else []),
+        *variable_arguments(build.variables),
     ]
 
 
 def docs_arguments(variables: Mapping[str, Any]) -> Sequence[str]:
-    """Return dbt's arguments for the documentation of the whole project, on one page that needs no server."""
+    """Return dbt's arguments for the documentation of the whole project as one static page."""
     return [
         *("docs", "generate", "--static", "--no-use-colors"),
-        # Named, since a project may have a YAML selector that is the default where nothing is; `*` names no source.
+        # Without a selection dbt takes the project's default YAML selector. `*` does not match sources.
         *("--select", "*", "source:*"),
-        # All of them are on the page; to compile them too takes a quarter of the time, for what nobody reads there.
+        # Tests are on the page anyway. Compiling them too would take a quarter of the time.
         *("--exclude", "resource_type:test", "resource_type:unit_test"),
-        *(["--vars", json.dumps(dict(variables), sort_keys=True)] if variables else []),
+        *variable_arguments(variables),
     ]
 
 
-def with_tested_models(unique_ids: Collection[str], graph: Graph) -> frozenset[str]:
-    """Return the ids with the ephemeral models of the unit tests among them.
+def variable_arguments(variables: Mapping[str, Any]) -> Sequence[str]:
+    """Return dbt's arguments for vars."""
+    return ["--vars", json.dumps(dict(variables), sort_keys=True)] if variables else []
 
-    dbt runs a unit test with its model alone, and an ephemeral one, which is no asset, is otherwise never selected.
+
+def with_tested_models(unique_ids: Collection[str], graph: Graph) -> frozenset[str]:
+    """Return the ids and the ephemeral models that their unit tests test.
+
+    dbt runs a unit test only if its model is selected. An ephemeral model is no asset, so nothing else selects it.
     """
     units = graph.unit_tests.keys() & set(unique_ids)
     models = {model for unit in units for model in graph.unit_tests[unit]["depends_on"]["nodes"]}
@@ -93,7 +97,7 @@ def with_tested_models(unique_ids: Collection[str], graph: Graph) -> frozenset[s
 
 
 def selection_content(unique_ids: Iterable[str]) -> Mapping[str, Any]:
-    """Return the content of the selection's file: results of dbt's own form, one for each id."""
+    """Return the content of the selection file: a successful result for each id, in dbt's `run_results.json` format."""
     return {
         "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
         "results": [

@@ -1,4 +1,4 @@
-"""The folders that dbt writes its artifacts into: one for each of its starts, and how long they are kept."""
+"""Makes and deletes the folders for dbt's artifacts: one folder per dbt invocation."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from pathlib import Path
 _RUNS = "runs"
 _LAST = "last"
 _STATE = ("manifest.json", "run_results.json")
-"""What dbt's own `--state` and `--defer` read of an earlier build."""
+"""The files that dbt's `--state` and `--defer` read."""
 
 _SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
 class RunFolders:
-    """The folders of one step's starts of dbt, below the folder of the manifest.
+    """The artifact folders of one step of a run, below the folder of the manifest.
 
-    Those of a build that has ended well go at once, unless ``all_kept``, but for what dbt itself can compare with
-    later: that is in `last/STEP`. All others, those of runs that were killed among them, go when nothing was written
-    into them for ``days``.
+    After a successful build its state files move to `last/STEP`, and its folders are deleted unless ``all_kept``.
+    Other folders, for example of failed or killed runs, are deleted when nothing was written to them for ``days``.
     """
 
     artifacts: Path
@@ -34,13 +33,13 @@ class RunFolders:
     all_kept: bool = False
 
     def make(self, number: int) -> Path:
-        """Make the folder of the step's first, second, ... start of dbt, and return it."""
+        """Make and return the folder of a dbt invocation of the step, numbered from 1."""
         folder = self.artifacts / _RUNS / f"{self.run_id}-{self._name(number)}"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def clear(self, numbers: Iterable[int]) -> None:
-        """Keep of these starts, which have ended well, what dbt can compare with later, and delete the rest."""
+        """Keep the state files of successful invocations, and delete their folders unless all are kept."""
         keep = shutil.copyfile if self.all_kept else os.replace
         for number in numbers:
             folder = self.make(number)
@@ -53,30 +52,30 @@ class RunFolders:
                 _delete(folder)
 
     def delete(self, number: int) -> None:
-        """Delete the folder of a start that has ended well, and of which nothing is compared with later."""
+        """Delete the folder of a successful invocation that leaves no state to keep."""
         if not self.all_kept:
             _delete(self.make(number))
 
     def delete_old(self) -> None:
-        """Delete the folders of earlier runs that are past their time."""
+        """Delete the expired folders of earlier runs."""
         oldest = time.time() - self.days * _SECONDS_A_DAY
         runs = self.artifacts / _RUNS
         for folder in runs.iterdir() if runs.exists() else ():
-            # Another process may delete it too, at the same time.
+            # Another process may delete it at the same time.
             with suppress(FileNotFoundError):
-                if folder.is_dir() and _written(folder) < oldest:
+                if folder.is_dir() and _last_write(folder) < oldest:
                     _delete(folder)
 
     def _name(self, number: int) -> str:
-        # A step's name, not the group's: a group whose steps wait for others' in a circle comes in several steps.
+        # Not the name of the group: Dagster splits a group into several steps if groups depend on each other.
         return self.step if number == 1 else f"{self.step}-{number}"
 
 
-def _written(folder: Path) -> float:
-    """Return when something was last written into a folder: dbt's log is, as long as dbt is at work."""
+def _last_write(folder: Path) -> float:
+    """Return the time of the last write to a folder; a running dbt writes its log there."""
     return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
 
 
 def _delete(folder: Path) -> None:
-    # What can't be deleted now is deleted when it is old: no build fails over it.
+    # A failure to delete must not fail a build; `delete_old` tries again.
     shutil.rmtree(folder, ignore_errors=True)

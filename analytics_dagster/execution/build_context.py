@@ -1,4 +1,4 @@
-"""What every build of the location needs to know of it."""
+"""What every build needs to know about the code location."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from analytics_dagster.project.parse import artifacts_of
 
 
 @dataclass(frozen=True)
-class Assets:
-    """The project, its groups, and its assets by dbt unique id.
+class BuildContext:
+    """The project, its schedule groups, and its asset and check keys by dbt unique id.
 
-    ``variables`` are the location's own dbt vars, with which the project's manifest and its graph were made.
+    ``variables`` are the dbt vars of the location; its manifest and graph are parsed with them.
     """
 
     project: Project
@@ -32,12 +32,12 @@ class Assets:
     checks: Mapping[str, dg.AssetCheckKey]
 
     def artifacts(self, variables: Mapping[str, Any]) -> Path:
-        """Return the folder of what was parsed with these vars, if that was ever done."""
+        """Return the folder of the manifest for these vars, which may not exist yet."""
         artifacts = self.project.artifacts
         if variables == self.variables:
             return artifacts
         return artifacts_of(artifacts, orjson.dumps(variables, option=orjson.OPT_SORT_KEYS).decode())
 
-    def parsed(self, variables: Mapping[str, Any]) -> Path:
-        """Return the file of what dbt parsed with these vars; from it dbt knows what has changed since."""
+    def partial_parse(self, variables: Mapping[str, Any]) -> Path:
+        """Return the file of dbt's last parse with these vars; from it dbt knows which files have changed."""
         return self.artifacts(variables) / "partial_parse.msgpack"

@@ -1,7 +1,7 @@
-"""Processes that make dbt ready while it is not yet known what to run; the other end of `dbt_worker`.
+"""Starts dbt worker processes (`dbt_worker`) before their commands are known.
 
-At most one of them waits at a time. Whoever knows early that dbt will be needed calls `start`, and `expect` as soon as
-it is known with what; who needs it calls `run`, which does not mind if nobody has called the others.
+At most one worker waits at a time. `start` starts it, `preload` gives it the project to parse, and `run` gives it its
+command. `run` alone is sufficient: it starts a worker if none waits.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ from typing import Any
 
 from analytics_dagster.project.parse import DBT_FOLDER_VARIABLES
 
-_RUNNER = Path(__file__).with_name("dbt_worker.py")
+_WORKER = Path(__file__).with_name("dbt_worker.py")
 
 
-class RowCounts(str, Enum):
-    """Whether dbt's process counts the rows of what it has built."""
+class RowCounting(str, Enum):
+    """When the dbt process counts the rows of built tables."""
 
     LIVE = "live"
     """While it builds the rest."""
     AT_THE_END = "at the end"
-    """When it has built all, for a warehouse that takes one query at a time."""
+    """After the last node, for a warehouse that takes one query at a time."""
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """What dbt can do before it knows what to build: parse the project.
+class WarmUp:
+    """What dbt can do before its command is known: parse the project.
 
-    ``arguments`` are those on which the parse depends: profile, target and vars. ``parsed`` is the file of what was
-    parsed before, which dbt compares with the project.
+    ``arguments`` are those that affect the parse: profile, target and vars. ``partial_parse`` is the file of dbt's last
+    parse.
     """
 
     folder: Path
     arguments: tuple[str, ...]
-    parsed: Path
+    partial_parse: Path
     environment: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call of dbt: all of its arguments, the folder and the environment to run it in.
+class DbtCommand:
+    """A dbt command with its folder and environment.
 
-    ``parse`` are those of the arguments on which the parse depends. ``unchanged`` says that all that dbt would parse is
-    as it was when dbt was told to prepare.
+    ``parse`` are the arguments that affect the parse. ``unchanged`` says that the project has not changed since the
+    warm-up.
     """
 
     arguments: tuple[str, ...]
@@ -60,142 +60,131 @@ class Call:
     environment: Mapping[str, str] = field(repr=False)
     parse: tuple[str, ...]
     unchanged: bool
-    row_counts: RowCounts | None = None
+    row_counting: RowCounting | None = None
 
-    def fits(self, preparation: Preparation | None) -> bool:
-        """Return whether what was prepared is what dbt would find if it parsed the project now."""
+    def can_use(self, warm_up: WarmUp | None) -> bool:
+        """Return whether a parse now would have the same result as that of the warm-up."""
         return (
-            preparation is not None
+            warm_up is not None
             and self.unchanged
-            and self.folder == preparation.folder
-            and self.parse == preparation.arguments
-            and differing(self.environment, preparation.environment) <= DBT_FOLDER_VARIABLES
+            and self.folder == warm_up.folder
+            and self.parse == warm_up.arguments
+            and _differences(self.environment, warm_up.environment) <= DBT_FOLDER_VARIABLES
         )
 
 
-def differing(one: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
-    """Return the names of the variables that are not the same in both environments."""
+def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
+    """Return the names of the variables that differ between two environments."""
     return {name for name in {*one, *other} if one.get(name) != other.get(name)}
 
 
-class _WarmDbt:
-    """One process, which runs one call of dbt, or none."""
+class _DbtWorker:
+    """One worker process, for one dbt command at most."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, str(_RUNNER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            [sys.executable, str(_WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        self.preparation: Preparation | None = None
+        self.warm_up: WarmUp | None = None
 
     @property
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
-    def prepare(self, preparation: Preparation) -> None:
-        self.preparation = preparation
-        # One that is not there any more is noticed when it is needed.
+    def preload(self, warm_up: WarmUp) -> None:
+        self.warm_up = warm_up
+        # `run` notices that the process has ended.
         with contextlib.suppress(OSError):
-            self._order(
-                order="prepare",
-                arguments=preparation.arguments,
-                folder=str(preparation.folder),
-                environment=dict(preparation.environment),
-                parsed=str(preparation.parsed),
+            self._send(
+                request="warm_up",
+                arguments=warm_up.arguments,
+                folder=str(warm_up.folder),
+                environment=dict(warm_up.environment),
+                partial_parse=str(warm_up.partial_parse),
             )
 
-    def run(self, call: Call) -> None:
-        """Tell the process what to run; raises OSError where it is not there any more."""
-        self._order(
-            order="run",
-            arguments=call.arguments,
-            folder=str(call.folder),
-            environment=dict(call.environment),
-            unchanged=call.fits(self.preparation),
-            count_rows=call.row_counts.value if call.row_counts else "",
+    def run(self, command: DbtCommand) -> None:
+        """Send the command; raises OSError if the process has ended."""
+        self._send(
+            request="run",
+            arguments=command.arguments,
+            folder=str(command.folder),
+            environment=dict(command.environment),
+            unchanged=command.can_use(self.warm_up),
+            row_counting=command.row_counting.value if command.row_counting else "",
         )
 
     def end(self) -> None:
         with self.process as process:
             process.kill()
 
-    def _order(self, **content: Any) -> None:
+    def _send(self, **content: Any) -> None:
         assert self.process.stdin is not None  # noqa: S101 - for the type checker: it is piped
         self.process.stdin.write(json.dumps(content).encode() + b"\n")
         self.process.stdin.flush()
 
 
-class _Supply:
-    """The process that waits, and what the next ones are to prepare."""
+class _WorkerPool:
+    """The waiting worker, and the warm-ups of those that follow."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: _WarmDbt | None = None
-        self._expected: deque[Preparation] = deque()
+        self._waiting: _DbtWorker | None = None
+        self._warm_ups: deque[WarmUp] = deque()
 
     def start(self) -> None:
+        """Start a worker that waits for its command, unless one waits."""
         with self._lock:
             self._ensure()
 
-    def expect(self, preparations: Sequence[Preparation]) -> None:
+    def preload(self, warm_ups: Sequence[WarmUp]) -> None:
+        """Set the warm-ups of the next commands, in their order; each next worker starts when one is used."""
         with self._lock:
-            self._expected = deque(preparations)
-            self._make_ready()
+            self._warm_ups = deque(warm_ups)
+            self._preload_next()
 
-    def run(self, call: Call) -> subprocess.Popen[bytes]:
+    def run(self, command: DbtCommand) -> subprocess.Popen[bytes]:
+        """Run a dbt command in the waiting worker or a new one; return the process, with dbt's log on its output."""
         with self._lock:
             for _ in range(2):
-                warm = self._ensure()
+                worker = self._ensure()
                 self._waiting = None
                 try:
-                    warm.run(call)
+                    worker.run(command)
                 except OSError:
-                    # It ended while it waited: by a Ctrl-C that was not meant for it, or for want of memory.
-                    warm.end()
+                    # It ended while it waited, for example by Ctrl-C or lack of memory.
+                    worker.end()
                     continue
-                self._make_ready()
-                return warm.process
-            raise RuntimeError("dbt can't be started: its process ended twice before it was told what to do.")
+                self._preload_next()
+                return worker.process
+            raise RuntimeError("dbt can't be started: its process ended twice before it received its command.")
 
     def end(self) -> None:
+        """End the waiting worker and drop all warm-ups."""
         with self._lock:
-            self._expected.clear()
+            self._warm_ups.clear()
             waiting, self._waiting = self._waiting, None
             if waiting is not None:
                 waiting.end()
 
-    def _make_ready(self) -> None:
-        if self._expected:
-            self._ensure().prepare(self._expected.popleft())
+    def _preload_next(self) -> None:
+        if self._warm_ups:
+            self._ensure().preload(self._warm_ups.popleft())
 
-    def _ensure(self) -> _WarmDbt:
+    def _ensure(self) -> _DbtWorker:
         if self._waiting is not None and not self._waiting.is_alive:
             self._waiting.end()
             self._waiting = None
         if self._waiting is None:
-            self._waiting = _WarmDbt()
+            self._waiting = _DbtWorker()
         return self._waiting
 
 
-_SUPPLY = _Supply()
-# A process that waits has nothing to lose, and would notice by itself; but whoever has started it waits for its end.
-atexit.register(_SUPPLY.end)
+_POOL = _WorkerPool()
+# The worker would end by itself when its input closes, but the parent's exit must not leave it behind for a moment.
+atexit.register(_POOL.end)
 
-
-def start() -> None:
-    """Start a process that waits, unless one does."""
-    _SUPPLY.start()
-
-
-def expect(preparations: Sequence[Preparation]) -> None:
-    """Say what the next calls will need, in their order; each next process is started when one is used."""
-    _SUPPLY.expect(preparations)
-
-
-def run(call: Call) -> subprocess.Popen[bytes]:
-    """Call dbt, in the process that waits if one does; its log is on the standard output of what is returned."""
-    return _SUPPLY.run(call)
-
-
-def end() -> None:
-    """End the process that waits, if one does, and expect nothing more."""
-    _SUPPLY.end()
+start = _POOL.start
+preload = _POOL.preload
+run = _POOL.run
+end = _POOL.end

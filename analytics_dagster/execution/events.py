@@ -1,7 +1,7 @@
-"""What dbt reports in its structured log, as Dagster's results: one materialization a node, one evaluation a test.
+"""Reads results from dbt's structured log and turns them into Dagster check results and failures.
 
-dagster-dbt has a translation of its own, which knows neither functions nor unit tests, and makes a bare observation of
-a test that it would place at another asset than the plan does.
+dagster-dbt's own translation supports neither functions nor unit tests, and only observes a test that it attaches to
+another asset than the plan does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from analytics_dagster.execution.dbt_worker import ROW_COUNTS
 from analytics_dagster.execution.failures.observation import Failure
 
 BUILT = frozenset({"success", "no-op"})
-"""How a node comes out whose relation is then there: dbt built it, or found that there was nothing to do."""
+"""The statuses of a node whose relation exists after the build."""
 
 _RESULTS = frozenset(
     {
@@ -30,15 +30,15 @@ _RESULTS = frozenset(
         "SkippingDetails",
     }
 )
-"""dbt's events that say how a node came out, one a node."""
+"""dbt's log events with the result of a node, one per node."""
 
 REASONS = frozenset({"RunResultError", "RunResultFailure", "RunResultWarning", "RunResultWarningMessage"})
-"""dbt's events that say, after everything has run, why a node or test did not pass."""
+"""dbt's log events at the end of a build with the reason why a node or test failed or warned."""
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """How one node or test came out; ``failures`` is how many rows a test has found, if it ran."""
+    """The result of one node or test; ``failures`` is the number of rows that a test returned, if it ran."""
 
     unique_id: str
     name: str
@@ -49,7 +49,7 @@ class NodeResult:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What Dagster keeps of it, under the names that dagster-dbt gives it."""
+        """The metadata for Dagster, with the names that dagster-dbt uses."""
         return {
             "unique_id": self.unique_id,
             "invocation_id": self.invocation_id,
@@ -59,7 +59,7 @@ class NodeResult:
 
 
 def read_result(raw_event: Mapping[str, Any]) -> NodeResult | None:
-    """Return how a node came out, if that is what one of dbt's log events says."""
+    """Return the result in one of dbt's log events; None if it has none."""
     node = raw_event["data"].get("node_info")
     if raw_event["info"]["name"] not in _RESULTS or not node:
         return None
@@ -67,8 +67,8 @@ def read_result(raw_event: Mapping[str, Any]) -> NodeResult | None:
     return NodeResult(
         unique_id=node["unique_id"],
         name=node["node_name"],
-        # dbt names no node status where it builds in batches, and for unit tests.
-        status=_told(node.get("node_status")) or str(data.get("status") or "").lower(),
+        # dbt sets no node status for microbatch models and unit tests.
+        status=_text(node.get("node_status")) or str(data.get("status") or "").lower(),
         seconds=_seconds(node) or data.get("execution_time"),
         failures=data.get("num_failures"),
         invocation_id=raw_event["info"]["invocation_id"],
@@ -76,7 +76,7 @@ def read_result(raw_event: Mapping[str, Any]) -> NodeResult | None:
 
 
 def read_row_counts(raw_event: Mapping[str, Any]) -> Mapping[str, int | None]:
-    """Return the rows of what was built by unique id, None where they could not be counted, if an event says that."""
+    """Return the row counts in a log event by unique id; None for a count that failed."""
     if raw_event["info"]["name"] != ROW_COUNTS:
         return {}
     counts: Mapping[str, int | None] = raw_event["data"]["row_counts"]
@@ -89,10 +89,10 @@ def failure_of(
     checks: Mapping[str, dg.AssetCheckKey],
     evaluated: Collection[str] = (),
 ) -> Failure | None:
-    """Return why a node, or a test, could not be run, if that is what one of dbt's log events says.
+    """Return the failure of a node, or of a test that could not run, in one of dbt's log events; None if it has none.
 
-    A test that ran and found rows is an evaluation and no such failure: those that are known to have are ``evaluated``.
-    ``keys`` and ``checks`` are by dbt unique id.
+    A failed test that ran is a check result and no failure; ``evaluated`` are the tests known to have run. ``keys``
+    and ``checks`` are by dbt unique id.
     """
     info, node = raw_event["info"], raw_event["data"].get("node_info") or {}
     unique_id = str(node.get("unique_id"))
@@ -104,12 +104,12 @@ def failure_of(
 
 
 def compiled_path(node: Mapping[str, Any], target_path: Path) -> Path:
-    """Return where dbt writes the SQL that it has made of a node."""
+    """Return the file of a node's compiled SQL."""
     return target_path / "compiled" / str(node["package_name"]) / str(node["original_file_path"])
 
 
 def to_check_result(result: NodeResult, check: dg.AssetCheckKey) -> dg.AssetCheckResult:
-    """Return the evaluation of a test that ran."""
+    """Return the check result of a test that ran."""
     failures = {} if result.failures is None else {"dagster_dbt/failed_row_count": result.failures}
     return dg.AssetCheckResult(
         asset_key=check.asset_key,
@@ -120,13 +120,13 @@ def to_check_result(result: NodeResult, check: dg.AssetCheckKey) -> dg.AssetChec
     )
 
 
-def _told(value: Any) -> str:
-    # What a log message leaves open is empty, or the word None.
+def _text(value: Any) -> str:
+    # dbt writes an unset value as an empty string or the word None.
     return "" if value in {None, "", "None"} else str(value)
 
 
 def _seconds(node: Mapping[str, Any]) -> float | None:
-    started, finished = _told(node.get("node_started_at")), _told(node.get("node_finished_at"))
+    started, finished = _text(node.get("node_started_at")), _text(node.get("node_finished_at"))
     if not started or not finished:
         return None
     return (datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds()

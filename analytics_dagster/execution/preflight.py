@@ -1,4 +1,4 @@
-"""What a build reads of nodes that others build, and which of these are not in the warehouse yet."""
+"""What a build needs before dbt starts: the batches to build in, and the upstream relations that must exist."""
 
 from __future__ import annotations
 
@@ -11,21 +11,68 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_dagster.execution.events import BUILT, NodeResult
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.warehouse import Warehouse
 
-_RELATIONS = frozenset({"table", "view", "incremental", "seed", "snapshot", "function"})
-"""dbt's own materializations, each of which leaves something of the node's name; of another nobody knows."""
+_WITH_RELATION = frozenset({"table", "view", "incremental", "seed", "snapshot", "function"})
+"""dbt's own materializations that create a relation with the node's name. Custom ones may create none."""
 
-_LOOKS_FIRST = re.compile(r"get_relation|load_relation|load_cached_relation|depends_on")
-"""What stands in the code of a model that may find out by itself whether what it refers to exists."""
+_CHECKS_EXISTENCE = re.compile(r"get_relation|load_relation|load_cached_relation|depends_on")
+"""Code of a model that may itself check whether a relation exists."""
 
-_MOST_NAMED = 50
+_MAX_LISTED = 50
+
+
+# --- batches ------------------------------------------------------------------------------------------------
+
+
+def build_batches(graph: Graph, build: Collection[str]) -> tuple[frozenset[str], ...]:
+    """Return the nodes and tests of a build in batches, one dbt invocation each; usually there is one.
+
+    dbt assumes that a source exists before a build starts. A source can be the relation of a node of the same project,
+    for example a seed. What reads such a source is built in a later batch than that node.
+    """
+    if not graph.built_as:
+        return (frozenset(build),)
+    batch_of: dict[str, int] = {}
+    # Every node follows the nodes that it reads; tests come last.
+    for unique_id in sorted(
+        build, key=lambda unique_id: (graph.position.get(unique_id, len(graph.position)), unique_id)
+    ):
+        reads = graph.reads(unique_id)
+        read_as_source = {graph.built_as[source] for source in reads if source in graph.built_as}
+        batch_of[unique_id] = max(
+            (batch_of[read] + (read in read_as_source) for read in reads if read in batch_of), default=0
+        )
+    batches: dict[int, set[str]] = defaultdict(set)
+    for unique_id, number in batch_of.items():
+        batches[number].add(unique_id)
+    return tuple(frozenset(batches[number]) for number in sorted(batches))
+
+
+def blocked(graph: Graph, batch: Collection[str], results: Iterable[NodeResult]) -> frozenset[str]:
+    """Return the nodes and tests of a batch that the results of earlier batches block, as in a single dbt build.
+
+    Blocked are nodes and tests that read a node that was not built, and nodes that read a node with a failed test.
+    """
+    results = list(results)
+    not_built = {one.unique_id for one in results if one.unique_id in graph.built and one.status not in BUILT}
+    failed = {one.unique_id for one in results if one.unique_id in graph.tests and one.status in {"fail", "error"}}
+    tested = {read for test in failed for read in graph.reads(test)}
+    for unique_id in sorted(batch, key=lambda unique_id: graph.position.get(unique_id, len(graph.position))):
+        reads = graph.reads(unique_id)
+        if reads & not_built or (unique_id in graph.built and reads & tested):
+            not_built.add(unique_id)
+    return frozenset(not_built & set(batch))
+
+
+# --- missing upstream relations -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Relation:
-    """The name of a table, view or function, as dbt's manifest writes it."""
+    """The name of a table, view or function, as in dbt's manifest."""
 
     database: str
     schema: str
@@ -40,48 +87,47 @@ class Relation:
 
 
 Exists = Callable[[Relation], "bool | None"]
-"""Says whether a relation is in the warehouse; None of one that it knows nothing of."""
+"""Returns whether a relation is in the warehouse; None if it cannot know."""
 
 Readers = Mapping[str, Sequence[str]]
-"""Nodes that a build reads and does not build, each with the nodes and tests that read it: dbt unique ids."""
+"""Upstream nodes that a build does not build, each with the nodes and tests that read it: dbt unique ids."""
 
 
-def read_from_others(graph: Graph, build: Collection[str]) -> Readers:
-    """Return what is read by the nodes and tests of a build and not built in it, by whom."""
-    found: dict[str, list[str]] = defaultdict(list)
+def read_from_other_builds(graph: Graph, build: Collection[str]) -> Readers:
+    """Return the upstream nodes of a build that it does not build itself."""
+    readers: dict[str, list[str]] = defaultdict(list)
     for reader in sorted(build):
         if reader in graph.nodes:
             for parent in sorted(graph.parents(reader) - set(build)):
-                found[parent].append(reader)
-    return found
+                readers[parent].append(reader)
+    return readers
 
 
-def surely_needed(graph: Graph, readers: Readers) -> Readers:
-    """Return only what is read by something that can't do without: whose code does not look whether it is there."""
-    found = {}
-    for parent, names in readers.items():
-        sure = [name for name in names if not _LOOKS_FIRST.search(str(graph.nodes[name].get("raw_code") or ""))]
-        if sure:
-            found[parent] = sure
-    return found
+def strictly_required(graph: Graph, readers: Readers) -> Readers:
+    """Return the upstream nodes with a reader whose code does not check whether they exist."""
+    required = {
+        parent: [name for name in names if not _CHECKS_EXISTENCE.search(str(graph.nodes[name].get("raw_code") or ""))]
+        for parent, names in readers.items()
+    }
+    return {parent: names for parent, names in required.items() if names}
 
 
-def missing(graph: Graph, readers: Readers, exists: Exists) -> Readers:
-    """Return those of the nodes whose relation is not there."""
+def missing_upstreams(graph: Graph, readers: Readers, exists: Exists) -> Readers:
+    """Return the upstream nodes whose relation does not exist."""
     return {
         parent: names
         for parent, names in readers.items()
-        if _materialized(graph.nodes[parent]) in _RELATIONS and exists(Relation.of(graph.nodes[parent])) is False
+        if _materialization(graph.nodes[parent]) in _WITH_RELATION and exists(Relation.of(graph.nodes[parent])) is False
     }
 
 
-def in_file(warehouse: Warehouse) -> Exists:
-    """Return what is in the warehouse's DuckDB file, and nothing of other databases that dbt attaches to it.
+def exists_in_file(warehouse: Warehouse) -> Exists:
+    """Return the check for a warehouse in a DuckDB file; it knows nothing of other databases that dbt attaches.
 
-    DuckDB folds the case of every name, quoted or not.
+    DuckDB ignores the case of every name, quoted or not.
     """
     path = Path(warehouse.path)
-    # DuckDB's own rule for the name of a file's database, for a file that is not there yet.
+    # Before the file exists: DuckDB names the database after the file.
     rows = warehouse.rows(_IN_FILE) if path.exists() else [(path.name.lstrip(".").split(".")[0], "", "")]
     found = {tuple(name.lower() for name in row) for row in rows}
     databases = {database for database, *_ in found}
@@ -102,11 +148,11 @@ _IN_FILE = """
     select database_name, schema_name, function_name from duckdb_functions()
     where database_name = current_database() and not internal
 """
-"""The first row is of the database itself, which may hold nothing yet."""
+"""The first row names the database, which may be empty."""
 
 
-def in_adapter(adapter: Any) -> Exists:
-    """Return what dbt's adapter finds, by its own rules for quotes and case; it lists no functions."""
+def exists_in_adapter(adapter: Any) -> Exists:
+    """Return the check through a dbt adapter, with its rules for quotes and case; adapters list no functions."""
 
     def exists(relation: Relation) -> bool | None:
         if relation.is_function:
@@ -116,27 +162,27 @@ def in_adapter(adapter: Any) -> Exists:
     return exists
 
 
-def _materialized(node: Mapping[str, Any]) -> str:
-    return str(node["config"].get("materialized") or node["resource_type"])
-
-
-def describe(readers: Readers, *, keys: Mapping[str, dg.AssetKey], group_of: Mapping[str, str], group: str) -> str:
-    """Return what is missing, by asset and group, and what to do about it; ``group`` is the one that is run."""
+def missing_upstreams_message(
+    readers: Readers, *, keys: Mapping[str, dg.AssetKey], group_of: Mapping[str, str], group: str
+) -> str:
+    """Return the error for missing upstream nodes, by asset and group, with the remedy; ``group`` is being built."""
     lines = [
-        f"{keys[node].to_user_string()} (group {group_of[node]}), read by {_named(names)}"
+        f"{keys[node].to_user_string()} (group {group_of[node]}), read by {_first_of(names)}"
         for node, names in sorted(readers.items(), key=lambda item: (group_of[item[0]], keys[item[0]]))
     ]
-    listed = "".join(f"\n    {line}" for line in _at_most(lines))
+    if len(lines) > _MAX_LISTED:
+        lines = [*lines[:_MAX_LISTED], f"and {len(lines) - _MAX_LISTED} more"]
+    listed = "".join(f"\n    {line}" for line in lines)
     return (
         f"This build of the schedule group {group} reads assets that are not in the warehouse yet:{listed}\n"
-        f"  -> Build what comes first: `analytics-dagster build --group {group} --upstream`; "
+        f"  -> Build the upstream groups first: `analytics-dagster build --group {group} --upstream`; "
         "or materialize these assets."
     )
 
 
-def _named(names: Sequence[str]) -> str:
+def _materialization(node: Mapping[str, Any]) -> str:
+    return str(node["config"].get("materialized") or node["resource_type"])
+
+
+def _first_of(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _at_most(lines: Sequence[str]) -> Iterable[str]:
-    return lines if len(lines) <= _MOST_NAMED else [*lines[:_MOST_NAMED], f"and {len(lines) - _MOST_NAMED} more"]

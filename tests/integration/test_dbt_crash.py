@@ -1,4 +1,4 @@
-"""A dbt that ends by itself, killed or crashed in a driver: a failed run that is retried, no success and no hang."""
+"""If the dbt process is killed or crashes, the run fails with a transient error; it neither succeeds nor hangs."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SLOW = (
 )
 
 
-def dbt_at_work(library: Library, build: subprocess.Popen[str]) -> psutil.Process:
-    """Return the process of dbt once it builds the slow model."""
+def wait_for_slow_model(library: Library, build: subprocess.Popen[str]) -> psutil.Process:
+    """Return the dbt process once it builds the slow model."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         logs = "".join(path.read_text() for path in library.artifacts.glob("runs/*/**/dbt.log"))
@@ -38,18 +38,16 @@ def dbt_at_work(library: Library, build: subprocess.Popen[str]) -> psutil.Proces
             )
         assert build.poll() is None, build.communicate()
         time.sleep(0.2)
-    raise AssertionError("dbt never built it")
+    raise AssertionError("dbt did not start the slow model")
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL])
-def test_a_dbt_that_a_signal_ends_is_a_failed_run_which_may_pass_another_time(
-    prepared: Library, number: signal.Signals
-) -> None:
+def test_a_dbt_process_ended_by_a_signal_is_a_transient_failure(prepared: Library, number: signal.Signals) -> None:
     folder = prepared.project / "transformations"
     (folder / "slow.sql").write_text(SLOW)
     (folder / "slow.yml").write_text("models: [{name: slow, config: {materialized: table}}]")
     with prepared.start("build", "--select", "+slow +shelf") as build:
-        os.kill(dbt_at_work(prepared, build).pid, number)
+        os.kill(wait_for_slow_model(prepared, build).pid, number)
         out, err = build.communicate(timeout=60)
     assert build.returncode == 1, out + err
     with dg.DagsterInstance.from_config(str(prepared.folder / "home")) as instance:
@@ -59,8 +57,8 @@ def test_a_dbt_that_a_signal_ends_is_a_failed_run_which_may_pass_another_time(
     assert run.status is dg.DagsterRunStatus.FAILURE
     data = failure.dagster_event.step_failure_data if failure.dagster_event else None
     assert data is not None
-    said = data.user_failure_data.description if data.user_failure_data else str(data.error)
-    assert f"exit code `-{number.value}`" in str(said)
-    assert classify(str(said)).is_transient
+    description = data.user_failure_data.description if data.user_failure_data else str(data.error)
+    assert f"exit code `-{number.value}`" in str(description)
+    assert classify(str(description)).is_transient
     keys = [entry.dagster_event.asset_key for entry in built if entry.dagster_event]
     assert dg.AssetKey(["slow"]) not in keys

@@ -1,4 +1,4 @@
-"""dbt made ready does what the dbt command does: the same nodes, log, artifacts and exit codes, and the same end."""
+"""A warm dbt worker does what the dbt command does: same nodes, log, artifacts, exit codes and shutdown."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.execution.dbt_worker import ROW_COUNTS
-from analytics_dagster.execution.dbt_worker_pool import Call, Preparation, RowCounts
+from analytics_dagster.execution.dbt_worker_pool import DbtCommand, RowCounting, WarmUp
 from tests.conftest import Library
 
 pytestmark = pytest.mark.integration
@@ -27,18 +27,18 @@ DBT = Path(sys.executable).with_name("dbt")
 RESULTS = {"LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult", "SkippingDetails"}
 
 
-class Calls:
-    """Calls of dbt in a copy of the lending library, made ready or not."""
+class Commands:
+    """dbt commands in a copy of the lending library."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
         self.folder = library.folder / "run"
         self.folder.mkdir()
-        # As a step does it: a dbt that parses by itself then parses what has changed.
+        # As a step does it: dbt then parses only what has changed.
         shutil.copy(library.artifacts / "partial_parse.msgpack", self.folder)
 
     def environment(self, folder: Path, **others: str) -> dict[str, str]:
-        """Return the environment of a call that writes into a folder."""
+        """Return the environment of a command that writes to a folder."""
         return {
             **os.environ,
             "DBT_LOG_FORMAT": "json",
@@ -52,32 +52,32 @@ class Calls:
 
     @property
     def parse(self) -> tuple[str, ...]:
-        """The arguments on which the parse depends."""
+        """The arguments that affect the parse."""
         return ("--profile", "library", "--target", "laptop")
 
-    def preparation(self) -> Preparation:
-        """Return what is made ready."""
+    def warm_up(self) -> WarmUp:
+        """Return the warm-up of a worker."""
         artifacts = self.library.artifacts
-        return Preparation(
+        return WarmUp(
             folder=self.library.project,
             arguments=self.parse,
-            parsed=artifacts / "partial_parse.msgpack",
+            partial_parse=artifacts / "partial_parse.msgpack",
             environment=self.environment(artifacts),
         )
 
-    def call(self, *arguments: str, unchanged: bool = True, **others: str) -> Call:
-        """Return a call with these arguments, and more variables of the environment."""
-        return Call(
+    def command(self, *arguments: str, unchanged: bool = True, **others: str) -> DbtCommand:
+        """Return a command with these arguments and more environment variables."""
+        return DbtCommand(
             arguments=(*arguments, *self.parse),
             folder=self.library.project,
             environment=self.environment(self.folder, **others),
             parse=self.parse,
             unchanged=unchanged,
-            row_counts=RowCounts.LIVE,
+            row_counting=RowCounting.LIVE,
         )
 
     def plain(self, *arguments: str) -> tuple[int, str]:
-        """Run the dbt command itself; return its exit code and output."""
+        """Run the dbt command; return its exit code and output."""
         done = subprocess.run(
             [DBT, *arguments, *self.parse],
             env=self.environment(self.folder),
@@ -91,22 +91,22 @@ class Calls:
 
     @property
     def log(self) -> str:
-        """The log that dbt writes for people."""
+        """The text of dbt's log file."""
         return (self.folder / "dbt.log").read_text()
 
 
-def run(call: Call) -> tuple[int, str]:
-    """Run a call; return its exit code and output."""
-    return ended(dbt_worker_pool.run(call))
+def run(command: DbtCommand) -> tuple[int, str]:
+    """Run a command in a worker; return its exit code and output."""
+    return wait_for(dbt_worker_pool.run(command))
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    """Return the exit code and the rest of the output of a process whose input stays open meanwhile."""
+def wait_for(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """Return the exit code and the rest of the output of a process, and keep its input open until then."""
     assert process.stdin is not None
     assert process.stdout is not None
     with process.stdin, process.stdout:
-        said = process.stdout.read().decode()
-        return process.wait(timeout=30), said
+        output = process.stdout.read().decode()
+        return process.wait(timeout=30), output
 
 
 def events(out: str) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def events(out: str) -> list[dict[str, Any]]:
 
 
 def outcomes(out: str) -> dict[str, str]:
-    """Return how each node came out."""
+    """Return the status of each node."""
     return {
         event["data"]["node_info"]["unique_id"]: event["data"]["node_info"]["node_status"]
         for event in events(out)
@@ -128,39 +128,39 @@ def row_counts(out: str) -> dict[str, int | None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_process_is_left() -> Iterator[None]:
+def _no_waiting_worker() -> Iterator[None]:
     yield
     dbt_worker_pool.end()
 
 
 @pytest.fixture
-def calls(prepared: Library) -> Calls:
-    return Calls(prepared)
+def commands(prepared: Library) -> Commands:
+    return Commands(prepared)
 
 
-def ticks(process: subprocess.Popen[bytes]) -> float:
+def cpu_ticks(process: subprocess.Popen[bytes]) -> float:
     """Return the CPU time that a process has used, in hundredths of a second."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return float(fields[11]) + float(fields[12])
 
 
-def until_ready(process: subprocess.Popen[bytes]) -> None:
-    """Wait until a process has imported dbt and parsed, and is idle."""
+def wait_until_warm(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a worker has imported dbt, parsed the project, and is idle."""
     usage: list[float] = []
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        usage.append(ticks(process))
+        usage.append(cpu_ticks(process))
         if len(usage) > 8 and usage[-1] > 50 and usage[-1] == usage[-6]:
             return
         time.sleep(0.25)
-    raise AssertionError("dbt is not ready after a minute")
+    raise AssertionError("the worker is not warm after a minute")
 
 
-def made_ready(preparation: Preparation) -> subprocess.Popen[bytes]:
-    dbt_worker_pool.expect([preparation])
-    waiting = dbt_worker_pool._SUPPLY._waiting
+def start_warm_worker(warm_up: WarmUp) -> subprocess.Popen[bytes]:
+    dbt_worker_pool.preload([warm_up])
+    waiting = dbt_worker_pool._POOL._waiting
     assert waiting is not None
-    until_ready(waiting.process)
+    wait_until_warm(waiting.process)
     return waiting.process
 
 
@@ -174,29 +174,29 @@ def files_of(folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def both(
     preparation: Any, tmp_path_factory: pytest.TempPathFactory, copy_prepared: Callable[[Library, Path], Library]
-) -> Mapping[str, tuple[Calls, str]]:
-    """Give the same build by the dbt command and by dbt made ready, each with what it said."""
-    plain = Calls(copy_prepared(preparation.library, tmp_path_factory.mktemp("plain")))
-    warm = Calls(copy_prepared(preparation.library, tmp_path_factory.mktemp("warm")))
-    code, said = plain.plain("build")
-    assert code == 0, said
-    made_ready(warm.preparation())
-    code, told = run(warm.call("build"))
-    assert code == 0, told
-    return {"plain": (plain, said), "warm": (warm, told)}
+) -> Mapping[str, tuple[Commands, str]]:
+    """Run the same build by the dbt command and by a warm worker; give the output of both."""
+    plain = Commands(copy_prepared(preparation.library, tmp_path_factory.mktemp("plain")))
+    warm = Commands(copy_prepared(preparation.library, tmp_path_factory.mktemp("warm")))
+    code, plain_output = plain.plain("build")
+    assert code == 0, plain_output
+    start_warm_worker(warm.warm_up())
+    code, output = run(warm.command("build"))
+    assert code == 0, output
+    return {"plain": (plain, plain_output), "warm": (warm, output)}
 
 
-def test_it_tells_the_same_of_the_same_nodes(both: Mapping[str, tuple[Calls, str]]) -> None:
-    told = {name: outcomes(said) for name, (_, said) in both.items()}
-    assert len(told["plain"]) > 8
-    assert told["warm"] == told["plain"]
-    keys = {name: {event["info"]["name"] for event in events(said)} for name, (_, said) in both.items()}
+def test_the_worker_logs_the_same_events_and_results(both: Mapping[str, tuple[Commands, str]]) -> None:
+    results = {name: outcomes(output) for name, (_, output) in both.items()}
+    assert len(results["plain"]) > 8
+    assert results["warm"] == results["plain"]
+    keys = {name: {event["info"]["name"] for event in events(output)} for name, (_, output) in both.items()}
     parsing = {"PartialParsingFile", "UnableToPartialParse", "PartialParsingFullReparseBecauseOfError"}
     assert keys["warm"] - {ROW_COUNTS} == keys["plain"] - parsing
 
 
-def test_it_leaves_the_same_artifacts(both: Mapping[str, tuple[Calls, str]]) -> None:
-    files = {name: files_of(calls.folder) for name, (calls, _) in both.items()}
+def test_the_worker_writes_the_same_artifacts(both: Mapping[str, tuple[Commands, str]]) -> None:
+    files = {name: files_of(commands.folder) for name, (commands, _) in both.items()}
     assert files["warm"] == files["plain"]
     warm, plain = (json.loads((both[name][0].folder / "manifest.json").read_text()) for name in ("warm", "plain"))
     results, expected = (
@@ -211,43 +211,43 @@ def test_it_leaves_the_same_artifacts(both: Mapping[str, tuple[Calls, str]]) -> 
     assert results["args"]["invocation_command"].startswith("dbt build --profile library")
 
 
-def test_it_takes_what_it_has_parsed_before_if_nothing_has_changed(both: Mapping[str, tuple[Calls, str]]) -> None:
+def test_the_worker_uses_its_early_parse_if_nothing_has_changed(both: Mapping[str, tuple[Commands, str]]) -> None:
     log = both["warm"][0].log
     assert "Running with dbt=" in log
-    assert "arsing" not in log, "it says nothing of parsing"
+    assert "arsing" not in log, "the log mentions no parse"
     assert log.count("Wrote artifact WritableManifest") == 1
     assert "[debug]" in log
 
 
-def test_it_counts_the_rows_of_tables_and_of_nothing_else(both: Mapping[str, tuple[Calls, str]]) -> None:
-    calls, said = both["warm"]
-    manifest = json.loads((calls.folder / "manifest.json").read_text())
+def test_the_worker_counts_the_rows_of_tables_only(both: Mapping[str, tuple[Commands, str]]) -> None:
+    commands, output = both["warm"]
+    manifest = json.loads((commands.folder / "manifest.json").read_text())
     counted = {
         unique_id: node["relation_name"]
         for unique_id, node in manifest["nodes"].items()
         if node["config"]["materialized"] in {"table", "incremental", "seed", "snapshot"}
     }
-    with duckdb.connect(str(calls.library.warehouse), read_only=True) as connection:
+    with duckdb.connect(str(commands.library.warehouse), read_only=True) as connection:
         rows = {unique_id: connection.table(name).count("*").fetchall()[0][0] for unique_id, name in counted.items()}
     assert len(rows) > 3
-    assert row_counts(said) == rows
+    assert row_counts(output) == rows
 
 
-def test_lines_that_nobody_sees_are_not_made(both: Mapping[str, tuple[Calls, str]]) -> None:
-    # dbt makes a line for standard output of each of its debug events, and then does not write it.
+def test_the_worker_formats_no_hidden_log_lines(both: Mapping[str, tuple[Commands, str]]) -> None:
+    # dbt formats a line for standard output of each debug event, and then does not write it.
     code = (
         "import sys; from analytics_dagster.execution import dbt_worker;"
         "from dbt_common.events.logger import _JsonLogger;"
         "made = []; create = _JsonLogger.create_line;"
         "_JsonLogger.create_line = lambda self, msg: made.append(msg.info.level) or create(self, msg);"
         "code = dbt_worker._run(dict(environment=dict(__import__('os').environ), folder='.', arguments=sys.argv[1:],"
-        " unchanged=False, count_rows=''), None); print('made', sorted(set(made)), code)"
+        " unchanged=False, row_counting=''), None); print('made', sorted(set(made)), code)"
     )
-    calls = both["plain"][0]
+    commands = both["plain"][0]
     done = subprocess.run(
-        [sys.executable, "-c", code, "ls", *calls.parse],
-        env={**calls.environment(calls.folder.with_name("listing")), "PYTHONPATH": os.pathsep.join(sys.path)},
-        cwd=calls.library.project,
+        [sys.executable, "-c", code, "ls", *commands.parse],
+        env={**commands.environment(commands.folder.with_name("listing")), "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=commands.library.project,
         capture_output=True,
         text=True,
         check=False,
@@ -255,106 +255,109 @@ def test_lines_that_nobody_sees_are_not_made(both: Mapping[str, tuple[Calls, str
     assert done.stdout.splitlines()[-1] == "made ['info'] 0", done.stdout + done.stderr
 
 
-def test_what_was_parsed_for_another_connection_is_parsed_anew_once_and_early(calls: Calls) -> None:
-    # As in a pod, whose host is another than that with which its image was built.
-    profile = calls.library.project / "profiles" / "profiles.yml"
+def test_a_parse_for_another_connection_is_repeated_early_and_once(commands: Commands) -> None:
+    # As in a pod whose image was built with another host.
+    profile = commands.library.project / "profiles" / "profiles.yml"
     profile.write_text(profile.read_text().replace("threads: 2", "threads: 2\n      settings: {TimeZone: UTC}"))
-    made_ready(calls.preparation())
-    code, said = run(calls.call("build", "--select", "books", "--indirect-selection", "empty"))
-    assert code == 0, said
-    assert "arsing" not in calls.log, "it says nothing of parsing"
-    assert outcomes(said) == {"seed.lending_library.books": "success"}
+    start_warm_worker(commands.warm_up())
+    code, output = run(commands.command("build", "--select", "books", "--indirect-selection", "empty"))
+    assert code == 0, output
+    assert "arsing" not in commands.log, "the log mentions no parse"
+    assert outcomes(output) == {"seed.lending_library.books": "success"}
 
 
-# --- what has changed is seen -------------------------------------------------------------------------------
+# --- changes after the warm-up ------------------------------------------------------------------------------
 
 
-def test_files_and_variables_that_changed_meanwhile_are_read_anew(calls: Calls) -> None:
-    made_ready(calls.preparation())
-    shelf = calls.library.project / "transformations" / "shelf.sql"
-    shelf.write_text(shelf.read_text() + "\n-- looked at again\n")
-    code, said = run(calls.call("build", "--select", "+shelf", unchanged=False, LIBRARY_FILE="elsewhere.duckdb"))
-    assert code == 0, said
-    assert "looked at again" in (calls.folder / "compiled/lending_library/transformations/shelf.sql").read_text()
-    assert json.loads((calls.folder / "manifest.json").read_text())["metadata"]["project_name"] == "lending_library"
-    assert (calls.library.project / "elsewhere.duckdb").exists()
-    assert not calls.library.warehouse.exists()
+def test_files_and_variables_that_changed_after_the_warm_up_are_read_again(commands: Commands) -> None:
+    start_warm_worker(commands.warm_up())
+    shelf = commands.library.project / "transformations" / "shelf.sql"
+    shelf.write_text(shelf.read_text() + "\n-- changed\n")
+    code, output = run(
+        commands.command("build", "--select", "+shelf", unchanged=False, LIBRARY_FILE="elsewhere.duckdb")
+    )
+    assert code == 0, output
+    assert "changed" in (commands.folder / "compiled/lending_library/transformations/shelf.sql").read_text()
+    assert json.loads((commands.folder / "manifest.json").read_text())["metadata"]["project_name"] == "lending_library"
+    assert (commands.library.project / "elsewhere.duckdb").exists()
+    assert not commands.library.warehouse.exists()
 
 
-def test_what_can_not_be_read_of_the_last_parse_is_parsed_in_full(calls: Calls) -> None:
-    for folder in (calls.library.artifacts, calls.folder):
+def test_an_unreadable_partial_parse_file_leads_to_a_full_parse(commands: Commands) -> None:
+    for folder in (commands.library.artifacts, commands.folder):
         (folder / "partial_parse.msgpack").write_bytes(b"not what dbt wrote")
-    made_ready(calls.preparation())
-    code, said = run(calls.call("build", "--select", "books", "--indirect-selection", "empty"))
-    assert code == 0, said
-    assert outcomes(said) == {"seed.lending_library.books": "success"}
+    start_warm_worker(commands.warm_up())
+    code, output = run(commands.command("build", "--select", "books", "--indirect-selection", "empty"))
+    assert code == 0, output
+    assert outcomes(output) == {"seed.lending_library.books": "success"}
 
 
-# --- how it ends --------------------------------------------------------------------------------------------
+# --- exit and shutdown --------------------------------------------------------------------------------------
 
 
-def test_a_build_that_fails_says_of_what_and_ends_with_dbts_exit_code(calls: Calls) -> None:
-    (calls.library.project / "transformations" / "broken.sql").write_text("select nothing from {{ ref('books') }}")
-    code, said = run(calls.call("build", "--select", "books broken", "--indirect-selection", "empty", unchanged=False))
+def test_a_failed_build_logs_the_reason_and_has_dbts_exit_code(commands: Commands) -> None:
+    (commands.library.project / "transformations" / "broken.sql").write_text("select nothing from {{ ref('books') }}")
+    code, output = run(
+        commands.command("build", "--select", "books broken", "--indirect-selection", "empty", unchanged=False)
+    )
     assert code == 1
-    assert outcomes(said) == {"seed.lending_library.books": "success", "model.lending_library.broken": "error"}
-    assert "RunResultError" in said
+    assert outcomes(output) == {"seed.lending_library.books": "success", "model.lending_library.broken": "error"}
+    assert "RunResultError" in output
 
 
 @pytest.mark.parametrize("arguments", [("build", "--nonsense"), ("build", "--selector", "none_such")])
-def test_what_dbt_can_not_begin_ends_with_its_own_exit_code_and_says_why(calls: Calls, arguments: list[str]) -> None:
-    code, told = run(calls.call(*arguments))
+def test_invalid_arguments_have_dbts_exit_code_and_are_named(commands: Commands, arguments: list[str]) -> None:
+    code, output = run(commands.command(*arguments))
     assert code == 2
-    assert arguments[-1].strip("-") in told
+    assert arguments[-1].strip("-") in output
 
 
 @pytest.fixture
-def slow(calls: Calls) -> Calls:
-    """Give a project with a model that takes a minute, which reads one that takes no time."""
-    (calls.library.project / "transformations" / "slow.sql").write_text(
+def slow(commands: Commands) -> Commands:
+    """Give a project with a model that takes a minute and reads a quick one."""
+    (commands.library.project / "transformations" / "slow.sql").write_text(
         "select count(*) as n, (select count(*) from {{ ref('books') }}) as books "
         "from range(300000) a, range(3000000) b where a.range * b.range % 7 = 3"
     )
-    (calls.library.project / "transformations" / "slow.yml").write_text(
+    (commands.library.project / "transformations" / "slow.yml").write_text(
         "models: [{name: slow, config: {materialized: table}}]"
     )
-    return calls
+    return commands
 
 
-def at_work(calls: Calls) -> subprocess.Popen[bytes]:
-    """Start the slow build, and return when the warehouse is at work on its second node.
+def start_slow_model(commands: Commands) -> subprocess.Popen[bytes]:
+    """Start the slow build, and return when DuckDB runs the query of the slow model.
 
-    An interrupt that comes between dbt's word of it and the query is lost, also with the dbt command: DuckDB takes
-    one only while it works.
+    Between the log event and the query DuckDB loses an interrupt, also with the dbt command.
     """
-    process = dbt_worker_pool.run(calls.call("build", "--select", "+slow", unchanged=False))
+    process = dbt_worker_pool.run(commands.command("build", "--select", "+slow", unchanged=False))
     assert process.stdout is not None
     for line in process.stdout:
         if b"LogStartLine" in line and b"slow" in line:
-            before = ticks(process)
-            while ticks(process) < before + 100:
+            before = cpu_ticks(process)
+            while cpu_ticks(process) < before + 100:
                 time.sleep(0.1)
             return process
     raise AssertionError(process.wait())
 
 
-def test_a_signal_stops_dbt_cleanly_and_later_ones_change_nothing(slow: Calls) -> None:
-    process = at_work(slow)
+def test_a_signal_stops_dbt_cleanly_and_later_ones_change_nothing(slow: Commands) -> None:
+    process = start_slow_model(slow)
     process.send_signal(signal.SIGTERM)
-    # Until it has ended: some of them arrive while dbt cleans up, others while Python shuts down.
+    # Until the process has ended: signals arrive during dbt's clean-up and while Python shuts down.
     while process.poll() is None:
         for number in (signal.SIGINT, signal.SIGTERM):
             process.send_signal(number)
             time.sleep(0.002)
-    code, said = ended(process)
+    code, output = wait_for(process)
     assert code == 2
-    assert "Exited because of keyboard interrupt" in said
+    assert "Exited because of keyboard interrupt" in output
     with duckdb.connect(str(slow.library.warehouse), read_only=True) as connection:
         assert connection.execute("select count(*) > 0 from books").fetchall() == [(True,)]
 
 
-def test_it_stops_when_nobody_is_left_who_wants_it(slow: Calls) -> None:
-    process = at_work(slow)
+def test_a_running_worker_stops_when_its_input_is_closed(slow: Commands) -> None:
+    process = start_slow_model(slow)
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(timeout=30) == 2
@@ -362,13 +365,13 @@ def test_it_stops_when_nobody_is_left_who_wants_it(slow: Calls) -> None:
     process.stdout.close()
 
 
-def test_while_it_waits_it_holds_no_warehouse_and_ends_with_its_input_or_at_a_signal(calls: Calls) -> None:
-    first = made_ready(calls.preparation())
-    duckdb.connect(str(calls.library.warehouse)).close()
+def test_a_waiting_worker_opens_no_warehouse_and_ends_with_its_input_or_a_signal(commands: Commands) -> None:
+    first = start_warm_worker(commands.warm_up())
+    duckdb.connect(str(commands.library.warehouse)).close()
     assert first.stdin is not None
     first.stdin.close()
     assert first.wait(timeout=10) == 0
-    second = made_ready(calls.preparation())
+    second = start_warm_worker(commands.warm_up())
     assert second.pid != first.pid
     second.send_signal(signal.SIGINT)
     assert second.wait(timeout=10) == 130

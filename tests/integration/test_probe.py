@@ -1,4 +1,4 @@
-"""A warehouse that has no file of its own is tried by dbt's own adapter, and left as it was."""
+"""The probe tests a warehouse through dbt's adapter and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _target(folder: Path, **credentials: str) -> Target:
     return Target(profile="shop", name="dev", adapter="duckdb", profiles_dir=folder, credentials=output)
 
 
-def _left(folder: Path) -> list[tuple[str, str]]:
+def _contents(folder: Path) -> list[tuple[str, str]]:
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
         schemas = "select 'schema', schema_name from information_schema.schemata where catalog_name = 'warehouse'"
         tables = "select 'table', table_name from information_schema.tables"
@@ -29,17 +29,17 @@ def _left(folder: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("schema", [pytest.param("main", marks=pytest.mark.thorough), "not_there_yet"])
-def test_a_table_is_made_and_nothing_is_left(schema: str, tmp_path: Path) -> None:
+def test_the_probe_creates_a_table_and_leaves_nothing_behind(schema: str, tmp_path: Path) -> None:
     duckdb.connect(str(tmp_path / "warehouse.duckdb")).close()
-    before = _left(tmp_path)
+    before = _contents(tmp_path)
     probed = probe(_target(tmp_path, schema=schema), tmp_path)
     assert [finding.status for finding in probed.findings] == [Status.OK], probed.findings
-    assert _left(tmp_path) == before
+    assert _contents(tmp_path) == before
     assert probed.now is not None
 
 
 @pytest.mark.thorough
-def test_what_can_not_be_opened_is_told_without_secrets(tmp_path: Path) -> None:
+def test_a_connection_error_is_reported_without_secrets(tmp_path: Path) -> None:
     target = _target(tmp_path, path=str(tmp_path / "nowhere" / "warehouse.duckdb"), password="hunter22")  # noqa: S106
     [finding] = probe(target, tmp_path).findings
     assert finding.status is Status.ERROR

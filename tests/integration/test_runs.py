@@ -341,7 +341,7 @@ def test_a_run_refreshes_by_the_policy_of_its_group(history: History) -> None:
 def test_a_refused_full_refresh_starts_no_dbt(history: History) -> None:
     assert not history.refused.result.success
     assert history.refused.steps == {}
-    assert "The schedule group often is never rebuilt from scratch" in history.refused.failure("dbt_often")
+    assert "The schedule group often forbids a full refresh" in history.refused.failure("dbt_often")
 
 
 def test_dbt_parses_nothing_anew_for_vars_of_the_location_or_of_a_group(history: History) -> None:

@@ -1,4 +1,4 @@
-"""Which processes execute a run, by what they were started with."""
+"""Which processes execute a run, by their command line and parent."""
 
 from __future__ import annotations
 
@@ -30,20 +30,18 @@ pytestmark = pytest.mark.slow
         ("dagster", False, False),
     ],
 )
-def test_the_code_server_and_all_other_processes_are_told_from_those_of_runs(
-    command: str, *, is_child: bool, expected: bool
-) -> None:
+def test_only_processes_that_execute_a_run_are_recognised(command: str, *, is_child: bool, expected: bool) -> None:
     assert executes_run(command.split(), is_child=is_child) is expected
 
 
-def test_a_child_that_the_code_server_starts_has_the_servers_command_line() -> None:
-    # As Dagster's server does it: `get_context("spawn")`.
+def test_a_child_of_the_code_server_has_the_servers_command_line() -> None:
+    # Dagster's code server starts runs with `get_context("spawn")`.
     code = (
         "import multiprocessing, sys\n"
-        "from tests.unit.test_run_process import tell\n"
+        "from tests.unit.test_run_process import report\n"
         "if __name__ == '__main__':\n"
         "    context = multiprocessing.get_context('spawn'); queue = context.Queue()\n"
-        "    child = context.Process(target=tell, args=(queue,)); child.start(); print(queue.get()); child.join()\n"
+        "    child = context.Process(target=report, args=(queue,)); child.start(); print(queue.get()); child.join()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "api", "grpc"], capture_output=True, text=True, check=True, timeout=60
@@ -51,6 +49,6 @@ def test_a_child_that_the_code_server_starts_has_the_servers_command_line() -> N
     assert done.stdout == "(['api', 'grpc'], True)\n"
 
 
-def tell(queue: multiprocessing.Queue[tuple[list[str], bool]]) -> None:
-    """Tell what decides, from within the child."""
+def report(queue: multiprocessing.Queue[tuple[list[str], bool]]) -> None:
+    """Report the inputs of the decision from within the child."""
     queue.put((sys.argv[1:3], multiprocessing.parent_process() is not None))

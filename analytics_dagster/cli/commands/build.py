@@ -56,7 +56,7 @@ def _build(settings: Settings, request: BuildRequest, started: float) -> bool:
     from analytics_dagster.cli.runs.execution import execute_jobs
     from analytics_dagster.cli.runs.requested_runs import requested_works
     from analytics_dagster.cli.runs.retrying import make_retrier
-    from analytics_dagster.cli.runs.run_requests import asset_groups, preparations
+    from analytics_dagster.cli.runs.run_requests import asset_groups, warm_ups
     from analytics_dagster.cli.runs.summary import Status, summarize
     from analytics_dagster.location import build_location
 
@@ -67,7 +67,7 @@ def _build(settings: Settings, request: BuildRequest, started: float) -> bool:
         return True
     with opened_instance(settings) as instance:
         if settings.dbt_runner is DbtRunner.WARM:
-            dbt_worker_pool.expect(preparations(location, works))
+            dbt_worker_pool.preload(warm_ups(location, works))
         groups = asset_groups(location.definitions)
         reset_stale_state(settings, instance)
         retrier = make_retrier(location, instance, warn)

@@ -31,7 +31,7 @@ def retry(
 def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
     from analytics_dagster.cli.runs.execution import execute_jobs  # imports Dagster
     from analytics_dagster.cli.runs.retrying import make_retrier, retried_work
-    from analytics_dagster.cli.runs.run_requests import asset_groups, preparations
+    from analytics_dagster.cli.runs.run_requests import asset_groups, warm_ups
     from analytics_dagster.cli.runs.summary import summarize
     from analytics_dagster.location import build_location
 
@@ -45,7 +45,7 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
         what = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
         say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
         if settings.dbt_runner is DbtRunner.WARM:
-            dbt_worker_pool.expect(preparations(location, [work]))
+            dbt_worker_pool.preload(warm_ups(location, [work]))
         retrier = make_retrier(location, instance, warn)
         results = execute_jobs(location.definitions, [work], instance=instance, retrier=retrier)
         lines = summarize(instance, results, asset_groups(location.definitions))

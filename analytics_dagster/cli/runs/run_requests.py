@@ -11,8 +11,8 @@ import dagster as dg
 from analytics_dagster.automation.jobs import INGESTION
 from analytics_dagster.cli.runs.execution import JobRequest
 from analytics_dagster.cli.runs.resolve_request import GroupRun, ResolvedRequest
-from analytics_dagster.execution.arguments import Wish, make_build
-from analytics_dagster.execution.dbt_worker_pool import Preparation
+from analytics_dagster.execution.arguments import RunOptions, make_build
+from analytics_dagster.execution.dbt_worker_pool import WarmUp
 from analytics_dagster.location import Location
 
 _OP = "dbt_"
@@ -72,12 +72,12 @@ def _refreshed(location: Location, work: JobRequest) -> JobRequest:
     return replace(work, configuration={"ops": steps})
 
 
-def preparations(location: Location, works: Iterable[JobRequest]) -> list[Preparation]:
-    """Return what dbt can make ready for each of the works that calls it, in their order."""
+def warm_ups(location: Location, works: Iterable[JobRequest]) -> list[WarmUp]:
+    """Return the warm-ups of dbt for the jobs that use it, in their order."""
     dbt, assets = location.dbt_assets.dbt, location.dbt_assets.assets
     groups = [location.plan.by_name[work.job].group for work in works if work.job in location.plan.by_name]
-    builds = [make_build((), group, Wish(), assets.variables) for group in groups]
-    return [dbt.prepare(assets.parsed(build.variables), build.variables) for build in builds]
+    builds = [make_build((), group, RunOptions(), assets.variables) for group in groups]
+    return [dbt.warm_up(assets.partial_parse(build.variables), build.variables) for build in builds]
 
 
 def asset_groups(definitions: dg.Definitions) -> dict[dg.AssetKey, str]:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from analytics_dagster.assets.checks import build_check_specs
 from analytics_dagster.assets.dbt_assets import GROUP_TAG, build_group_assets, plan_steps
 from analytics_dagster.execution.arguments import Build
-from analytics_dagster.execution.build_context import Assets
-from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.run import Builder
 from analytics_dagster.planning.groups import FullRefresh, OnOverlap, ScheduleGroup
 from analytics_dagster.planning.plan import Plan
@@ -46,11 +46,11 @@ class Recorder:
         self.built.append((of.name, build))
         self.steps.append(builder.context.op.name)
         for unique_id in sorted(build.unique_ids):
-            check = builder.assets.checks.get(unique_id)
+            check = builder.location.checks.get(unique_id)
             if check:
                 yield dg.AssetCheckResult(asset_key=check.asset_key, check_name=check.name, passed=True)
             else:
-                yield dg.MaterializeResult(asset_key=builder.assets.keys[unique_id])
+                yield dg.MaterializeResult(asset_key=builder.location.keys[unique_id])
 
     def clear(self) -> None:
         """Forget what was noted."""
@@ -115,7 +115,7 @@ def locate(
     }
     content = {**manifest.content, "metadata": {"project_name": "shop"}}
     checks = build_check_specs(plan, graph, content, keys, unit_tests=False)
-    assets = Assets(
+    assets = BuildContext(
         project=cast("Project", None),  # dbt's part alone needs it
         graph=graph,
         variables={"rate": 1},
@@ -142,7 +142,7 @@ def locate(
             if not part.is_empty
         ],
         resources={
-            "dbt": DbtOnDemand(
+            "dbt": DbtResource(
                 project_dir=str(LENDING_LIBRARY),
                 profiles_dir=str(LENDING_LIBRARY / "profiles"),
                 profile="library",
@@ -280,7 +280,7 @@ def test_a_full_refresh_is_refused_where_the_group_says_never_and_nothing_is_run
     failure = done.failure_data_for_node("dbt_often")
     assert failure is not None
     assert failure.error is not None
-    assert "never rebuilt from scratch" in failure.error.message
+    assert "forbids a full refresh" in failure.error.message
     assert done.dagster_run.tags["dagster/max_retries"] == "0", "another run would only be refused too"
 
 

@@ -15,8 +15,8 @@ import pytest
 from analytics_dagster.assets.definitions_cache import CACHE_FILE
 from analytics_dagster.assets.docs import LINK, Docs, build_docs_asset, pictures
 from analytics_dagster.errors import WarehouseError
-from analytics_dagster.execution.build_context import Assets
-from analytics_dagster.execution.dbt_on_demand import DbtOnDemand
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.location import Location, build_location, prepare_location
 from analytics_dagster.warehouse import Warehouse
 from analytics_dagster.warehouse.folder import Folder
@@ -175,13 +175,13 @@ def run(
 ) -> tuple[dg.ExecuteInProcessResult, str]:
     """Run the documentation with other assets, where it can't be made; return also what was logged."""
 
-    def assets() -> Assets:
+    def assets() -> BuildContext:
         asked.append("for the assets")
         raise WarehouseError("The token=hush3000 is no good.", remedy="Get another.")
 
     docs = Docs("lending_library", Folder(str(folder)), ("nightly",))
     everything = [*others, build_docs_asset(docs, assets)]
-    dbt = DbtOnDemand(
+    dbt = DbtResource(
         project_dir="", profiles_dir="", profile="", target="", runner="warm", artifacts="all", artifacts_days=7.0
     )
     resources = {"dbt": dbt, "warehouse": Warehouse(adapter="duckdb", path="", lock_timeout=1.0)}

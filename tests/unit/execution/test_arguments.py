@@ -1,4 +1,4 @@
-"""What dbt is called with, as a table."""
+"""dbt's command lines as tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.execution.arguments import (
     Build,
-    Wish,
+    RunOptions,
     build_arguments,
     docs_arguments,
     make_build,
@@ -21,13 +21,13 @@ from analytics_dagster.execution.arguments import (
 from analytics_dagster.planning.groups import FullRefresh, ScheduleGroup
 from tests.unit.manifests import Manifest
 
-# A selection file instead of names: a command line has a limit, and a name can select more than one node.
-# `empty`: dbt's other ways to select tests lose those that cross groups, or run them in the wrong group.
+# A selection file instead of names: a command line is limited, and a name can select several nodes.
+# `empty`: dbt's other modes lose tests that cross groups, or run them in the wrong group.
 ALWAYS = ["build", "--no-use-colors", "--select", "result:success", "--state", "here", "--indirect-selection", "empty"]
 
 
 @pytest.mark.parametrize(
-    ("build", "more"),
+    ("build", "options"),
     [
         (Build(frozenset({"model.p.x"})), []),
         (Build(frozenset()), []),
@@ -39,14 +39,14 @@ ALWAYS = ["build", "--no-use-colors", "--select", "result:success", "--state", "
         ),
     ],
 )
-def test_a_build_selects_by_file_and_says_no_more_than_is_asked(build: Build, more: Sequence[str]) -> None:
-    assert build_arguments(build, "here") == [*ALWAYS, *more]
+def test_a_build_selects_by_file_and_has_only_the_options_it_needs(build: Build, options: Sequence[str]) -> None:
+    assert build_arguments(build, "here") == [*ALWAYS, *options]
 
 
-def test_the_documentation_is_of_all_nodes_and_sources_with_the_vars_that_the_location_has() -> None:
-    # Named: where nothing is, dbt takes the project's default selector.
+def test_the_documentation_covers_all_nodes_and_sources_with_the_locations_vars() -> None:
+    # Without a selection dbt takes the project's default selector.
     whole = ["docs", "generate", "--static", "--no-use-colors", "--select", "*", "source:*"]
-    # These are on the page all the same, not compiled.
+    # Tests are on the page anyway, not compiled.
     whole += ["--exclude", "resource_type:test", "resource_type:unit_test"]
     assert docs_arguments({}) == whole
     assert docs_arguments({"b": 1, "a": "x"}) == [*whole, "--vars", '{"a": "x", "b": 1}']
@@ -57,7 +57,7 @@ def group(full_refresh: FullRefresh = FullRefresh.ON_REQUEST, **variables: Any) 
 
 
 @pytest.mark.parametrize(
-    ("policy", "asked", "done"),
+    ("policy", "requested", "expected"),
     [
         (FullRefresh.ON_REQUEST, False, False),
         (FullRefresh.ON_REQUEST, True, True),
@@ -66,13 +66,15 @@ def group(full_refresh: FullRefresh = FullRefresh.ON_REQUEST, **variables: Any) 
         (FullRefresh.NEVER, False, False),
     ],
 )
-def test_a_full_refresh_is_made_when_the_groups_policy_says_so(policy: FullRefresh, *, asked: bool, done: bool) -> None:
-    assert make_build(["model.p.x"], group(policy), Wish(full_refresh=asked), {}).full_refresh is done
+def test_the_policy_of_the_group_decides_on_a_full_refresh(
+    policy: FullRefresh, *, requested: bool, expected: bool
+) -> None:
+    assert make_build(["model.p.x"], group(policy), RunOptions(full_refresh=requested), {}).full_refresh is expected
 
 
-def test_a_full_refresh_that_is_asked_of_a_group_which_never_makes_one_is_refused_with_the_remedy() -> None:
-    with pytest.raises(ScheduleGroupError, match=r"nightly is never rebuilt from scratch.*\n.*without a full refresh"):
-        make_build(["model.p.x"], group(FullRefresh.NEVER), Wish(full_refresh=True), {})
+def test_a_full_refresh_that_the_group_forbids_is_an_error_with_the_remedy() -> None:
+    with pytest.raises(ScheduleGroupError, match=r"nightly forbids a full refresh.*\n.*without a full refresh"):
+        make_build(["model.p.x"], group(FullRefresh.NEVER), RunOptions(full_refresh=True), {})
 
 
 @pytest.mark.parametrize(
@@ -89,20 +91,20 @@ def test_a_full_refresh_that_is_asked_of_a_group_which_never_makes_one_is_refuse
         ),
     ],
 )
-def test_the_launchpads_vars_win_over_the_groups_and_these_over_the_locations(
+def test_vars_of_the_run_override_the_groups_and_those_the_locations(
     location: dict[str, Any], of_group: dict[str, Any], launchpad: dict[str, Any], variables: dict[str, Any]
 ) -> None:
-    assert make_build([], group(**of_group), Wish(variables=launchpad), location).variables == variables
+    assert make_build([], group(**of_group), RunOptions(variables=launchpad), location).variables == variables
 
 
-def test_the_selections_file_holds_each_id_once_as_a_success_in_order() -> None:
+def test_the_selection_file_has_a_sorted_success_for_each_id() -> None:
     content = selection_content({"model.p.b", "model.p.a", "test.p.c"})
     assert [result["unique_id"] for result in content["results"]] == ["model.p.a", "model.p.b", "test.p.c"]
     assert {result["status"] for result in content["results"]} == {"success"}
 
 
-def test_the_selections_file_is_what_dbt_reads_as_results() -> None:
-    # dbt's own class, for it has no public reader: if its form changes, this fails and not every build.
+def test_dbt_reads_the_selection_file_as_run_results() -> None:
+    # dbt has no public reader. If the format changes, this test fails before every build does.
     from dbt.artifacts.schemas.run import RunResultsArtifact  # seconds, for this test alone
 
     content = json.loads(json.dumps(selection_content({"model.p.a"})))
@@ -110,7 +112,7 @@ def test_the_selections_file_is_what_dbt_reads_as_results() -> None:
     assert result.unique_id == "model.p.a"
 
 
-def test_an_ephemeral_model_is_selected_with_its_unit_test_which_dbt_runs_with_it_alone() -> None:
+def test_an_ephemeral_model_is_selected_with_its_unit_test() -> None:
     graph = (
         Manifest()
         .model("x", materialized="table")
@@ -122,5 +124,5 @@ def test_an_ephemeral_model_is_selected_with_its_unit_test_which_dbt_runs_with_i
         "unit_test.p.of_x",
         "unit_test.p.of_e",
         "model.p.e",
-    }, "a table is built where it is asked for"
+    }, "a table is built only if it is selected"
     assert with_tested_models({"model.p.x"}, graph) == {"model.p.x"}

@@ -1,4 +1,4 @@
-"""Which preparation fits which call, and who gets the process that waits: with a program that repeats its orders."""
+"""Which commands can use a warm-up, and which worker runs a command; a program that prints requests replaces dbt."""
 
 from __future__ import annotations
 
@@ -16,128 +16,130 @@ from typing import Any
 import pytest
 
 from analytics_dagster.execution import dbt_worker_pool
-from analytics_dagster.execution.dbt_worker_pool import Call, Preparation, RowCounts
+from analytics_dagster.execution.dbt_worker_pool import DbtCommand, RowCounting, WarmUp
 
 FOLDER = Path("/project")
 ENVIRONMENT = {"HOME": "/home/ana", "RATE": "7", "DBT_TARGET_PATH": "/target", "DBT_LOG_PATH": "/target"}
 PARSE = ("--profile", "shop", "--target", "dev", "--vars", '{"rate": 7}')
 
-PREPARATION = Preparation(folder=FOLDER, arguments=PARSE, parsed=Path("/target/parsed"), environment=ENVIRONMENT)
-CALL = Call(
+WARM_UP = WarmUp(folder=FOLDER, arguments=PARSE, partial_parse=Path("/target/parsed"), environment=ENVIRONMENT)
+COMMAND = DbtCommand(
     arguments=("build", *PARSE),
     folder=FOLDER,
     environment={**ENVIRONMENT, "DBT_TARGET_PATH": "/target/run", "DBT_LOG_PATH": "/target/run"},
     parse=PARSE,
     unchanged=True,
-    row_counts=RowCounts.LIVE,
+    row_counting=RowCounting.LIVE,
 )
 
-REPEATS = """
+PRINTS_REQUESTS = """
 import json, sys
 for line in sys.stdin:
-    order = json.loads(line)
-    print(json.dumps({key: order[key] for key in ("order", "arguments")} | {"unchanged": order.get("unchanged")}))
+    request = json.loads(line)
+    print(json.dumps({key: request[key] for key in ("request", "arguments")} | {"unchanged": request.get("unchanged")}))
     sys.stdout.flush()
-    if order["order"] == "run":
+    if request["request"] == "run":
         break
 """
 
 
-def test_what_was_prepared_fits_a_call_that_only_writes_elsewhere() -> None:
-    assert CALL.fits(PREPARATION)
+def test_a_command_with_other_artifact_folders_can_use_the_warm_up() -> None:
+    assert COMMAND.can_use(WARM_UP)
 
 
 @pytest.mark.parametrize(
-    "call",
+    "command",
     [
-        replace(CALL, unchanged=False),
-        replace(CALL, parse=PARSE[:4]),
-        replace(CALL, parse=(*PARSE[:5], '{"rate": 8}')),
-        replace(CALL, folder=Path("/other")),
-        replace(CALL, environment={**CALL.environment, "RATE": "8"}),
-        replace(CALL, environment={**CALL.environment, "NEW": "1"}),
-        replace(CALL, environment={name: value for name, value in CALL.environment.items() if name != "RATE"}),
+        replace(COMMAND, unchanged=False),
+        replace(COMMAND, parse=PARSE[:4]),
+        replace(COMMAND, parse=(*PARSE[:5], '{"rate": 8}')),
+        replace(COMMAND, folder=Path("/other")),
+        replace(COMMAND, environment={**COMMAND.environment, "RATE": "8"}),
+        replace(COMMAND, environment={**COMMAND.environment, "NEW": "1"}),
+        replace(COMMAND, environment={name: value for name, value in COMMAND.environment.items() if name != "RATE"}),
     ],
     ids=["files changed", "other vars", "other values", "other project", "other value", "new variable", "one less"],
 )
-def test_what_was_prepared_fits_no_call_under_which_dbt_might_parse_something_else(call: Call) -> None:
-    assert not call.fits(PREPARATION)
+def test_a_command_that_could_parse_differently_cannot_use_the_warm_up(command: DbtCommand) -> None:
+    assert not command.can_use(WARM_UP)
 
 
-def test_nothing_fits_where_nothing_was_prepared() -> None:
-    assert not CALL.fits(None)
+def test_without_a_warm_up_there_is_nothing_to_use() -> None:
+    assert not COMMAND.can_use(None)
 
 
 @pytest.fixture(autouse=True)
-def _repeating(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # One that another test has left is not to be used.
+def _worker_that_prints_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # Another test may have left a worker.
     dbt_worker_pool.end()
-    program = tmp_path / "repeats.py"
-    program.write_text(REPEATS)
-    monkeypatch.setattr(dbt_worker_pool, "_RUNNER", program)
+    program = tmp_path / "prints_requests.py"
+    program.write_text(PRINTS_REQUESTS)
+    monkeypatch.setattr(dbt_worker_pool, "_WORKER", program)
     yield
     dbt_worker_pool.end()
 
 
-def told(process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
-    """Return what a process was told, once it has ended."""
+def requests(process: subprocess.Popen[bytes]) -> list[dict[str, Any]]:
+    """Return the requests that a process received, after it has ended."""
     assert process.stdin is not None
     out, _ = process.communicate(timeout=30)
     return [json.loads(line) for line in out.splitlines()]
 
 
 def waiting() -> subprocess.Popen[bytes] | None:
-    process = dbt_worker_pool._SUPPLY._waiting
+    process = dbt_worker_pool._POOL._waiting
     return process.process if process is not None else None
 
 
-def test_a_call_that_nobody_foresaw_is_run() -> None:
-    assert told(dbt_worker_pool.run(CALL)) == [{"order": "run", "arguments": list(CALL.arguments), "unchanged": False}]
+def test_a_command_without_a_waiting_worker_runs() -> None:
+    assert requests(dbt_worker_pool.run(COMMAND)) == [
+        {"request": "run", "arguments": list(COMMAND.arguments), "unchanged": False}
+    ]
     assert waiting() is None
 
 
-def test_the_process_that_was_started_early_prepares_and_runs() -> None:
+def test_the_waiting_worker_warms_up_and_runs_the_command() -> None:
     dbt_worker_pool.start()
     early = waiting()
     dbt_worker_pool.start()
-    dbt_worker_pool.expect([PREPARATION])
-    process = dbt_worker_pool.run(CALL)
+    dbt_worker_pool.preload([WARM_UP])
+    process = dbt_worker_pool.run(COMMAND)
     assert process is early
-    assert [order["order"] for order in told(process)] == ["prepare", "run"]
+    assert [request["request"] for request in requests(process)] == ["warm_up", "run"]
 
 
-def test_a_call_that_fits_says_so_to_the_process_and_one_that_does_not_too() -> None:
+def test_the_command_says_whether_the_worker_can_use_its_warm_up() -> None:
     found = []
-    for call in (CALL, replace(CALL, unchanged=False)):
-        dbt_worker_pool.expect([PREPARATION])
-        found.append(told(dbt_worker_pool.run(call))[-1]["unchanged"])
+    for command in (COMMAND, replace(COMMAND, unchanged=False)):
+        dbt_worker_pool.preload([WARM_UP])
+        found.append(requests(dbt_worker_pool.run(command))[-1]["unchanged"])
     assert found == [True, False]
 
 
-def test_each_next_process_is_started_when_one_is_used_and_none_after_the_last() -> None:
-    other = replace(PREPARATION, arguments=("--vars", "{}"))
-    dbt_worker_pool.expect([PREPARATION, other])
-    first = dbt_worker_pool.run(CALL)
+def test_the_next_worker_starts_when_one_is_used_until_no_warm_up_remains() -> None:
+    other = replace(WARM_UP, arguments=("--vars", "{}"))
+    dbt_worker_pool.preload([WARM_UP, other])
+    first = dbt_worker_pool.run(COMMAND)
     second = waiting()
     assert second is not None
-    assert told(first)[0]["arguments"] == list(PARSE)
-    assert dbt_worker_pool.run(CALL) is second
+    assert requests(first)[0]["arguments"] == list(PARSE)
+    assert dbt_worker_pool.run(COMMAND) is second
     assert waiting() is None
-    assert told(second)[0]["arguments"] == ["--vars", "{}"]
+    assert requests(second)[0]["arguments"] == ["--vars", "{}"]
 
 
-def test_a_process_that_ended_while_it_waited_is_replaced() -> None:
+def test_a_worker_that_ended_while_it_waited_is_replaced() -> None:
     dbt_worker_pool.start()
     early = waiting()
     assert early is not None
     os.kill(early.pid, signal.SIGKILL)
     early.wait()
-    process = dbt_worker_pool.run(CALL)
+    process = dbt_worker_pool.run(COMMAND)
     assert process.pid != early.pid
-    assert told(process)[-1]["order"] == "run"
+    assert requests(process)[-1]["request"] == "run"
 
 
-def test_a_process_whose_help_is_not_wanted_ends() -> None:
+def test_an_unused_worker_is_ended() -> None:
     dbt_worker_pool.start()
     early = waiting()
     assert early is not None
@@ -146,11 +148,11 @@ def test_a_process_whose_help_is_not_wanted_ends() -> None:
     assert waiting() is None
 
 
-def test_it_ends_when_what_has_started_it_is_killed() -> None:
+def test_a_worker_ends_when_its_parent_is_killed() -> None:
     code = (
-        "import sys, time; from pathlib import Path; from analytics_dagster.execution import dbt_worker_pool as warm;"
-        f"warm._RUNNER = Path({str(dbt_worker_pool._RUNNER)!r}); warm.start();"
-        "print(warm._SUPPLY._waiting.process.pid, flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from analytics_dagster.execution import dbt_worker_pool as pool;"
+        f"pool._WORKER = Path({str(dbt_worker_pool._WORKER)!r}); pool.start();"
+        "print(pool._POOL._waiting.process.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

@@ -1,4 +1,4 @@
-"""What dbt's structured log says of each node, and the Dagster result that it comes to, as tables."""
+"""Results in dbt's structured log, and the Dagster results for them, as tables."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CHECK = dg.AssetCheckKey(dg.AssetKey("orders"), "unique")
 
 
 def event(name: str, node: dict[str, Any] | None = None, **data: Any) -> dict[str, Any]:
-    """Return an event as dbt 1.11 writes it, of the parts that are read."""
-    told = {"unique_id": "model.p.x", "node_name": "x", "node_status": "success", **(node or {})}
-    return {"info": {"name": name, "invocation_id": "i"}, "data": {**data, "node_info": told}}
+    """Return an event as dbt 1.11 writes it, with the fields that are read."""
+    info = {"unique_id": "model.p.x", "node_name": "x", "node_status": "success", **(node or {})}
+    return {"info": {"name": name, "invocation_id": "i"}, "data": {**data, "node_info": info}}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def event(name: str, node: dict[str, Any] | None = None, **data: Any) -> dict[st
     [
         (event("LogModelResult", status="OK"), "model.p.x", "success"),
         (event("LogModelResult", {"node_status": "error"}, status="error"), "model.p.x", "error"),
-        # Built in batches: dbt leaves the node's own status open.
+        # A microbatch model: dbt sets no node status.
         (event("LogModelResult", {"node_status": "None"}, status="SUCCESS"), "model.p.x", "success"),
         (event("LogModelResult", {"node_status": "None"}, status="PARTIAL SUCCESS"), "model.p.x", "partial success"),
         (event("LogSeedResult", {"unique_id": "seed.p.s"}), "seed.p.s", "success"),
@@ -38,7 +38,7 @@ def event(name: str, node: dict[str, Any] | None = None, **data: Any) -> dict[st
         (event("SkippingDetails", {"node_status": "skipped"}), "model.p.x", "skipped"),
     ],
 )
-def test_every_kind_of_result_names_its_node_and_status(raw_event: dict[str, Any], unique_id: str, status: str) -> None:
+def test_every_kind_of_result_has_its_node_and_status(raw_event: dict[str, Any], unique_id: str, status: str) -> None:
     result = read_result(raw_event)
     assert result is not None
     assert (result.unique_id, result.status) == (unique_id, status)
@@ -53,7 +53,7 @@ def test_every_kind_of_result_names_its_node_and_status(raw_event: dict[str, Any
         {"info": {"name": "LogModelResult", "invocation_id": "i"}, "data": {}},
     ],
 )
-def test_what_is_no_result_of_a_node_is_none(raw_event: dict[str, Any]) -> None:
+def test_other_events_have_no_result(raw_event: dict[str, Any]) -> None:
     assert read_result(raw_event) is None
 
 
@@ -65,7 +65,7 @@ def test_what_is_no_result_of_a_node_is_none(raw_event: dict[str, Any]) -> None:
         ({}, {}, None),
     ],
 )
-def test_the_seconds_are_the_nodes_own_or_else_those_of_its_execution(
+def test_the_duration_is_that_of_the_node_or_else_of_its_execution(
     node: dict[str, str], data: dict[str, float], seconds: float | None
 ) -> None:
     result = read_result(event("LogModelResult", node, **data))
@@ -83,7 +83,7 @@ def test_the_seconds_are_the_nodes_own_or_else_those_of_its_execution(
         ("error", False, dg.AssetCheckSeverity.ERROR),
     ],
 )
-def test_a_test_passes_or_fails_with_the_severity_that_dbt_gave_its_result(
+def test_a_check_result_has_the_severity_of_dbts_result(
     status: str, *, passed: bool, severity: dg.AssetCheckSeverity
 ) -> None:
     result = to_check_result(NodeResult("test.p.t", "t", status, 0.1, 7, "i"), CHECK)
@@ -96,5 +96,5 @@ def test_a_test_passes_or_fails_with_the_severity_that_dbt_gave_its_result(
     assert result.metadata["dagster_dbt/failed_row_count"] == dg.MetadataValue.int(7)
 
 
-def test_a_node_is_built_when_dbt_made_it_or_had_nothing_to_do() -> None:
+def test_a_node_counts_as_built_after_success_and_no_op() -> None:
     assert {"success", "no-op"} == BUILT

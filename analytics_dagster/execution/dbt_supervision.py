@@ -1,0 +1,59 @@
+"""Supervises a dbt process inside a step: logs its progress, and stops it when the step ends early."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+import dagster as dg
+
+from analytics_dagster.execution.events import BUILT, NodeResult
+
+_SECONDS_BETWEEN_LINES = 2.0
+_SECONDS_TO_STOP = 25.0
+_EXPECTED = {*BUILT, "pass", "skipped"}
+
+
+class ProgressLog:
+    """Logs the progress of a build: every failure at once, other results at most every two seconds."""
+
+    def __init__(self, context: dg.OpExecutionContext, total: int) -> None:
+        self._context = context
+        self._total = total
+        self._done = 0
+        self._next = 0.0
+
+    def add(self, result: NodeResult) -> None:
+        """Count the result of a node or test, and log it if it is due."""
+        self._done += 1
+        line = f"{self._done} of {self._total}: {result.name} {result.status}"
+        if result.status not in _EXPECTED:
+            self._context.log.warning(line)
+        elif time.monotonic() >= self._next or self._done == self._total:
+            self._next = time.monotonic() + _SECONDS_BETWEEN_LINES
+            self._context.log.info(line)
+
+
+def find_interrupt(error: BaseException) -> BaseException | None:
+    """Return the interrupt that ended a step, also if dagster-dbt timed out while it waited for dbt to stop."""
+    if isinstance(error, dg.DagsterExecutionInterruptedError):
+        return error
+    before = error.__context__
+    if isinstance(error, subprocess.TimeoutExpired) and isinstance(before, dg.DagsterExecutionInterruptedError):
+        return before
+    return None
+
+
+def stop_dbt(process: subprocess.Popen[bytes]) -> None:
+    """Stop a dbt process if it is still running: by an interrupt first, after 25 seconds by a kill."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=_SECONDS_TO_STOP)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
