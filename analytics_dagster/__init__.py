@@ -1,7 +1,7 @@
 """A Dagster code location for dbt: schedule groups, checks, sensors and Python assets from any dbt project.
 
-What is listed here is for other code locations to build on; `docs/building_blocks.md` shows how. It is imported when it
-is first asked for, since Dagster takes seconds.
+`__all__` is the public API for other code locations; `docs/building_blocks.md` describes it. Names are imported when
+they are first used, since importing Dagster takes seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AnalyticsError", "Settings", "build_dbt_definitions", "prepare_dbt_definitions"]
 
-_HOMES = {
+_MODULES = {
     "AnalyticsError": "errors",
     "Settings": "settings",
     "build_dbt_definitions": "api",
@@ -24,10 +24,10 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # which would take it that every name is there
+if not TYPE_CHECKING:  # a type checker would accept every name
 
     def __getattr__(name: str) -> Any:
-        """Import what is listed above from where it is defined; raises AttributeError for anything else."""
-        if name not in _HOMES:
+        """Import a public name from its module; raises AttributeError for any other name."""
+        if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""What Dagster loads: the code location that the environment describes."""
+"""The module that Dagster loads: the code location of the environment's settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from analytics_dagster import run_process
 
 run_process.start_dbt()
 
-from analytics_dagster.location import build_location  # noqa: E402 - it takes as long to import as dbt does
+from analytics_dagster.location import build_location  # noqa: E402 - takes as long to import as dbt
 from analytics_dagster.settings import load_settings  # noqa: E402
 
 _location = build_location(load_settings())

@@ -1,10 +1,10 @@
-"""The one error type for what a user can mend: what was read, what is wrong with it, what to do."""
+"""Errors that a user can fix: each says what was read, what is wrong and what to do."""
 
 from __future__ import annotations
 
 
 class AnalyticsError(Exception):
-    """Something that a user can mend; the command line prints it without a traceback.
+    """An error that a user can fix; the command line prints it without a traceback.
 
     ``problem`` says what was read, from where, and what is wrong with it; ``remedy`` says what to do.
     """
@@ -16,7 +16,7 @@ class AnalyticsError(Exception):
 
 
 class SettingsError(AnalyticsError):
-    """A setting is absent, unknown or malformed."""
+    """A setting is missing, unknown or malformed."""
 
 
 class ProjectError(AnalyticsError):
@@ -24,7 +24,7 @@ class ProjectError(AnalyticsError):
 
 
 class ProfileError(ProjectError):
-    """The dbt profile can't be used here: it is absent or incomplete, or its adapter is not installed."""
+    """The dbt profile can't be used here: it is missing or incomplete, or its adapter is not installed."""
 
 
 class ScheduleGroupError(AnalyticsError):
@@ -32,7 +32,7 @@ class ScheduleGroupError(AnalyticsError):
 
 
 class AlertError(AnalyticsError):
-    """The routes of alerts, or a channel that they name, can't be used."""
+    """The alert routes, or a channel that they name, can't be used."""
 
 
 class LandingZoneError(AnalyticsError):
@@ -40,7 +40,7 @@ class LandingZoneError(AnalyticsError):
 
 
 class FolderError(AnalyticsError):
-    """A place that results are written to can't be used."""
+    """A folder or bucket for results can't be used."""
 
 
 class WarehouseError(AnalyticsError):
@@ -48,7 +48,7 @@ class WarehouseError(AnalyticsError):
 
 
 class NoWarehouseYetError(WarehouseError):
-    """The warehouse was never written, so there is nothing to read."""
+    """The warehouse does not exist yet, so there is nothing to read."""
 
 
 class HomeError(AnalyticsError):

@@ -1,10 +1,12 @@
-"""The code location: settings, manifest and plan become one `Definitions`; this module only merges."""
+"""Builds the code location in stages: find the project, profile, manifest, plan, definitions; and merges the parts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
@@ -18,7 +20,6 @@ from analytics_dagster.automation.build import Parts, build_automation, build_po
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.dagster_internals import dagster_patches
-from analytics_dagster.dagster_internals.gc_paused import mostly_kept
 from analytics_dagster.execution.executor import build_executor
 from analytics_dagster.execution.failures.attach import Reporter
 from analytics_dagster.execution.failures.deployment import make_place
@@ -28,7 +29,9 @@ from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
-from analytics_dagster.project.loading import Announce, Project, load_project, prepare_project
+from analytics_dagster.project.files import find_project
+from analytics_dagster.project.loading import Announce, Project, load_project, prepare_manifest
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 from analytics_dagster.shop import CONSUMERS
 from analytics_dagster.warehouse import count_writers
@@ -36,7 +39,7 @@ from analytics_dagster.warehouse import count_writers
 
 @dataclass(frozen=True)
 class Location:
-    """Everything that this location defines, and the parts that it was merged of."""
+    """Everything that this location defines, and the parts that were merged."""
 
     definitions: dg.Definitions
     project: Project
@@ -49,123 +52,136 @@ class Location:
 
 
 def build_location(settings: Settings) -> Location:
-    """Return everything that this location defines, with its parts; reads what was prepared, and opens nothing else.
+    """Return everything that this location defines; reads what was prepared, and opens nothing else.
 
-    Raises `AnalyticsError` where the settings, the project, its profile or its schedule groups can't be used.
+    Raises `AnalyticsError` if the settings, the project, its profile or its schedule groups can't be used.
     """
     if settings.dagster_shortcuts:
         dagster_patches.apply()
-    with mostly_kept():
-        loaded = _loaded(settings)
-        return _merged(settings, loaded, dg.Definitions(executor=_executor(settings, loaded.project)), None)
+    with gc_paused():
+        loaded = _load(settings)
+        executor = _executor(settings, loaded.project)
+        return _merge(settings, loaded, dg.Definitions(executor=executor), None)
 
 
-def build_guest(settings: Settings) -> dg.Definitions:
-    """Return the same for another code location to merge into its own: what is that one's is left as it is.
+def build_mergeable_definitions(settings: Settings) -> dg.Definitions:
+    """Return the same definitions for another code location to merge, which keeps its own executor and process state.
 
-    The executor is that of our own jobs alone, and nothing of the process is changed. Raises `AnalyticsError`.
+    Only this location's jobs have its executor. Raises `AnalyticsError`.
     """
-    loaded = _loaded(settings)
-    return _merged(settings, loaded, dg.Definitions(), _executor(settings, loaded.project)).definitions
+    loaded = _load(settings)
+    return _merge(settings, loaded, dg.Definitions(), _executor(settings, loaded.project)).definitions
+
+
+def prepare_location(settings: Settings, announce: Announce) -> bool:
+    """Prepare what every process that loads the location reads, if it is missing or stale.
+
+    Returns whether dbt had to parse; ``announce`` is called with a line before it does. Raises `AnalyticsError`.
+    """
+    groups = load_groups(settings)
+    files = find_project(settings)
+    target = load_target(files)
+    parsed = prepare_manifest(files, target, groups.selections, announce)
+    project = load_project(files, target, groups.selections)
+    cache = DefinitionsCache(project, groups, settings.unit_tests)
+    if not cache.fits:
+        plan = _plan(groups, project)
+        # A plan with problems has no definitions: `prepare` must succeed so that `plan` can show the problems.
+        if not plan.problems:
+            cache.write(_make_dbt_definitions(settings, project, plan))
+    return parsed
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Pause Python's garbage collector while objects are made that stay until the process ends.
+
+    Definitions are hundreds of thousands of objects and none of them is garbage. At exit these objects are excluded
+    from later collections, and the threshold is raised from 700 to 100,000 new objects, since Dagster then makes jobs
+    and snapshots. Measured with 2,000 models, median of 5 alternating pairs: loading the definitions takes 10 % less
+    CPU time (1.0 instead of 1.1 s), and with `Definitions.validate_loadable` 21 % less (1.2 instead of 1.6 s).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.freeze()
+            gc.set_threshold(_GC_THRESHOLD)
+            gc.enable()
+
+
+_GC_THRESHOLD = 100_000
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """What was read: the groups' file, the project, and what is known of it."""
-
     groups: ScheduleGroups
     project: Project
     dbt_definitions: DbtDefinitions
 
 
-def _loaded(settings: Settings) -> _Loaded:
+def _load(settings: Settings) -> _Loaded:
+    """Return the groups, the project and its definitions; `dagster dev` and `dg` prepare the project first."""
     groups = load_groups(settings)
-    project = load_project(settings, groups.selections)
-    return _Loaded(groups, project, _load_dbt_definitions(settings, groups, project))
-
-
-def _executor(settings: Settings, project: Project) -> dg.ExecutorDefinition:
-    return build_executor({}, writers=count_writers(settings, project.target))
-
-
-def _merged(
-    settings: Settings, loaded: _Loaded, whole: dg.Definitions, jobs_executor: dg.ExecutorDefinition | None
-) -> Location:
-    """Return all parts in one; ``whole`` is what holds for the whole location, ``jobs_executor`` for our jobs alone."""
-    project, dbt_definitions = loaded.project, loaded.dbt_definitions
-    dbt_assets = build_dbt_assets(settings, project, dbt_definitions)
-    ingestion = build_ingestion(settings, dbt_definitions.manifest_subset, dbt_assets.sources)
-    consumers = connect_consumers(_consumers(project), settings, dbt_assets)
-    parts = Parts(dbt_definitions.plan, dbt_assets, ingestion, consumers, jobs_executor)
-    policies = build_policies(loaded.groups, parts)
-    reporter = Reporter(lambda: dbt_assets.paths, lambda: make_place(settings, project.target.name))
-    definitions = dg.Definitions.merge(
-        whole,
-        ingestion.definitions,
-        dbt_assets.definitions,
-        dg.Definitions(assets=consumers.assets),
-        build_automation(settings, parts, policies, reporter, project=project.name),
-        build_lake_maintenance(settings, project.target),
-        build_alerting(settings, project, dbt_definitions.plan, reporter),
-    )
-    return Location(definitions, project, dbt_definitions.plan, dbt_assets, ingestion, consumers, policies, reporter)
-
-
-def prepare_location(settings: Settings, announce: Announce) -> bool:
-    """Make what every process that loads the location reads, if it is missing or stale.
-
-    Returns whether dbt had to parse; ``announce`` is called with a line before it does. Raises `AnalyticsError`.
-    """
-    groups = load_groups(settings)
-    made = prepare_project(settings, groups.selections, announce)
-    project = load_project(settings, groups.selections)
-    _write_cache(settings, groups, project)
-    return made
-
-
-def _load_dbt_definitions(settings: Settings, groups: ScheduleGroups, project: Project) -> DbtDefinitions:
-    """Return dbt's definitions: from the cache, or new if it is stale; `dagster dev` and `dg` then write the cache."""
-    file = _cache(settings, groups, project)
-    found = file.read()
-    if found is not None:
-        return found
-    made = _make_dbt_definitions(settings, groups, project)
+    files = find_project(settings)
+    target = load_target(files)
     if settings.is_dev_cli:
-        file.write(made)
-    return made
-
-
-def _write_cache(settings: Settings, groups: ScheduleGroups, project: Project) -> None:
-    """Write the cache of dbt's definitions if it is missing or stale.
-
-    A plan with problems has no definitions: `prepare` must succeed so that `plan` can show the problems.
-    """
-    file = _cache(settings, groups, project)
-    if not file.fits and not _plan(groups, project).problems:
-        file.write(_make_dbt_definitions(settings, groups, project))
-
-
-def _cache(settings: Settings, groups: ScheduleGroups, project: Project) -> DefinitionsCache:
-    return DefinitionsCache(project, groups, settings.unit_tests)
-
-
-def _make_dbt_definitions(settings: Settings, groups: ScheduleGroups, project: Project) -> DbtDefinitions:
-    plan = _plan(groups, project).require()
-    return make_dbt_definitions(project, plan, _manifest_subset(project), unit_tests=settings.unit_tests)
+        prepare_manifest(files, target, groups.selections, _print_to_stderr)
+    project = load_project(files, target, groups.selections)
+    cache = DefinitionsCache(project, groups, settings.unit_tests)
+    dbt_definitions = cache.read()
+    if dbt_definitions is None:
+        dbt_definitions = _make_dbt_definitions(settings, project, _plan(groups, project).require())
+        if settings.is_dev_cli:
+            cache.write(dbt_definitions)
+    return _Loaded(groups, project, dbt_definitions)
 
 
 def _plan(groups: ScheduleGroups, project: Project) -> Plan:
     return check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
 
 
-def _manifest_subset(project: Project) -> Mapping[str, Any]:
-    """Return what ingestion and consumers read of the manifest."""
-    manifest = project.manifest
-    return {
-        "sources": landing_sources(manifest["sources"]),
-        "nodes": models_read(_consumers(project), manifest["nodes"]),
+def _make_dbt_definitions(settings: Settings, project: Project, plan: Plan) -> DbtDefinitions:
+    # Ingestion and consumers need only these parts of the manifest.
+    manifest_subset = {
+        "sources": landing_sources(project.manifest["sources"]),
+        "nodes": models_read(_consumers(project), project.manifest["nodes"]),
     }
+    return make_dbt_definitions(project, plan, manifest_subset, unit_tests=settings.unit_tests)
 
 
 def _consumers(project: Project) -> Sequence[Consumer]:
-    return CONSUMERS if project.is_shop else ()
+    return CONSUMERS if project.files.is_shop else ()
+
+
+def _executor(settings: Settings, project: Project) -> dg.ExecutorDefinition:
+    return build_executor({}, writers=count_writers(settings, project.target))
+
+
+def _merge(
+    settings: Settings, loaded: _Loaded, base: dg.Definitions, jobs_executor: dg.ExecutorDefinition | None
+) -> Location:
+    """Return all parts merged into ``base``; ``jobs_executor`` is the executor of this location's jobs alone."""
+    project, plan = loaded.project, loaded.dbt_definitions.plan
+    dbt_assets = build_dbt_assets(settings, project, loaded.dbt_definitions)
+    ingestion = build_ingestion(settings, loaded.dbt_definitions.manifest_subset, dbt_assets.sources)
+    consumers = connect_consumers(_consumers(project), settings, dbt_assets)
+    parts = Parts(plan, dbt_assets, ingestion, consumers, jobs_executor)
+    policies = build_policies(loaded.groups, parts)
+    reporter = Reporter(lambda: dbt_assets.paths, lambda: make_place(settings, project.target.name))
+    definitions = dg.Definitions.merge(
+        base,
+        ingestion.definitions,
+        dbt_assets.definitions,
+        dg.Definitions(assets=consumers.assets),
+        build_automation(settings, parts, policies, reporter, project=project.name),
+        build_lake_maintenance(settings, project.target),
+        build_alerting(settings, project, plan, reporter),
+    )
+    return Location(definitions, project, plan, dbt_assets, ingestion, consumers, policies, reporter)
+
+
+def _print_to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - before any logger is set up

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analytics_dagster.execution import dbt_worker_pool
-from analytics_dagster.settings import is_dbt_made_ready
+from analytics_dagster.settings import uses_warm_dbt
 
 if TYPE_CHECKING:
     # dbt is to start before this import.
@@ -42,4 +42,4 @@ def executes_run(arguments: Sequence[str], *, is_child: bool) -> bool:
 
 
 def _uses_worker() -> bool:
-    return is_dbt_made_ready() and executes_run(sys.argv, is_child=multiprocessing.parent_process() is not None)
+    return uses_warm_dbt() and executes_run(sys.argv, is_child=multiprocessing.parent_process() is not None)

@@ -1,4 +1,4 @@
-"""Environment variables -> one frozen, typed `Settings`; no other module reads the environment."""
+"""Reads environment variables into a frozen, typed `Settings`; no other module reads the environment."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from pydantic_settings import SettingsError as SourceError
 from analytics_dagster.errors import SettingsError
 
 PREFIX = "ANALYTICS_"
-"""What the name of every variable of the package begins with."""
+"""The prefix of the package's environment variables."""
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
 class Environment(str, Enum):
-    """Where this location runs. Nothing but a laptop is meant by default."""
+    """Where this location runs; a laptop by default."""
 
     DEV = "dev"
-    """A laptop: the profile's own default target, schedules and sensors off until they are turned on."""
+    """A laptop: the profile's default target; schedules and sensors are off."""
     STAGING = "staging"
-    """A rehearsal: the target `staging` unless another is named, schedules and sensors off."""
+    """A copy of production: the target `staging` unless another is set; schedules and sensors are off."""
     PROD = "prod"
-    """The real thing: the target `prod` unless another is named, schedules and sensors on."""
+    """Production: the target `prod` unless another is set; schedules and sensors are on."""
 
 
 def _known_time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no IANA time zone (such as Europe/Berlin or UTC)") from error
+        raise ValueError(f"{name!r} is not an IANA time zone (such as Europe/Berlin or UTC)") from error
     return name
 
 
@@ -44,26 +44,26 @@ class DbtRunner(str, Enum):
     """How a run calls dbt."""
 
     WARM = "warm"
-    """In a process that imports dbt and reads the project while Dagster still makes ready."""
+    """In a process that imports dbt and reads the project while Dagster is still starting."""
     PLAIN = "plain"
-    """By the `dbt` command, with nothing made ready: the long way, for comparison and in case of need."""
+    """With the `dbt` command, which is slower: for comparison and as a fallback."""
 
 
 class DbtArtifacts(str, Enum):
-    """Of which builds dbt's artifacts are kept."""
+    """The builds of which dbt's artifacts are kept."""
 
     FAILED = "failed"
-    """Of those that failed or were cut off; of others only what dbt can compare a later build with."""
+    """Failed and interrupted builds; of others only the artifacts that dbt can compare a later build with."""
     ALL = "all"
-    """Of all of them."""
+    """All builds."""
 
 
 TimeZone = Annotated[str, AfterValidator(_known_time_zone)]
-"""The name of an IANA time zone that this machine knows."""
+"""The name of an IANA time zone."""
 
 
 def _default_project_dir() -> Path:
-    """Return the dbt project nearest to where the command was typed, else the bundled one of the checkout."""
+    """Return the dbt project in or below the working directory, else the bundled one of the checkout."""
     here = Path.cwd()
     for candidate in (here / "dbt_project", here):
         if (candidate / "dbt_project.yml").is_file():
@@ -72,7 +72,7 @@ def _default_project_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """All that can be set from outside, one environment variable a field: `ANALYTICS_` + the field's name."""
+    """All settings, each an environment variable: `ANALYTICS_` and the field's name."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -83,106 +83,109 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    environment: Environment = Field(
-        default=Environment.DEV, description="`dev`, `staging` or `prod`; the last two must be asked for by name."
-    )
+    environment: Environment = Field(default=Environment.DEV, description="`dev`, `staging` or `prod`.")
     dbt_project_dir: Path = Field(
         default_factory=_default_project_dir,
-        description="The folder that holds `dbt_project.yml`.",
+        description="The folder of `dbt_project.yml`.",
     )
     dbt_profiles_dir: Path | None = Field(
         default=None,
-        description="The folder that holds `profiles.yml`; dbt's own search order otherwise.",
+        description="The folder of `profiles.yml`; default: dbt's own search order.",
     )
     dbt_profile: str | None = Field(
-        default=None, description="The profile to use; the one that `dbt_project.yml` names otherwise."
+        default=None, description="The dbt profile; default: the one that `dbt_project.yml` names."
     )
     dbt_target: str | None = Field(
-        default=None, description="The profile's target; its own default in `dev`, the environment's name elsewhere."
+        default=None,
+        description="The profile's target; default: the profile's own default in `dev`, else the environment's name.",
     )
     dbt_target_path: Path | None = Field(
         default=None,
-        description="Where dbt writes the manifest and each run's artifacts, relative to the dbt project; "
-        "where dbt itself would (`DBT_TARGET_PATH`, the project's `target-path`, or `target`) otherwise.",
+        description="The folder for the manifest and each run's artifacts, relative to the dbt project; default: dbt's "
+        "own (`DBT_TARGET_PATH`, the project's `target-path`, or `target`).",
     )
     dbt_vars: dict[str, Any] = Field(
-        default_factory=dict, description="JSON object of dbt vars for every parse and build of the project."
+        default_factory=dict, description="JSON object of dbt vars for every parse and build."
     )
     dbt_runner: DbtRunner = Field(
         default=DbtRunner.WARM,
-        description="`warm`: runs call dbt in a process that is made ready early; `plain`: by the `dbt` command.",
+        description="How runs call dbt. `warm`: in a process that starts early; `plain`: with the `dbt` command.",
     )
     dbt_artifacts: DbtArtifacts = Field(
-        default=DbtArtifacts.FAILED, description="Of which builds dbt's artifacts are kept: `failed` ones, or `all`."
+        default=DbtArtifacts.FAILED, description="The builds of which dbt's artifacts are kept: `failed` or `all`."
     )
     dbt_artifacts_days: float = Field(
-        default=7.0, ge=1, description="How many days they are kept; those of other builds go when it has ended."
+        default=7.0,
+        ge=1,
+        description="How many days these are kept; other builds' artifacts are deleted when the build ends.",
     )
     dagster_shortcuts: bool = Field(
         default=True,
-        description="Whether three slow functions of Dagster are replaced when the location is loaded, where its "
-        "version is known ([why](docs/upstream.md)).",
+        description="Whether three slow functions of Dagster are replaced at load, in tested versions of Dagster "
+        "([why](docs/upstream.md)).",
     )
     schedule_groups_file: Path | None = Field(
-        default=None, description="The YAML file of the schedule groups; the bundled `hourly` and `nightly` otherwise."
+        default=None, description="The YAML file of the schedule groups; default: the bundled `hourly` and `nightly`."
     )
     cron: dict[str, str] = Field(
         default_factory=dict,
-        description='Cron by schedule group: `ANALYTICS_CRON__HOURLY="15 * * * *"`, or one JSON object.',
+        description='The cron of each schedule group: `ANALYTICS_CRON__HOURLY="15 * * * *"`, or one JSON object.',
     )
     time_zone: TimeZone = Field(
-        default="UTC", description="The IANA time zone of all schedules that name none of their own."
+        default="UTC", description="The IANA time zone of schedules that have none of their own."
     )
     schedules_running: bool | None = Field(
-        default=None, description="Whether schedules and sensors start turned on; only in `prod` otherwise."
+        default=None, description="Whether schedules and sensors start turned on; default: only in `prod`."
     )
     unit_tests: bool = Field(
         default=False,
         description="Whether scheduled runs execute dbt unit tests too (they test code, not data).",
     )
     data_dir: Path | None = Field(
-        default=None, description="The folder for what is written locally; `data` beside the dbt project otherwise."
+        default=None, description="The folder for local data; default: `data` next to the dbt project."
     )
     landing_url: str | None = Field(
         default=None,
-        description="Where raw files arrive: a folder or any fsspec URL (`s3://…`); `landing` in the data folder.",
+        description="Where raw files arrive: a folder or an fsspec URL (`s3://…`); default: `landing` in the data "
+        "folder.",
     )
     landing_settle_seconds: float = Field(
         default=0.0,
         ge=0,
-        description="How old a file must be, in seconds, to be taken: for writers that do not write atomically.",
+        description="How many seconds old a file must be to be ingested: for writers that do not write atomically.",
     )
     landing_storage_options: dict[str, str] = Field(
         default_factory=dict,
-        description="JSON object of fsspec options for the three locations (endpoint, credentials from files).",
+        description="JSON object of fsspec options for the landing zone, exports and reports (endpoint, credentials).",
         repr=False,
     )
     outbound_url: str | None = Field(
-        default=None, description="Where exports go: a folder or any fsspec URL; `outbound` in the data folder."
+        default=None,
+        description="Where exports are written: a folder or an fsspec URL; default: `outbound` in the data folder.",
     )
     reports_url: str | None = Field(
-        default=None, description="Where reports go: a folder or any fsspec URL; `reports` in the data folder."
+        default=None,
+        description="Where reports are written: a folder or an fsspec URL; default: `reports` in the data folder.",
     )
     reports_web_url: str | None = Field(
         default=None,
-        description="The address at which a browser finds what lies there, for links in the UI: "
-        "`https://reports.example.com`.",
+        description="The address of the reports in a browser, for links in the UI: `https://reports.example.com`.",
     )
     warehouse_lock_timeout: PositiveFloat = Field(
         default=300.0,
-        description="How many seconds to wait for a warehouse file that another process holds.",
+        description="How many seconds to wait for a warehouse file that another process has open.",
     )
     warehouse_writers: int | None = Field(
         default=None,
         ge=1,
-        description="How many runs may write the warehouse at once; 1 for a DuckDB file (always), 4 otherwise.",
+        description="How many runs may write the warehouse at once; always 1 for a DuckDB file, otherwise default: 4.",
     )
     alerts_file: Path | None = Field(
-        default=None, description="The YAML file that says who hears of what; the bundled routes otherwise."
+        default=None, description="The YAML file of the alert routes; default: the bundled routes."
     )
-    slack_token: SecretStr | None = Field(default=None, description="The bot token that posts to Slack.")
+    slack_token: SecretStr | None = Field(default=None, description="The bot token for Slack.")
     slack_channel: str | None = Field(
-        default=None, description="The Slack channel that the bundled routes tell of failures."
+        default=None, description="The Slack channel to which the bundled routes send failures."
     )
     slack_webhooks: dict[str, SecretStr] = Field(
         default_factory=dict,
@@ -198,14 +201,14 @@ class Settings(BaseSettings):
     )
     smtp_url: SecretStr | None = Field(
         default=None,
-        description="The mail server: `smtp://user:password@host:587` (STARTTLS if offered), or `smtps://…` (TLS).",
+        description="The mail server: `smtp://user:password@host:587` (STARTTLS if offered) or `smtps://…` (TLS).",
     )
-    mail_from: str | None = Field(default=None, description="The address that mails come from.")
+    mail_from: str | None = Field(default=None, description="The sender address of mails.")
     alert_timeout: PositiveFloat = Field(
-        default=10.0, description="How many seconds a channel may take to answer before it counts as down."
+        default=10.0, description="How many seconds to wait for a channel's response before it counts as unavailable."
     )
     commit: str | None = Field(
-        default=None, description="The commit that is deployed, as alerts tell it; that of the checkout otherwise."
+        default=None, description="The deployed commit, for alerts; default: the commit of the checkout."
     )
     webserver_url: str | None = Field(
         default=None, description="The address of the Dagster UI, for links in messages: `https://dagster.example.com`."
@@ -218,7 +221,7 @@ class Settings(BaseSettings):
     dagster_home: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
-        description="Dagster's own home; `.dagster_home` beside the dbt project for our command line otherwise.",
+        description="Dagster's home; default for `analytics-dagster`: `.dagster_home` next to the dbt project.",
     )
 
     @property
@@ -228,12 +231,12 @@ class Settings(BaseSettings):
 
     @property
     def local_data_dir(self) -> Path:
-        """The absolute folder for what is written locally."""
+        """The absolute folder for local data."""
         return (self.data_dir or self.project_dir.parent / "data").expanduser().resolve()
 
     @property
     def home(self) -> Path:
-        """The absolute folder of Dagster's home, for commands that are to make one."""
+        """The absolute folder of Dagster's home, for commands that may have to make it."""
         return (self.dagster_home or self.project_dir.parent / ".dagster_home").expanduser().resolve()
 
     @property
@@ -243,12 +246,12 @@ class Settings(BaseSettings):
 
     @property
     def outbound(self) -> str:
-        """Where exports go: an fsspec URL or an absolute folder."""
+        """The place of exports: an fsspec URL or an absolute folder."""
         return self.outbound_url or str(self.local_data_dir / "outbound")
 
     @property
     def reports(self) -> str:
-        """Where reports go: an fsspec URL or an absolute folder."""
+        """The place of reports: an fsspec URL or an absolute folder."""
         return self.reports_url or str(self.local_data_dir / "reports")
 
     @property
@@ -260,17 +263,14 @@ class Settings(BaseSettings):
 
     @property
     def target_name(self) -> str | None:
-        """The dbt target to ask for; None means the profile's own default, which only `dev` may use."""
+        """The dbt target; None for the profile's default target, which only `dev` may use."""
         if self.dbt_target or self.environment is Environment.DEV:
             return self.dbt_target
         return str(self.environment.value)
 
 
 def load_settings() -> Settings:
-    """Read the environment once.
-
-    Returns the settings; raises `SettingsError` that names every variable that is wrong, and never a value.
-    """
+    """Return the settings of the environment; raises `SettingsError` that names all wrong variables, without values."""
     try:
         return Settings()
     except ValidationError as error:
@@ -280,10 +280,10 @@ def load_settings() -> Settings:
             remedy="Correct or unset these variables; docs/settings.md lists them all.",
         ) from None
     except SourceError as error:
-        # A value that is to be JSON and is none; the message names the field, its cause may hold the value.
+        # A value is not valid JSON. The message names the field; its cause may hold the value.
         fields = [variable_name(name) for name in Settings.model_fields if f'"{name}"' in str(error)]
         raise SettingsError(
-            f"The settings, read from the environment, can't be used:\n  {', '.join(fields)}: no valid JSON object",
+            f"The settings, read from the environment, can't be used:\n  {', '.join(fields)}: not a valid JSON object",
             remedy="Write it as one JSON object, or unset it; docs/settings.md lists all variables.",
         ) from None
 
@@ -297,17 +297,17 @@ def variable_name(field: str) -> str:
 
 
 def environment_variables() -> Mapping[str, str]:
-    """Return the environment as it is, for rendering dbt profiles; values may be secret."""
+    """Return the environment unchanged, for rendering dbt profiles; values may be secret."""
     return os.environ
 
 
-def is_dbt_made_ready() -> bool:
-    """Return whether runs have dbt made ready, as far as can be said before the settings are loaded and checked."""
+def uses_warm_dbt() -> bool:
+    """Return whether runs use a warm dbt process; callable before the settings are loaded and checked."""
     return os.environ.get(variable_name("dbt_runner"), "").lower() != DbtRunner.PLAIN.value
 
 
-def absent_variables(names: Iterable[str]) -> list[str]:
-    """Return those of the named environment variables that are not set, in order and once each."""
+def missing_variables(names: Iterable[str]) -> list[str]:
+    """Return the environment variables that are not set, in order and once each."""
     return [name for name in dict.fromkeys(names) if name not in os.environ]
 
 
@@ -317,7 +317,7 @@ def set_default_variable(name: str, value: str) -> None:
 
 
 def set_dagster_home(home: Path) -> None:
-    """Name Dagster's home to Dagster itself, which reads it from the environment alone."""
+    """Set Dagster's home for Dagster itself, which reads only the environment."""
     os.environ["DAGSTER_HOME"] = str(home)
 
 

@@ -1,4 +1,4 @@
-"""A YAML file that people write, read into a model: what is wrong with it is told with its line, in their words."""
+"""Reads a YAML file that people write into a model; errors name the file, the line and the key."""
 
 from __future__ import annotations
 
@@ -9,40 +9,46 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.settings import variable_name
-from analytics_dagster.yaml_positions import LocatedYaml, YamlProblem
 
 Content = TypeVar("Content", bound=BaseModel)
 
-Location = tuple[int | str, ...]
-"""Where something stands in a file: keys and indexes."""
+YamlPath = tuple[int | str, ...]
+"""The position of a value in a file: keys and indexes."""
 
 ONE_OR_MANY: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
-"""The JSON schema of a text, or a list of them."""
+"""The JSON schema of a text or a list of texts."""
 
 
 def as_tuple(value: Any) -> Any:
-    """Return a list of a text that stands for itself; anything else as it is."""
+    """Return a single text as a list of it; anything else unchanged."""
     return [value] if isinstance(value, str) else value
 
 
 Names = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(as_tuple), WithJsonSchema(ONE_OR_MANY)
 ]
-"""One name, or a list of them."""
+"""One name or a list of names."""
+
+
+class YamlModel(BaseModel):
+    """A mapping of a file; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
 class YamlFile(Generic[Content]):
-    """A kind of file: its model, and how its errors speak of it.
+    """A kind of file: its model, and the words of its errors.
 
-    ``title`` begins a sentence (`The schedule groups`), ``error`` is what is raised, ``setting`` names another file,
-    ``schema`` is the JSON schema's file and ``command`` prints it. ``place`` says in words where a value stands, by the
-    file's whole value and the location.
+    ``title`` begins a sentence (`The schedule groups`), ``error`` is the class to raise, ``setting`` is the setting of
+    the file's path, ``schema`` is the file of the JSON schema, and ``command`` prints that schema. ``describe`` returns
+    the words for the position of a value, from the file's content and the position.
     """
 
     model: type[Content]
@@ -51,25 +57,23 @@ class YamlFile(Generic[Content]):
     setting: str
     schema: Path
     command: str
-    place: Callable[[Any, Location], Iterable[str]] = field(
-        default=lambda _, location: (str(part) for part in location)
-    )
+    describe: Callable[[Any, YamlPath], Iterable[str]] = field(default=lambda _, path: (str(part) for part in path))
 
     def read(self, path: Path) -> Content:
-        """Return what a file holds; raises ``error`` that names the file, and the lines and keys that are wrong."""
+        """Return the content of a file; raises ``error`` that names the file, the lines and the keys."""
         try:
             content = LocatedYaml(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, YamlProblem) as error:
+        except (OSError, UnicodeDecodeError, YamlError) as error:
             raise self.error(
                 f"{self.title} {path} can't be read: {error}",
-                remedy=f"Correct the file, or name another by {variable_name(self.setting)}.",
+                remedy=f"Correct the file, or set {variable_name(self.setting)} to another file.",
             ) from error
         try:
             return self.model.model_validate(content.value)
         except ValidationError as error:
-            wrong = [one for item in error.errors() for one in _wrong(self.model, item)]
-            wrong.sort(key=lambda one: content.line(one[0]))
-            lines = [self._line(path, content, location, message) for location, message in wrong]
+            problems = [problem for item in error.errors() for problem in _problems(self.model, item)]
+            problems.sort(key=lambda problem: content.line(problem[0]))
+            lines = [self._line(path, content, position, message) for position, message in problems]
             raise self.error(
                 f"{self.title} {path} can't be used:\n  " + "\n  ".join(lines),
                 remedy=f"Correct these lines; the JSON schema in {self.schema.name} (printed by `{self.command}`) lets "
@@ -80,50 +84,51 @@ class YamlFile(Generic[Content]):
         """Return the JSON schema of the file."""
         return {"$schema": "https://json-schema.org/draft/2020-12/schema", **self.model.model_json_schema()}
 
-    def _line(self, path: Path, content: LocatedYaml, location: Location, message: str) -> str:
-        where = ", ".join(self.place(content.value, location))
-        return f"{path.name}:{content.line(location)}: {f'{where}: ' if where else ''}{message}"
+    def _line(self, path: Path, content: LocatedYaml, position: YamlPath, message: str) -> str:
+        where = ", ".join(self.describe(content.value, position))
+        return f"{path.name}:{content.line(position)}: {f'{where}: ' if where else ''}{message}"
 
 
-_MISFITS = "misfits"
+_CONFLICTS = "conflicts"
 
 
-def require_fit(misfits: Iterable[tuple[Location, str]]) -> None:
-    """Raise pydantic's error, from a validator of a model, where parts that are right each do not fit together."""
-    found = list(misfits)
+def require_no_conflicts(conflicts: Iterable[tuple[YamlPath, str]]) -> None:
+    """Raise pydantic's error, from a validator of a model, if parts that are valid alone contradict each other."""
+    found = list(conflicts)
     if found:
         messages = "; ".join(message for _, message in found)
-        raise PydanticCustomError(_MISFITS, "{messages}", {"messages": messages, "misfits": found})
+        raise PydanticCustomError(_CONFLICTS, "{messages}", {"messages": messages, "conflicts": found})
 
 
-def meant(name: str, known: Sequence[str], *, otherwise: str = "") -> str:
-    """Return the question whether a name near to an unknown one is meant; what is said ``otherwise`` without any."""
+def did_you_mean(name: str, known: Sequence[str], *, otherwise: str = "") -> str:
+    """Return a question that suggests the known name that is closest to an unknown one; ``otherwise`` without any."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean `{near[0]}`?" if near else otherwise
 
 
-def _wrong(model: type[BaseModel], item: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
-    """Yield what one of pydantic's errors says, in the words of who writes YAML, and where."""
-    location: Location = item["loc"]
+def _problems(model: type[BaseModel], item: Mapping[str, Any]) -> Iterator[tuple[YamlPath, str]]:
+    """Yield the position and the message of one of pydantic's errors, in the terms of YAML."""
+    position: YamlPath = item["loc"]
     kind: str = item["type"]
-    if kind == _MISFITS:
-        yield from item["ctx"]["misfits"]
+    if kind == _CONFLICTS:
+        yield from item["ctx"]["conflicts"]
     elif kind == "extra_forbidden":
-        known = sorted(field.alias or name for name, field in model_at(model, location).model_fields.items())
-        yield location, f"there is no such key{meant(str(location[-1]), known)} (the keys are {', '.join(known)})"
+        known = sorted(field.alias or name for name, field in model_at(model, position).model_fields.items())
+        question = did_you_mean(str(position[-1]), known)
+        yield position, f"there is no such key{question} (the keys are {', '.join(known)})"
     elif kind == "value_error":
-        yield location, str(item["ctx"]["error"])
+        yield position, str(item["ctx"]["error"])
     else:
-        given = item["input"]
-        told = f", not {given!r}" if isinstance(given, _SCALARS) else ""
-        yield location, (f"{_WANTED[kind]} is wanted" if kind in _WANTED else str(item["msg"])) + told
+        value = item["input"]
+        actual = f", not {value!r}" if isinstance(value, _SCALARS) else ""
+        yield position, (f"{_EXPECTED[kind]} is expected" if kind in _EXPECTED else str(item["msg"])) + actual
 
 
 _SCALARS = (str, int, float, date)
 
-_WANTED = {
-    "string_type": "a text (in quotes where YAML sees something else in it)",
-    "string_pattern_mismatch": "a name of letters, digits and underscores that begins with no digit",
+_EXPECTED = {
+    "string_type": "a text (in quotes if YAML reads it as something else)",
+    "string_pattern_mismatch": "a name of letters, digits and underscores that does not begin with a digit",
     "string_too_short": "a text that is not empty",
     "tuple_type": "a list",
     "model_type": "a mapping of keys to values",
@@ -135,12 +140,12 @@ _WANTED = {
     "int_from_float": "a whole number",
     "missing": "this key",
 }
-"""What a value is to be, by pydantic's type of the error, which speaks of Python's tuples and dictionaries."""
+"""The expected value by the type of pydantic's error, whose own messages use Python's terms."""
 
 
-def model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
-    """Return the model that describes the mapping in which the last part of a location is a key."""
-    parts = iter(location[:-1])
+def model_at(model: type[BaseModel], position: YamlPath) -> type[BaseModel]:
+    """Return the model of the mapping in which the last part of a position is a key."""
+    parts = iter(position[:-1])
     for part in parts:
         field = next((one for name, one in model.model_fields.items() if part == (one.alias or name)), None)
         inner = _inner(field.annotation) if field else None
@@ -148,13 +153,96 @@ def model_at(model: type[BaseModel], location: Location) -> type[BaseModel]:
             return model
         model = inner
         if get_origin(field.annotation) in {dict, tuple}:
-            # The place in the list, or the name in the mapping.
+            # Skip the index in the list, or the key in the mapping.
             next(parts, None)
     return model
 
 
 def _inner(annotation: Any) -> type[BaseModel] | None:
-    """Return the model of a field: its own, or that of its list's or mapping's values."""
+    """Return the model of a field: its own, or that of the values of its list or mapping."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for found in map(_inner, get_args(annotation)) if found), None)
+
+
+class YamlError(Exception):
+    """The text is not valid YAML, or a mapping has a key twice."""
+
+
+class LocatedYaml:
+    """The value of one YAML document, and the line of each of its parts.
+
+    Raises `YamlError` for invalid YAML, and for a key that a mapping has twice: PyYAML silently takes the last one.
+    """
+
+    def __init__(self, text: str) -> None:
+        try:
+            loader = _Loader(text)
+            self._root = loader.get_single_node()
+            if self._root is not None:
+                _require_unique_keys(self._root)
+            self.value: Any = None if self._root is None else loader.construct_document(self._root)
+        except yaml.YAMLError as error:
+            raise YamlError(str(error).replace(' in "<unicode string>",', "")) from error
+        except RecursionError as error:
+            raise YamlError("its values are nested too deeply") from error
+
+    def line(self, position: YamlPath) -> int:
+        """Return the line, from 1, of the part at a position, or of its closest ancestor that exists."""
+        node, line = self._root, 1 if self._root is None else self._root.start_mark.line + 1
+        for part in position:
+            node, found = _child(node, part)
+            if node is None:
+                break
+            line = found
+        return line
+
+
+class _Loader(yaml.SafeLoader):
+    """Names the line of a value that looks like a date or a number but is not valid (`2024-13-45`)."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            # PyYAML's constructors let these through for values that they can't convert.
+            raise YamlError(
+                f"line {node.start_mark.line + 1}: {node.value!r} is not a valid {node.tag.rpartition(':')[2]}, as "
+                "which YAML reads it; put it in quotes to make it a text"
+            ) from error
+
+
+def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, int]:
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    return None, 0
+
+
+def _require_unique_keys(root: yaml.Node) -> None:
+    # Each node once: an alias (`*name`) leads to the same node again, even to a node that contains it.
+    pending, seen = [root], {id(root)}
+    while pending:
+        node = pending.pop()
+        if isinstance(node, yaml.MappingNode):
+            _require_unique(node)
+            parts = [value for _, value in node.value]
+        else:
+            parts = node.value if isinstance(node, yaml.SequenceNode) else []
+        pending += [part for part in parts if id(part) not in seen]
+        seen.update(map(id, parts))
+
+
+def _require_unique(mapping: yaml.MappingNode) -> None:
+    lines: dict[str, int] = {}
+    for key, _ in mapping.value:
+        if isinstance(key, yaml.ScalarNode):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise YamlError(
+                    f"the key {key.value!r} appears twice in one mapping (lines {lines[key.value]} and {line})"
+                )
+            lines[key.value] = line

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from analytics_dagster.alerting.incidents import Incident, Severity
 from analytics_dagster.settings import TimeZone
-from analytics_dagster.yaml_file import Location, Names, meant, require_fit
+from analytics_dagster.yaml_file import Names, YamlPath, did_you_mean, require_no_conflicts
 
 DEFAULT = "default"
 """What stands for the Slack channel that the settings name."""
@@ -285,7 +285,7 @@ class Routes(_Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Routes:
-        require_fit(_misfits(self))
+        require_no_conflicts(_conflicts(self))
         return self
 
     @property
@@ -294,18 +294,18 @@ class Routes(_Model):
         return ZoneInfo(self.time_zone or "UTC")
 
 
-def _misfits(routes: Routes) -> Iterator[tuple[Location, str]]:
+def _conflicts(routes: Routes) -> Iterator[tuple[YamlPath, str]]:
     known = list(routes.channels)
     names: set[str] = set()
     for place, rule in enumerate(routes.rules):
         if rule.name in names:
             yield ("rules", place, "name"), f"more than one rule is named {rule.name}"
         names.add(rule.name)
-        named: list[tuple[Location, str]] = [(("to", index), name) for index, name in enumerate(rule.to)]
+        named: list[tuple[YamlPath, str]] = [(("to", index), name) for index, name in enumerate(rule.to)]
         named += [(("escalate", "to"), name) for name in (rule.escalate.to if rule.escalate else ())]
         for where, name in named:
             if name not in known:
-                near = meant(name, known, otherwise=f" (there are {', '.join(known)})")
+                near = did_you_mean(name, known, otherwise=f" (there are {', '.join(known)})")
                 yield ("rules", place, *where), f"{name!r} is no channel of this file{near}"
     for place, window in enumerate(routes.maintenance):
         start, end = window.span(routes.zone)

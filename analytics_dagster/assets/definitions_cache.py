@@ -23,7 +23,7 @@ from dagster_shared.serdes.errors import SerializationError
 from analytics_dagster.assets.dbt_assets import GroupStep
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.planning.groups import ScheduleGroup, ScheduleGroups
-from analytics_dagster.planning.plan import Edge, GroupPlan, LeftOut, Plan, PlannedTest, Problem
+from analytics_dagster.planning.plan import Edge, GroupPlan, NotBuilt, Plan, PlannedTest, Problem
 from analytics_dagster.project.fingerprint import digest_of
 from analytics_dagster.project.loading import Project
 from analytics_dagster.project.manifest import MANIFEST
@@ -163,7 +163,7 @@ class _Writer:
             ],
             [[one.upstream, one.downstream, one.parent, one.child, one.previous] for one in plan.edges],
             problems,
-            [[one.what, one.why, self._ids.all(one.nodes)] for one in plan.left_out],
+            [[one.what, one.why, self._ids.all(one.nodes)] for one in plan.not_built],
         ]
 
     def _optional(self, unique_id: str | None) -> int | None:
@@ -258,13 +258,13 @@ class _Reader:
         ids = self._ids
         return tuple([ids[place] for place in places])
 
-    def _plan(self, groups: Any, edges: Any, warnings: Any, left_out: Any) -> Plan:
+    def _plan(self, groups: Any, edges: Any, warnings: Any, not_built: Any) -> Plan:
         return Plan(
             groups=tuple(self._group(self._groups[row[0]], *row[1:]) for row in groups),
             edges=tuple(Edge(*row) for row in edges),
             problems=(),
             warnings=tuple(Problem(code, message, self._of(nodes), end) for code, message, nodes, end in warnings),
-            left_out=tuple(LeftOut(what, why, self._of(nodes)) for what, why, nodes in left_out),
+            not_built=tuple(NotBuilt(what, why, self._of(nodes)) for what, why, nodes in not_built),
         )
 
     def _group(self, group: ScheduleGroup, nodes: Any, tests: Any, *others: Any) -> GroupPlan:

@@ -21,7 +21,7 @@ from analytics_dagster.execution.artifacts import RunFolders
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.dbt_supervision import stop_dbt
-from analytics_dagster.project.fingerprint import read_configuration
+from analytics_dagster.project.files import read_configuration
 from analytics_dagster.redaction import redact, secret_values
 from analytics_dagster.settings import DbtArtifacts, environment_variables
 from analytics_dagster.warehouse import POOL, Warehouse

@@ -32,10 +32,11 @@ def reset_stale_state(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
     from analytics_dagster.cli.home import set_pool_limit  # imports Dagster
     from analytics_dagster.processes import fail_dead_runs
-    from analytics_dagster.project.loading import find_target
+    from analytics_dagster.project.files import find_project
+    from analytics_dagster.project.profile import load_target
     from analytics_dagster.warehouse import count_writers
 
     for run in fail_dead_runs(instance):
         say(f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}")
-    writers = count_writers(settings, find_target(settings))
+    writers = count_writers(settings, load_target(find_project(settings)))
     set_pool_limit(instance, writers, replace=settings.warehouse_writers is not None)

@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any, cast
 
 from analytics_dagster.dagster_internals.guard import available
-from analytics_dagster.settings import is_dbt_made_ready
+from analytics_dagster.settings import uses_warm_dbt
 
 
 def _import() -> None:
     modules = cast("dict[str, Any]", sys.modules)
-    if not is_dbt_made_ready() or "dbt" in modules or "dagster_dbt" in modules:
+    if not uses_warm_dbt() or "dbt" in modules or "dagster_dbt" in modules:
         return
     available("dagster_dbt without dbt", _import_without_dbt, "importing dbt with it, which takes longer")
 

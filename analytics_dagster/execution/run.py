@@ -48,7 +48,7 @@ from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.manifest import read_manifest
 from analytics_dagster.redaction import secret_values
-from analytics_dagster.settings import DbtArtifacts, absent_variables, environment_variables
+from analytics_dagster.settings import DbtArtifacts, environment_variables, missing_variables
 from analytics_dagster.warehouse import Warehouse
 
 _SELECTION = "selection"
@@ -219,7 +219,7 @@ class Builder:
     def _require_upstreams(self, build: Build, graph: Graph | None, group: ScheduleGroup) -> None:
         """Raise `Failure` before dbt starts if a DuckDB file lacks upstream relations of the build."""
         # With `DBT_DEFER` dbt reads missing relations from another schema.
-        if not self.warehouse.path or graph is None or not absent_variables(["DBT_DEFER"]):
+        if not self.warehouse.path or graph is None or not missing_variables(["DBT_DEFER"]):
             return
         readers = strictly_required(graph, read_from_other_builds(graph, build.unique_ids))
         missing = missing_upstreams(graph, readers, exists_in_file(self.warehouse)) if readers else {}

@@ -1,9 +1,9 @@
-"""Makes the plan: every node and every test in one schedule group. Pure: a manifest in, a value out."""
+"""Makes the plan, which assigns every node and every test to one schedule group. Pure: from a manifest to a value."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,7 @@ from analytics_dagster.planning.group_order import (
     ordered,
 )
 from analytics_dagster.planning.groups import OnOverlap, ScheduleGroup, ScheduleGroups
-from analytics_dagster.planning.plan import GroupPlan, Plan, PlannedTest, Problem
-from analytics_dagster.planning.remarks import changed_by_variables, left_out_nodes, plan_warnings
+from analytics_dagster.planning.plan import GroupPlan, NotBuilt, Plan, PlannedTest, Problem
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.parse import Selection
 
@@ -24,14 +23,14 @@ from analytics_dagster.project.parse import Selection
 def make_plan(
     groups: ScheduleGroups, manifest: Mapping[str, Any], selected: Mapping[Selection, frozenset[str]]
 ) -> Plan:
-    """Put every node and every test of a manifest into one group.
+    """Return the plan of a manifest.
 
-    ``selected`` holds the unique ids that each of ``groups.selections`` names, as dbt resolved it.
+    ``selected`` has the unique ids that dbt resolved for each of ``groups.selections``.
     """
     graph = Graph(manifest)
-    takers = _takers(groups, graph, selected)
-    owner, problems = _assign(groups, takers)
-    refreshes = _refreshes(groups, takers, owner)
+    selecting = _selecting_groups(groups, graph, selected)
+    owner, problems = _assign(groups, selecting)
+    refreshes = _refreshes(groups, selecting, owner)
     edges, refreshers = edges_between(groups, owner, refreshes, graph), edges_of_refreshers(owner, refreshes, graph)
     order, cycles = ordered(groups.groups, edges, refreshers)
     edges += later_edges(refreshers, order, edges)
@@ -52,46 +51,47 @@ def make_plan(
             for group in order
         ),
         edges=tuple(sorted(edges, key=lambda edge: (edge.upstream, edge.downstream))),
-        problems=(*problems, *cycles, *changed_by_variables(groups, graph, selected)),
-        left_out=tuple(left_out_nodes(manifest, graph)),
+        problems=(*problems, *cycles, *_vars_problems(groups, graph, selected)),
+        not_built=tuple(_not_built(manifest, graph)),
     )
     plan = replace(plan, groups=tuple(_with_refreshed_tests(group, plan) for group in plan.groups))
-    return replace(plan, warnings=tuple(plan_warnings(plan, groups, graph, selected)))
+    return replace(plan, warnings=tuple(_warnings(plan, groups, graph, selected)))
 
 
-def _takers(
+def _selecting_groups(
     groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
 ) -> Mapping[str, list[str]]:
     """Return the groups that select each node, in the order of the file."""
-    takers: dict[str, list[str]] = {node: [] for node in sorted(graph.built)}
+    selecting: dict[str, list[str]] = {node: [] for node in sorted(graph.built)}
     for group in groups.groups:
         for node in selected[group.selection] & graph.built:
-            takers[node].append(group.name)
-    return takers
+            selecting[node].append(group.name)
+    return selecting
 
 
-def _assign(groups: ScheduleGroups, takers: Mapping[str, list[str]]) -> tuple[dict[str, str], list[Problem]]:
+def _assign(groups: ScheduleGroups, selecting: Mapping[str, list[str]]) -> tuple[dict[str, str], list[Problem]]:
+    """Return the group that owns each node, and the nodes in several groups or in none as problems."""
     default = next((group.name for group in groups.groups if group.default), None)
-    owner = {node: names[0] if names else default for node, names in takers.items()}
+    owner = {node: names[0] if names else default for node, names in selecting.items()}
     problems = []
-    twice = tuple(f"{node} ({', '.join(names)})" for node, names in takers.items() if len(names) > 1)
-    if twice and groups.on_overlap is OnOverlap.ERROR:
+    in_several = tuple(f"{node} ({', '.join(names)})" for node, names in selecting.items() if len(names) > 1)
+    if in_several and groups.on_overlap is OnOverlap.ERROR:
         problems.append(
             Problem(
                 code="node-in-several-groups",
                 message="Nodes are selected by more than one schedule group:",
-                nodes=twice,
-                remedy="Leave each of them in one group (take a tag away, narrow a selection), or say in the groups' "
-                "file what is meant: `on_overlap: first` (the first group has it) or `all` (all of them refresh it).",
+                nodes=in_several,
+                remedy="Select each of them in one group only (remove a tag, narrow a selection), or set in the "
+                "groups' file `on_overlap: first` (only the first group builds it) or `all` (all of them refresh it).",
             )
         )
-    lost = tuple(node for node, name in owner.items() if name is None)
-    if lost:
+    without_group = tuple(node for node, name in owner.items() if name is None)
+    if without_group:
         problems.append(
             Problem(
                 code="node-in-no-group",
-                message="Nodes are selected by no schedule group, and none is the default:",
-                nodes=lost,
+                message="Nodes are selected by no schedule group, and no group is the default:",
+                nodes=without_group,
                 remedy="Tag them so that a group selects them, or give one group `default: true`.",
             )
         )
@@ -99,12 +99,12 @@ def _assign(groups: ScheduleGroups, takers: Mapping[str, list[str]]) -> tuple[di
 
 
 def _refreshes(
-    groups: ScheduleGroups, takers: Mapping[str, list[str]], owner: Mapping[str, str]
+    groups: ScheduleGroups, selecting: Mapping[str, list[str]], owner: Mapping[str, str]
 ) -> Mapping[str, set[str]]:
-    """Return what each group builds of the nodes of others."""
+    """Return the nodes of other groups that each group builds too."""
     found: dict[str, set[str]] = {group.name: set() for group in groups.groups}
     if groups.on_overlap is OnOverlap.ALL:
-        for node, names in takers.items():
+        for node, names in selecting.items():
             for name in names:
                 if name != owner[node]:
                     found[name].add(node)
@@ -119,7 +119,7 @@ def _assign_tests(
     selected: Mapping[Selection, frozenset[str]],
 ) -> tuple[Mapping[str, list[PlannedTest]], Mapping[str, list[str]]]:
     """Return the tests and the unit tests of each group."""
-    place = {group.name: index for index, group in enumerate(order)}
+    position = {group.name: index for index, group in enumerate(order)}
     readers = _readers_of_sources(owner, graph)
     last = _last_nodes(owner, graph)
     tests: dict[str, list[PlannedTest]] = defaultdict(list)
@@ -128,14 +128,14 @@ def _assign_tests(
         reads = graph.reads(unique_id)
         owners = {owner[node] for node in reads if node in owner}
         if owners:
-            # The group that runs last is the one whose run makes complete what the test needs.
-            group = max(owners, key=place.__getitem__)
+            # The run of the last group completes the data that the test reads.
+            group = max(owners, key=position.__getitem__)
         elif reading := {name for source in reads for name in readers[source]}:
-            # A test of sources alone guards those who read them: the first group that does.
-            group = min(reading, key=place.__getitem__)
+            # A test of sources alone protects the groups that read them: it runs in the first of these.
+            group = min(reading, key=position.__getitem__)
         else:
-            asking = [group.name for group in groups.groups if unique_id in selected[group.selection]]
-            group = asking[0] if asking else _fallback(order, last if not reads else None)
+            naming = [group.name for group in groups.groups if unique_id in selected[group.selection]]
+            group = naming[0] if naming else _fallback(order, last if not reads else None)
         if unique_id in graph.tests:
             own = [node for node in reads if owner.get(node) == group]
             tests[group].append(PlannedTest(unique_id, graph.checked(unique_id, own) or last.get(group), reads))
@@ -153,21 +153,21 @@ def _readers_of_sources(owner: Mapping[str, str], graph: Graph) -> Mapping[str, 
 
 
 def _last_nodes(owner: Mapping[str, str], graph: Graph) -> Mapping[str, str]:
-    """Return the node that stands for a whole group, its last: where a test that reads nothing is shown."""
+    """Return the last node of each group: a test that reads nothing is a check of it."""
     return {owner[node]: node for node in sorted(owner, key=graph.position.__getitem__)}
 
 
 def _fallback(order: Sequence[ScheduleGroup], last: Mapping[str, str] | None) -> str:
-    """Return the group of a test that no group has a claim to: the default one, else the first.
+    """Return the group of a test that belongs to no group: the default group, else the first.
 
-    With ``last``, rather one that has a node to show the test at, which reads none.
+    With ``last``, groups that have a node are preferred: the test reads none and needs one to be a check of.
     """
-    used = [group for group in order if last is None or group.name in last] or order
-    return next((group.name for group in used if group.default), used[0].name)
+    candidates = [group for group in order if last is None or group.name in last] or order
+    return next((group.name for group in candidates if group.default), candidates[0].name)
 
 
 def _with_refreshed_tests(group: GroupPlan, plan: Plan) -> GroupPlan:
-    """Return the group with those tests of what it refreshes whose data is complete in its own run."""
+    """Return the group with the tests of its refreshed nodes whose data its own run completes."""
     if not group.refreshes:
         return group
     complete = group.builds.union(*(plan.by_name[name].nodes for name in plan.before(group.group.name)))
@@ -180,3 +180,84 @@ def _with_refreshed_tests(group: GroupPlan, plan: Plan) -> GroupPlan:
         if test.reads & refreshed and all(node in complete for node in test.reads if node in plan.group_of)
     ]
     return replace(group, refreshed_tests=tuple(sorted(tests)))
+
+
+def _vars_problems(
+    groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
+) -> Iterator[Problem]:
+    """Yield a problem for each group whose vars change nodes: a node must be the same for all groups."""
+    for group in groups.groups:
+        changed = sorted(selected[group.changes]) if group.changes else []
+        if changed:
+            yield Problem(
+                code="vars-change-nodes",
+                message=f"The vars of the schedule group {group.name} change which nodes the project has, what they "
+                "read or where they are built:",
+                nodes=tuple(
+                    f"{node} is {'different or absent' if node in graph.nodes else 'present only'} with these vars"
+                    for node in changed
+                ),
+                remedy="A node must be the same for all groups: set the var for the whole location "
+                "(ANALYTICS_DBT_VARS or dbt_project.yml).",
+            )
+
+
+def _warnings(
+    plan: Plan, groups: ScheduleGroups, graph: Graph, selected: Mapping[Selection, frozenset[str]]
+) -> Iterator[Problem]:
+    """Yield a warning for an empty project, for a selection that matches nothing, and for a group that runs nothing."""
+    if not (graph.built or graph.tests):
+        yield Problem(
+            code="nothing-to-run",
+            message="The dbt project has no node to build and no test to run.",
+            nodes=(),
+            remedy="Add one; until then the schedule groups have no jobs.",
+        )
+        return
+    for group in groups.groups:
+        selection = f"the selector {group.selector!r}" if group.selector else repr(group.select)
+        is_empty = plan.by_name[group.name].is_empty
+        if not selected[group.selection] & (graph.built | graph.tests.keys()):
+            # The default group has nodes that no other group selects, whatever its own selection is.
+            if is_empty or not group.default:
+                yield Problem(
+                    code="selection-matches-nothing",
+                    message=f"The selection of the schedule group {group.name} matches no node: {selection}.",
+                    nodes=(),
+                    remedy="Correct the selection, tag the intended nodes, or remove the group.",
+                )
+        elif is_empty:
+            yield Problem(
+                code="group-runs-nothing",
+                message=f"Other groups run everything that the schedule group {group.name} selects: {selection}.",
+                nodes=(),
+                remedy="Move the group above them in the file, narrow their selections, or remove it.",
+            )
+
+
+def _not_built(manifest: Mapping[str, Any], graph: Graph) -> Iterator[NotBuilt]:
+    """Yield the nodes of the project that no run builds."""
+
+    def of_type(resource_type: str) -> Iterator[str]:
+        return (unique_id for unique_id, node in graph.nodes.items() if node["resource_type"] == resource_type)
+
+    found: Mapping[str, tuple[str, Iterable[str]]] = {
+        "ephemeral models": ("part of the SQL of the nodes that read them", graph.ephemeral),
+        "disabled nodes": ("disabled by their configuration", graph.disabled),
+        **{what.replace("_", " "): (why, manifest.get(what) or ()) for what, why in _NEVER_BUILT.items()},
+        "analyses": ("compiled, never run", of_type("analysis")),
+        "hooks": ("run by dbt at the start and the end of each build", of_type("operation")),
+    }
+    for what, (why, nodes) in found.items():
+        if listed := tuple(sorted(nodes)):
+            yield NotBuilt(what, why, listed)
+
+
+_NEVER_BUILT = {
+    "sources": "loaded before dbt; external assets unless this location loads them",
+    "exposures": "use what is built, outside dbt; assets without a run",
+    "metrics": "definitions, computed when queried",
+    "semantic_models": "definitions on top of models",
+    "saved_queries": "definitions; dbt's open-source engine runs none",
+}
+"""The reason by the manifest's key."""

@@ -1,22 +1,22 @@
-"""When a schedule group's cron ticks, computed as Dagster's own daemon computes it, daylight saving and all."""
+"""The ticks of a schedule group's cron, as Dagster's daemon computes them, daylight saving time included."""
 
 from __future__ import annotations
 
+import heapq
 import itertools
 from collections.abc import Iterator
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
-# Nothing public iterates over ticks, and another library's reading of a cron would differ from the daemon's where it
-# matters: at the change of the clocks. A test fails when the name is gone.
-from dagster._utils.schedules import schedule_execution_time_iterator
+import dagster as dg
 
 from analytics_dagster.planning.groups import ScheduleGroup
 
 
 def next_ticks(group: ScheduleGroup, after: datetime, count: int) -> list[datetime]:
-    """Return the next ticks later than a moment, in the group's time zone; none for a group without a cron."""
-    found = (tick for tick in _ticks(group, after.timestamp()) if tick.timestamp() > after.timestamp())
-    return list(itertools.islice(found, count))
+    """Return the next ticks after a moment, in the group's time zone; none for a group without a cron."""
+    ticks = (tick for tick in _ticks(group, after.timestamp()) if tick.timestamp() > after.timestamp())
+    return list(itertools.islice(ticks, count))
 
 
 def ticks_at(group: ScheduleGroup, moment: datetime) -> bool:
@@ -26,12 +26,29 @@ def ticks_at(group: ScheduleGroup, moment: datetime) -> bool:
 
 
 def _ticks(group: ScheduleGroup, start: float) -> Iterator[datetime]:
-    """Yield the ticks from a moment on, none of them earlier; the moment is a timestamp.
+    """Yield the ticks at and after a timestamp, those at the same moment once.
 
-    So are all comparisons: of two datetimes in the hour that a zone's clocks repeat, Python says that they differ
-    where they are the same moment, and the same where they differ.
+    Timestamps are compared, not datetimes: Python's comparison of datetimes is wrong in the hour that clocks repeat.
     """
-    if not group.cron:
-        return
-    cron = group.cron[0] if len(group.cron) == 1 else list(group.cron)
-    yield from schedule_execution_time_iterator(start, cron, group.time_zone)
+    ticks = heapq.merge(*(_ticks_of(cron, group.time_zone or "UTC", start) for cron in group.cron), key=_timestamp)
+    for _, same in itertools.groupby(ticks, key=_timestamp):
+        yield next(same)
+
+
+def _ticks_of(cron: str, time_zone: str, start: float) -> Iterator[datetime]:
+    # Dagster's windows begin at ticks, and are computed by the daemon's own function, which is private. Another
+    # library would differ from the daemon when clocks change.
+    windows = dg.TimeWindowPartitionsDefinition(
+        cron_schedule=cron,
+        timezone=time_zone,
+        start=datetime.fromtimestamp(start, ZoneInfo(time_zone)),
+        fmt="%Y-%m-%dT%H:%M:%S%z",
+    )
+    utc = ZoneInfo("UTC")
+    while window := windows.get_next_partition_window(datetime.fromtimestamp(start, utc), respect_bounds=False):
+        yield window.start
+        start = window.start.timestamp() + 1
+
+
+def _timestamp(tick: datetime) -> float:
+    return tick.timestamp()

@@ -1,4 +1,4 @@
-"""Which schedule group reads which other's tables, and so the order in which they run."""
+"""The edges between schedule groups, and the order in which the groups run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analytics_dagster.project.graph import Graph, reachable
 def edges_between(
     groups: ScheduleGroups, owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph
 ) -> list[Edge]:
-    """Return an edge for each pair of groups of which one builds what reads a node of the other."""
+    """Return an edge for each pair of groups of which one builds a node that reads a node of the other."""
     found: dict[tuple[str, str], Edge] = {}
     previous = {group.name: set(group.reads_previous) for group in groups.groups}
     for child, parent, downstream in _reads_of_others(owner, refreshes, graph):
@@ -26,7 +26,7 @@ def edges_between(
 
 
 def edges_of_tests(tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[str, str]) -> Iterable[Edge]:
-    """Return an edge for each pair of groups that a test connects: it needs what both have built."""
+    """Return an edge for each pair of groups that a test connects, because it reads nodes of both."""
     found: dict[tuple[str, str], Edge] = {}
     for downstream, planned in tests.items():
         for test in planned:
@@ -38,7 +38,7 @@ def edges_of_tests(tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[st
 
 
 def edges_of_refreshers(owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph) -> list[Edge]:
-    """Return an edge for each pair of groups of which one reads what the other refreshes and a third one owns."""
+    """Return an edge for each pair of groups of which one reads a node of a third group that the other refreshes."""
     refreshed_by: dict[str, list[str]] = defaultdict(list)
     for group, nodes in refreshes.items():
         for node in nodes:
@@ -53,7 +53,7 @@ def edges_of_refreshers(owner: Mapping[str, str], refreshes: Mapping[str, set[st
 def _reads_of_others(
     owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield each node that a group builds and each that it reads there and does not build: child, parent, group."""
+    """Yield (child, parent, group) for each node that a group builds and each parent that it does not build."""
     built_by = [(child, group) for child, group in owner.items()]
     built_by += [(child, group) for group, nodes in refreshes.items() for child in sorted(nodes)]
     for child, group in built_by:
@@ -63,7 +63,7 @@ def _reads_of_others(
 
 
 def later_edges(edges: Iterable[Edge], order: Sequence[ScheduleGroup], known: Iterable[Edge]) -> list[Edge]:
-    """Return those of the edges that the order of the groups agrees with, and that are not known yet."""
+    """Return the edges that agree with the order of the groups and that are not known yet."""
     place = {group.name: index for index, group in enumerate(order)}
     pairs = {(edge.upstream, edge.downstream) for edge in known}
     return [
@@ -76,9 +76,9 @@ def later_edges(edges: Iterable[Edge], order: Sequence[ScheduleGroup], known: It
 def ordered(
     groups: Sequence[ScheduleGroup], edges: Sequence[Edge], refreshers: Iterable[Edge]
 ) -> tuple[tuple[ScheduleGroup, ...], list[Problem]]:
-    """Return the groups upstream first, else in the order of the file; and each circle of groups as a problem.
+    """Return the groups, upstream first and otherwise in the order of the file, and each cycle as a problem.
 
-    What is to be read as the last run left it, and what a third group refreshes, comes first too where the rest allows.
+    Groups whose previous tables are read, and groups that refresh, come first too if the other edges allow it.
     """
     upstream: dict[str, set[str]] = {group.name: set() for group in groups}
     shown = {(edge.upstream, edge.downstream): edge for edge in edges if not edge.previous}
@@ -88,7 +88,7 @@ def ordered(
     while path := _cycle(upstream):
         pairs = [shown[pair] for pair in itertools.pairwise(path)]
         problems.append(_cycle_problem(path, pairs))
-        # As if the remedy had been taken: what is found then is another circle.
+        # As if the remedy had been applied, to find the next cycle.
         upstream[pairs[-1].downstream].remove(pairs[-1].upstream)
     place = {group.name: index for index, group in enumerate(groups)}
     for edge in sorted(
@@ -101,7 +101,7 @@ def ordered(
 
 
 def _cycle(upstream: Mapping[str, set[str]]) -> Sequence[str]:
-    """Return groups each of which reads the one before it, the first again at the end; none where none wait so."""
+    """Return a cycle of groups, each of which reads the one before it, with the first again at the end; or nothing."""
     try:
         TopologicalSorter({name: sorted(names) for name, names in upstream.items()}).prepare()
     except CycleError as error:
@@ -116,13 +116,13 @@ def _cycle_problem(path: Sequence[str], pairs: Sequence[Edge]) -> Problem:
         code="cycle-between-groups",
         message=f"Schedule groups wait for each other: {' -> '.join(path)}:",
         nodes=tuple(f"{edge.child} ({edge.downstream}) reads {edge.parent} ({edge.upstream})" for edge in pairs),
-        remedy="Move one of these nodes into the other's group; or, where a group is meant to read what the "
-        f"other built in its last run, say so: `reads_previous: [{last.upstream}]` at {last.downstream}.",
+        remedy="Move one of these nodes into the other group; or, if a group should read what the other built in its "
+        f"previous run, set `reads_previous: [{last.upstream}]` at {last.downstream}.",
     )
 
 
 def _upstream_first(groups: Sequence[ScheduleGroup], upstream: Mapping[str, set[str]]) -> Iterator[ScheduleGroup]:
-    """Yield each group after those that it reads, else in the order of the file."""
+    """Yield each group after its upstream groups, otherwise in the order of the file."""
     waiting, done = list(groups), set[str]()
     while waiting:
         group = next(group for group in waiting if upstream[group.name] <= done)

@@ -1,4 +1,4 @@
-"""The plan, as a value: what each schedule group would run, in which order, and what is wrong."""
+"""The plan: which nodes and tests each schedule group runs, in which order, and problems. A printable value."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from analytics_dagster.planning.groups import ScheduleGroup
 class PlannedTest:
     """A data test: a check of one asset, run by one group.
 
-    ``node`` is the unique id of the node or source that it is a check of, or None where it reads nothing and its
-    group has no node to show it at; ``reads`` are all that it needs.
+    ``node`` is the unique id of the node or source that it is a check of; None if it reads nothing and its group has
+    no nodes. ``reads`` are the nodes and sources that it needs.
     """
 
     unique_id: str
@@ -29,8 +29,8 @@ class PlannedTest:
 class GroupPlan:
     """What a group's run executes: dbt unique ids, sorted.
 
-    ``refreshes`` are nodes of other groups that this one selects too, and ``refreshed_tests`` those of their tests
-    whose data this group's run makes complete.
+    ``refreshes`` are nodes of other groups that this group selects too. ``refreshed_tests`` are those tests of these
+    nodes for which this group's run completes the data.
     """
 
     group: ScheduleGroup
@@ -47,16 +47,16 @@ class GroupPlan:
 
     @cached_property
     def builds(self) -> frozenset[str]:
-        """Every node that the group's run builds, its own and others'."""
+        """Every node that the group's run builds, including nodes of other groups."""
         return frozenset((*self.nodes, *self.refreshes))
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A run of the group ``downstream`` reads what one of ``upstream`` builds; the ids of one such pair show it.
+    """A run of the group ``downstream`` reads what a run of ``upstream`` builds.
 
-    The ``child`` is a node or a test. ``previous`` edges are those that a group means to read as the last run left
-    them: nobody waits for these.
+    ``child``, a node or a test, and the ``parent`` that it reads are one example. An edge is ``previous`` if the group
+    reads the tables of the previous run on purpose: its runs do not wait.
     """
 
     upstream: str
@@ -68,7 +68,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that keeps the plan from being run, or that is worth a look."""
+    """An error that prevents running the plan, or a warning."""
 
     code: str
     message: str
@@ -76,14 +76,14 @@ class Problem:
     remedy: str
 
     def __str__(self) -> str:
-        """Return it as lines for people."""
+        """Return it as lines of text."""
         listed = "".join(f"\n    {node}" for node in self.nodes)
         return f"{self.message}{listed}\n  -> {self.remedy}"
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """Nodes of the project that no run builds by themselves, and why."""
+class NotBuilt:
+    """One kind of nodes that no run builds, and the reason."""
 
     what: str
     why: str
@@ -98,11 +98,11 @@ class Plan:
     edges: tuple[Edge, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
+    not_built: tuple[NotBuilt, ...] = ()
 
     @cached_property
     def group_of(self) -> Mapping[str, str]:
-        """The name of the group of each node."""
+        """The name of each node's group."""
         return {node: plan.group.name for plan in self.groups for node in plan.nodes}
 
     @cached_property
@@ -116,10 +116,9 @@ class Plan:
         return {plan.group.name: plan for plan in self.groups}
 
     def before(self, name: str) -> tuple[str, ...]:
-        """Return the groups that a run of this one waits for when they run too, in the order in which they run.
+        """Return the groups that a run of this group waits for if they run too, in running order.
 
-        These are the groups that it reads, those that they read, and of the groups that build a node which it builds
-        too, those that come before it.
+        These are its upstream groups, direct and indirect, and earlier groups that build one of the same nodes.
         """
         found, pending = {name}, [name]
         while pending:
@@ -140,7 +139,7 @@ class Plan:
         return {name: frozenset(names) for name, names in before.items()}
 
     def require(self) -> Plan:
-        """Return the plan itself, or raise `ScheduleGroupError` with every problem and its remedy."""
+        """Return the plan, or raise `ScheduleGroupError` with every problem and its remedy."""
         if not self.problems:
             return self
         *others, last = self.problems
@@ -148,10 +147,10 @@ class Plan:
 
 
 def with_checked_nodes(manifest: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
-    """Return the manifest with each test depending on the one node or source that the plan makes it a check of.
+    """Return the manifest with each test depending only on the node or source that it is a check of in the plan.
 
-    dagster-dbt takes a test that depends on one node as a check of it, and makes a bare observation of one that
-    depends on several and is written beside none, or beside an ephemeral model.
+    dagster-dbt makes a test that depends on one node a check of it. A test that depends on several nodes and is
+    attached to none, or to an ephemeral model, would become an observation.
     """
     nodes = dict(manifest["nodes"])
     for test in plan.tests.values():

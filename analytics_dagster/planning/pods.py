@@ -1,21 +1,15 @@
-"""What the pod of a schedule group's runs asks of Kubernetes, in its own words: what it may use, and where it runs."""
+"""The resources and the placement of the pods of a schedule group's runs, in Kubernetes' own terms."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-# Kubernetes' rules of names and labels: the API server refuses the Job of a run that has others, when it is launched.
+from analytics_dagster.yaml_file import YamlModel
+
+# Kubernetes' rules for names and labels: the API server rejects the Job of a run that breaks them, at launch.
 # Source: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -28,7 +22,7 @@ def _as_quantity(value: Any) -> Any:
 
 def _valid_quantity(quantity: str) -> str:
     if not re.fullmatch(r"[0-9.]+([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?", quantity):
-        raise ValueError(f"{quantity!r} is no quantity of Kubernetes (such as 500m, 2, 1Gi)")
+        raise ValueError(f"{quantity!r} is not a Kubernetes quantity (such as 500m, 2, 1Gi)")
     return quantity
 
 
@@ -47,7 +41,7 @@ def _valid_value(value: str) -> str:
 
 def _valid_object_name(name: str) -> str:
     if not _is_domain(name):
-        raise ValueError(f"{name!r} can't be the name of an object of Kubernetes: lower case letters, digits, '-', '.'")
+        raise ValueError(f"{name!r} can't be the name of a Kubernetes object: lower case letters, digits, '-', '.'")
     return name
 
 
@@ -66,49 +60,45 @@ Key = Annotated[str, AfterValidator(_valid_key)]
 Value = Annotated[str, AfterValidator(_valid_value)]
 
 NodeSelector = dict[Key, Value]
-"""The labels that a node must have, all of them."""
+"""The labels that a node must have."""
 
 ObjectName = Annotated[str, AfterValidator(_valid_object_name)]
 
 
-class Resources(BaseModel):
-    """What a run's pod asks for and may use, in Kubernetes' own words and units (`cpu: 500m`, `memory: 1Gi`)."""
+class Resources(YamlModel):
+    """The resources of a run's pod, in Kubernetes' units (`cpu: 500m`, `memory: 1Gi`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    requests: dict[str, Quantity] = Field(default_factory=dict, description="What the pod is given at least.")
-    limits: dict[str, Quantity] = Field(default_factory=dict, description="What the pod may use at most.")
+    requests: dict[str, Quantity] = Field(default_factory=dict, description="The guaranteed amounts.")
+    limits: dict[str, Quantity] = Field(default_factory=dict, description="The maximum amounts.")
 
 
-class Toleration(BaseModel):
-    """A taint of nodes that a run's pod does not mind, in Kubernetes' own words.
+class Toleration(YamlModel):
+    """A taint of nodes that a run's pod tolerates.
 
     Source: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    key: Key | None = Field(default=None, description="The taint's key; every taint without one.")
+    key: Key | None = Field(default=None, description="The taint's key; default: every taint.")
     operator: Literal["Equal", "Exists"] = Field(
-        default="Equal", description="Whether the taint has the value, or any (`Exists`)."
+        default="Equal", description="Whether the taint has this value, or any value (`Exists`)."
     )
     value: Value | None = Field(default=None, description="The taint's value.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="The taint's effect; every effect without one."
+        default=None, description="The taint's effect; default: every effect."
     )
     toleration_seconds: int | None = Field(
         default=None,
         alias="tolerationSeconds",
         ge=0,
-        description="How long the pod stays on a node that gets such a taint (`NoExecute`); for ever without it.",
+        description="How many seconds the pod stays on a node that gets such a taint (`NoExecute`); default: forever.",
     )
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Toleration:
+    def _is_consistent(self) -> Toleration:
         if self.key is None and self.operator != "Exists":
             raise ValueError("give the taint's `key`, or `operator: Exists` for every taint")
         if self.value and self.operator == "Exists":
-            raise ValueError("with `operator: Exists` any value is meant: leave `value` out")
+            raise ValueError("`operator: Exists` matches any value: remove `value`")
         if self.toleration_seconds is not None and self.effect != "NoExecute":
-            raise ValueError("`tolerationSeconds` goes with `effect: NoExecute`")
+            raise ValueError("`tolerationSeconds` needs `effect: NoExecute`")
         return self

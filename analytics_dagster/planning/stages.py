@@ -1,4 +1,4 @@
-"""In which order parts of schedule groups run, so that every node comes after all that it reads. Pure."""
+"""The order in which parts of schedule groups run, so that every node is built after its parents. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analytics_dagster.project.graph import Graph
 
 @dataclass(frozen=True)
 class Stage:
-    """One run of a group, or of a part of it: dbt unique ids."""
+    """One run of a group or of a part of it: dbt unique ids."""
 
     group: str
     nodes: frozenset[str]
@@ -19,11 +19,11 @@ class Stage:
 
 
 def stages(plan: Plan, graph: Graph, nodes: frozenset[str], tests: frozenset[str]) -> tuple[Stage, ...]:
-    """Return the runs, in their order, that build these nodes and execute these tests of a plan, once each.
+    """Return the runs that build these nodes and execute these tests of a plan once each, in running order.
 
-    Each group comes in one stage, in the plan's order, where that lets every node come after all of the given ones
-    that it reads; groups that read each other come in several. A test is in the first stage of its group after all
-    of the given nodes that it reads are built; where its group has no such stage, in one more of its own.
+    A group has one stage, in the plan's order, if that allows every node to be built after its parents among the
+    given nodes. Groups that read each other have several stages. A test runs in the first stage of its group in which
+    the given nodes that it reads are built, or else in an additional stage.
     """
     return tuple(_walk(plan, graph, nodes, tests))
 
@@ -37,36 +37,35 @@ def _walk(plan: Plan, graph: Graph, nodes: frozenset[str], tests: frozenset[str]
         )
         for group in plan.groups
     ]
-    waiting = [rest for rest in waiting if rest.nodes or rest.tests]
-    given = frozenset[str]().union(*(rest.nodes for rest in waiting))
+    waiting = [stage for stage in waiting if stage.nodes or stage.tests]
+    given = frozenset[str]().union(*(stage.nodes for stage in waiting))
     done = frozenset[str]()
     while waiting:
-        place, stage = _next(waiting, graph, given, done)
-        rest = waiting[place]
+        index, stage = _next(waiting, graph, given, done)
         yield stage
         done |= stage.nodes
-        left = Stage(rest.group, rest.nodes - stage.nodes, rest.tests - stage.tests)
-        waiting[place : place + 1] = [left] if left.nodes or left.tests else []
+        rest = Stage(stage.group, waiting[index].nodes - stage.nodes, waiting[index].tests - stage.tests)
+        waiting[index : index + 1] = [rest] if rest.nodes or rest.tests else []
 
 
 def _next(waiting: Sequence[Stage], graph: Graph, given: frozenset[str], done: frozenset[str]) -> tuple[int, Stage]:
-    """Return what runs next, and of which of the rests: the first that leaves nothing of its group for later.
+    """Return the next stage and the index of the group's rest: the first group that can run completely.
 
-    Where there is none, rather the first that leaves tests alone, and at last the first that can build anything.
+    If there is none: the first group that can build all its nodes, else the first that can build any node.
     """
     found: list[tuple[int, int, Stage]] = []
-    for place, rest in enumerate(waiting):
+    for index, rest in enumerate(waiting):
         ready = _ready(rest, graph, given, done)
         if ready == rest:
-            return place, ready
+            return index, ready
         if ready.nodes:
-            found.append((0 if ready.nodes == rest.nodes else 1, place, ready))
-    _, place, ready = min(found, key=lambda one: one[:2])
-    return place, ready
+            found.append((0 if ready.nodes == rest.nodes else 1, index, ready))
+    _, index, ready = min(found, key=lambda one: one[:2])
+    return index, ready
 
 
 def _ready(rest: Stage, graph: Graph, given: frozenset[str], done: frozenset[str]) -> Stage:
-    """Return what of the rest of a group can run now."""
+    """Return the part of a group's rest that can run now."""
     built: set[str] = set()
     for node in sorted(rest.nodes, key=graph.position.__getitem__):
         if _is_complete(graph.parents(node), given, done, built):

@@ -1,6 +1,6 @@
-"""DuckDB's extensions out of packages of the registry, put where DuckDB looks for them: nothing is downloaded.
+"""Copies DuckDB's extensions from their Python packages to where DuckDB loads them from: nothing is downloaded.
 
-The build of an image has no profile: it runs `python -m analytics_dagster.project.extensions DIRECTORY NAME...`.
+An image build has no profile: it runs `python -m analytics_dagster.project.extensions DIRECTORY NAME...`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from analytics_dagster.errors import ProfileError
 from analytics_dagster.project.profile import Target
 
 DIRECTORY = "~/.duckdb/extensions"
-"""DuckDB's own choice."""
+"""DuckDB's default folder of extensions."""
 
 
 def ensure_target_extensions(target: Target) -> None:
-    """Put the extensions that a DuckDB target names in place, of which there are packages; see `ensure_extensions`."""
+    """Install the extensions that a DuckDB target names; see `ensure_extensions`."""
     if target.adapter != "duckdb":
         return
     options: Mapping[str, Any] = target.credentials.get("config_options") or {}
@@ -29,31 +29,31 @@ def ensure_target_extensions(target: Target) -> None:
 
 
 def ensure_extensions(names: Sequence[str], directory: str) -> None:
-    """Copy the extensions out of their packages into the folder from which DuckDB loads them, unless they are there.
+    """Copy extensions from their packages into the folder from which DuckDB loads them, unless they are there.
 
-    One that has no package here is left to DuckDB, which may download it. Raises `ProfileError` where a package is of
-    another version than DuckDB, or the folder can't be written.
+    An extension without a package is left to DuckDB, which may download it. Raises `ProfileError` if a package has
+    another version than DuckDB, or if the folder can't be written.
     """
-    absent = [name for name in names if not _is_there(name, directory) and _has_package(name)]
-    if not absent:
+    missing = [name for name in names if not _is_installed(name, directory) and _has_package(name)]
+    if not missing:
         return
-    import duckdb  # 60 MB, and only the first time
+    import duckdb  # 60 MB, needed only once
     from duckdb_extensions import import_extension
 
     with duckdb.connect(config={"extension_directory": directory}) as connection:
         try:
-            for name in absent:
+            for name in missing:
                 import_extension(name, con=connection)
         except duckdb.Error as error:
             raise ProfileError(
                 f"DuckDB's extension {name} can't be installed into {directory}: {error}",
-                remedy=f"Install the package of DuckDB's own version, {duckdb.__version__}: "
+                remedy=f"Install the package of DuckDB's version, {duckdb.__version__}: "
                 f"pip install 'duckdb-extension-{name.replace('_', '-')}=={duckdb.__version__}'; "
-                "and see that the folder can be written.",
+                "and make sure that the folder is writable.",
             ) from None
 
 
-def _is_there(name: str, directory: str) -> bool:
+def _is_installed(name: str, directory: str) -> bool:
     version = importlib.metadata.version("duckdb")
     return any(Path(directory).expanduser().glob(f"v{version}/*/{name}.duckdb_extension"))
 

@@ -1,4 +1,4 @@
-"""The manifest's graph as a schedule group sees it: what is built, what is a test, and what each of them reads."""
+"""The manifest's graph: which nodes dbt builds, which are tests, and what each of them reads."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 BUILT = frozenset({"model", "seed", "snapshot", "function"})
-"""The resource types whose nodes dbt builds in the warehouse, and which are assets."""
+"""The resource types of nodes that dbt builds in the warehouse; these nodes are assets."""
 
 
 class Graph:
-    """The nodes of a manifest, with ephemeral models looked through: they are part of what reads them.
+    """The nodes of a manifest without ephemeral models: what reads one reads the parents of the ephemeral model.
 
-    A source that is the relation of a built node (a seed read as source, another package's model) is read as that
-    node too, though dbt draws no line between the two.
+    A source may be the relation of a built node (a seed read as a source, a model of another package). What reads such
+    a source also reads the node, although dbt's graph has no edge between the two.
     """
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
@@ -25,17 +25,15 @@ class Graph:
 
     @cached_property
     def disabled(self) -> frozenset[str]:
-        """The unique ids of what is switched off."""
+        """The unique ids of disabled nodes."""
         # A full parse leaves disabled tests among the nodes, a partial one does not; dbt runs them in neither case.
-        left = (unique_id for unique_id, node in self._found.items() if node["config"].get("enabled") is False)
-        return frozenset(left) | frozenset(self._manifest.get("disabled") or {})
+        tests = (unique_id for unique_id, node in self._all.items() if node["config"].get("enabled") is False)
+        return frozenset(tests) | frozenset(self._manifest.get("disabled") or {})
 
     @cached_property
     def nodes(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every node and function that is not disabled, by its unique id."""
-        return {
-            unique_id: node for unique_id, node in self._found.items() if node["config"].get("enabled") is not False
-        }
+        """Every enabled node and function by its unique id."""
+        return {unique_id: node for unique_id, node in self._all.items() if node["config"].get("enabled") is not False}
 
     @cached_property
     def sources(self) -> Mapping[str, Mapping[str, Any]]:
@@ -49,12 +47,12 @@ class Graph:
         return self._manifest.get("unit_tests") or {}
 
     @property
-    def _found(self) -> Mapping[str, Mapping[str, Any]]:
+    def _all(self) -> Mapping[str, Mapping[str, Any]]:
         return {**self._manifest["nodes"], **(self._manifest.get("functions") or {})}
 
     @cached_property
     def built(self) -> frozenset[str]:
-        """The unique ids of what dbt builds in the warehouse."""
+        """The unique ids of nodes that dbt builds in the warehouse."""
         return frozenset(
             unique_id
             for unique_id, node in self.nodes.items()
@@ -63,7 +61,7 @@ class Graph:
 
     @cached_property
     def ephemeral(self) -> frozenset[str]:
-        """The unique ids of the models that are part of what reads them."""
+        """The unique ids of ephemeral models."""
         return frozenset(
             unique_id
             for unique_id, node in self.nodes.items()
@@ -77,7 +75,7 @@ class Graph:
 
     @cached_property
     def built_as(self) -> Mapping[str, str]:
-        """The built node of each source that is the same relation as one, unless that would close a circle."""
+        """The built node of each source that is the same relation, unless the edge would close a cycle."""
         node_of = {
             name.lower(): unique_id
             for unique_id in sorted(self.built, reverse=True)
@@ -87,11 +85,11 @@ class Graph:
         candidates = {source: node_of[name] for source, name in sorted(named.items()) if name in node_of}
         if not candidates:
             return {}
-        parents = {node: set(self._drawn(node)) for node in self.built}
+        parents = {node: set(self._declared(node)) for node in self.built}
         found = {}
         for source, node in candidates.items():
             readers = {reader for reader, read in parents.items() if source in read and reader != node}
-            # A model may read, over a day, what it wrote itself: dbt draws no line there, and neither do we.
+            # A model may read what it wrote itself in an earlier run: neither dbt nor we have an edge there.
             if not readers & reachable({node}, parents):
                 found[source] = node
                 for reader in readers:
@@ -104,27 +102,28 @@ class Graph:
         A unit test reads its model.
         """
         if unique_id not in self._reads:
-            drawn = self._drawn(unique_id)
-            also = {self.built_as[source] for source in drawn if source in self.built_as} - {unique_id}
-            self._reads[unique_id] = drawn | also
+            declared = self._declared(unique_id)
+            also = {self.built_as[source] for source in declared if source in self.built_as} - {unique_id}
+            self._reads[unique_id] = declared | also
         return self._reads[unique_id]
 
     def parents(self, unique_id: str) -> frozenset[str]:
         """Return the built nodes that a node or test reads."""
         return self.reads(unique_id) & self.built
 
-    def checked(self, test: str, rather: Collection[str] = ()) -> str | None:
-        """Return what a test or unit test is a check of; None for one that reads nothing.
+    def checked(self, test: str, preferred: Collection[str] = ()) -> str | None:
+        """Return the node or source that a test or unit test is a check of; None if it reads nothing.
 
-        It is what the test is written beside, else the last node that it reads (of ``rather``, where it reads any of
-        these), else a source. A test of sources alone is a check of a source, whatever built it.
+        This is the node that the test is declared at, else the last node that it reads (one of ``preferred`` if it
+        reads any of these), else a source. A test that reads only sources is a check of a source, even if a node
+        builds it.
         """
-        drawn = self._drawn(test)
-        reads = drawn if drawn <= self.sources.keys() else self.reads(test)
-        beside = self.tests[test].get("attached_node") if test in self.tests else None
-        if beside in reads:
-            return str(beside)
-        return max(reads, key=lambda node: (node in rather, self.position.get(node, -1), node)) if reads else None
+        declared = self._declared(test)
+        reads = declared if declared <= self.sources.keys() else self.reads(test)
+        attached = self.tests[test].get("attached_node") if test in self.tests else None
+        if attached in reads:
+            return str(attached)
+        return max(reads, key=lambda node: (node in preferred, self.position.get(node, -1), node)) if reads else None
 
     @cached_property
     def readers(self) -> Mapping[str, frozenset[str]]:
@@ -137,17 +136,17 @@ class Graph:
 
     @cached_property
     def position(self) -> Mapping[str, int]:
-        """The place of each built node in an order in which every node comes after all that it reads."""
-        # Sorted throughout: the order must be the same in every process, whatever its hash seed.
+        """The position of each built node in an order in which every node comes after all that it reads."""
+        # Sorted, so that the order is the same in every process, whatever its hash seed.
         sorter = TopologicalSorter({node: sorted(self.parents(node)) for node in sorted(self.built)})
         return {node: place for place, node in enumerate(sorter.static_order())}
 
     def upstream(self, nodes: frozenset[str]) -> frozenset[str]:
-        """Return all built nodes that the given ones read, directly or through others, without themselves."""
+        """Return all built nodes upstream of the given ones, without these."""
         return frozenset(reachable(nodes, {node: self.parents(node) for node in self.built})) - nodes
 
-    def _drawn(self, unique_id: str) -> frozenset[str]:
-        """Return what dbt itself says that a node or test reads, with ephemeral models looked through."""
+    def _declared(self, unique_id: str) -> frozenset[str]:
+        """Return the nodes and sources that a node or test reads in dbt's graph, through ephemeral models."""
         found: set[str] = set()
         pending = self._parents(unique_id)
         seen: set[str] = set()
@@ -169,7 +168,7 @@ class Graph:
 
 
 def reachable(start: Collection[str], parents: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the given ones themselves and all that they read, directly or through others."""
+    """Return the given nodes and all their ancestors."""
     found = set(start)
     pending = list(start)
     while pending:

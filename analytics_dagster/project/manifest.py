@@ -1,4 +1,4 @@
-"""dbt's manifest.json as a mapping, read once, with a clear error for each way in which it can be wrong."""
+"""dbt's manifest.json as a mapping, read once, with a clear error if it can't be used."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import orjson
 from analytics_dagster.errors import ProjectError
 
 MANIFEST = "manifest.json"
-"""dbt's name of the file."""
+"""The name of the file."""
 
 SUPPORTED_SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
-"""The manifest's version that dbt 1.8 to 1.11 write."""
+"""The manifest version that dbt 1.8 to 1.11 write."""
 
 
 def read_manifest(path: Path, *, remedy: str) -> Mapping[str, Any]:
@@ -31,14 +31,14 @@ def read_manifest(path: Path, *, remedy: str) -> Mapping[str, Any]:
     try:
         manifest: Any = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise ProjectError(f"The manifest {path} is truncated or no JSON: {error}", remedy=remedy) from None
+        raise ProjectError(f"The manifest {path} is truncated or not JSON: {error}", remedy=remedy) from None
     metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
     if not isinstance(metadata, dict) or "nodes" not in manifest:
-        raise ProjectError(f"{path} is JSON, but no dbt manifest.", remedy=remedy)
+        raise ProjectError(f"{path} is JSON, but not a dbt manifest.", remedy=remedy)
     version = metadata.get("dbt_schema_version")
     if version != SUPPORTED_SCHEMA:
         raise ProjectError(
-            f"The manifest {path} is of version {version} (dbt {metadata.get('dbt_version')}); "
+            f"The manifest {path} has version {version} (dbt {metadata.get('dbt_version')}); "
             f"this location reads {SUPPORTED_SCHEMA}.",
             remedy=remedy,
         )
@@ -46,7 +46,7 @@ def read_manifest(path: Path, *, remedy: str) -> Mapping[str, Any]:
 
 
 class LazyManifest(Mapping[str, Any]):
-    """A manifest that is read when something is looked up in it; raises `ProjectError` only then."""
+    """A manifest that is read at the first lookup; raises `ProjectError` only then."""
 
     def __init__(self, path: Path, *, remedy: str) -> None:
         self._path = path

@@ -1,7 +1,8 @@
-"""A process of its own that asks dbt to parse a project and to say what selections name.
+"""Runs `dbt parse` and `dbt ls` in a process of its own, and returns the nodes that selections name.
 
-dbt's programmatic runner keeps adapters, loggers and a current folder for the whole process, so it stays out of
-Dagster's. Run as ``python -m analytics_dagster.project.parse REQUEST RESULT``, two JSON files; see `Request`.
+dbt's programmatic runner keeps adapters, loggers and a working directory for the whole process, so it stays out of
+Dagster's. Run as ``python -m analytics_dagster.project.parse REQUEST RESULT``, two JSON files: see `ParseRequest` and
+`ParseResult`.
 """
 
 from __future__ import annotations
@@ -14,23 +15,28 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analytics_dagster.settings import environment_variables
 
-DBT_FOLDER_VARIABLES = frozenset({"DBT_TARGET_PATH", "DBT_LOG_PATH"})
-"""The variables that name the folders of a run's artifacts; they differ from run to run."""
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunner
 
-_OVERRULING_SELECTIONS = {"DBT_RESOURCE_TYPES", "DBT_EXCLUDE_RESOURCE_TYPES"}
+    from analytics_dagster.project.files import DbtProjectFiles
+    from analytics_dagster.project.profile import Target
+
+DBT_FOLDER_VARIABLES = frozenset({"DBT_TARGET_PATH", "DBT_LOG_PATH"})
+"""Environment variables with the folders of a run's artifacts; they differ from run to run."""
+
+_SELECTION_VARIABLES = {"DBT_RESOURCE_TYPES", "DBT_EXCLUDE_RESOURCE_TYPES"}
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What is asked of dbt: its selection syntax, or the name of one of the project's YAML selectors.
+    """Nodes in dbt's selection syntax, or by the name of one of the project's YAML selectors.
 
-    ``variables`` are dbt vars as a JSON object, all of them; empty for those of the location. With ``changed`` the
-    question is which nodes these vars change: those that are there only with them or only without, and those that
-    read or are another table.
+    ``variables`` are all dbt vars as a JSON object; empty for those of the location. With ``changed``, the selection
+    names the nodes that these vars change: see `changed_nodes`.
     """
 
     select: str | None = None
@@ -40,17 +46,17 @@ class Selection:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """The options of dbt's command line that mean the same."""
+        """The selection as options of dbt's command line."""
         if self.selector is not None:
             return ("--selector", self.selector)
-        # Named, since a project may have a YAML selector that is the default where nothing is.
+        # Explicit, since a project may have a YAML selector that is the default.
         return ("--select", "*" if self.select is None else self.select)
 
 
 def artifacts_of(target_path: Path, variables: str) -> Path:
-    """Return the folder of what dbt writes when it parses with these vars: each set of vars has one of its own.
+    """Return the folder of what dbt writes when it parses with these vars; each set of vars has its own folder.
 
-    So a run finds the parse of its own vars, and the manifest of the location stays the one that was made without.
+    A run finds the parse of its own vars, and the location's manifest stays the one without them.
     """
     if not variables:
         return target_path
@@ -58,8 +64,8 @@ def artifacts_of(target_path: Path, variables: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Request:
-    """One parse: where the project is, which target and vars (a JSON object), and the selections to resolve with it."""
+class ParseRequest:
+    """One parse: the project, the target, the vars (a JSON object), and the selections to resolve."""
 
     project_dir: str
     profiles_dir: str
@@ -70,9 +76,39 @@ class Request:
     variables: str
     selections: tuple[Selection, ...]
 
+    @classmethod
+    def of(
+        cls,
+        files: DbtProjectFiles,
+        target: Target,
+        selections: Sequence[Selection],
+        *,
+        install_packages: bool = False,
+    ) -> ParseRequest:
+        """Return the request to parse a project, which writes into its folder for artifacts."""
+        return cls(
+            project_dir=str(files.directory),
+            profiles_dir=str(target.profiles_dir),
+            profile=target.profile,
+            target=target.name,
+            target_path=str(files.artifacts),
+            install_packages=install_packages,
+            variables=files.variables,
+            selections=tuple(selections),
+        )
+
+
+@dataclass(frozen=True)
+class ParseResult:
+    """The unique ids of each selection, in order; or the command that failed and dbt's message."""
+
+    selected: tuple[Sequence[str], ...] = ()
+    failed: str = ""
+    message: str = ""
+
 
 class DbtFailedError(Exception):
-    """What was asked of dbt failed: the command, and what dbt said."""
+    """A dbt command failed; ``output`` is dbt's message."""
 
     def __init__(self, command: str, output: str) -> None:
         super().__init__(command)
@@ -81,31 +117,31 @@ class DbtFailedError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """What the user can do."""
         if "no comparison" in self.output.lower():
             return (
-                "`state:` and `result:` compare with the artifacts of another build: name the folder of its "
-                "manifest.json by DBT_STATE, absolute or relative to the dbt project."
+                "`state:` and `result:` compare with the artifacts of another build: set DBT_STATE to the folder of "
+                "its manifest.json, absolute or relative to the dbt project."
             )
         if self.command.startswith("dbt ls"):
             return "Correct the selection in the schedule groups; dbt's documentation of node selection has its syntax."
-        return "Correct what dbt names, then try again."
+        return "Correct what dbt reports, then try again."
 
 
-def parse(request: Request) -> tuple[frozenset[str], ...]:
+def parse(request: ParseRequest) -> tuple[frozenset[str], ...]:
     """Parse the project, which writes its manifest; return the unique ids that each selection names.
 
-    Raises `DbtFailedError` with what dbt said.
+    Raises `DbtFailedError` with dbt's message.
     """
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder, "request.json"), Path(folder, "result.json")
-        asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
-        # These would overrule what a selection names, and so lose nodes.
+        request_file, result_file = Path(folder, "request.json"), Path(folder, "result.json")
+        request_file.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        # These variables would override selections, so that nodes would be lost.
         environment = {
-            name: value for name, value in environment_variables().items() if name not in _OVERRULING_SELECTIONS
+            name: value for name, value in environment_variables().items() if name not in _SELECTION_VARIABLES
         }
         process = subprocess.run(  # noqa: S603 - our own module, with two files of ours
-            [sys.executable, "-m", __name__, str(asked), str(answered)],
+            [sys.executable, "-m", __name__, str(request_file), str(result_file)],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -114,61 +150,68 @@ def parse(request: Request) -> tuple[frozenset[str], ...]:
             errors="replace",
             check=False,
         )
-        if not answered.exists():
+        if not result_file.exists():
             raise DbtFailedError("dbt", process.stdout)
-        result = json.loads(answered.read_text(encoding="utf-8"))
-    if "failed" in result:
-        raise DbtFailedError(result["failed"], result["message"] or process.stdout)
-    return tuple(frozenset(ids) for ids in result["selected"])
+        result = ParseResult(**json.loads(result_file.read_text(encoding="utf-8")))
+    if result.failed:
+        raise DbtFailedError(result.failed, result.message or process.stdout)
+    return tuple(frozenset(unique_ids) for unique_ids in result.selected)
 
 
-def _answer(request: Mapping[str, Any]) -> dict[str, Any]:
+def _main(request_file: Path, result_file: Path) -> None:
+    content = json.loads(request_file.read_text(encoding="utf-8"))
+    selections = tuple(Selection(**item) for item in content.pop("selections"))
+    try:
+        result = ParseResult(selected=_select(ParseRequest(**content, selections=selections)))
+    except DbtFailedError as failure:
+        result = ParseResult(failed=failure.command, message=failure.output)
+    result_file.write_text(json.dumps(asdict(result)), encoding="utf-8")
+
+
+def _select(request: ParseRequest) -> tuple[Sequence[str], ...]:
     from dbt.cli.main import dbtRunner  # only this process imports dbt
 
-    where = [
-        *("--project-dir", request["project_dir"], "--profiles-dir", request["profiles_dir"]),
-        *("--profile", request["profile"], "--target", request["target"]),
+    project = [
+        *("--project-dir", request.project_dir, "--profiles-dir", request.profiles_dir),
+        *("--profile", request.profile, "--target", request.target, "--log-path", request.target_path),
         *("--no-use-colors", "--no-send-anonymous-usage-stats"),
     ]
-    if request["install_packages"]:
-        result = dbtRunner().invoke(
-            ["deps", "--quiet", *where, "--vars", request["variables"] or "{}", "--log-path", request["target_path"]]
-        )
-        if not result.success:
-            return _failed("dbt deps", result.exception)
-    selections = [Selection(**item) for item in request["selections"]]
-    found: dict[Selection, list[str]] = {}
-    # The location's own vars first: theirs is the manifest that everything else reads.
-    for variables in dict.fromkeys(["", *(selection.variables for selection in selections)]):
-        folder = artifacts_of(Path(request["target_path"]), variables)
+    if request.install_packages:
+        _invoke(dbtRunner(), "dbt deps", ["deps", "--quiet", *project, "--vars", request.variables or "{}"])
+    found: dict[Selection, Sequence[str]] = {}
+    # The location's own vars come first: everything else reads the manifest that they result in.
+    for variables in dict.fromkeys(["", *(selection.variables for selection in request.selections)]):
+        folder = artifacts_of(Path(request.target_path), variables)
         folder.mkdir(parents=True, exist_ok=True)
-        options = [*where, "--vars", variables or request["variables"] or "{}", "--write-json"]
-        options += ["--target-path", str(folder), "--log-path", request["target_path"]]
-        result = dbtRunner().invoke(["parse", "--quiet", *options])
-        if not result.success:
-            return _failed("dbt parse", result.exception)
-        runner = dbtRunner(manifest=result.result)  # type: ignore[arg-type] # `parse` returns a Manifest
-        for selection in [selection for selection in selections if selection.variables == variables]:
-            if selection.changed:
-                found[selection] = changed_nodes(
-                    *(_read_manifest(path) for path in (Path(request["target_path"]), folder))
-                )
+        options = [*project, "--vars", variables or request.variables or "{}", "--write-json"]
+        options += ["--target-path", str(folder)]
+        manifest = _invoke(dbtRunner(), "dbt parse", ["parse", "--quiet", *options])
+        for selection in request.selections:
+            if selection.variables != variables:
                 continue
-            result = runner.invoke(["ls", "--quiet", *options, *selection.arguments, *_AS_JSON])
-            if not result.success:
-                return _failed(f"dbt ls {' '.join(selection.arguments)}", result.exception)
-            lines: Sequence[str] = result.result or []  # type: ignore[assignment] # `ls` returns its lines
-            found[selection] = [json.loads(line)["unique_id"] for line in lines]
-    return {"selected": [found[selection] for selection in selections]}
+            if selection.changed:
+                found[selection] = changed_nodes(_read_manifest(Path(request.target_path)), _read_manifest(folder))
+                continue
+            command = f"dbt ls {' '.join(selection.arguments)}"
+            arguments = ["ls", "--quiet", *options, *selection.arguments]
+            lines = _invoke(
+                dbtRunner(manifest=manifest), command, [*arguments, "--output", "json", "--output-keys", "unique_id"]
+            )
+            found[selection] = [json.loads(line)["unique_id"] for line in lines or []]
+    return tuple(found[selection] for selection in request.selections)
 
 
-_AS_JSON = ("--output", "json", "--output-keys", "unique_id")
+def _invoke(runner: dbtRunner, command: str, arguments: list[str]) -> Any:
+    result = runner.invoke(arguments)
+    if not result.success:
+        raise DbtFailedError(command, str(result.exception) if result.exception else "")
+    return result.result
 
 
 def changed_nodes(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return what is built or tested in only one of two manifests, or reads or is another table there."""
-    here, there = _tables(manifest), _tables(other)
-    return sorted(unique_id for unique_id in here.keys() | there.keys() if here.get(unique_id) != there.get(unique_id))
+    """Return the nodes and tests that only one of two manifests has, or that read or are another table there."""
+    one, two = _tables(manifest), _tables(other)
+    return sorted(unique_id for unique_id in one.keys() | two.keys() if one.get(unique_id) != two.get(unique_id))
 
 
 def _tables(manifest: Mapping[str, Any]) -> Mapping[str, tuple[object, ...]]:
@@ -191,10 +234,5 @@ def _read_manifest(folder: Path) -> Mapping[str, Any]:
     return manifest
 
 
-def _failed(command: str, exception: BaseException | None) -> dict[str, Any]:
-    return {"failed": command, "message": str(exception) if exception else ""}
-
-
 if __name__ == "__main__":
-    answer = _answer(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    Path(sys.argv[2]).write_text(json.dumps(answer), encoding="utf-8")
+    _main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,48 +1,45 @@
-"""What the dbt profile says of the chosen target: read and rendered without importing dbt, which is slow."""
+"""The dbt profile's chosen target, read and rendered without importing dbt, which is slow."""
 
 from __future__ import annotations
 
+import importlib.util
 import posixpath
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlparse
 
 import yaml
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.settings import Settings, absent_variables, environment_variables, variable_name
-
-if TYPE_CHECKING:
-    import jinja2
+from analytics_dagster.project.files import DbtProjectFiles, render
+from analytics_dagster.settings import Environment, missing_variables, variable_name
 
 PROFILES = "profiles.yml"
 """The name of the file of dbt's profiles."""
 
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
 
-_EXPRESSION = re.compile(r"^\s*\{\{(?P<inside>(?:(?!\}\}|\{\{).)*)\}\}\s*$", re.DOTALL)
-
 SECRET_NAME = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
-"""What the name of a variable or of a credential sounds like when its value is not for anybody's eyes."""
+"""Matches the names of variables and credentials whose values are secret."""
 
-_TOLD = frozenset(
+_PUBLIC_KEYS = frozenset(
     {
         *("name", "type", "provider", "chain", "scope", "persistent", "meta_secret"),
         *("host", "port", "user", "database", "endpoint", "region", "use_ssl", "url_style"),
     }
 )
-"""What DuckDB's secrets hold that is none, and an error is not clear without."""
+"""Keys of DuckDB's secrets whose values are not secret; errors would be unclear without these values."""
 
 
 @dataclass(frozen=True)
 class Target:
     """One output of a dbt profile, rendered.
 
-    ``credentials`` are dbt's own keys (`path`, `host`, …) and may hold secrets: never print them.
+    ``credentials`` have dbt's own keys (`path`, `host`, …) and may hold secrets: never print them.
     """
 
     profile: str
@@ -53,19 +50,19 @@ class Target:
 
     @property
     def database(self) -> str:
-        """The database in the names of its relations; empty where the adapter finds it out by itself."""
-        named = self._first("database", "dbname", "project", "catalog")
-        if named or self.adapter != "duckdb":
-            return named
+        """The database of its relations; empty if only the adapter knows it."""
+        database = self._first("database", "dbname", "project", "catalog")
+        if database or self.adapter != "duckdb":
+            return database
         return duckdb_database(str(self.credentials.get("path") or ":memory:"))
 
     @property
     def schema(self) -> str:
-        """The schema in the names of its relations, where a model's own configuration says nothing else."""
+        """The schema of its relations, unless a model's configuration sets another."""
         return self._first("schema", "dataset") or ("main" if self.adapter == "duckdb" else "")
 
     def _first(self, *keys: str) -> str:
-        """Return the first of the values that is there: adapters have names of their own for the same."""
+        """Return the first value that is set: adapters name the same thing differently."""
         return next((str(self.credentials[key]) for key in keys if self.credentials.get(key)), "")
 
     def redact(self, text: str) -> str:
@@ -88,56 +85,35 @@ def duckdb_database(path: str) -> str:
     return file.lstrip(".").split(".")[0]
 
 
-def find_profiles_dir(settings: Settings) -> Path:
-    """Return the folder of `profiles.yml`, looked for in dbt's own order.
-
-    Source: dbt's documentation of connection profiles (`--profiles-dir` or `DBT_PROFILES_DIR`, then the
-    current folder, which is the project's for us, then `~/.dbt`). Raises `ProfileError` that lists the places.
-    """
-    named = settings.dbt_profiles_dir or environment_variables().get("DBT_PROFILES_DIR")
-    places = [Path(named)] if named else [settings.project_dir, Path.home() / ".dbt"]
-    for place in places:
-        if (place.expanduser() / PROFILES).is_file():
-            return place.expanduser().resolve()
-    raise ProfileError(
-        f"No profiles.yml for the dbt project {settings.project_dir}: looked in "
-        + ", ".join(str(place) for place in places)
-        + ".",
-        remedy=f"Write one, or name its folder by {variable_name('dbt_profiles_dir')}.",
-    )
-
-
-def load_target(settings: Settings, profile_name: str) -> Target:
+def load_target(files: DbtProjectFiles) -> Target:
     """Read the profile and return its chosen target, rendered.
 
-    ``profile_name`` is what `dbt_project.yml` names; a setting overrides it. Raises `ProfileError` when the
-    file, the profile, or the target is not there (with those that are), or a variable that the target needs
-    is absent (all of them by name).
+    Raises `ProfileError` if the file, the profile or the target does not exist (it lists those that do), if variables
+    that the target needs are not set (it lists all of them), or if the target's adapter is not installed.
     """
-    profiles_dir = find_profiles_dir(settings)
+    profiles_dir = find_profiles_dir(files)
     path = profiles_dir / PROFILES
     profiles = read_profiles(path)
-    name = settings.dbt_profile or profile_name
-    profile = profiles.get(name)
+    profile = profiles.get(files.profile)
     if not isinstance(profile, dict) or not isinstance(profile.get("outputs"), dict):
         raise ProfileError(
-            f"{path} has no profile {name!r} with outputs; it has: {_listed(profiles)}.",
-            remedy=f"Add it, or choose one by {variable_name('dbt_profile')}.",
+            f"{path} has no profile {files.profile!r} with outputs; it has: {_listed(profiles)}.",
+            remedy=f"Add it, or choose one with {variable_name('dbt_profile')}.",
         )
     outputs = profile["outputs"]
-    target = str(settings.target_name or render(path, profile.get("target", "default")))
+    target = str(files.target or render(path, profile.get("target", "default")))
     if not isinstance(outputs.get(target), dict):
         raise ProfileError(
-            f"The profile {name!r} in {path} has no target {target!r}; it has: {_listed(outputs)}.",
-            remedy=f"Choose one by {variable_name('dbt_target')} (without it, {_target_rule(settings)}).",
+            f"The profile {files.profile!r} in {path} has no target {target!r}; it has: {_listed(outputs)}.",
+            remedy=f"Choose one with {variable_name('dbt_target')} (its default is {_default_target(files)}).",
         )
-    return _rendered(profiles_dir, name, target, outputs[target])
+    return _require_adapter(_rendered(profiles_dir, files.profile, target, outputs[target]))
 
 
 def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
-    """Return a target that `load_target` has chosen before, rendered anew: for who keeps its name and not its secrets.
+    """Return a target that `load_target` chose before, rendered again: for callers that keep no secrets.
 
-    Raises `ProfileError` where it is there no longer, or a variable that it needs is absent.
+    Raises `ProfileError` if it no longer exists, or if a variable that it needs is not set.
     """
     path = profiles_dir / PROFILES
     declared = read_profiles(path).get(profile)
@@ -150,13 +126,42 @@ def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
     return _rendered(profiles_dir, profile, name, output)
 
 
+def find_profiles_dir(files: DbtProjectFiles) -> Path:
+    """Return the folder of `profiles.yml`; raises `ProfileError` that lists where it was looked for."""
+    for folder in files.profiles_dirs:
+        if (folder.expanduser() / PROFILES).is_file():
+            return folder.expanduser().resolve()
+    raise ProfileError(
+        f"No profiles.yml for the dbt project {files.directory}: looked in "
+        + ", ".join(str(folder) for folder in files.profiles_dirs)
+        + ".",
+        remedy=f"Write one, or set {variable_name('dbt_profiles_dir')} to its folder.",
+    )
+
+
+def read_profiles(path: Path) -> Mapping[str, Any]:
+    """Return the profiles of a file, not rendered; raises `ProfileError` if it can't be read."""
+    try:
+        profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+    except yaml.YAMLError as error:
+        # The error's message quotes the line, which may hold a secret.
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f" at line {mark.line + 1}"
+        raise ProfileError(f"{path} can't be read: it is not valid YAML{where}.", remedy="Correct the file.") from None
+    if not isinstance(profiles, dict):
+        raise ProfileError(f"{path} has no profiles.", remedy="Add a profile.")
+    return profiles
+
+
 def _rendered(profiles_dir: Path, profile: str, name: str, output: Mapping[str, Any]) -> Target:
     path = profiles_dir / PROFILES
-    absent = absent_variables(_required_variables(output))
-    if absent:
+    missing = missing_variables(_required_variables(output))
+    if missing:
         raise ProfileError(
             f"The target {name!r} of the profile {profile!r} in {path} needs variables that are not set: "
-            + ", ".join(absent)
+            + ", ".join(missing)
             + ".",
             remedy="Set them in the environment (in production from a Secret) and start again.",
         )
@@ -170,38 +175,25 @@ def _rendered(profiles_dir: Path, profile: str, name: str, output: Mapping[str, 
     )
 
 
-def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            sounds = key not in _TOLD and bool(SECRET_NAME.search(str(key)))
-            yield from _secrets(item, secret=sounds or (secret and key not in _TOLD))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secrets(item, secret=secret)
-    elif secret and isinstance(value, str) and value:
-        yield value
+def _require_adapter(target: Target) -> Target:
+    if not target.adapter:
+        raise ProfileError(
+            f"The target {target.name!r} of the profile {target.profile!r} in {target.profiles_dir} has no type.",
+            remedy="Add one: `type: duckdb`, or the type of its warehouse.",
+        )
+    if not _is_installed(target.adapter):
+        raise ProfileError(
+            f"The target {target.name!r} of the profile {target.profile!r} is of type {target.adapter!r}, "
+            "whose dbt adapter is not installed.",
+            remedy=f"Install it: pip install dbt-{target.adapter}",
+        )
+    return target
 
 
-def read_profiles(path: Path) -> Mapping[str, Any]:
-    """Return the profiles of a file as they stand in it; raises `ProfileError` where it can't be read."""
-    try:
-        profiles = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
-    except yaml.YAMLError as error:
-        # Its message quotes the line, which may hold a secret.
-        mark = getattr(error, "problem_mark", None)
-        where = "" if mark is None else f" at line {mark.line + 1}"
-        raise ProfileError(f"{path} can't be read: it is no valid YAML{where}.", remedy="Correct the file.") from None
-    if not isinstance(profiles, dict):
-        raise ProfileError(f"{path} holds no profiles.", remedy="Write a profile into it.")
-    return profiles
-
-
-def _target_rule(settings: Settings) -> str:
-    if settings.target_name is None:
-        return "the profile's own `target` holds"
-    return f"the environment's name, {settings.environment.value!r}, is asked for"
+def _is_installed(adapter: str) -> bool:
+    # `find_spec` imports the parents of `dbt.adapters.…`, and with them dbt; so the folders are checked first.
+    folders = (Path(folder, "dbt", "adapters", adapter) for folder in sys.path)
+    return any(folder.is_dir() for folder in folders) or importlib.util.find_spec(f"dbt.adapters.{adapter}") is not None
 
 
 def _required_variables(value: Any) -> list[str]:
@@ -214,47 +206,22 @@ def _required_variables(value: Any) -> list[str]:
     return []
 
 
-def render(path: Path, value: Any) -> Any:
-    """Return a value of a profiles' file with its expressions evaluated; raises `ProfileError` where one can't be."""
+def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
-        return {key: render(path, item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [render(path, item) for item in value]
-    return _evaluated(path, value) if isinstance(value, str) and "{" in value else value
+        for key, item in value.items():
+            is_public = key in _PUBLIC_KEYS
+            yield from _secrets(item, secret=not is_public and (secret or bool(SECRET_NAME.search(str(key)))))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, secret=secret)
+    elif secret and isinstance(value, str) and value:
+        yield value
 
 
-def _evaluated(path: Path, text: str) -> Any:
-    import jinja2  # many a profile has no expressions
-
-    expression = _EXPRESSION.match(text)
-    try:
-        # As dbt does: one expression alone keeps its type, whatever is around it makes it text.
-        if expression is None:
-            return _jinja().from_string(text).render()
-        value = _jinja().compile_expression(expression["inside"], undefined_to_none=False)()
-        if isinstance(value, jinja2.Undefined):
-            raise jinja2.UndefinedError("the expression has no value")
-    except jinja2.TemplateError as error:
-        raise ProfileError(f"{path} can't be rendered at {text!r}: {error}", remedy="Correct the expression.") from None
-    return value
-
-
-@cache
-def _jinja() -> jinja2.Environment:
-    import jinja2  # see `_evaluated`
-
-    def env_var(name: str, default: str | None = None) -> str:
-        value = environment_variables().get(name, default)
-        if value is None:
-            raise jinja2.UndefinedError(f"the variable {name} is not set")
-        return value
-
-    # Profiles are YAML, not HTML: nothing is to be escaped.
-    jinja = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
-    jinja.globals["env_var"] = env_var
-    # dbt's own filters, which say as what a text is to be read.
-    jinja.filters.update({**dict.fromkeys(("as_number", "as_native", "as_bool"), yaml.safe_load), "as_text": str})
-    return jinja
+def _default_target(files: DbtProjectFiles) -> str:
+    if files.environment is Environment.DEV:
+        return "the profile's own `target`"
+    return f"the environment's name, {files.environment.value!r}"
 
 
 def _listed(names: Mapping[str, Any]) -> str:

@@ -161,7 +161,7 @@ def test_a_location_that_fails_to_load_is_told_and_the_others_go_on(box: Box) ->
     assert loaded[LOCATION]["__typename"] == "RepositoryLocation"
     # It does not become ready, so that an upgrade leaves the old pod; why is what Kubernetes keeps of its log.
     assert "Could not reach user code server" in loaded["broken"]["message"]
-    assert "-> Name the folder of your dbt project by ANALYTICS_DBT_PROJECT_DIR." in box.running["-code-broken"].log()
+    assert "-> Set ANALYTICS_DBT_PROJECT_DIR to the folder of your dbt project." in box.running["-code-broken"].log()
     (container,) = box.find("Deployment", "-code-broken")["spec"]["template"]["spec"]["containers"]
     assert container["terminationMessagePolicy"] == "FallbackToLogsOnError"
 

@@ -13,6 +13,7 @@ import boto3
 import psycopg2
 
 from analytics_dagster.project.extensions import ensure_extensions
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import Target, load_target
 from analytics_dagster.settings import CHECKOUT, Settings
 from analytics_dagster.warehouse import Warehouse, build_warehouse
@@ -78,7 +79,7 @@ def run_servers() -> Iterator[Servers]:
 
 def target_of(name: str) -> Target:
     """Return a target of the bundled profile, by the environment."""
-    return load_target(Settings(dbt_project_dir=PROJECT, dbt_target=name), "jaffle_shop")
+    return load_target(find_project(Settings(dbt_project_dir=PROJECT, dbt_target=name)))
 
 
 def opened(name: str) -> Warehouse:

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from analytics_dagster.location import build_location, prepare_location
-from analytics_dagster.project.loading import SHOP_VARIABLE
+from analytics_dagster.project.files import SHOP_VARIABLE
 
 if TYPE_CHECKING:
     from tests.conftest import Library, Preparation

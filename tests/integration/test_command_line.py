@@ -38,7 +38,7 @@ class Bare:
     def __init__(self, library: Library) -> None:
         self.library = library
         shutil.rmtree(library.project / "profiles")
-        # One name throughout: what was parsed with a stand-in stays as it is.
+        # The same name in all tests, so that the project is parsed with a placeholder only once.
         self._environment = {**library.environment, "ANALYTICS_DBT_TARGET": "laptop", "HOME": str(library.folder)}
         del self._environment["ANALYTICS_DBT_PROFILES_DIR"]
 
@@ -67,7 +67,7 @@ def without_a_profile(bare: Bare) -> Result:
     return bare.run("plan", "--json")
 
 
-def test_a_project_without_any_profile_is_planned_by_a_stand_in(bare: Bare, without_a_profile: Result) -> None:
+def test_a_project_without_a_profile_is_planned_with_a_placeholder(bare: Bare, without_a_profile: Result) -> None:
     assert without_a_profile.exit_code == 0, without_a_profile.stderr
     document = json.loads(without_a_profile.stdout)
     assert {name: len(group["nodes"]) for name, group in document["groups"].items()} == {
@@ -76,9 +76,9 @@ def test_a_project_without_any_profile_is_planned_by_a_stand_in(bare: Bare, with
     }
     assert sum(len(group["tests"]) for group in document["groups"].values()) == 8
     assert "No profiles.yml" in document["stand_in"]
-    [line] = [line for line in without_a_profile.stderr.splitlines() if "stand-in" in line]
+    [line] = [line for line in without_a_profile.stderr.splitlines() if "placeholder" in line]
     assert "No profiles.yml for the dbt project" in line
-    assert not bare.library.manifest.exists(), "the real manifest is not made by a stand-in"
+    assert not bare.library.manifest.exists(), "the real manifest is not made with a placeholder"
     assert not list(bare.library.folder.rglob("*.duckdb*")), "and no warehouse"
 
 
@@ -95,7 +95,7 @@ def test_a_project_without_any_profile_is_planned_by_a_stand_in(bare: Bare, with
         ("library: {outputs: {server: {type: duckdb}}}", "has no target 'laptop'; it has: server"),
     ],
 )
-def test_a_profile_that_can_not_be_used_has_a_stand_in_and_the_reason_is_told(
+def test_a_placeholder_replaces_an_unusable_profile_and_the_reason_is_printed(
     bare: Bare, profile: str, reason: str
 ) -> None:
     bare.profile(profile)
@@ -103,10 +103,10 @@ def test_a_profile_that_can_not_be_used_has_a_stand_in_and_the_reason_is_told(
     assert result.exit_code == 0, result.stderr
     assert "6 nodes and 8 tests" in result.stdout
     assert reason in result.stderr
-    assert "Preparing" not in result.stderr, "what was parsed with the same stand-in is used again"
+    assert "Preparing" not in result.stderr, "the manifest of the same placeholder is used again"
 
 
-def test_a_build_has_no_stand_in(bare: Bare) -> None:
+def test_a_build_uses_no_placeholder(bare: Bare) -> None:
     bare.profile("another: {outputs: {}}")
     result = bare.run("build")
     assert result.exit_code == 2
@@ -225,7 +225,7 @@ def shop_plan(shop_settings: Settings) -> PlannedProject:
 
 @pytest.fixture(scope="module")
 def shop(shop_settings: Settings, shop_plan: PlannedProject) -> Location:
-    assert shop_plan.stand_in is None
+    assert shop_plan.profile_error is None
     return build_location(shop_settings)
 
 

@@ -17,7 +17,9 @@ import pytest
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
-from analytics_dagster.project.loading import Project, load_project, prepare_project
+from analytics_dagster.project.files import find_project
+from analytics_dagster.project.loading import Project, load_project, prepare_manifest
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 from benchmarks.generate import DEFAULT, GROUPS, Drawn, draw, write
 
@@ -86,9 +88,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
     )
     groups = load_groups(settings)
     moments = [_processor_seconds()]
-    prepare_project(settings, groups.selections, _tell)
+    files = find_project(settings)
+    target = load_target(files)
+    prepare_manifest(files, target, groups.selections, _tell)
     moments.append(_processor_seconds())
-    project = load_project(settings, groups.selections)
+    project = load_project(files, target, groups.selections)
     moments.append(_processor_seconds())
     plan = make_plan(groups, project.manifest, project.selected)
     moments.append(_processor_seconds())

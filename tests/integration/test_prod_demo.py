@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import CHECKOUT, Settings
 from analytics_dagster.warehouse import Warehouse, build_warehouse
@@ -68,7 +69,7 @@ def warehouse_of(production: Production, name: str, patch: pytest.MonkeyPatch) -
     for variable, value in production.environment(name).items():
         patch.setenv(variable, value)
     project = CHECKOUT / "dbt_project"
-    target = load_target(Settings(dbt_project_dir=project, dbt_target=TARGETS[name]), "jaffle_shop")
+    target = load_target(find_project(Settings(dbt_project_dir=project, dbt_target=TARGETS[name])))
     return build_warehouse(target, project, lock_timeout=1)
 
 

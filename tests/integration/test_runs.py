@@ -22,7 +22,9 @@ from analytics_dagster.ingestion import build_ingestion
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
-from analytics_dagster.project.loading import load_project, prepare_project
+from analytics_dagster.project.files import find_project
+from analytics_dagster.project.loading import load_project, prepare_manifest
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 
 pytestmark = pytest.mark.integration
@@ -206,8 +208,10 @@ def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Co
         }
     )
     groups = load_groups(settings)
-    prepare_project(settings, groups.selections, print)
-    project = load_project(settings, groups.selections)
+    files = find_project(settings)
+    target = load_target(files)
+    prepare_manifest(files, target, groups.selections, print)
+    project = load_project(files, target, groups.selections)
     plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest).require()
     dbt_definitions = make_dbt_definitions(project, plan, project.manifest, unit_tests=settings.unit_tests)
     dbt_assets = build_dbt_assets(settings, project, dbt_definitions)

@@ -26,9 +26,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.location import Location, build_location
-from analytics_dagster.planning.groups_file import load_groups
-from analytics_dagster.project.loading import prepare_project
+from analytics_dagster.location import Location, build_location, prepare_location
 from tests.conftest import ProjectCopy
 from tests.integration.drawn_project import NAME, Drawn, draw_project
 
@@ -245,7 +243,7 @@ def hold_against_dbt(drawn: Drawn, folder: Path) -> None:
     drawn.write(copy.folder)
     with start_truth(drawn, folder / "truth") as process:
         (copy.root / "schedule_groups.yaml").write_text(drawn.groups_file({}))
-        prepare_project(copy.settings(), load_groups(copy.settings()).selections, lambda _: None)
+        prepare_location(copy.settings(), lambda _: None)
         said, _ = process.communicate(timeout=500)
     assert process.returncode == 0, said
     truth = read_truth(drawn, folder / "truth")

@@ -23,6 +23,7 @@ from analytics_dagster.execution.failures.classification import FailureKind, cla
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.loading import LoadReport, load_table
 from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import Kind, Table, Warehouse, kind_of
@@ -244,7 +245,7 @@ def test_the_upkeep_leaves_what_is_read_and_takes_what_is_not(warehouse: Warehou
     settings = Settings(dbt_project_dir=PROJECT, dbt_target="ducklake")
     definitions = dg.Definitions.merge(
         dg.Definitions(resources={"warehouse": warehouse}),
-        build_lake_maintenance(settings, load_target(settings, "jaffle_shop")),
+        build_lake_maintenance(settings, load_target(find_project(settings))),
     )
     job = definitions.resolve_job_def(JOB)
     assert job.execute_in_process().success, "with nothing there yet"
@@ -262,6 +263,6 @@ def test_the_upkeep_leaves_what_is_read_and_takes_what_is_not(warehouse: Warehou
 
 def test_only_a_ducklake_has_the_job_of_its_upkeep() -> None:
     settings = Settings(dbt_project_dir=PROJECT)
-    target = load_target(settings, "jaffle_shop")
+    target = load_target(find_project(settings))
     assert kind_of(target) is Kind.FILE
     assert not build_lake_maintenance(settings, target).jobs

@@ -94,7 +94,7 @@ def test_what_is_prepared_already_needs_no_dbt(team: Path) -> None:
 
 def test_an_argument_wins_over_the_settings_and_what_is_wrong_has_a_remedy(team: Path) -> None:
     settings = Settings(dbt_project_dir=team / "dbt_project")
-    with pytest.raises(AnalyticsError, match="is no dbt project"):
+    with pytest.raises(AnalyticsError, match="is not a dbt project"):
         build_dbt_definitions(team / "nowhere", settings=settings)
 
 

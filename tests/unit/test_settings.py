@@ -16,8 +16,8 @@ from analytics_dagster.settings import (
     DbtRunner,
     Environment,
     Settings,
-    absent_variables,
     load_settings,
+    missing_variables,
     set_dagster_home,
     variable_name,
 )
@@ -219,9 +219,9 @@ def test_automation_is_on_in_production_alone_unless_told(environment: str, runn
     assert Settings(environment=Environment(environment), schedules_running=running).automation_is_on is is_on
 
 
-def test_absent_variables_come_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_variables_come_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBRARY_PRESENT", "")
-    assert absent_variables(["LIBRARY_B", "LIBRARY_PRESENT", "LIBRARY_A", "LIBRARY_B"]) == ["LIBRARY_B", "LIBRARY_A"]
+    assert missing_variables(["LIBRARY_B", "LIBRARY_PRESENT", "LIBRARY_A", "LIBRARY_B"]) == ["LIBRARY_B", "LIBRARY_A"]
 
 
 def test_dagsters_home_is_named_to_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -37,8 +37,8 @@ def _tell(adoption: Adoption) -> None:
     from analytics_dagster.cli.plan.report import plan_report  # imports Dagster
 
     show(plan_report(adoption.planned, datetime.now(tz=timezone.utc)))
-    if adoption.planned.stand_in is not None:
-        reason = adoption.planned.stand_in
+    if adoption.planned.profile_error is not None:
+        reason = adoption.planned.profile_error
         say(f"\n[yellow]Nothing can be built yet[/]: {escape(reason.problem)}\n  [bold]-> {escape(reason.remedy)}[/]")
     files = Table.grid(padding=(0, 2))
     for name, outcome in adoption.outcomes.items():

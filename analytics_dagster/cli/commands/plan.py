@@ -33,9 +33,9 @@ def plan(
         from analytics_dagster.cli.plan.planned_project import plan_project  # imports Dagster
 
         planned = plan_project(settings, print_stderr)
-        if planned.stand_in is not None:
-            reason = planned.stand_in.problem
-            print_stderr(f"Parsed with a stand-in for the dbt profile (DuckDB, in memory), since: {reason}")
+        if planned.profile_error is not None:
+            reason = planned.profile_error.problem
+            print_stderr(f"Parsed with a placeholder for the dbt profile (DuckDB in memory), since: {reason}")
         if as_json:
             typer.echo(_as_json(planned, group, node))
         else:

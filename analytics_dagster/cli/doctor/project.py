@@ -11,6 +11,7 @@ from analytics_dagster.cli.doctor.finding import Finding, doubt, ill, of_error, 
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroups
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.loading import Project, load_project
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Environment, Settings
@@ -30,10 +31,10 @@ def check_target(settings: Settings, target: Target) -> Iterator[Finding]:
     )
 
 
-def check_manifest(settings: Settings, groups: ScheduleGroups) -> tuple[Project | None, list[Finding]]:
+def check_manifest(settings: Settings, target: Target, groups: ScheduleGroups) -> tuple[Project | None, list[Finding]]:
     """Return the project, if it is as ready as every process but `dagster dev` needs it, and how it stands with it."""
     try:
-        project = load_project(settings.model_copy(update={"is_dev_cli": False}), groups.selections)
+        project = load_project(find_project(settings), target, groups.selections)
         metadata = project.manifest["metadata"]
     except ProjectError as error:
         if settings.environment is Environment.DEV:

@@ -22,8 +22,8 @@ from analytics_dagster.errors import AnalyticsError, SettingsError
 from analytics_dagster.execution.failures.deployment import make_place
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.groups_file import load_groups
-from analytics_dagster.project.loading import find_target
-from analytics_dagster.project.profile import Target
+from analytics_dagster.project.files import find_project
+from analytics_dagster.project.profile import Target, load_target
 from analytics_dagster.redaction import redact, useful_lines
 from analytics_dagster.settings import Settings, environment_variables
 from analytics_dagster.warehouse import Kind, duckdb_path, kind_of
@@ -70,7 +70,7 @@ class _Examination:
             yield from project.check_time_zones(settings, self._groups, datetime.now(tz=timezone.utc))
 
     def _find_target(self) -> Iterator[Finding]:
-        self._target = find_target(self._settings)
+        self._target = load_target(find_project(self._settings))
         yield from project.check_target(self._settings, self._target)
 
     def _find_groups(self) -> Iterable[Finding]:
@@ -78,9 +78,9 @@ class _Examination:
         return ()
 
     def _find_manifest(self) -> Iterator[Finding]:
-        if self._groups is None:
+        if self._groups is None or self._target is None:
             raise AssertionError
-        found, findings = project.check_manifest(self._settings, self._groups)
+        found, findings = project.check_manifest(self._settings, self._target, self._groups)
         yield from findings
         if found is not None:
             yield from project.check_plan(self._groups, found)

@@ -19,8 +19,8 @@ from analytics_dagster.cli.init.managed_files import Outcome, keep
 from analytics_dagster.cli.init.proposal import propose
 from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.project.fingerprint import read_configuration
-from analytics_dagster.project.loading import PROJECT, Announce, load_or_stand_in
+from analytics_dagster.project.files import PROJECT, find_project, read_configuration
+from analytics_dagster.project.loading import Announce, load_or_placeholder
 from analytics_dagster.settings import Settings, load_settings, variable_name
 
 
@@ -50,7 +50,7 @@ def adopt(project_dir: Path, into: Path | None, announce: Announce) -> Adoption:
     outcomes = {contents.ENVIRONMENT: keep(folder / contents.ENVIRONMENT, contents.environment_file(site))}
     settings = _settings(site)
     # Without any selection: which there are is what its tags are to say.
-    found, reason = load_or_stand_in(settings, (), announce)
+    found, reason = load_or_placeholder(find_project(settings), (), announce)
     proposal = propose(found.manifest)
     adapter = found.target.adapter if reason is None else ""
     for name, body in {

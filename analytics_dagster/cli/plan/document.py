@@ -24,7 +24,7 @@ def plan_document(planned: PlannedProject, now: datetime, group: str | None = No
     return {
         "project": planned.project.manifest["metadata"].get("project_name"),
         "target": {"profile": target.profile, "name": target.name, "adapter": target.adapter},
-        "stand_in": planned.stand_in.problem if planned.stand_in else None,
+        "stand_in": planned.profile_error.problem if planned.profile_error else None,
         "order": [group_plan.group.name for group_plan in plan.groups],
         "on_overlap": planned.groups.on_overlap.value,
         "groups": {
@@ -37,7 +37,7 @@ def plan_document(planned: PlannedProject, now: datetime, group: str | None = No
         "warnings": [_problem(warning, known) for warning in plan.warnings],
         "left_out": [
             {"what": entry.what, "why": entry.why, "count": len(entry.nodes), "nodes": list(entry.nodes)}
-            for entry in plan.left_out
+            for entry in plan.not_built
         ],
     }
 

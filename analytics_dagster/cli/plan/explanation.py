@@ -147,7 +147,7 @@ def _of_unit_test(planned: PlannedProject, unique_id: str, group: str) -> Explan
 
 def _of_other(planned: PlannedProject, unique_id: str) -> Explanation:
     plan, graph = planned.plan, planned.graph
-    left = next((entry for entry in plan.left_out if unique_id in entry.nodes), None)
+    left = next((entry for entry in plan.not_built if unique_id in entry.nodes), None)
     why = f"{left.what}: {left.why}" if left else "no run builds it by itself"
     if unique_id in graph.built_as:
         why = f"it is the table of {graph.built_as[unique_id]}, under a source's name"

@@ -10,20 +10,21 @@ from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroup, ScheduleGroups
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.graph import Graph
-from analytics_dagster.project.loading import Announce, Project, load_or_stand_in
+from analytics_dagster.project.loading import Announce, Project, load_or_placeholder
 from analytics_dagster.settings import Settings
 
 
 @dataclass(frozen=True)
 class PlannedProject:
-    """A dbt project, its schedule groups, and what they come to; ``stand_in`` says why its profile was not used."""
+    """A dbt project, its schedule groups and its plan; ``profile_error`` says why the profile was not used."""
 
     project: Project
     groups: ScheduleGroups
     graph: Graph
     plan: Plan
-    stand_in: ProfileError | None = None
+    profile_error: ProfileError | None = None
 
     def name(self, unique_id: str) -> str:
         """Return what people call a node, test or source of the manifest."""
@@ -37,10 +38,10 @@ class PlannedProject:
 def plan_project(settings: Settings, announce: Announce) -> PlannedProject:
     """Prepare the project where that is needed, and return its plan, whatever problems it has.
 
-    Needs no warehouse: where the profile can't be used, dbt parses with a stand-in. Raises `AnalyticsError`.
+    Needs no warehouse: where the profile can't be used, dbt parses with a placeholder. Raises `AnalyticsError`.
     """
     groups = load_groups(settings)
-    project, reason = load_or_stand_in(settings, groups.selections, announce)
+    project, reason = load_or_placeholder(find_project(settings), groups.selections, announce)
     plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
     return PlannedProject(project, groups, Graph(project.manifest), plan, reason)
 

@@ -36,10 +36,10 @@ def plan_report(planned: PlannedProject, now: datetime) -> RenderableType:
     """Return the whole plan: groups in order, the edges between them, what is left out, warnings and problems."""
     parts: list[RenderableType] = [_headline(planned), _groups_table(planned, now)]
     parts += _edges(planned, planned.plan.edges)
-    if planned.plan.left_out:
+    if planned.plan.not_built:
         parts.append("[bold]Built by no run of their own[/]")
         parts += [
-            f"  {entry.what} ({len(entry.nodes)}): [dim]{escape(entry.why)}[/]" for entry in planned.plan.left_out
+            f"  {entry.what} ({len(entry.nodes)}): [dim]{escape(entry.why)}[/]" for entry in planned.plan.not_built
         ]
         parts.append("")
     return Group(*parts, *_verdict(planned))

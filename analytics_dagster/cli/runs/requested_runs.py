@@ -54,7 +54,7 @@ def _choice(settings: Settings, location: Location, request: BuildRequest) -> Re
     asked = Scope(groups, upstream=request.upstream, unit_tests=settings.unit_tests)
     if request.select is None:
         return resolve_request(plan, graph, asked)
-    found = resolve_selection(settings, location.project, request.select)
+    found = resolve_selection(location.project, request.select)
     require_runnable(request.select, found, plan, graph)
     require_of_groups(request.select, found, plan, groups)
     return resolve_request(plan, graph, replace(asked, selected=found))

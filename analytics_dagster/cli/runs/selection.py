@@ -6,23 +6,21 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-
-import orjson
 
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project import parse
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.loading import Project
-from analytics_dagster.project.parse import DbtFailedError, Request, Selection
-from analytics_dagster.settings import Settings
+from analytics_dagster.project.parse import DbtFailedError, ParseRequest, Selection
 from analytics_dagster.text import counted
 
 _PARSED = "partial_parse.msgpack"
 
 
-def resolve_selection(settings: Settings, project: Project, select: str) -> frozenset[str]:
+def resolve_selection(project: Project, select: str) -> frozenset[str]:
     """Return the unique ids that a selection names, as `dbt ls` lists them, with the tests that dbt selects along.
 
     Raises `ProjectError` with what dbt said, and where nothing matches.
@@ -32,15 +30,8 @@ def resolve_selection(settings: Settings, project: Project, select: str) -> froz
         if parsed.exists():
             # dbt then parses only what changed since: nothing; and the project's own artifacts stay as they are.
             shutil.copyfile(parsed, Path(folder, _PARSED))
-        request = Request(
-            project_dir=str(project.directory),
-            profiles_dir=str(project.target.profiles_dir),
-            profile=project.target.profile,
-            target=project.target.name,
-            target_path=folder,
-            install_packages=False,
-            variables=orjson.dumps(settings.dbt_vars, option=orjson.OPT_SORT_KEYS).decode(),
-            selections=(Selection(select=select),),
+        request = ParseRequest.of(
+            replace(project.files, artifacts=Path(folder)), project.target, [Selection(select=select)]
         )
         try:
             [found] = parse.parse(request)

@@ -82,7 +82,7 @@ def test_a_channel_of_a_file_of_ones_own_needs_its_variables_unless_it_is_option
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("rules: []", ["alerts.yaml:1: channels: this key is wanted"]),
+        ("rules: []", ["alerts.yaml:1: channels: this key is expected"]),
         (
             "channels:\n  a: {slak: '#a'}\nrules: []",
             [":2: channels, a, slak: there is no such key; did you mean `slack`?"],

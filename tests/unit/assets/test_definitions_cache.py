@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
@@ -19,12 +18,13 @@ from dagster_shared.serdes.errors import SerializationError
 from analytics_dagster.assets import definitions_cache
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
 from analytics_dagster.assets.definitions_cache import CACHE_FILE, DefinitionsCache
-from analytics_dagster.dagster_internals.gc_paused import mostly_kept
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.location import Location, build_location, prepare_location
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups_file import load_groups
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.loading import load_project
+from analytics_dagster.project.profile import load_target
 
 if TYPE_CHECKING:
     from tests.conftest import Library, Preparation
@@ -36,7 +36,8 @@ def facts_of(library: Library, **others: Any) -> tuple[DefinitionsCache, DbtDefi
     """Return the file, and the facts as the manifest has them."""
     settings = library.settings(**others)
     groups = load_groups(settings)
-    project = load_project(settings, groups.selections)
+    files = find_project(settings)
+    project = load_project(files, load_target(files), groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
     facts = make_dbt_definitions(project, plan, {"nodes": {}, "sources": {}}, unit_tests=settings.unit_tests)
     return DefinitionsCache(project, groups, settings.unit_tests), facts
@@ -270,18 +271,3 @@ def test_a_load_imports_none_of_the_libraries_that_only_runs_need(preparation: P
     assert "analytics_dagster" in imported
     # The library's profile has expressions, which are Jinja's.
     assert imported & HEAVY == {"jinja2"}
-
-
-def test_definitions_are_made_without_looking_for_garbage_and_left_out_of_later_looks() -> None:
-    before, frozen = gc.get_threshold(), gc.get_freeze_count()
-    gc.set_threshold(700)
-    try:
-        with mostly_kept():
-            assert not gc.isenabled()
-            kept = [[number] for number in range(1000)]
-        assert gc.isenabled()
-        assert gc.get_freeze_count() - frozen >= len(kept)
-        assert gc.get_threshold()[0] > 700
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*before)

@@ -14,7 +14,9 @@ from analytics_dagster.assets.translator import dagster_owner
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
+from analytics_dagster.project.files import find_project
 from analytics_dagster.project.loading import load_project
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.warehouse import POOL
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ SCREEN = dg.AssetKey(["exposures", "front_desk_screen"])
 def made(preparation: Preparation) -> tuple[Plan, DbtAssets]:
     settings = preparation.library.settings()
     groups = load_groups(settings)
-    project = load_project(settings, groups.selections)
+    files = find_project(settings)
+    project = load_project(files, load_target(files), groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
     return plan, build_dbt_assets(
         settings, project, make_dbt_definitions(project, plan, {}, unit_tests=settings.unit_tests)

@@ -81,7 +81,7 @@ def _production_without_its_variables(_: Library) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("harm", "told"),
     [
-        (_no_project, ["ProjectError", "is no dbt project", "ANALYTICS_DBT_PROJECT_DIR"]),
+        (_no_project, ["ProjectError", "is not a dbt project", "ANALYTICS_DBT_PROJECT_DIR"]),
         (_unknown_target, ["ProfileError", "'cellar'", "laptop, server"]),
         (_bad_cron, ["ScheduleGroupError", "ANALYTICS_CRON__CLOSING_TIME", "'soon'"]),
         (_unknown_group, ["ScheduleGroupError", "weekly", "closing_time, opening_time"]),

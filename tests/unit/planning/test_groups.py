@@ -114,7 +114,7 @@ def test_a_variable_sets_a_groups_cron(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_a_group_that_settings_name_and_the_file_has_not_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ScheduleGroupError, match=r"ANALYTICS_CRON .*my_groups\.yaml .*weekly") as raised:
+    with pytest.raises(ScheduleGroupError, match=r"ANALYTICS_CRON .*my_groups\.yaml: weekly") as raised:
         load(tmp_path, TWO, cron={"weekly": "0 0 * * 0"})
     assert "morning, Evening" in raised.value.remedy
 
@@ -127,11 +127,11 @@ def test_a_bad_cron_in_settings_is_an_error_that_names_the_variable(tmp_path: Pa
 
 
 HEAD = "groups:\n- {name: a, select: x}\n"
-"""A group that is right, before one that is not: its error is of line 3."""
+"""A valid group before an invalid one, whose error is on line 3."""
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         # keys
         (
@@ -146,33 +146,42 @@ HEAD = "groups:\n- {name: a, select: x}\n"
         ("on_overlaps: first\n" + HEAD, [":1: on_overlaps: there is no such key; did you mean `on_overlap`?"]),
         (
             "group:\n- {name: a, select: x}",
-            [":1: group: there is no such key; did you mean `groups`?", "this key is wanted"],
+            [":1: group: there is no such key; did you mean `groups`?", "this key is expected"],
         ),
         (HEAD + "- {name: b, select: x, resources: {limit: {}}}", [":3: group b, resources, limit:", "`limits`"]),
-        (HEAD + "- {select: x}", [":3: group 2, name: this key is wanted"]),
-        ("groups:\n- name: a\n  select: x\n  select: y", ["can't be read", "'select' stands twice", "lines 3 and 4"]),
+        (HEAD + "- {select: x}", [":3: group 2, name: this key is expected"]),
+        ("groups:\n- name: a\n  select: x\n  select: y", ["can't be read", "'select' appears twice", "lines 3 and 4"]),
         # selections
         (HEAD + "- {name: b}", [":3: group b: give either `select` or `selector`"]),
         (HEAD + "- {name: b, select: x, selector: y}", [":3: group b: give either `select` or `selector`"]),
         (HEAD + "- {name: b, select: }", [":3: group b: give either `select` or `selector`"]),
         (HEAD + "- {name: b, select: 5}", [":3: group b, select: a text", "not 5"]),
-        (HEAD + "- {name: b, select: [x, y]}", [":3: group b, select: one text is wanted", "spaces between them"]),
+        (
+            HEAD + "- {name: b, select: [x, y]}",
+            [":3: group b, select: one text is expected", "separate several selections with spaces"],
+        ),
         (HEAD + "- {name: b, select: ' '}", [":3: group b, select: an empty selection"]),
-        (HEAD + "- {name: b, selector: ''}", [":3: group b, selector: a text that is not empty is wanted"]),
+        (HEAD + "- {name: b, selector: ''}", [":3: group b, selector: a text that is not empty is expected"]),
         (
             HEAD + "- {name: b, select: x --exclude y}",
-            [":3: group b, select: '--exclude' is no selection", "`selector`"],
+            [":3: group b, select: '--exclude' is an option, not a selection", "`selector`"],
         ),
         (HEAD + "- {name: b, select: 'tag:x, tag:y'}", [":3: group b, select: 'tag:x,': a comma"]),
         # crons and time zones
-        (HEAD + "- {name: b, select: x, cron: hourly}", [":3: group b, cron, 0: 'hourly' is no cron schedule"]),
-        (HEAD + "- {name: b, select: x, cron: '0 25 * * *'}", [":3: group b, cron, 0: '0 25 * * *' is no cron"]),
-        (HEAD + "- {name: b, select: x, cron: '0 0 30 2 *'}", [":3: group b, cron, 0: '0 0 30 2 *' is no cron"]),
-        (HEAD + "- {name: b, select: x, cron: ''}", [":3: group b, cron, 0: '' is no cron schedule"]),
-        (HEAD + "- name: b\n  select: x\n  cron:\n  - 0 6 * * *\n  - bad", [":7: group b, cron, 1: 'bad' is no cron"]),
-        (HEAD + "- {name: b, select: x, cron: 5}", [":3: group b, cron: a cron schedule or a list of them is wanted"]),
-        (HEAD + "- {name: b, select: x, cron: }", [":3: group b, cron: a cron schedule or a list of them is wanted"]),
-        (HEAD + "- {name: b, select: x, time_zone: Mars/Base}", [":3: group b, time_zone: 'Mars/Base' is no IANA"]),
+        (HEAD + "- {name: b, select: x, cron: hourly}", [":3: group b, cron, 0: 'hourly' is not a cron schedule"]),
+        (HEAD + "- {name: b, select: x, cron: '0 25 * * *'}", [":3: group b, cron, 0: '0 25 * * *' is not a cron"]),
+        (HEAD + "- {name: b, select: x, cron: '0 0 30 2 *'}", [":3: group b, cron, 0: '0 0 30 2 *' is not a cron"]),
+        (HEAD + "- {name: b, select: x, cron: ''}", [":3: group b, cron, 0: '' is not a cron schedule"]),
+        (
+            HEAD + "- name: b\n  select: x\n  cron:\n  - 0 6 * * *\n  - bad",
+            [":7: group b, cron, 1: 'bad' is not a cron"],
+        ),
+        (
+            HEAD + "- {name: b, select: x, cron: 5}",
+            [":3: group b, cron: a cron schedule or a list of them is expected"],
+        ),
+        (HEAD + "- {name: b, select: x, cron: }", [":3: group b, cron: a cron schedule or a list of them is expected"]),
+        (HEAD + "- {name: b, select: x, time_zone: Mars/Base}", [":3: group b, time_zone: 'Mars/Base' is not an IANA"]),
         # names
         (HEAD + "- {name: a b, select: x}", [":3: group a b, name: a name of letters, digits and underscores"]),
         (HEAD + "- {name: 2nd, select: x}", [":3: group 2nd, name: a name of letters"]),
@@ -184,7 +193,10 @@ HEAD = "groups:\n- {name: a, select: x}\n"
         (HEAD + "- {name: Sources, select: x}", [":3: group Sources, name: 'Sources' is the name of another job"]),
         (HEAD + "- {name: type, select: x}", [":3: group type, name: 'type' can't be the name of a job"]),
         (HEAD + "- {name: a, select: y}", [":3: group a, name: more than one group is named a"]),
-        (HEAD + "- {name: A, select: y}", [":3: group A, name: more than one group is named a (capitals"]),
+        (
+            HEAD + "- {name: A, select: y}",
+            [":3: group A, name: more than one group is named a (A differs only in case"],
+        ),
         # other values
         (HEAD + "- {name: b, select: x, default: perhaps}", [":3: group b, default: `true` or `false`", "'perhaps'"]),
         (HEAD + "- {name: b, select: x, after_ingestion: }", [":3: group b, after_ingestion: `true` or `false`"]),
@@ -193,20 +205,20 @@ HEAD = "groups:\n- {name: a, select: x}\n"
             [":3: group b, retries:", "greater than or equal to 0", "not -1"],
         ),
         (HEAD + "- {name: b, select: x, retries: 11}", [":3: group b, retries:", "less than or equal to 10"]),
-        (HEAD + "- {name: b, select: x, retries: 1.5}", [":3: group b, retries: a whole number is wanted, not 1.5"]),
+        (HEAD + "- {name: b, select: x, retries: 1.5}", [":3: group b, retries: a whole number is expected, not 1.5"]),
         (
             HEAD + "- {name: b, select: x, full_refresh: maybe}",
             [":3: group b, full_refresh:", "'never'", "not 'maybe'"],
         ),
         (HEAD + "- {name: b, select: x, on_upstream_failure: no}", [":3: group b, on_upstream_failure:", "'skip'"]),
         ("on_overlap: last\n" + HEAD, [":1: on_overlap:", "'error', 'first' or 'all', not 'last'"]),
-        (HEAD + "- {name: b, select: x, vars: [1]}", [":3: group b, vars: a mapping of keys to values is wanted"]),
+        (HEAD + "- {name: b, select: x, vars: [1]}", [":3: group b, vars: a mapping of keys to values is expected"]),
         (HEAD + "- {name: b, select: x, vars: {1: a}}", [":3: group b, vars, 1: a text", "not 1"]),
-        (HEAD + "- {name: b, select: x, vars: {a: {1: b}}}", [":3: group b, vars: dbt is given its vars as JSON"]),
-        (HEAD + "- {name: b, select: x, vars: &v {a: *v}}", [":3: group b, vars: dbt is given its vars as JSON"]),
+        (HEAD + "- {name: b, select: x, vars: {a: {1: b}}}", [":3: group b, vars: dbt receives its vars as JSON"]),
+        (HEAD + "- {name: b, select: x, vars: &v {a: *v}}", [":3: group b, vars: dbt receives its vars as JSON"]),
         (
             HEAD + "- {name: b, select: x, vars: {a: 2024-13-45}}",
-            ["line 3: '2024-13-45' can't be taken for the timestamp"],
+            ["line 3: '2024-13-45' is not a valid timestamp"],
         ),
         (
             HEAD + "- {name: b, select: x, resources: {limits: {cpu: lots}}}",
@@ -217,7 +229,7 @@ HEAD = "groups:\n- {name: a, select: x}\n"
             [":3: group b, resources, limits, cpu: a text"],
         ),
         (HEAD + "- {name: b, select: x, resources: 1Gi}", [":3: group b, resources: a mapping of keys to values"]),
-        # where its pods run
+        # placement of pods
         (
             HEAD + "- {name: b, select: x, nodeSelector: {}}",
             [":3: group b, nodeSelector: there is no such key; did you mean `node_selector`?"],
@@ -239,7 +251,7 @@ HEAD = "groups:\n- {name: a, select: x}\n"
             HEAD + "- {name: b, select: x, node_selector: {pool: a b}}",
             [":3: group b, node_selector, pool: 'a b' can't be the value of a label"],
         ),
-        (HEAD + "- {name: b, select: x, tolerations: {key: a}}", [":3: group b, tolerations: a list is wanted"]),
+        (HEAD + "- {name: b, select: x, tolerations: {key: a}}", [":3: group b, tolerations: a list is expected"]),
         (
             HEAD + "- name: b\n  select: x\n  tolerations:\n  - key: a\n    operater: Exists",
             [":7: group b, tolerations, 0, operater: there is no such key; did you mean `operator`?"],
@@ -254,25 +266,28 @@ HEAD = "groups:\n- {name: a, select: x}\n"
         ),
         (
             HEAD + "- {name: b, select: x, tolerations: [{key: a, operator: Exists, value: b}]}",
-            [":3: group b, tolerations, 0: with `operator: Exists` any value is meant"],
+            [":3: group b, tolerations, 0: `operator: Exists` matches any value"],
         ),
         (
             HEAD + "- {name: b, select: x, tolerations: [{key: a, effect: NoSchedule, tolerationSeconds: 5}]}",
-            [":3: group b, tolerations, 0: `tolerationSeconds` goes with `effect: NoExecute`"],
+            [":3: group b, tolerations, 0: `tolerationSeconds` needs `effect: NoExecute`"],
         ),
         (
             HEAD + "- {name: b, select: x, priority_class_name: Very High}",
-            [":3: group b, priority_class_name: 'Very High' can't be the name of an object"],
+            [":3: group b, priority_class_name: 'Very High' can't be the name of a Kubernetes object"],
         ),
         (
             HEAD + "- {name: b, select: x, reads_previous: a}",
-            [":3: group b, reads_previous: a list is wanted, not 'a'"],
+            [":3: group b, reads_previous: a list is expected, not 'a'"],
         ),
         (
             HEAD + "- {name: b, select: x, reads_previous: [c]}",
-            [":3: group b, reads_previous, 0: 'c' is no other group"],
+            [":3: group b, reads_previous, 0: 'c' is not another group"],
         ),
-        (HEAD + "- {name: b, select: x, reads_previous: [a, b]}", [":3: group b, reads_previous, 1: 'b' is no other"]),
+        (
+            HEAD + "- {name: b, select: x, reads_previous: [a, b]}",
+            [":3: group b, reads_previous, 1: 'b' is not another"],
+        ),
         (
             "groups: [{name: nightly, select: x, reads_previous: [hourli]}, {name: hourly, select: y}]",
             ["did you mean `hourly`"],
@@ -281,25 +296,25 @@ HEAD = "groups:\n- {name: a, select: x}\n"
             "groups:\n- {name: a, select: x, default: true}\n- {name: b, select: y, default: true}",
             [":3: group b, default: more than one group is the default: a, b"],
         ),
-        # what is no list of groups
-        ("groups: [hourly]", [":1: group 1: a mapping of keys to values is wanted, not 'hourly'"]),
-        ("groups: []", [":1: groups: at least one group is wanted"]),
-        ("groups:", [":1: groups: a list is wanted"]),
-        ("groups: {a: {select: x}}", [":1: groups: a list is wanted"]),
-        ("# none\nschedules: []", [":2: schedules: there is no such key", "groups: this key is wanted"]),
-        ("- name: a", ["my_groups.yaml:1: a mapping of keys to values is wanted"]),
-        ("", ["my_groups.yaml:1: a mapping of keys to values is wanted"]),
+        # not a list of groups
+        ("groups: [hourly]", [":1: group 1: a mapping of keys to values is expected, not 'hourly'"]),
+        ("groups: []", [":1: groups: at least one group is expected"]),
+        ("groups:", [":1: groups: a list is expected"]),
+        ("groups: {a: {select: x}}", [":1: groups: a list is expected"]),
+        ("# none\nschedules: []", [":2: schedules: there is no such key", "groups: this key is expected"]),
+        ("- name: a", ["my_groups.yaml:1: a mapping of keys to values is expected"]),
+        ("", ["my_groups.yaml:1: a mapping of keys to values is expected"]),
         ("groups: [", ["can't be read", "line 1"]),
         ("groups: \x00", ["can't be read"]),
     ],
 )
 def test_a_bad_file_is_an_error_that_names_the_file_the_line_the_group_and_the_key(
-    tmp_path: Path, content: str, told: list[str]
+    tmp_path: Path, content: str, expected: list[str]
 ) -> None:
     with pytest.raises(ScheduleGroupError) as raised:
         load(tmp_path, content)
-    assert all(part in raised.value.problem for part in [str(tmp_path / "my_groups.yaml"), *told]), raised.value
-    assert "group a" not in raised.value.problem or "group a" in "".join(told), "what is right is not blamed"
+    assert all(part in raised.value.problem for part in [str(tmp_path / "my_groups.yaml"), *expected]), raised.value
+    assert "group a" not in raised.value.problem or "group a" in "".join(expected), "valid groups are not blamed"
     assert raised.value.remedy
 
 

@@ -517,7 +517,7 @@ def test_what_no_run_builds_by_itself_is_counted_and_explained() -> None:
         .other("operation", "operation.p.hook")
     )
     plan = manifest.plan(A).require()
-    assert {left.what: left.nodes for left in plan.left_out} == {
+    assert {left.what: left.nodes for left in plan.not_built} == {
         "ephemeral models": ("model.p.e",),
         "disabled nodes": ("model.p.off",),
         "sources": ("source.p.s.raw",),
@@ -528,11 +528,11 @@ def test_what_no_run_builds_by_itself_is_counted_and_explained() -> None:
         "analyses": ("analysis.p.why",),
         "hooks": ("operation.p.hook",),
     }
-    assert all(left.why for left in plan.left_out)
+    assert all(left.why for left in plan.not_built)
 
 
 def test_nothing_is_said_of_what_a_project_has_not() -> None:
-    assert Manifest().model("x", tag="a").plan(A).left_out == ()
+    assert Manifest().model("x", tag="a").plan(A).not_built == ()
 
 
 def test_a_selection_that_matches_nothing_is_a_warning_that_names_it() -> None:
@@ -563,7 +563,7 @@ def test_a_group_whose_nodes_all_belong_to_others_is_a_warning() -> None:
     (warning,) = plan.warnings
     assert (warning.code, warning.message) == (
         "group-runs-nothing",
-        "All that the schedule group b selects is run by other groups: 'tag:b'.",
+        "Other groups run everything that the schedule group b selects: 'tag:b'.",
     )
     assert Manifest().model("x", tag=["a", "b"]).plan(A, B, on_overlap=OnOverlap.ALL).warnings == ()
 
@@ -574,8 +574,8 @@ def test_vars_of_a_group_that_change_the_graph_are_a_problem_that_names_what_the
     assert manifest.plan(with_vars).problems == ()
     problem = only_problem(manifest.plan(with_vars, changed={"model.p.y", "model.p.new"}), "vars-change-nodes")
     assert problem.nodes == (
-        "model.p.new is there only under these vars",
-        "model.p.y is another, or none, under these vars",
+        "model.p.new is present only with these vars",
+        "model.p.y is different or absent with these vars",
     )
     assert "group a" in problem.message
     assert "ANALYTICS_DBT_VARS" in problem.remedy

@@ -1,25 +1,20 @@
-"""The record of a preparation: what makes a manifest stale, what does not, and what the record never holds."""
+"""The record of a parse: what makes a manifest stale, what does not, and what is never recorded."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from analytics_dagster.project.fingerprint import (
-    RECORD,
-    Inputs,
-    read_configuration,
-    read_inputs,
-    read_record,
-    write_record,
-)
+from analytics_dagster.project.files import find_project
+from analytics_dagster.project.fingerprint import RECORD, ParseInputs, read_inputs, read_record, write_record
 from analytics_dagster.project.parse import Selection
-from analytics_dagster.project.profile import load_target
+from analytics_dagster.project.profile import find_profiles_dir, read_target
 from analytics_dagster.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,10 +31,11 @@ SELECTED = (frozenset({"model.p.x", "model.p.y"}), frozenset({"seed.p.z"}), froz
 MODEL = "transformations/shelf.sql"
 
 
-def inputs(library: Library, settings: Settings | None = None, variables: str = "{}") -> Inputs:
-    configuration = read_configuration(library.project / "dbt_project.yml")
-    target = load_target(settings or library.settings(), "library")
-    return read_inputs(library.project, configuration, target, library.artifacts, variables)
+def inputs(library: Library, settings: Settings | None = None, variables: str = "{}") -> ParseInputs:
+    files = replace(find_project(settings or library.settings()), variables=variables)
+    # Not `load_target`, which requires the adapter to be installed.
+    target = read_target(find_profiles_dir(files), files.profile, files.target or "laptop")
+    return read_inputs(files, target)
 
 
 def write(library: Library) -> None:
@@ -50,15 +46,15 @@ def write(library: Library) -> None:
 def difference(
     library: Library,
     settings: Settings | None = None,
-    asked: Sequence[Selection] = SELECTIONS,
+    selections: Sequence[Selection] = SELECTIONS,
     variables: str = "{}",
 ) -> str:
     record = read_record(library.artifacts)
     assert record is not None
-    return record.difference(inputs(library, settings, variables), asked) or ""
+    return record.difference(inputs(library, settings, variables), selections) or ""
 
 
-def test_what_was_selected_is_kept_with_the_record(library: Library) -> None:
+def test_the_record_has_what_was_selected(library: Library) -> None:
     write(library)
     record = read_record(library.artifacts)
     assert record is not None
@@ -66,18 +62,18 @@ def test_what_was_selected_is_kept_with_the_record(library: Library) -> None:
     assert difference(library) == ""
 
 
-def test_fewer_selections_than_were_recorded_fit(library: Library) -> None:
+def test_a_part_of_the_recorded_selections_is_no_change(library: Library) -> None:
     write(library)
-    assert difference(library, asked=SELECTIONS[:1]) == ""
+    assert difference(library, selections=SELECTIONS[:1]) == ""
 
 
-def test_a_selection_that_was_not_recorded_is_a_change(library: Library) -> None:
+def test_a_new_selection_is_a_change(library: Library) -> None:
     write(library)
-    assert "selection changed" in difference(library, asked=[*SELECTIONS, Selection(select="tag:c")])
+    assert "selection changed" in difference(library, selections=[*SELECTIONS, Selection(select="tag:c")])
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "selection",
     [
         Selection(select="tag:a", variables='{"day":2}'),
         Selection(selector="b", variables=VARS),
@@ -85,17 +81,17 @@ def test_a_selection_that_was_not_recorded_is_a_change(library: Library) -> None
         Selection(variables=VARS),
     ],
 )
-def test_the_same_selection_under_other_vars_or_by_another_name_is_another(library: Library, asked: Selection) -> None:
+def test_a_selection_with_other_vars_or_as_a_selector_is_a_change(library: Library, selection: Selection) -> None:
     write(library)
-    assert "selection changed" in difference(library, asked=[asked])
+    assert "selection changed" in difference(library, selections=[selection])
 
 
-def test_other_vars_of_the_location_are_a_change(library: Library) -> None:
+def test_changed_vars_of_the_location_are_a_change(library: Library) -> None:
     write(library)
     assert difference(library, variables=VARS) == "the dbt vars changed"
 
 
-def test_a_file_that_was_touched_but_is_equal_is_no_change(library: Library) -> None:
+def test_a_touched_file_with_equal_content_is_no_change(library: Library) -> None:
     write(library)
     path = library.project / MODEL
     os.utime(path, ns=(1, path.stat().st_mtime_ns + 10**9))
@@ -117,7 +113,7 @@ def test_a_file_that_was_touched_but_is_equal_is_no_change(library: Library) -> 
         "functions/in_euro.sql",
     ],
 )
-def test_a_file_of_another_content_is_a_change_that_names_it(library: Library, name: str) -> None:
+def test_a_changed_file_is_named(library: Library, name: str) -> None:
     path = library.project / name
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
@@ -128,7 +124,7 @@ def test_a_file_of_another_content_is_a_change_that_names_it(library: Library, n
     assert difference(library) == f"{path} changed"
 
 
-def test_another_content_of_the_same_size_is_a_change(library: Library) -> None:
+def test_changed_content_of_the_same_size_is_a_change(library: Library) -> None:
     write(library)
     path = library.project / MODEL
     path.write_text(path.read_text().swapcase())
@@ -136,7 +132,7 @@ def test_another_content_of_the_same_size_is_a_change(library: Library) -> None:
     assert difference(library) == f"{path} changed"
 
 
-def test_an_added_file_is_a_change_that_names_it(library: Library) -> None:
+def test_an_added_file_is_named(library: Library) -> None:
     write(library)
     path = library.project / "transformations" / "new" / "fines.sql"
     path.parent.mkdir()
@@ -144,7 +140,7 @@ def test_an_added_file_is_a_change_that_names_it(library: Library) -> None:
     assert difference(library) == f"{path} was added"
 
 
-def test_a_removed_file_is_a_change_that_names_it(library: Library) -> None:
+def test_a_removed_file_is_named(library: Library) -> None:
     write(library)
     (library.project / MODEL).unlink()
     assert difference(library) == f"{library.project / MODEL} was removed"
@@ -162,7 +158,7 @@ def test_a_file_that_dbt_does_not_read_is_no_change(library: Library, name: str)
     assert difference(library) == ""
 
 
-def test_an_installed_package_that_changes_is_a_change_through_its_link(library: Library) -> None:
+def test_a_changed_package_is_found_through_its_symbolic_link(library: Library) -> None:
     installed = library.project / "dbt_packages"
     installed.mkdir()
     (installed / "local_macros").symlink_to(library.project / "packages" / "local_macros")
@@ -197,7 +193,7 @@ SERVER = {"type": "postgres", "host": "none", "user": "none", "password": "none"
         {"sslmode": "verify-full"},
     ],
 )
-def test_where_the_warehouse_is_and_who_asks_it_is_no_change(library: Library, changed: Mapping[str, Any]) -> None:
+def test_another_host_user_or_password_is_no_change(library: Library, changed: Mapping[str, Any]) -> None:
     write_profile(library, **SERVER)
     write(library)
     write_profile(library, **{**SERVER, **changed})
@@ -212,7 +208,7 @@ def test_where_the_warehouse_is_and_who_asks_it_is_no_change(library: Library, c
         ({"type": "redshift"}, "the target's adapter changed"),
     ],
 )
-def test_what_the_names_of_relations_are_made_of_is_a_change(
+def test_another_database_schema_or_adapter_is_a_change(
     library: Library, changed: Mapping[str, Any], named: str
 ) -> None:
     write_profile(library, **SERVER)
@@ -221,14 +217,14 @@ def test_what_the_names_of_relations_are_made_of_is_a_change(
     assert difference(library) == named
 
 
-def test_another_name_for_the_same_is_no_change(library: Library) -> None:
+def test_another_key_for_the_same_database_is_no_change(library: Library) -> None:
     write_profile(library, **SERVER)
     write(library)
     write_profile(library, **{"database" if key == "dbname" else key: value for key, value in SERVER.items()})
     assert difference(library) == ""
 
 
-def test_a_variable_that_the_profile_alone_names_is_a_change_only_by_what_it_comes_to(
+def test_a_variable_of_the_profile_is_a_change_only_if_the_database_changes(
     monkeypatch: pytest.MonkeyPatch, library: Library
 ) -> None:
     write(library)
@@ -238,7 +234,7 @@ def test_a_variable_that_the_profile_alone_names_is_a_change_only_by_what_it_com
     assert difference(library) == "the target's database changed"
 
 
-def test_a_variable_that_a_model_names_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+def test_a_changed_variable_of_a_model_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
     path = library.project / "transformations" / "shelf.sql"
     path.write_text(path.read_text() + "-- {{ env_var('LIBRARY_BRANCH', 'main') }}\n")
     write(library)
@@ -251,7 +247,7 @@ def test_a_variable_that_a_model_names_is_a_change(monkeypatch: pytest.MonkeyPat
 def test_another_state_to_compare_with_is_a_change(
     monkeypatch: pytest.MonkeyPatch, library: Library, name: str, *, absolute: bool
 ) -> None:
-    # What `state:modified` names depends on it; dbt takes a relative folder from the project's.
+    # The result of `state:modified` depends on it; dbt resolves a relative folder from the project's.
     state = library.project / "last_release"
     state.mkdir()
     monkeypatch.setenv("DBT_STATE", str(state) if absolute else "last_release")
@@ -261,7 +257,7 @@ def test_another_state_to_compare_with_is_a_change(
     assert difference(library) == "the state to compare with changed"
 
 
-def test_no_state_to_compare_with_any_more_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+def test_removing_the_state_to_compare_with_is_a_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
     (library.project / "manifest.json").write_text("{}")
     monkeypatch.setenv("DBT_STATE", ".")
     write(library)
@@ -269,7 +265,7 @@ def test_no_state_to_compare_with_any_more_is_a_change(monkeypatch: pytest.Monke
     assert difference(library) == "the state to compare with changed"
 
 
-def test_a_variable_that_nothing_names_is_no_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+def test_a_variable_that_no_file_names_is_no_change(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
     write(library)
     monkeypatch.setenv("LIBRARY_UNHEARD_OF", "anything")
     assert difference(library) == ""
@@ -289,23 +285,23 @@ def test_a_secret_variable_is_neither_recorded_nor_a_change(
     assert difference(library) == ""
 
 
-def test_the_record_holds_no_variables_value(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
+def test_the_record_has_no_value_of_a_variable(monkeypatch: pytest.MonkeyPatch, library: Library) -> None:
     path = library.project / MODEL
     path.write_text(path.read_text() + "-- {{ env_var('LIBRARY_BRANCH') }}\n")
     monkeypatch.setenv("LIBRARY_BRANCH", "a_value_to_look_for")
-    # As a path a database may be named with all that is needed to connect to it.
+    # The path of a database may be a connection string with a password.
     monkeypatch.setenv("LIBRARY_FILE", "ducklake:postgres:password=another_to_look_for")
     write(library)
     assert "to_look_for" not in (library.artifacts / RECORD).read_text()
 
 
 @pytest.mark.parametrize("content", [None, "", "{", "[]", "null", "{}", '{"version": 0}', '{"version": 1}'])
-def test_a_record_that_can_not_be_read_is_none(tmp_path: Path, content: str | None) -> None:
+def test_an_unreadable_record_is_none(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / RECORD).write_text(content)
     assert read_record(tmp_path) is None
 
 
-def test_writing_a_record_leaves_nothing_beside_it(library: Library) -> None:
+def test_writing_a_record_leaves_no_temporary_file(library: Library) -> None:
     write(library)
     assert [path.name for path in library.artifacts.iterdir()] == [RECORD]

@@ -1,4 +1,4 @@
-"""The dbt project: who prepares it, when, and what is said where it can't be prepared or is not."""
+"""Preparing and loading the dbt project, and the errors if it can't be prepared or is not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import pytest
 
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.planning.groups_file import load_groups
+from analytics_dagster.project.files import DbtProjectFiles, find_project
 from analytics_dagster.project.fingerprint import RECORD
-from analytics_dagster.project.loading import load_project, prepare_project
+from analytics_dagster.project.loading import load_project, prepare_manifest
 from analytics_dagster.project.parse import DbtFailedError, Selection, changed_nodes
+from analytics_dagster.project.profile import Target, load_target
 from analytics_dagster.settings import Settings
 from tests.unit.manifests import Manifest
 
@@ -25,30 +27,35 @@ def selections(settings: Settings) -> list[Selection]:
     return list(load_groups(settings).selections)
 
 
+def locate(settings: Settings) -> tuple[DbtProjectFiles, Target]:
+    files = find_project(settings)
+    return files, load_target(files)
+
+
 def load(library: Library, **others: Any) -> Any:
     settings = library.settings(**others)
-    return load_project(settings, selections(settings))
+    return load_project(*locate(settings), selections(settings))
 
 
 def prepare(library: Library, **others: Any) -> list[str]:
-    """Prepare it, and return what was announced."""
+    """Prepare the project, and return what was announced."""
     settings = library.settings(**others)
-    said: list[str] = []
-    assert prepare_project(settings, selections(settings), said.append) is bool(said)
-    return said
+    lines: list[str] = []
+    assert prepare_manifest(*locate(settings), selections(settings), lines.append) is bool(lines)
+    return lines
 
 
-# --- a ready project ----------------------------------------------------------------------------------------
+# --- a prepared project ----------------------------------------------------------------------------------------
 
 
 def test_two_processes_that_prepare_at_once_run_dbt_once(preparation: Preparation) -> None:
-    said = sorted(line.strip() for line in preparation.outputs)
-    assert said[0].startswith("Preparing the dbt project")
-    assert "no manifest yet" in said[0]
-    assert said[1] == "The manifest is up to date."
+    lines = sorted(line.strip() for line in preparation.outputs)
+    assert lines[0].startswith("Preparing the dbt project")
+    assert "no manifest yet" in lines[0]
+    assert lines[1] == "The manifest is up to date."
 
 
-def test_a_ready_project_is_loaded_with_what_its_groups_select(preparation: Preparation) -> None:
+def test_a_prepared_project_has_the_nodes_of_each_selection(preparation: Preparation) -> None:
     project = load(preparation.library)
     closing_time, opening_time = (Selection(select="path:transformations/circulation"), Selection(select="shelf"))
     assert project.selected[opening_time] >= {"model.lending_library.shelf"}
@@ -62,10 +69,9 @@ def test_a_ready_project_is_loaded_with_what_its_groups_select(preparation: Prep
     assert project.manifest["metadata"]["project_name"] == "lending_library"
 
 
-def test_a_ready_project_is_not_prepared_again(preparation: Preparation) -> None:
+def test_a_prepared_project_is_not_prepared_again(preparation: Preparation) -> None:
     before = preparation.library.manifest.stat()
     assert prepare(preparation.library) == []
-    load(preparation.library, is_dev_cli=True)
     after = preparation.library.manifest.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -74,12 +80,12 @@ def test_declared_packages_are_installed_by_the_preparation(preparation: Prepara
     assert (preparation.library.project / "dbt_packages" / "local_macros" / "dbt_project.yml").is_file()
 
 
-def test_a_ready_project_that_was_moved_as_a_whole_is_ready_still(prepared: Library) -> None:
-    # What the other tests of this module stand on.
+def test_a_prepared_project_can_be_moved(prepared: Library) -> None:
+    # The other tests of this module rely on it.
     assert prepare(prepared) == []
 
 
-# --- a project that is not ready ----------------------------------------------------------------------------
+# --- a project that is not prepared ----------------------------------------------------------------------------
 
 
 def _unprepared(library: Library) -> str:
@@ -87,10 +93,10 @@ def _unprepared(library: Library) -> str:
     return "There is no manifest"
 
 
-def _cut_off(library: Library) -> str:
-    # The record is written last of all: a preparation that was killed leaves a manifest without one.
+def _interrupted(library: Library) -> str:
+    # The record is written last: a killed preparation leaves a manifest without one.
     (library.artifacts / RECORD).unlink()
-    return "it was not made for this location"
+    return "it has no record of its inputs"
 
 
 def _truncated(library: Library) -> str:
@@ -110,14 +116,12 @@ def _regrouped(library: Library) -> str:
     return "stale: a schedule group's selection changed"
 
 
-@pytest.mark.parametrize("harm", [_unprepared, _cut_off, _truncated, _changed, _regrouped])
-def test_a_process_that_may_not_prepare_says_what_is_wrong_and_which_command_mends_it(
-    prepared: Library, harm: Any
-) -> None:
-    told = harm(prepared)
+@pytest.mark.parametrize("damage", [_unprepared, _interrupted, _truncated, _changed, _regrouped])
+def test_loading_an_unprepared_project_is_an_error_that_names_the_command(prepared: Library, damage: Any) -> None:
+    message = damage(prepared)
     with pytest.raises(ProjectError) as raised:
         assert load(prepared).manifest["nodes"]
-    assert told in raised.value.problem
+    assert message in raised.value.problem
     assert str(prepared.manifest) in raised.value.problem
     assert "`analytics-dagster prepare`" in raised.value.remedy
 
@@ -126,20 +130,6 @@ def test_another_target_needs_a_manifest_of_its_own(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("LIBRARY_SERVER_FILE", "server.duckdb")
     with pytest.raises(ProjectError, match="stale: the target changed"):
         load(preparation.library, dbt_target="server")
-
-
-@pytest.mark.integration
-def test_dagster_dev_prepares_a_stale_project_by_itself_and_says_so(
-    prepared: Library, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = prepared.project / "transformations" / "shelf.sql"
-    path.write_text(path.read_text() + "-- changed\n")
-    project = load(prepared, is_dev_cli=True)
-    assert "-- changed" in project.manifest["nodes"]["model.lending_library.shelf"]["raw_code"]
-    said = capsys.readouterr()
-    assert said.err == f"Preparing the dbt project {prepared.project} ({path} changed)\n"
-    assert said.out == ""
-    load(prepared)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +142,7 @@ def test_dagster_dev_prepares_a_stale_project_by_itself_and_says_so(
         (Path("ours"), "of_the_shell", "build/dbt", "ours"),
     ],
 )
-def test_the_manifest_is_where_dbt_itself_would_write_it_unless_the_setting_says_otherwise(
+def test_the_manifest_is_where_dbt_writes_it_unless_the_setting_overrides_it(
     library: Library,
     monkeypatch: pytest.MonkeyPatch,
     setting: Path | None,
@@ -166,7 +156,7 @@ def test_the_manifest_is_where_dbt_itself_would_write_it_unless_the_setting_says
         with (library.project / "dbt_project.yml").open("a") as file:
             file.write(f"\ntarget-path: {configured}\n")
     with pytest.raises(ProjectError, match="There is no manifest") as raised:
-        load_project(library.settings(dbt_target_path=setting), [])
+        load_project(*locate(library.settings(dbt_target_path=setting)), [])
     assert str((library.project / expected / "manifest.json").resolve()) in raised.value.problem
 
 
@@ -174,15 +164,15 @@ def test_the_manifest_is_where_dbt_itself_would_write_it_unless_the_setting_says
 
 
 @pytest.mark.parametrize("name", ["absent", "."])
-def test_a_folder_that_is_no_project_is_an_error_that_names_the_variable(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ProjectError, match="is no dbt project") as raised:
-        load_project(Settings(dbt_project_dir=tmp_path / name), [])
+def test_a_folder_without_a_project_is_an_error_that_names_the_variable(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProjectError, match="is not a dbt project") as raised:
+        find_project(Settings(dbt_project_dir=tmp_path / name))
     assert str((tmp_path / name).resolve()) in raised.value.problem
     assert "ANALYTICS_DBT_PROJECT_DIR" in raised.value.remedy
 
 
 @pytest.mark.parametrize("content", [b"name: [", b"name: \xff\xfe", b"name: \x00"])
-def test_a_project_file_that_can_not_be_parsed_is_an_error_that_names_it(library: Library, content: bytes) -> None:
+def test_an_unreadable_project_file_is_an_error_that_names_it(library: Library, content: bytes) -> None:
     path = library.project / "dbt_project.yml"
     path.write_bytes(content)
     with pytest.raises(ProjectError, match="can't be read") as raised:
@@ -190,7 +180,7 @@ def test_a_project_file_that_can_not_be_parsed_is_an_error_that_names_it(library
     assert str(path) in raised.value.problem
 
 
-def test_an_adapter_that_is_not_installed_is_an_error_that_names_its_package(library: Library) -> None:
+def test_a_missing_adapter_is_an_error_that_names_its_package(library: Library) -> None:
     path = library.project / "profiles" / "profiles.yml"
     path.write_text(path.read_text().replace("type: duckdb", "type: snowflake"))
     with pytest.raises(ProjectError, match="of type 'snowflake'") as raised:
@@ -198,16 +188,16 @@ def test_an_adapter_that_is_not_installed_is_an_error_that_names_its_package(lib
     assert "pip install dbt-snowflake" in raised.value.remedy
 
 
-def test_a_target_without_a_type_is_an_error_that_says_so(library: Library) -> None:
+def test_a_target_without_a_type_is_an_error(library: Library) -> None:
     path = library.project / "profiles" / "profiles.yml"
     path.write_text(path.read_text().replace("type: duckdb", "threads_: 1"))
     with pytest.raises(ProjectError, match="type") as raised:
         prepare(library)
-    assert not raised.value.remedy.endswith("dbt-"), "there is no package of that name to install"
+    assert not raised.value.remedy.endswith("dbt-"), "no package to install"
 
 
 @pytest.mark.integration
-def test_what_dbt_says_of_an_error_in_the_project_is_in_the_error_and_leaves_no_ready_project(
+def test_dbts_error_is_reported_and_the_project_stays_unprepared(
     prepared: Library,
 ) -> None:
     (prepared.project / "transformations" / "shelf.sql").write_text("select * from {{ ref('no_such_model') }}")
@@ -221,38 +211,38 @@ def test_what_dbt_says_of_an_error_in_the_project_is_in_the_error_and_leaves_no_
 
 @pytest.mark.integration
 @pytest.mark.parametrize(
-    ("selection", "told", "remedy"),
+    ("selection", "message", "remedy"),
     [
         ("selector: no_such_selector", "no_such_selector", "Correct the selection in the schedule groups"),
-        ("select: 'state:modified'", "no comparison manifest", "by DBT_STATE"),
+        ("select: 'state:modified'", "no comparison manifest", "set DBT_STATE"),
     ],
 )
-def test_a_selection_that_dbt_can_not_resolve_is_an_error_that_names_it_and_the_remedy(
-    prepared: Library, selection: str, told: str, remedy: str
+def test_a_selection_that_dbt_rejects_is_an_error_with_a_remedy(
+    prepared: Library, selection: str, message: str, remedy: str
 ) -> None:
     path = prepared.project / "schedule_groups.yaml"
     path.write_text(path.read_text().replace("select: shelf", selection))
     with pytest.raises(ProjectError, match="`dbt ls --select") as raised:
         prepare(prepared)
-    assert told in raised.value.problem
+    assert message in raised.value.problem
     assert remedy in raised.value.remedy
 
 
 @pytest.mark.parametrize(
-    ("command", "said", "remedy"),
+    ("command", "output", "remedy"),
     [
-        ("dbt parse", "Compilation Error", "Correct what dbt names"),
-        ("dbt deps", "no such package", "Correct what dbt names"),
+        ("dbt parse", "Compilation Error", "Correct what dbt reports"),
+        ("dbt deps", "no such package", "Correct what dbt reports"),
         ("dbt ls --select tug:x", "'tug' is not a valid method name", "Correct the selection in the schedule groups"),
         ("dbt ls --select result:error", "Internal Error\n  No comparison run_results", "DBT_STATE"),
         ("dbt ls --selector new", "Got a state selector method, but no comparison manifest", "DBT_STATE"),
     ],
 )
-def test_the_remedy_fits_what_failed(command: str, said: str, remedy: str) -> None:
-    assert remedy in DbtFailedError(command, said).remedy
+def test_the_remedy_depends_on_the_failed_command(command: str, output: str, remedy: str) -> None:
+    assert remedy in DbtFailedError(command, output).remedy
 
 
-# --- what selections name -------------------------------------------------------------------------------------
+# --- resolved selections -------------------------------------------------------------------------------------
 
 WINTER = '{"season":"winter"}'
 IN_WINTER = {
@@ -266,16 +256,18 @@ IN_WINTER = {
     ),
     "slower": "{{ config(materialized='view' if var('season', 'summer') == 'winter' else 'table') }} select 1 as x",
 }
-"""Models that a var changes, each in its own way."""
+"""Models that a var changes, each differently."""
 
 
 @pytest.fixture(scope="module")
-def in_winter(preparation: Preparation, moved: Callable[..., Library], tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Give a project whose groups have vars and a YAML selector, prepared where all would overrule `dbt ls`."""
-    library = moved(preparation.library, tmp_path_factory.mktemp("winter"))
+def in_winter(
+    preparation: Preparation, copy_prepared: Callable[..., Library], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """Return a project whose groups have vars and a selector, prepared with variables that would override `dbt ls`."""
+    library = copy_prepared(preparation.library, tmp_path_factory.mktemp("winter"))
     for name, body in IN_WINTER.items():
         (library.project / "transformations" / f"{name}.sql").write_text(body)
-    # A default selector and these variables narrow what `dbt ls` lists; a plan made of that would lose nodes.
+    # A default selector and these variables limit what `dbt ls` lists; the plan would lose nodes.
     (library.project / "selectors.yml").write_text(
         "selectors: [{name: the_shelf, default: true, definition: {method: fqn, value: shelf}}]"
     )
@@ -303,7 +295,7 @@ def models(unique_ids: frozenset[str]) -> set[str]:
 
 
 @pytest.mark.integration
-def test_selections_name_what_they_name_under_their_own_vars_whatever_overrules_dbts_own_command(
+def test_selections_are_resolved_with_their_own_vars_and_without_overrides(
     in_winter: Any,
 ) -> None:
     named = {selection: models(unique_ids) for selection, unique_ids in in_winter.selected.items()}
@@ -313,17 +305,17 @@ def test_selections_name_what_they_name_under_their_own_vars_whatever_overrules_
     assert named[Selection(select="*")] >= {"shelf", "members", "late_returns", "tagged"}
     assert {unique_id.partition(".")[0] for unique_id in in_winter.selected[Selection(select="*")]} >= {"seed", "test"}
     tagged = in_winter.manifest["nodes"]["model.lending_library.tagged"]
-    assert tagged["tags"] == ["summer"], "the manifest is that of the location's own vars"
+    assert tagged["tags"] == ["summer"], "the manifest has the location's own vars"
 
 
 @pytest.mark.integration
-def test_the_nodes_that_a_groups_vars_change_are_found(in_winter: Any) -> None:
+def test_nodes_that_a_groups_vars_change_are_found(in_winter: Any) -> None:
     changed = in_winter.selected[Selection(variables=WINTER, changed=True)]
     assert models(changed) == IN_WINTER.keys() - {"tagged", "slower"}, "a tag or a view changes no graph"
 
 
 def test_a_disabled_test_that_only_a_full_parse_lists_is_no_change() -> None:
-    # The two manifests that are compared come of a full parse and of a partial one, whichever was first.
+    # One of the two manifests is from a full parse, the other from a partial one.
     with_it, without = Manifest().model("x").test("off", "model.p.x"), Manifest().model("x")
     with_it.nodes["test.p.off"]["config"]["enabled"] = False
     assert changed_nodes(with_it.content, without.content) == []
@@ -332,7 +324,7 @@ def test_a_disabled_test_that_only_a_full_parse_lists_is_no_change() -> None:
 
 
 @pytest.mark.integration
-def test_a_state_to_compare_with_is_taken_from_dbts_own_variable_and_watched(
+def test_dbt_state_is_used_and_its_change_makes_the_manifest_stale(
     prepared: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = prepared.project / "last_release"
@@ -349,21 +341,21 @@ def test_a_state_to_compare_with_is_taken_from_dbts_own_variable_and_watched(
         load(prepared)
 
 
-def test_a_file_that_changes_while_dbt_parses_is_seen_at_the_next_load(
+def test_a_file_that_changes_during_the_parse_makes_the_manifest_stale(
     prepared: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What dbt parsed is then not what lies there; the change stands in for an editor that saves meanwhile.
+    # dbt may have parsed the old content. The patched function changes the file, as an editor would.
     from analytics_dagster.project import parse
 
     path = prepared.project / "transformations" / "shelf.sql"
     (prepared.artifacts / RECORD).unlink()
 
-    def change_meanwhile(request: parse.Request) -> tuple[frozenset[str], ...]:
-        path.write_text(path.read_text() + "-- saved meanwhile\n")
+    def parse_and_change(request: parse.ParseRequest) -> tuple[frozenset[str], ...]:
+        path.write_text(path.read_text() + "-- changed during the parse\n")
         return (frozenset(),) * len(request.selections)
 
     with monkeypatch.context() as patch:
-        patch.setattr(parse, "parse", change_meanwhile)
+        patch.setattr(parse, "parse", parse_and_change)
         prepare(prepared)
     with pytest.raises(ProjectError, match="stale"):
         load(prepared)

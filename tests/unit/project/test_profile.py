@@ -1,4 +1,4 @@
-"""The profile: found in dbt's order, rendered as dbt renders it, and clear about all that is missing."""
+"""The dbt profile: where it is found, how it is rendered, and errors for everything that is missing."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from analytics_dagster.errors import ProjectError
+from analytics_dagster.project.files import DbtProjectFiles, find_project
 from analytics_dagster.project.profile import Target, find_profiles_dir, load_target, read_target
 from analytics_dagster.settings import CHECKOUT, Environment, Settings
 
@@ -32,12 +33,14 @@ def write_profiles(folder: Path, **outputs: Any) -> Path:
     return path
 
 
-def settings_of(folder: Path, **others: Any) -> Settings:
-    return Settings(dbt_project_dir=folder, **others)
+def files_of(folder: Path, *, profile: str = "p", **settings: Any) -> DbtProjectFiles:
+    """Return a dbt project in a folder whose `dbt_project.yml` names a profile."""
+    (folder / "dbt_project.yml").write_text(f"profile: {profile}\n")
+    return find_project(Settings(dbt_project_dir=folder, **settings))
 
 
 def rendered_by_dbt(profiles_dir: Path, profile: str, target: str | None) -> tuple[str, dict[str, Any]]:
-    """Ask dbt itself. Its configuration has no public API: if this moves, only this comparison is lost."""
+    """Return what dbt itself renders; it has no public API for this."""
     from dbt.config.profile import Profile, read_profile  # seconds, for these tests alone
     from dbt.config.renderer import ProfileRenderer  # the same
     from dbt_common.context import set_invocation_context  # the same
@@ -48,92 +51,92 @@ def rendered_by_dbt(profiles_dir: Path, profile: str, target: str | None) -> tup
     return name, dict(data)
 
 
-# --- where it is looked for ---------------------------------------------------------------------------------
+# --- where it is found ---------------------------------------------------------------------------------
 
 
-def test_profiles_are_looked_for_in_dbts_own_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_profiles_are_found_in_dbts_own_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     by_setting, by_dbt, project, home = (tmp_path / name for name in ("setting", "dbt", "project", "home"))
     project.mkdir()
     monkeypatch.setenv("HOME", str(home))
     with pytest.raises(ProjectError, match="looked in") as raised:
-        find_profiles_dir(settings_of(project))
+        find_profiles_dir(files_of(project))
     assert str(project) in raised.value.problem
     assert str(home / ".dbt") in raised.value.problem
     write_profiles(home / ".dbt")
-    assert find_profiles_dir(settings_of(project)) == home / ".dbt"
+    assert find_profiles_dir(files_of(project)) == home / ".dbt"
     write_profiles(project)
-    assert find_profiles_dir(settings_of(project)) == project
+    assert find_profiles_dir(files_of(project)) == project
     write_profiles(by_dbt)
     monkeypatch.setenv("DBT_PROFILES_DIR", str(by_dbt))
-    assert find_profiles_dir(settings_of(project)) == by_dbt
+    assert find_profiles_dir(files_of(project)) == by_dbt
     write_profiles(by_setting)
-    assert find_profiles_dir(settings_of(project, dbt_profiles_dir=by_setting)) == by_setting
+    assert find_profiles_dir(files_of(project, dbt_profiles_dir=by_setting)) == by_setting
 
 
-def test_a_folder_that_is_named_and_holds_none_is_an_error_though_others_have_one(tmp_path: Path) -> None:
+def test_a_set_folder_without_profiles_is_an_error_even_if_others_have_them(tmp_path: Path) -> None:
     write_profiles(tmp_path)
     with pytest.raises(ProjectError, match="elsewhere") as raised:
-        find_profiles_dir(settings_of(tmp_path, dbt_profiles_dir=tmp_path / "elsewhere"))
+        find_profiles_dir(files_of(tmp_path, dbt_profiles_dir=tmp_path / "elsewhere"))
     assert "ANALYTICS_DBT_PROFILES_DIR" in raised.value.remedy
 
 
-# --- what is chosen -----------------------------------------------------------------------------------------
+# --- which target is chosen -----------------------------------------------------------------------------------------
 
 
-def test_the_profiles_own_target_is_taken_on_a_laptop(library: Library) -> None:
-    target = load_target(library.settings(), "library")
+def test_dev_uses_the_profiles_default_target(library: Library) -> None:
+    target = load_target(find_project(library.settings()))
     assert (target.profile, target.name, target.adapter) == ("library", "laptop", "duckdb")
     assert target.profiles_dir == library.project / "profiles"
     assert target.credentials["path"] == "library.duckdb"
 
 
-def test_a_profile_without_a_target_means_the_target_default(tmp_path: Path) -> None:
+def test_a_profile_without_a_target_uses_the_target_default(tmp_path: Path) -> None:
     (tmp_path / "profiles.yml").write_text("p: {outputs: {default: {type: duckdb}}}")
-    assert load_target(settings_of(tmp_path), "p").name == "default"
+    assert load_target(files_of(tmp_path)).name == "default"
 
 
-def test_the_setting_chooses_another_profile_than_the_projects(tmp_path: Path) -> None:
+def test_the_setting_overrides_the_projects_profile(tmp_path: Path) -> None:
     write_profiles(tmp_path)
-    assert load_target(settings_of(tmp_path, dbt_profile="p"), "q").profile == "p"
+    assert load_target(files_of(tmp_path, profile="q", dbt_profile="p")).profile == "p"
 
 
-def test_a_missing_profile_is_an_error_that_lists_those_there_are(library: Library) -> None:
+def test_a_missing_profile_is_an_error_that_lists_the_existing_ones(library: Library) -> None:
     with pytest.raises(ProjectError, match=r"no profile 'museum' .*it has: library") as raised:
-        load_target(library.settings(), "museum")
+        load_target(find_project(library.settings(dbt_profile="museum")))
     assert "ANALYTICS_DBT_PROFILE" in raised.value.remedy
 
 
 @pytest.mark.parametrize(
     ("others", "rule"),
     [
-        ({"dbt_target": "cellar"}, "'cellar'"),
-        ({"environment": Environment.PROD}, "the environment's name, 'prod', is asked for"),
-        ({"environment": Environment.STAGING}, "the environment's name, 'staging', is asked for"),
+        ({"dbt_target": "cellar"}, "its default is the profile's own `target`"),
+        ({"environment": Environment.PROD}, "its default is the environment's name, 'prod'"),
+        ({"environment": Environment.STAGING}, "its default is the environment's name, 'staging'"),
     ],
 )
-def test_a_missing_target_is_an_error_that_lists_those_there_are(
+def test_a_missing_target_is_an_error_that_lists_the_existing_ones(
     library: Library, others: dict[str, Any], rule: str
 ) -> None:
     with pytest.raises(ProjectError, match=r"it has: laptop, server\.") as raised:
-        load_target(library.settings(**others), "library")
+        load_target(find_project(library.settings(**others)))
     assert rule in str(raised.value)
     assert "ANALYTICS_DBT_TARGET" in raised.value.remedy
 
 
-def test_only_the_chosen_targets_variables_are_needed_and_all_absent_ones_are_named_at_once() -> None:
+def test_missing_variables_of_the_chosen_target_are_listed_together() -> None:
     bundled = Settings(dbt_project_dir=CHECKOUT / "dbt_project")
-    assert load_target(bundled, "jaffle_shop").name == "dev"
+    assert load_target(find_project(bundled)).name == "dev"
     with pytest.raises(ProjectError) as raised:
-        load_target(bundled.model_copy(update={"environment": Environment.PROD}), "jaffle_shop")
+        load_target(find_project(bundled.model_copy(update={"environment": Environment.PROD})))
     assert all(name in raised.value.problem for name in POSTGRES)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("p: [", "can't be read"),
-        ("", "holds no profiles"),
-        ("- p", "holds no profiles"),
+        ("", "has no profiles"),
+        ("- p", "has no profiles"),
         ("p: text", "no profile 'p' with outputs"),
         ("p: {target: one}", "no profile 'p' with outputs"),
         ("p: {target: one, outputs: {one: text}}", "no target 'one'"),
@@ -141,11 +144,11 @@ def test_only_the_chosen_targets_variables_are_needed_and_all_absent_ones_are_na
         ("p: {target: one, outputs: {one: {type: duckdb, path: '{{ unheard_of }}'}}}", "can't be rendered at"),
     ],
 )
-def test_profiles_that_are_none_are_an_error_with_their_path(tmp_path: Path, content: str, told: str) -> None:
+def test_invalid_profiles_are_an_error_that_names_their_path(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "profiles.yml"
     path.write_text(content)
-    with pytest.raises(ProjectError, match=told) as raised:
-        load_target(settings_of(tmp_path), "p")
+    with pytest.raises(ProjectError, match=message) as raised:
+        load_target(files_of(tmp_path))
     assert str(path) in raised.value.problem
 
 
@@ -156,12 +159,12 @@ def test_profiles_that_are_none_are_an_error_with_their_path(tmp_path: Path, con
     ("environment", "target"),
     [({}, None), ({"LIBRARY_FILE": "elsewhere.duckdb"}, None), ({"LIBRARY_SERVER_FILE": "s.duckdb"}, "server")],
 )
-def test_the_lending_librarys_profile_reads_as_dbt_reads_it(
+def test_the_librarys_profile_is_rendered_like_dbt_does(
     monkeypatch: pytest.MonkeyPatch, library: Library, environment: dict[str, str], target: str | None
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    ours = load_target(library.settings(dbt_target=target), "library")
+    ours = load_target(find_project(library.settings(dbt_target=target)))
     assert (ours.name, ours.credentials) == rendered_by_dbt(ours.profiles_dir, "library", target)
 
 
@@ -174,13 +177,13 @@ def test_the_lending_librarys_profile_reads_as_dbt_reads_it(
         ({**POSTGRES, "ANALYTICS_POSTGRES_PORT": "6543"}, "prod"),
     ],
 )
-def test_the_bundled_profile_reads_as_dbt_reads_it(
+def test_the_bundled_profile_is_rendered_like_dbt_does(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], target: str | None
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     project = CHECKOUT / "dbt_project"
-    ours = load_target(Settings(dbt_project_dir=project, dbt_target=target), "jaffle_shop")
+    ours = load_target(find_project(Settings(dbt_project_dir=project, dbt_target=target)))
     assert (ours.name, ours.credentials) == rendered_by_dbt(project, "jaffle_shop", target)
 
 
@@ -212,7 +215,9 @@ def test_the_bundled_profile_reads_as_dbt_reads_it(
         {"nested": ["{{ env_var('LIBRARY_NUMBER') | as_number }}", {"deep": "{{ env_var('LIBRARY_TEXT') }}"}]},
     ],
 )
-def test_each_kind_of_value_reads_as_dbt_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: Any) -> None:
+def test_each_kind_of_value_is_rendered_like_dbt_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: Any
+) -> None:
     environment = {
         "TEXT": "some text: with a colon",
         "NUMBER": "4",
@@ -224,14 +229,14 @@ def test_each_kind_of_value_reads_as_dbt_reads_it(monkeypatch: pytest.MonkeyPatc
     for name, content in environment.items():
         monkeypatch.setenv(f"LIBRARY_{name}", content)
     write_profiles(tmp_path, one={"type": "duckdb", "value": value})
-    ours = load_target(settings_of(tmp_path), "p")
+    ours = load_target(files_of(tmp_path))
     assert (ours.name, ours.credentials) == rendered_by_dbt(tmp_path, "p", None)
 
 
 # --- secrets ------------------------------------------------------------------------------------------------
 
 
-def test_a_targets_secrets_are_not_shown_with_it_and_are_redacted(tmp_path: Path) -> None:
+def test_a_targets_secrets_are_not_in_its_repr_and_are_redacted(tmp_path: Path) -> None:
     secrets = {"password": "hunter2", "token": "t0ken", "secrets": [{"type": "s3", "value": "n3sted"}]}
     target = Target("p", "one", "postgres", tmp_path, {"host": "db", "port": 5432, "pass": "", **secrets})
     assert "hunter2" not in repr(target)
@@ -239,7 +244,7 @@ def test_a_targets_secrets_are_not_shown_with_it_and_are_redacted(tmp_path: Path
     assert target.redact("nothing to hide") == "nothing to hide"
 
 
-def test_of_duckdbs_secrets_only_what_is_secret_is_redacted(tmp_path: Path) -> None:
+def test_only_secret_values_of_duckdb_secrets_are_redacted(tmp_path: Path) -> None:
     secrets = [
         {"name": "files", "type": "s3", "key_id": "AKIA", "secret": "hunter2", "endpoint": "s3.example.com"},
         {"name": "catalog", "type": "postgres", "host": "db", "user": "analytics", "password": "t0ps3cret"},
@@ -250,7 +255,7 @@ def test_of_duckdbs_secrets_only_what_is_secret_is_redacted(tmp_path: Path) -> N
     assert target.redact(said) == "catalog of analytics at db: *** is wrong; *** and *** are refused by s3.example.com"
 
 
-# --- what its relations are named by -------------------------------------------------------------------------
+# --- the names of its relations -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -263,7 +268,7 @@ def test_of_duckdbs_secrets_only_what_is_secret_is_redacted(tmp_path: Path) -> N
         ("spark", {"schema": "d"}, ("", "d")),
     ],
 )
-def test_adapters_have_names_of_their_own_for_database_and_schema(
+def test_database_and_schema_are_read_from_each_adapters_own_keys(
     adapter: str, credentials: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     target = Target("p", "one", adapter, Path("unused"), credentials)
@@ -294,9 +299,7 @@ def test_a_duckdb_database_is_named_as_dbt_names_it(credentials: dict[str, Any])
     assert (target.database, target.schema) == (dbts.database, dbts.schema)
 
 
-def test_a_chosen_target_is_read_again_with_the_secrets_of_the_moment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_chosen_target_is_read_again_with_current_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_profiles(tmp_path, one={"type": "postgres", "password": "{{ env_var('LIBRARY_PASSWORD') }}"})
     with pytest.raises(ProjectError, match="LIBRARY_PASSWORD"):
         read_target(tmp_path, "p", "one")

@@ -65,7 +65,7 @@ def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests
     assert "next Wed 04 Mar 13:00, Thu 05 Mar 08:00, 13:00" in text
     assert "next Wed 04 Mar 18:30, Thu 05 Mar 18:30, Fri 06 Mar 18:30" in text
     assert "opening_time → closing_time  late_returns reads loans" in text
-    assert "ephemeral models (1): part of the SQL of what reads them" in text
+    assert "ephemeral models (1): part of the SQL of the nodes that read them" in text
     assert "Every node is in one group, and every test runs once." in text
 
 
@@ -215,7 +215,7 @@ def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_test
     assert {group: len(tests) for group, tests in (source.tests or {}).items()} == {"opening_time": 1}
     ephemeral = explain(library, f"model.{P}.returned_loans")
     assert ephemeral.group is None
-    assert ephemeral.why == "ephemeral models: part of the SQL of what reads them"
+    assert ephemeral.why == "ephemeral models: part of the SQL of the nodes that read them"
     assert ephemeral.read_by == {"closing_time": (f"model.{P}.late_returns",)}
     assert {group: len(tests) for group, tests in (ephemeral.tests or {}).items()} == {"opening_time": 1}
     exposure = explain(library, f"exposure.{P}.front_desk_screen")
