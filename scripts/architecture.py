@@ -1,4 +1,4 @@
-"""The package's architecture as a picture, drawn from what its modules really import."""
+"""Draws the architecture diagram of the package from the real imports of its modules."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from pathlib import Path
 
 PACKAGE = "analytics_dagster"
 
-GROUND = "ground floor"
+BASE = "base modules"
 """The box of all single modules that import no other box."""
 
 _WIDTH, _LINE, _GAP, _LANE = 660, 15, 30, 22
 _LETTER = 7.4
-"""How wide a letter of the widest usual font is, on average."""
+"""The average width of a letter in the widest common font."""
 
 _STYLE = (
     "text{font:13px system-ui,sans-serif;fill:#1f2933}.name{font-weight:600;font-size:14px}"
-    ".box{fill:#f5f7ff;stroke:#4c5fd5}.ground{fill:#f4f5f7;stroke:#7b8794}.arrow{fill:none;stroke:#4c5fd5}"
+    ".box{fill:#f5f7ff;stroke:#4c5fd5}.base{fill:#f4f5f7;stroke:#7b8794}.arrow{fill:none;stroke:#4c5fd5}"
     ".head{fill:#4c5fd5}"
 )
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The boxes, each with what it is for, and which of them each one imports; ``ground`` are single modules."""
+    """The boxes with their purpose, the boxes that each one imports, and the base modules with their purpose."""
 
     boxes: Mapping[str, str]
     imports: Mapping[str, frozenset[str]]
-    ground: Mapping[str, str]
+    base: Mapping[str, str]
 
 
 def read_architecture(root: Path) -> Architecture:
-    """Return the architecture of the package that lies in a folder; imports inside functions and for types count."""
+    """Return the architecture of the package in a folder; imports inside functions and for type checking count."""
     modules = {_dotted(path, root): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.py"))}
     folders = {path.parent.name for path in root.glob("*/__init__.py")}
     known = {_box(name) for name in modules if name}
@@ -43,32 +43,32 @@ def read_architecture(root: Path) -> Architecture:
     between: dict[str, set[str]] = {}
     for name, tree in modules.items():
         if name:
-            # What the package itself hands on, a function or a class, is no module.
+            # A name that the package itself exports (a function or a class) is not a module.
             between.setdefault(_box(name), set()).update(known & {_box(found) for found in _imported(tree)})
-    ground = set(alone)
-    while risen := {name for name in ground if between[name] - ground}:
-        ground -= risen
-    boxes = [box for box in between if box not in ground]
+    base = set(alone)
+    while others := {name for name in base if between[name] - base}:
+        base -= others
+    boxes = [box for box in between if box not in base]
     return Architecture(
         boxes={box: _purpose(modules[box]) for box in sorted(boxes)},
         imports={
-            box: frozenset({GROUND if found in ground else found for found in between[box]} - {box}) for box in boxes
+            box: frozenset({BASE if found in base else found for found in between[box]} - {box}) for box in boxes
         },
-        ground={name: _purpose(modules[name]) for name in sorted(ground)},
+        base={name: _purpose(modules[name]) for name in sorted(base)},
     )
 
 
-def stories(architecture: Architecture) -> list[list[str]]:
-    """Return the boxes by height, the highest first: each imports only lower ones.
+def layers(architecture: Architecture) -> list[list[str]]:
+    """Return the boxes in layers, the highest first: a box imports only boxes of lower layers.
 
-    Raises `ValueError` that names boxes which import each other.
+    Raises `ValueError` if boxes import each other; it names them.
     """
-    heights: dict[str, int] = {GROUND: 0}
+    heights: dict[str, int] = {BASE: 0}
     rest = set(architecture.imports)
     while rest:
         ready = {box for box in rest if architecture.imports[box] <= heights.keys()}
         if not ready:
-            raise ValueError(f"These import each other, or what does: {', '.join(sorted(rest))}")
+            raise ValueError(f"These packages import each other, or import packages that do: {', '.join(sorted(rest))}")
         for box in ready:
             heights[box] = 1 + max((heights[found] for found in architecture.imports[box]), default=0)
         rest -= ready
@@ -76,20 +76,20 @@ def stories(architecture: Architecture) -> list[list[str]]:
 
 
 def arrows(architecture: Architecture) -> list[tuple[str, str]]:
-    """Return which box imports which, without what follows from others and without those to the ground floor."""
+    """Return pairs (importing box, imported box), without those that follow from others or lead to base modules."""
     reached = {box: _reached(architecture.imports, box) for box in architecture.imports}
     return sorted(
         (box, found)
         for box, all_found in architecture.imports.items()
-        for found in all_found - {GROUND}
-        if not any(found in reached[other] for other in all_found - {GROUND, found})
+        for found in all_found - {BASE}
+        if not any(found in reached[other] for other in all_found - {BASE, found})
     )
 
 
 def draw(architecture: Architecture) -> str:
-    """Return the picture as SVG."""
-    rows = stories(architecture)
-    purposes = {**architecture.boxes, GROUND: ", ".join(architecture.ground)}
+    """Return the diagram as SVG."""
+    rows = layers(architecture)
+    purposes = {**architecture.boxes, BASE: ", ".join(architecture.base)}
     texts: dict[str, list[str]] = {}
     places: dict[str, tuple[float, float, float, float]] = {}
     top = 10.0
@@ -112,7 +112,7 @@ def draw(architecture: Architecture) -> str:
         [
             (
                 f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {bottom:g}" role="img" '
-                'aria-label="Which part of the package imports which">'
+                'aria-label="The packages and their imports">'
             ),
             f"<style>{_STYLE}</style>",
             (
@@ -128,7 +128,7 @@ def draw(architecture: Architecture) -> str:
 
 def _drawn_box(box: str, place: tuple[float, float, float, float], lines: Iterable[str]) -> Iterator[str]:
     left, top, width, height = place
-    kind = "ground" if box == GROUND else "box"
+    kind = "base" if box == BASE else "box"
     yield f'<rect class="{kind}" x="{left:g}" y="{top:g}" width="{width:g}" height="{height:g}" rx="6"/>'
     yield f'<text class="name" x="{left + 12:g}" y="{top + 20:g}">{escape(box)}</text>'
     for number, line in enumerate(lines):
@@ -136,7 +136,7 @@ def _drawn_box(box: str, place: tuple[float, float, float, float], lines: Iterab
 
 
 def _arrow(upper: tuple[float, float, float, float], lower: tuple[float, float, float, float]) -> str:
-    """Return an arrow down; one past other boxes goes along the side at which the lower one lies."""
+    """Return an arrow downwards; if other boxes are between, it goes along the side of the lower box."""
     start, end = upper[0] + upper[2] / 2, lower[0] + lower[2] / 2
     from_y, to_y = upper[1] + upper[3], lower[1]
     if to_y - from_y <= _GAP:
@@ -172,7 +172,7 @@ def _box(module: str) -> str:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    """Yield the modules of the package that one imports, named without the package."""
+    """Yield the modules of the package that a module imports, named without the package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

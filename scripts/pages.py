@@ -1,6 +1,6 @@
-"""Writes what the pages of `docs` have of the code: the table of settings, the architecture's picture and modules.
+"""Generates the parts of `docs` that follow from the code: settings, architecture diagram, base modules.
 
-`python -m scripts.pages` (which `make docs` runs) writes them; a test holds them against the code.
+`make docs` runs it (`python -m scripts.pages`). A test fails if a generated part is stale.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ DOCS = ROOT / "docs"
 
 
 def main() -> None:
-    """Write every file that is made from the code."""
-    for path, content in made_files().items():
+    """Write every generated file."""
+    for path, content in generated_files().items():
         path.write_text(content, encoding="utf-8")
 
 
-def made_files() -> dict[Path, str]:
-    """Return what each of the files is to hold."""
+def generated_files() -> dict[Path, str]:
+    """Return the content of each generated file."""
     architecture = read_architecture(ROOT / PACKAGE)
-    modules = [f"| [`{name}.py`](../{PACKAGE}/{name}.py) | {text} |" for name, text in architecture.ground.items()]
+    modules = [f"| [`{name}.py`](../{PACKAGE}/{name}.py) | {text} |" for name, text in architecture.base.items()]
     return {
         DOCS / "settings.md": _with_part(DOCS / "settings.md", "settings", settings_table()),
         DOCS / "architecture.md": _with_part(
@@ -40,10 +40,10 @@ def made_files() -> dict[Path, str]:
 
 
 def settings_table() -> list[str]:
-    """Return the table of all settings: one row a field of the class."""
+    """Return the lines of the settings table: one row for each field of the class."""
     rows = []
     for name, field in Settings.model_fields.items():
-        # A description's link leads on from the checkout's root.
+        # Links in descriptions are relative to the root of the checkout.
         text = (field.description or "").replace("](docs/", "](")
         rows.append(f"| `{variable_name(name)}` | {_default(field.default)} | {text} |")
     return ["| variable | default | what it sets |", "| --- | --- | --- |", *rows]
@@ -58,7 +58,7 @@ def _default(value: Any) -> str:
 
 
 def _with_part(path: Path, name: str, lines: Iterable[str]) -> str:
-    """Return a page's text with the part between its two comments replaced; `ValueError` if it has no such part."""
+    """Return the text of a page with the named part replaced; raise `ValueError` if there is not exactly one."""
     begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
     text, parts = re.subn(
         f"(?s){begin}.*?{end}",
@@ -66,7 +66,7 @@ def _with_part(path: Path, name: str, lines: Iterable[str]) -> str:
         path.read_text(encoding="utf-8"),
     )
     if parts != 1:
-        raise ValueError(f"{path} has {parts} parts that are named {name}, and should have one.")
+        raise ValueError(f"{path} has {parts} parts named {name}, and must have one.")
     return text
 
 

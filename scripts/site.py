@@ -1,6 +1,6 @@
-"""What the site has beside `docs`: the pages that lie elsewhere in the checkout, and the files that any page links to.
+"""Hook of MkDocs: adds pages outside `docs` to the site, and the files that pages link to.
 
-MkDocs calls it as a hook. A link works on both sides: in the checkout as it is written, in the site as it is led on.
+Links work in the checkout as written; in the site, the hook rewrites them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ELSEWHERE = {
     "security.md": "SECURITY.md",
     "changelog.md": "CHANGELOG.md",
 }
-"""The site's pages that are files elsewhere in the checkout."""
+"""The pages of the site whose files are outside `docs`."""
 
 _LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Return the files of `docs`, the pages from elsewhere, and what they link to in the checkout."""
+    """Return the files of `docs`, the pages outside it, and the files of the checkout that they link to."""
     for uri, path in ELSEWHERE.items():
         files.append(File.generated(config, uri, content=(ROOT / path).read_text(encoding="utf-8")))
     pages = {_origin(file.src_uri): file.src_uri for file in files.documentation_pages()}
@@ -43,21 +43,21 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs' own
-    """Return a page's text with its links led to where the site has what they name."""
+    """Return the text of a page with links rewritten to their place in the site."""
     pages = {_origin(file.src_uri): file.src_uri for file in files.documentation_pages()}
     origin = _origin(page.file.src_uri)
     return _LINK.sub(lambda link: place(_path(link[1], origin), pages) + (link[2] or ""), markdown)
 
 
 def linked(markdown: str, origin: str) -> Iterable[str]:
-    """Return the files that a page links to, by their paths in the checkout; ``origin`` is the page's own."""
+    """Return the paths in the checkout of the files that a page links to; ``origin`` is the path of the page."""
     return [_path(link[1], origin) for link in _LINK.finditer(markdown)]
 
 
 def place(path: str, pages: Mapping[str, str]) -> str:
-    """Return where the site has a file of the checkout; ``pages`` are its pages by their paths there.
+    """Return the place in the site of a file of the checkout; ``pages`` are its pages by their path there.
 
-    What is no page and not of `docs` comes as plain text, for a browser to show.
+    Other files outside `docs` are added as plain text, so that a browser shows them.
     """
     return pages.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else f"repository/{path}.txt")
 

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.architecture import Architecture, arrows, draw, stories
-from scripts.pages import made_files
+from scripts.architecture import Architecture, arrows, draw, layers
+from scripts.pages import generated_files
 from tests.documents.pages import PAGES, ROOT
 
 CONFIGURATION: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in made_files()])
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in generated_files()])
 def test_what_is_made_of_the_code_is_what_the_code_says(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == made_files()[path], "run `make docs`"
+    assert path.read_text(encoding="utf-8") == generated_files()[path], "run `make docs`"
 
 
 def _leaves(entries: Any) -> Iterator[str]:
@@ -74,12 +74,12 @@ def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_p
 def test_boxes_that_import_each_other_are_an_error_that_names_them() -> None:
     boxes = {"one": "", "other": ""}
     with pytest.raises(ValueError, match="one, other"):
-        stories(Architecture(boxes, {"one": frozenset({"other"}), "other": frozenset({"one"})}, {}))
+        layers(Architecture(boxes, {"one": frozenset({"other"}), "other": frozenset({"one"})}, {}))
 
 
 def test_an_arrow_that_follows_from_others_is_left_out() -> None:
     imports = {"high": frozenset({"middle", "low"}), "middle": frozenset({"low"}), "low": frozenset[str]()}
     architecture = Architecture(dict.fromkeys(imports, "What it is"), imports, {"errors": "Errors"})
     assert arrows(architecture) == [("high", "middle"), ("middle", "low")]
-    assert stories(architecture) == [["high"], ["middle"], ["low"], ["ground floor"]]
+    assert layers(architecture) == [["high"], ["middle"], ["low"], ["base modules"]]
     assert draw(architecture).count("marker-end") == 2
