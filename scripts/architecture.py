@@ -51,9 +51,7 @@ def read_architecture(root: Path) -> Architecture:
     boxes = [box for box in between if box not in base]
     return Architecture(
         boxes={box: _purpose(modules[box]) for box in sorted(boxes)},
-        imports={
-            box: frozenset({BASE if found in base else found for found in between[box]} - {box}) for box in boxes
-        },
+        imports={box: frozenset({BASE if found in base else found for found in between[box]} - {box}) for box in boxes},
         base={name: _purpose(modules[name]) for name in sorted(base)},
     )
 
