@@ -1,16 +1,16 @@
-# One image for web server, daemon, code location and runs. Everything in it is pinned by hash; nothing is built or
-# downloaded when it starts. Build it in the checkout's folder:
+# The image of web server, daemon, code locations and runs. All packages are pinned by hash; nothing is built or downloaded
+# at start. Build it in the folder of the checkout:
 #   docker build --build-arg COMMIT=$(git rev-parse HEAD) --tag analytics-dagster:0.1.0 .
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /src
-# What builds our own wheel stays in an environment of this stage.
+# The tools that build our wheel stay in an environment of this stage.
 COPY requirements/build.txt requirements/
 RUN python -m venv /opt/build \
  && /opt/build/bin/pip install --no-deps --require-hashes --requirement requirements/build.txt
-# An environment without pip; before the code, so that a change to the code does not install everything again.
+# An environment without pip. It is installed before the code is copied, so that a change of the code uses the cached layer.
 COPY requirements/production.txt requirements/
 RUN python -m venv --without-pip /opt/venv \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-compile --require-hashes \
@@ -19,13 +19,13 @@ COPY pyproject.toml README.md LICENSE ./
 COPY analytics_dagster analytics_dagster
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/build/bin/pip --python /opt/venv/bin/python install --no-deps --no-compile --no-index /wheels/*.whl
-# The root file system is read-only where it runs: what is not compiled now would be compiled at each start. Files that a
-# package ships for other Pythons do not compile, which is no matter.
+# Compile now: the root file system is read-only at run time, so Python would compile again at each start. Errors are ignored,
+# because some packages contain files for other Python versions.
 RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib || true
 COPY dbt_project /opt/analytics/dbt_project
 COPY scripts/entrypoint.sh /opt/analytics/entrypoint
-# The manifest of the target that production builds; a project that does not parse fails here. Nothing is connected to.
-# The names of relations are in it: the database and the schema are the chart's, which may be others with a slower start.
+# Make the manifest for the production target, without connecting to it. A project that does not parse fails here. The manifest
+# contains relation names: with another database or schema in the chart, containers make it again at start.
 ARG TARGET=prod
 ARG DATABASE=warehouse
 ARG SCHEMA=analytics
@@ -36,25 +36,25 @@ RUN chmod 0555 /opt/analytics/entrypoint && cd /tmp \
     ANALYTICS_POSTGRES_DBNAME=${DATABASE} ANALYTICS_POSTGRES_SCHEMA=${SCHEMA} \
     ANALYTICS_LAKE_DATA_PATH=none AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none \
     /opt/venv/bin/analytics-dagster prepare
-# DuckDB's extensions for a DuckLake, where a run finds them.
+# DuckDB's extensions for DuckLake, in the folder that runs read.
 RUN /opt/venv/bin/python -m analytics_dagster.project.extensions /opt/analytics/extensions ducklake httpfs postgres_scanner
 
 FROM ${BASE}
 ARG COMMIT=unknown
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="analytics-dagster" \
-      org.opencontainers.image.description="Dagster with dbt's models as assets" \
+      org.opencontainers.image.description="Dagster with dbt models as assets" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${COMMIT}" \
       org.opencontainers.image.version="${VERSION}"
-# A base may come without an installer.
+# Some base images have no pip.
 RUN if python -m pip --version >/dev/null 2>&1; then python -m pip uninstall --yes --quiet pip setuptools wheel; fi \
  && groupadd --gid 10001 dagster \
  && useradd --uid 10001 --gid dagster --no-create-home --home-dir /tmp --shell /usr/sbin/nologin dagster \
  && mkdir -p /opt/dagster/dagster_home
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/analytics /opt/analytics
-# Only /tmp can be written, and is a volume of its own in the chart.
+# Only /tmp is writable; in the chart it is a volume.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp USER=dagster \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \

@@ -1,6 +1,6 @@
-"""The values of the Helm chart as typed models, from which `values.yaml`, its JSON schema and its table are made.
+"""The values of the Helm chart as typed models. `make chart` generates `values.yaml`, its JSON schema and its table.
 
-Names are those of the official Dagster chart where they mean the same.
+A value that means the same as in the official Dagster chart has the same name.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 DEFINITIONS = "#/definitions/"
-"""Where the schema holds what is used in several places."""
+"""The place of shared definitions in the schema."""
 
 DEFINED_BY = "x-defined-by"
-"""Stands for `$ref` in the models: pydantic wants to resolve those itself."""
+"""Replaces `$ref` in the models, because pydantic would resolve that itself."""
 
 _CORE = f"{DEFINITIONS}io.k8s.api.core.v1."
 
-# What Kubernetes defines is checked as Kubernetes defines it.
+# Kubernetes types are validated with the definitions of Kubernetes.
 Affinity = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}Affinity"})]
 EnvVar = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}EnvVar"})]
 PodSecurityContext = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{_CORE}PodSecurityContext"})]
@@ -34,10 +34,10 @@ Peer = Annotated[
 ]
 
 ScheduleGroups = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}ScheduleGroupsFile"})]
-"""The content of the schedule groups' file, as the package itself checks it."""
+"""The content of the schedule groups file, validated with the schema of the package."""
 
 AlertRoutes = Annotated[dict[str, Any], WithJsonSchema({DEFINED_BY: f"{DEFINITIONS}AlertRoutesFile"})]
-"""The content of the routes' file, likewise."""
+"""The content of the alert routes file, validated with the schema of the package."""
 
 Text = dict[str, str]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -49,13 +49,13 @@ PathPrefix = Annotated[str, Field(pattern=r"^(/[^/ ]+)*$")]
 
 
 class Model(BaseModel):
-    """A part of the values; a key that it does not know is refused."""
+    """A part of the values; unknown keys are errors."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
 
 
 class Global(Model):
-    """What is shared with the charts beside this one."""
+    """Values shared with other charts."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -65,10 +65,12 @@ class Global(Model):
 class Image(Model):
     """An image."""
 
-    repository: str = Field("", description="Its name, with the registry's where it is not the cluster's default.")
-    tag: str = Field("", description="Its tag.")
-    digest: str = Field("", description="Its digest (`sha256:…`), which wins over the tag.")
-    pull_policy: PullPolicy = Field("IfNotPresent", description="When the node pulls it.")
+    repository: str = Field(
+        "", description="The name of the image, with the registry if it is not the default of the cluster."
+    )
+    tag: str = Field("", description="The tag of the image.")
+    digest: str = Field("", description="The digest of the image (`sha256:…`); overrides the tag.")
+    pull_policy: PullPolicy = Field("IfNotPresent", description="When a node pulls the image.")
 
 
 class LocationImage(Image):
@@ -78,7 +80,7 @@ class LocationImage(Image):
 
 
 class ImagePullSecret(Model):
-    """A Secret with a registry's credentials."""
+    """A Secret with the credentials of an image registry."""
 
     name: str
 
@@ -86,63 +88,65 @@ class ImagePullSecret(Model):
 class ServiceAccount(Model):
     """A service account."""
 
-    create: bool = Field(default=True, description="Whether the chart makes it.")
-    name: str = Field("", description="Its name; made from the release's name otherwise.")
-    annotations: Text = Field({}, description="Its annotations: what IRSA and other workload identities go by.")
+    create: bool = Field(default=True, description="Whether the chart creates the service account.")
+    name: str = Field("", description="The name; by default derived from the name of the release.")
+    annotations: Text = Field({}, description="Annotations, for example for IRSA and other workload identities.")
 
 
 class ServiceAccounts(Model):
-    """The service accounts, one for each set of rights."""
+    """The service accounts, one for each set of permissions."""
 
     webserver: ServiceAccount = Field(
-        ServiceAccount(), description="Of the web server, which cancels runs: it deletes Jobs and Pods."
+        ServiceAccount(), description="For the web server, which cancels runs: deletes Jobs and Pods."
     )
     daemon: ServiceAccount = Field(
-        ServiceAccount(), description="Of the daemon, which launches runs and watches them: Jobs, Pods, their logs."
+        ServiceAccount(), description="For the daemon, which launches and monitors runs: Jobs, Pods, logs."
     )
     code: ServiceAccount = Field(
-        ServiceAccount(), description="Of code locations and runs, which have no rights in Kubernetes at all."
+        ServiceAccount(), description="For code locations and runs, which have no permissions in Kubernetes."
     )
 
 
 class Analytics(Model):
-    """The settings of this project's own code location; each becomes an environment variable."""
+    """The settings of the code location; each becomes an environment variable."""
 
     environment: Literal["staging", "prod"] = Field(
-        "prod", description="`ANALYTICS_ENVIRONMENT`: schedules and sensors start turned on in `prod` alone."
+        "prod", description="`ANALYTICS_ENVIRONMENT`: schedules and sensors are on by default only in `prod`."
     )
-    time_zone: str = Field("UTC", description="The IANA time zone of all schedules that name none of their own.")
-    landing_url: str = Field("", description="Where raw files arrive; `landing` in the bucket of `s3` otherwise.")
-    outbound_url: str = Field("", description="Where exports go; `outbound` in the bucket of `s3` otherwise.")
-    reports_url: str = Field("", description="Where reports go; `reports` in the bucket of `s3` otherwise.")
-    reports_web_url: str = Field("", description="The address at which a browser finds the reports, for links to them.")
-    webserver_url: str = Field("", description="The UI's address, for links in messages; the ingress's otherwise.")
+    time_zone: str = Field("UTC", description="The IANA time zone of schedules that do not set one.")
+    landing_url: str = Field("", description="Where raw files arrive; default: `landing` in the bucket of `s3`.")
+    outbound_url: str = Field("", description="Where exports are written; default: `outbound` in the bucket of `s3`.")
+    reports_url: str = Field("", description="Where reports are written; default: `reports` in the bucket of `s3`.")
+    reports_web_url: str = Field("", description="The address of the reports for a browser, for links.")
+    webserver_url: str = Field(
+        "", description="The address of the UI, for links in messages; default: that of the ingress."
+    )
     schedule_groups: ScheduleGroups = Field(
-        {}, description="Which node runs when, and what its pod gets; the groups in the image otherwise."
+        {}, description="The schedule groups, and the resources of their pods; default: the groups in the image."
     )
-    alert_routes: AlertRoutes = Field({}, description="Who hears of what; the routes in the image otherwise.")
-    settings: Text = Field({}, description="Any other `ANALYTICS_*` variable that holds no secret, by name.")
+    alert_routes: AlertRoutes = Field({}, description="Who is alerted about what; default: the routes in the image.")
+    settings: Text = Field({}, description="Any other `ANALYTICS_*` variable without a secret, by name.")
 
 
 class Profile(Model):
-    """A dbt profile of the team's own."""
+    """Your own dbt profile."""
 
-    existing_secret: str = Field("", description="The Secret that holds it, mounted at `/secrets`.")
-    existing_secret_key: str = Field("profiles.yml", description="The Secret's key that holds it.")
+    existing_secret: str = Field("", description="The Secret that holds the profile, mounted at `/secrets`.")
+    existing_secret_key: str = Field("profiles.yml", description="The key of the Secret that holds the profile.")
 
 
 class WarehousePostgresql(Model):
     """A PostgreSQL server that dbt builds in."""
 
-    host: str = Field("", description="Its host; the server of `postgresql` otherwise.")
+    host: str = Field("", description="The host; default: the server of `postgresql`.")
     port: Port = 5432
-    username: str = Field("", description="The user that dbt builds as; that of `postgresql` otherwise.")
+    username: str = Field("", description="The user of dbt; default: that of `postgresql`.")
     database: Identifier = Field(
-        "warehouse", description="The database; the bundled server makes it as it starts first."
+        "warehouse", description="The database; the bundled server creates it at its first start."
     )
     schema_: str = Field("analytics", alias="schema", description="The schema, or the prefix of the schemas.")
     threads: int = Field(4, ge=1, description="How many models dbt builds at once.")
-    existing_secret: str = Field("", description="The Secret with the password; that of `postgresql` otherwise.")
+    existing_secret: str = Field("", description="The Secret with the password; default: that of `postgresql`.")
     existing_secret_password_key: str = "password"  # noqa: S105 - the name of a key
 
 
@@ -150,11 +154,12 @@ class Warehouse(Model):
     """Where dbt builds."""
 
     type: Literal["postgresql", "profile"] = Field(
-        "postgresql", description="`postgresql`, by the profile in the image; or any other, by a `profile` of your own."
+        "postgresql",
+        description="`postgresql` uses the profile in the image; `profile` uses your own, for any warehouse.",
     )
-    target: str = Field("prod", description="The profile's target.")
+    target: str = Field("prod", description="The target of the profile.")
     writers: int | None = Field(
-        None, ge=1, description="How many runs may write at once; what the target takes otherwise."
+        None, ge=1, description="How many runs can write at once; by default, the number depends on the target."
     )
     postgresql: WarehousePostgresql = WarehousePostgresql()
     profile: Profile = Profile()
@@ -163,9 +168,9 @@ class Warehouse(Model):
 class Persistence(Model):
     """The volume of a bundled server."""
 
-    enabled: bool = Field(default=True, description="Whether its data outlive its pod.")
+    enabled: bool = Field(default=True, description="Whether the data is kept when the pod is deleted.")
     size: Quantity = "8Gi"
-    storage_class: str = Field("", description="The storage class; the cluster's default otherwise.")
+    storage_class: str = Field("", description="The storage class; default: that of the cluster.")
 
 
 class Service(Model):
@@ -183,7 +188,7 @@ class PortOnly(Model):
 
 
 class Placement(Model):
-    """Where pods run and how they look."""
+    """Where pods run, and their metadata and resources."""
 
     annotations: Text = Field({}, description="Annotations of the pods.")
     labels: Text = Field({}, description="Labels of the pods.")
@@ -191,19 +196,19 @@ class Placement(Model):
     affinity: Affinity = {}
     tolerations: list[Toleration] = []
     topology_spread_constraints: list[TopologySpreadConstraint] = Field(
-        [], description="How replicas are spread; over nodes where possible otherwise."
+        [], description="How replicas are spread; default: over nodes, if possible."
     )
     priority_class_name: str = ""
     scheduler_name: str = ""
-    pod_security_context: PodSecurityContext = Field({}, description="In place of the chart's own.")
-    security_context: SecurityContext = Field({}, description="In place of the chart's own.")
+    pod_security_context: PodSecurityContext = Field({}, description="Replaces that of the chart.")
+    security_context: SecurityContext = Field({}, description="Replaces that of the chart.")
     resources: ResourceRequirements = {}
 
 
 class Pod(Placement):
-    """Pods of the chart's own image."""
+    """Pods with the image of the chart."""
 
-    env: list[EnvVar] = Field([], description="Environment variables beside those that the chart sets.")
+    env: list[EnvVar] = Field([], description="Additional environment variables.")
     env_config_maps: list[str] = Field([], description="ConfigMaps whose keys become environment variables.")
     env_secrets: list[str] = Field([], description="Secrets whose keys become environment variables.")
     volumes: list[Volume] = []
@@ -221,12 +226,12 @@ class Autoscaling(Model):
     min_replicas: int = Field(2, ge=1)
     max_replicas: int = Field(4, ge=1)
     target_cpu_utilization_percentage: int = Field(
-        80, ge=1, description="Of the requested CPU.", alias="targetCPUUtilizationPercentage"
+        80, ge=1, description="Percentage of the requested CPU.", alias="targetCPUUtilizationPercentage"
     )
 
 
 class DisruptionBudget(Model):
-    """A PodDisruptionBudget, where there is more than one replica: one of a single pod would only stop drains."""
+    """A PodDisruptionBudget, if there is more than one replica. With a single pod it would only block drains."""
 
     enabled: bool = True
     max_unavailable: int | Annotated[str, Field(pattern="^[0-9]+%$")] = 1
@@ -239,9 +244,9 @@ class Webserver(Pod):
     autoscaling: Autoscaling = Autoscaling()
     pod_disruption_budget: DisruptionBudget = DisruptionBudget()
     service: Service = Service()
-    path_prefix: PathPrefix = Field("", description="The path under which the UI is served: `/dagster`.")
-    enable_read_only: bool = Field(default=False, description="Whether a second one is served that changes nothing.")
-    db_statement_timeout: int = Field(15000, ge=0, description="Milliseconds after which a query is given up.")
+    path_prefix: PathPrefix = Field("", description="The path of the UI, for example `/dagster`.")
+    enable_read_only: bool = Field(default=False, description="Whether to run a second, read-only web server.")
+    db_statement_timeout: int = Field(15000, ge=0, description="The timeout of a query in milliseconds.")
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "warning"
     log_format: Literal["colored", "json", "rich"] = "colored"
     resources: ResourceRequirements = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
@@ -251,7 +256,7 @@ class Webserver(Pod):
 
 
 class TagLimit(Model):
-    """How many runs with a tag run at once."""
+    """How many runs with a tag can run at once."""
 
     key: str
     value: str | dict[Literal["applyLimitPerUniqueValue"], bool] | None = None
@@ -259,12 +264,12 @@ class TagLimit(Model):
 
 
 class QueuedRunCoordinator(Model):
-    """The queue."""
+    """The run queue."""
 
-    max_concurrent_runs: int = Field(10, ge=-1, description="How many runs run at once; -1 is any number.")
+    max_concurrent_runs: int = Field(10, ge=-1, description="How many runs can run at once; -1 means no limit.")
     tag_concurrency_limits: list[TagLimit] = Field(
         [TagLimit(key="analytics_dagster/schedule_group", value={"applyLimitPerUniqueValue": True}, limit=1)],
-        description="Limits by tag: two runs of one schedule group queue up.",
+        description="Limits by tag; the default allows one run per schedule group at a time.",
     )
     dequeue_interval_seconds: int = Field(5, ge=1)
     dequeue_use_threads: bool = True
@@ -272,7 +277,7 @@ class QueuedRunCoordinator(Model):
 
 
 class RunCoordinatorConfig(Model):
-    """The queue's settings, where the official chart has them."""
+    """The settings of the queue, at the place that the official chart uses."""
 
     queued_run_coordinator: QueuedRunCoordinator = QueuedRunCoordinator()
 
@@ -285,31 +290,31 @@ class RunCoordinator(Model):
 
 
 class RunMonitoring(Model):
-    """Whether and how runs are watched whose pod may be gone."""
+    """Whether and how the daemon detects runs whose pod is lost."""
 
     enabled: bool = True
-    start_timeout_seconds: int = Field(600, ge=0, description="How long a pod may take to start.")
-    cancel_timeout_seconds: int = Field(300, ge=0, description="How long a run may take to end when cancelled.")
+    start_timeout_seconds: int = Field(600, ge=0, description="How long a pod can take to start.")
+    cancel_timeout_seconds: int = Field(300, ge=0, description="How long a cancelled run can take to end.")
     max_resume_run_attempts: int = Field(
         0,
         ge=0,
-        description="How often a lost pod's run is resumed. At 0 it fails, and is continued by a retry where its group "
-        "has any.",
+        description="How often a run is resumed after its pod is lost. With 0 the run fails, and the retries of its "
+        "schedule group continue it.",
     )
-    max_runtime_seconds: int = Field(0, ge=0, description="How long any run may take; 0 is for ever.")
+    max_runtime_seconds: int = Field(0, ge=0, description="How long a run can take; 0 means no limit.")
     poll_interval_seconds: int = Field(30, ge=1)
     free_slots_after_run_end_seconds: int = Field(60, ge=0)
 
 
 class RunRetries(Model):
-    """Dagster's own retries, at once and whatever the failure was; those of schedule groups are made by a sensor."""
+    """Dagster's own run retries: immediate, for any failure. A sensor makes the retries of schedule groups."""
 
-    enabled: bool = Field(default=True, description="Whether runs may ask for them, by the tag `dagster/max_retries`.")
+    enabled: bool = Field(default=True, description="Whether the tag `dagster/max_retries` of a run has an effect.")
     max_retries: int = Field(
-        0, ge=0, description="For runs that say nothing themselves: other jobs, and what is materialized in the UI."
+        0, ge=0, description="For runs without the tag: other jobs, and materializations in the UI."
     )
     retry_on_asset_or_op_failure: bool = Field(
-        default=True, description="Whether also where a step has failed, and not only the run's pod."
+        default=True, description="Whether to retry after a failed step, and not only after a lost pod."
     )
 
 
@@ -321,22 +326,24 @@ class Threads(Model):
 
 
 class Daemon(Pod):
-    """The daemon: schedules, sensors, the queue, the watch over runs. There is one, and never two."""
+    """The daemon: schedules, sensors, run queue, run monitoring. There is never more than one."""
 
     run_coordinator: RunCoordinator = RunCoordinator()
     run_monitoring: RunMonitoring = RunMonitoring()
     run_retries: RunRetries = RunRetries()
     sensors: Threads = Threads()
     schedules: Threads = Threads()
-    heartbeat_tolerance: int = Field(1800, ge=60, description="Seconds without a heartbeat until it is restarted.")
+    heartbeat_tolerance: int = Field(
+        1800, ge=60, description="Seconds without a heartbeat before the daemon is restarted."
+    )
     resources: ResourceRequirements = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
-    # Each check is a Python process that imports Dagster: seldom, and with time.
+    # Each check starts a Python process that imports Dagster: run it rarely, with a long timeout.
     liveness_probe: Probe = {"periodSeconds": 60, "timeoutSeconds": 30, "failureThreshold": 3}
     startup_probe: Probe = {"periodSeconds": 15, "timeoutSeconds": 30, "failureThreshold": 20}
 
 
 class IncludeConfig(Model):
-    """Whether runs get what the code location gets."""
+    """Whether runs get the settings of the code location."""
 
     enabled: bool = True
 
@@ -344,16 +351,15 @@ class IncludeConfig(Model):
 class Deployment(Pod):
     """A code location."""
 
-    name: Name = Field(description="Its name in the UI, in the Service and in the Deployment.")
-    image: LocationImage = Field(
-        LocationImage(), description="Its image, where it is not the chart's; unset fields are the chart's."
-    )
+    name: Name = Field(description="The name in the UI, of the Service and of the Deployment.")
+    image: LocationImage = Field(LocationImage(), description="The image; unset fields are those of the chart's image.")
     dagster_api_grpc_args: list[str] = Field(
-        ["--module-name", "analytics_dagster.definitions"], description="What `dagster api grpc` loads."
+        ["--module-name", "analytics_dagster.definitions"],
+        description="The arguments of `dagster api grpc`: what it loads.",
     )
     port: Port = 3030
     include_config_in_launched_runs: IncludeConfig = Field(
-        IncludeConfig(), description="Whether its runs get its `env…` and volumes too."
+        IncludeConfig(), description="Whether its runs also get its `env…` and volumes."
     )
     resources: ResourceRequirements = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
     liveness_probe: Probe = {"periodSeconds": 20, "timeoutSeconds": 5, "failureThreshold": 6}
@@ -366,12 +372,12 @@ class UserDeployments(Model):
 
     enabled: bool = True
     deployments: list[Deployment] = Field(
-        [Deployment(name="analytics-dagster")], description="One item for each; a list of yours replaces this one."
+        [Deployment(name="analytics-dagster")], description="One item for each; your list replaces this one."
     )
 
 
 class RunK8sConfig(Model):
-    """What every run's Job gets, in Kubernetes' own words."""
+    """Kubernetes configuration of the Job of every run."""
 
     container_config: dict[str, Any] = {}
     pod_template_spec_metadata: dict[str, Any] = {
@@ -383,81 +389,83 @@ class RunK8sConfig(Model):
 
 
 class K8sRunLauncher(Model):
-    """How a run becomes a Job."""
+    """How a run is started as a Job."""
 
     env_config_maps: list[str] = Field([], description="ConfigMaps whose keys become environment variables.")
     env_secrets: list[str] = Field([], description="Secrets whose keys become environment variables.")
-    env: list[EnvVar] = Field([], description="Environment variables beside those that the chart sets.")
+    env: list[EnvVar] = Field([], description="Additional environment variables.")
     labels: Text = Field({}, description="Labels of the Jobs and Pods.")
     volumes: list[Volume] = []
     volume_mounts: list[VolumeMount] = []
     resources: ResourceRequirements = Field(
         {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
-        description="What a run's pod gets where its schedule group says nothing.",
+        description="Resources of the pod of a run, if its schedule group sets none.",
     )
     node_selector: Text = {}
     affinity: Affinity = {}
     tolerations: list[Toleration] = []
     priority_class_name: str = ""
     scheduler_name: str = ""
-    fail_pod_on_run_failure: bool = Field(default=True, description="Whether a failed run is a failed Job too.")
+    fail_pod_on_run_failure: bool = Field(default=True, description="Whether the Job of a failed run fails, too.")
     run_k8s_config: RunK8sConfig = Field(RunK8sConfig(), alias="runK8sConfig")
 
 
 class RunLauncherConfig(Model):
-    """The launcher's settings, where the official chart has them."""
+    """The settings of the launcher, at the place that the official chart uses."""
 
     k8s_run_launcher: K8sRunLauncher = Field(K8sRunLauncher(), alias="k8sRunLauncher")
 
 
 class RunLauncher(Model):
-    """What starts runs."""
+    """The run launcher."""
 
     type: Literal["K8sRunLauncher"] = "K8sRunLauncher"
     config: RunLauncherConfig = RunLauncherConfig()
 
 
 class S3ComputeLogManager(Model):
-    """The logs of runs, in S3."""
+    """Run logs in S3."""
 
-    bucket: str = Field("", description="The bucket; that of `s3` otherwise.")
-    prefix: str = Field("dagster-logs", description="What the keys begin with.")
+    bucket: str = Field("", description="The bucket; default: that of `s3`.")
+    prefix: str = Field("dagster-logs", description="The prefix of the keys.")
     use_ssl: bool = True
     verify: bool = True
-    verify_cert_path: str = Field("", description="The file of a CA of your own.")
+    verify_cert_path: str = Field("", description="The file of your own CA certificate.")
     skip_empty_files: bool = True
     upload_interval: int = Field(
-        30, ge=0, description="Seconds between uploads of a running step's log; 0 is at its end."
+        30, ge=0, description="Seconds between uploads of the log of a running step; 0 uploads only at its end."
     )
-    upload_extra_args: dict[str, Any] = Field({}, description="Further arguments: `ServerSideEncryption: AES256`.")
+    upload_extra_args: dict[str, Any] = Field(
+        {}, description="Additional upload arguments, for example `ServerSideEncryption: AES256`."
+    )
     show_url_only: bool = False
 
 
 class ComputeLogConfig(Model):
-    """The settings, where the official chart has them."""
+    """The settings, at the place that the official chart uses."""
 
     s3_compute_log_manager: S3ComputeLogManager = Field(S3ComputeLogManager(), alias="s3ComputeLogManager")
 
 
 class ComputeLogManager(Model):
-    """Where the logs of runs are kept."""
+    """Where run logs are stored."""
 
     type: Literal["S3ComputeLogManager", "NoOpComputeLogManager"] = "S3ComputeLogManager"
     config: ComputeLogConfig = ComputeLogConfig()
 
 
 class Postgresql(Placement):
-    """PostgreSQL for Dagster's storage (and, unless another is named, for the warehouse)."""
+    """PostgreSQL for Dagster's storage and, by default, for the warehouse."""
 
-    enabled: bool = Field(
-        default=True, description="Whether a server is started, for trials; bring your own otherwise."
-    )
+    enabled: bool = Field(default=True, description="Whether to start a PostgreSQL server, for trials only.")
     image: Image = Image(repository="postgres", tag="17-alpine")
-    postgresql_host: str = Field("", description="The host of your own server.")
+    postgresql_host: str = Field("", description="The host of your own server, if `enabled` is false.")
     postgresql_username: str = "dagster"
     postgresql_database: str = "dagster"
-    postgresql_params: Text = Field({}, description="Parameters of the connection: `sslmode: verify-full`.")
-    existing_secret: str = Field("", description="The Secret with the password; made once where it is not given.")
+    postgresql_params: Text = Field({}, description="Connection parameters, for example `sslmode: verify-full`.")
+    existing_secret: str = Field(
+        "", description="The Secret with the password; default: generated once for the bundled server."
+    )
     existing_secret_password_key: str = "postgresql-password"  # noqa: S105 - the name of a key
     service: PortOnly = PortOnly(port=5432)
     persistence: Persistence = Persistence()
@@ -467,7 +475,7 @@ class Postgresql(Placement):
             "runAsUser": 70,
             "runAsGroup": 70,
             "fsGroup": 70,
-            # Kubernetes would open the data folder to the group at each start, and PostgreSQL refuses one that is.
+            # Kubernetes would make the data folder group-writable at each start, and PostgreSQL rejects that.
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -477,19 +485,19 @@ class Postgresql(Placement):
 
 
 class S3(Placement):
-    """S3 for logs, the landing zone, reports and exports."""
+    """S3 for logs, landing zone, reports and exports."""
 
-    enabled: bool = Field(
-        default=True, description="Whether SeaweedFS is started, for trials; bring your own otherwise."
-    )
+    enabled: bool = Field(default=True, description="Whether to start a SeaweedFS server, for trials only.")
     image: Image = Image(repository="chrislusf/seaweedfs", tag="4.48")
-    endpoint_url: str = Field("", description="The address of your own server; that of AWS otherwise.")
+    endpoint_url: str = Field("", description="The address of your own server; default: AWS.")
     region: str = "us-east-1"
-    bucket: str = Field("analytics", description="The bucket; the bundled server makes it as it starts.")
+    bucket: str = Field("analytics", description="The bucket; the bundled server creates it.")
     authentication: Literal["keys", "workloadIdentity"] = Field(
-        "keys", description="`workloadIdentity` takes no keys: annotate the service accounts `webserver` and `code`."
+        "keys", description="`workloadIdentity` needs no keys: annotate the service accounts `webserver` and `code`."
     )
-    existing_secret: str = Field("", description="The Secret with the keys; made once for the bundled server.")
+    existing_secret: str = Field(
+        "", description="The Secret with the keys; default: generated once for the bundled server."
+    )
     access_key_id_key: str = "access-key-id"
     secret_access_key_key: str = "secret-access-key"  # noqa: S105 - the name of a key
     service: PortOnly = PortOnly(port=8333)
@@ -498,29 +506,31 @@ class S3(Placement):
 
 
 class GeneratedSecrets(Placement):
-    """The Job that makes the passwords of the bundled servers once, and keeps those that are there."""
+    """The Job that generates the passwords of the bundled servers once. It never changes an existing Secret."""
 
-    enabled: bool = Field(default=True, description="Whether it does; every password is to be given otherwise.")
+    enabled: bool = Field(
+        default=True, description="Whether to generate passwords; if false, name a Secret for each one."
+    )
     resources: ResourceRequirements = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}}
 
 
 class Migrate(Placement):
-    """The Job that brings Dagster's storage to the new version before an upgrade."""
+    """The Job that migrates Dagster's storage before an upgrade."""
 
     enabled: bool = True
     resources: ResourceRequirements = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}}
 
 
 class AlertsWatch(Placement):
-    """A CronJob that tells people of a daemon which is silent (`analytics-dagster alerts watch`)."""
+    """A CronJob that alerts if the daemon has no heartbeat (`analytics-dagster alerts watch`)."""
 
-    enabled: bool = Field(default=False, description="Whether it is made.")
-    schedule: str = Field("*/5 * * * *", pattern=r"^[^\s]+( [^\s]+){4}$", description="When it looks.")
-    tolerance: int = Field(300, ge=60, description="Seconds without a heartbeat after which the daemon is silent.")
+    enabled: bool = Field(default=False, description="Whether to create the CronJob.")
+    schedule: str = Field("*/5 * * * *", pattern=r"^[^\s]+( [^\s]+){4}$", description="When it checks the heartbeat.")
+    tolerance: int = Field(300, ge=60, description="Seconds without a heartbeat before it alerts.")
     existing_secret: str = Field(
-        "", description="The Secret whose keys are the variables of channels: `ANALYTICS_SLACK_TOKEN`, …"
+        "", description="The Secret with the variables of the alert channels: `ANALYTICS_SLACK_TOKEN`, …"
     )
-    env: list[EnvVar] = Field([], description="Environment variables beside those that the chart sets.")
+    env: list[EnvVar] = Field([], description="Additional environment variables.")
     resources: ResourceRequirements = {"requests": {"cpu": "50m", "memory": "256Mi"}, "limits": {"memory": "512Mi"}}
 
 
@@ -535,13 +545,13 @@ class IngressHost(Model):
     """One host of the ingress."""
 
     host: str = ""
-    path: str = Field("", description="The path; the web server's `pathPrefix`, or `/`, otherwise.")
+    path: str = Field("", description="The path; default: `pathPrefix` of the web server, or `/`.")
     path_type: Literal["Prefix", "Exact", "ImplementationSpecific"] = "Prefix"
     tls: IngressTls = IngressTls()
 
 
 class Ingress(Model):
-    """The way to the UI from outside."""
+    """The ingress for the UI."""
 
     enabled: bool = False
     annotations: Text = {}
@@ -552,14 +562,16 @@ class Ingress(Model):
 
 
 class NetworkPolicies(Model):
-    """Who may connect to whom: nobody but those who must."""
+    """Network policies that allow only the connections that are needed."""
 
     enabled: bool = True
-    webserver_from: list[Peer] = Field([], description="Who may open the UI; anybody who reaches the pod otherwise.")
+    webserver_from: list[Peer] = Field(
+        [], description="Who can connect to the UI; default: everybody who can reach the pod."
+    )
 
 
 class ServiceMonitor(Model):
-    """A ServiceMonitor of the Prometheus operator."""
+    """A ServiceMonitor for the Prometheus operator."""
 
     enabled: bool = False
     labels: Text = {}
@@ -568,18 +580,18 @@ class ServiceMonitor(Model):
 
 
 class Tests(Placement):
-    """What `helm test` does: it launches a real run through GraphQL and waits for it."""
+    """`helm test`: launches a real run through GraphQL and waits for its end."""
 
     enabled: bool = True
-    location: str = Field("", description="The code location; the first otherwise.")
+    location: str = Field("", description="The code location; default: the first.")
     job: str = Field("ingestion", description="The job.")
-    asset_selection: list[str] = Field([], description="Some of the job's assets (`marts/orders`); all otherwise.")
+    asset_selection: list[str] = Field([], description="Assets of the job, for example `marts/orders`; default: all.")
     timeout_seconds: int = Field(900, ge=1)
     resources: ResourceRequirements = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}
 
 
 class PurgeAfterDays(Model):
-    """After how many days what a tick came to is forgotten; -1 is never."""
+    """After how many days ticks are deleted, by result; -1 means never."""
 
     failure: int = 30
     skipped: int = 7
@@ -594,7 +606,7 @@ class TickRetention(Model):
 
 
 class Retention(Model):
-    """What is forgotten, and when."""
+    """Which ticks are deleted, and when."""
 
     enabled: bool = True
     schedule: TickRetention = TickRetention(purge_after_days=PurgeAfterDays(skipped=90, failure=90))
@@ -602,7 +614,7 @@ class Retention(Model):
 
 
 class Telemetry(Model):
-    """Whether Dagster reports its usage to its makers."""
+    """Whether Dagster sends usage statistics to Dagster Labs."""
 
     enabled: bool = False
 
@@ -612,14 +624,14 @@ class Values(Model):
 
     name_override: str = ""
     fullname_override: str = ""
-    common_labels: Text = Field({}, description="Labels of everything.")
+    common_labels: Text = Field({}, description="Labels of all objects.")
     global_: Global = Field(Global(), alias="global")
     image: Image = Field(
         Image(repository="analytics-dagster"),
-        description="The one image of web server, daemon, code location and runs; its tag is the chart's app version.",
+        description="The image of all pods except the bundled servers; default tag: the app version of the chart.",
     )
     image_pull_secrets: list[ImagePullSecret] = []
-    rbac_enabled: bool = Field(default=True, description="Whether Roles and RoleBindings are made.")
+    rbac_enabled: bool = Field(default=True, description="Whether to create Roles and RoleBindings.")
     service_accounts: ServiceAccounts = ServiceAccounts()
     pod_security_context: PodSecurityContext = Field(
         {
@@ -630,11 +642,11 @@ class Values(Model):
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        description="Of every pod that has none of its own; the ids are those of the image's user.",
+        description="Default for every pod; the ids are those of the user in the image.",
     )
     security_context: SecurityContext = Field(
         {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
-        description="Of every container that has none of its own.",
+        description="Default for every container.",
     )
     analytics: Analytics = Analytics()
     warehouse: Warehouse = Warehouse()
@@ -654,5 +666,7 @@ class Values(Model):
     tests: Tests = Tests()
     retention: Retention = Retention()
     telemetry: Telemetry = Telemetry()
-    additional_instance_config: dict[str, Any] = Field({}, description="Further keys of `dagster.yaml`.")
-    extra_manifests: list[dict[str, Any]] = Field([], description="Further manifests; templates in them are rendered.")
+    additional_instance_config: dict[str, Any] = Field({}, description="Additional keys of `dagster.yaml`.")
+    extra_manifests: list[dict[str, Any]] = Field(
+        [], description="Additional manifests; templates in them are rendered."
+    )

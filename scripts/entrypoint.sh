@@ -1,7 +1,7 @@
 #!/bin/sh
-# What every container of the image starts by. dbt writes beside its manifest, and the image can't be written: the baked
-# manifest is copied to where dbt may write, and made anew where the target's database or schema, or a variable that the
-# project reads, is another than it was baked with. Only what loads the code needs one.
+# The entry point of the image. dbt writes next to its manifest, and the image is read-only: processes that load the code
+# first copy the manifest of the image to a writable folder. `prepare` makes it again if the target's database or schema, or
+# a variable that the project reads, has another value than at build time.
 set -eu
 baked=${ANALYTICS_BAKED_TARGET:-/opt/analytics/target}
 case "${1:-} ${2:-}" in

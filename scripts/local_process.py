@@ -1,4 +1,4 @@
-"""Servers and containers as local processes."""
+"""Runs servers and containers as local processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class LocalProcess:
-    """A process with a log in a file; it leads a group of its own, and ends with all of it."""
+    """A process that leads a process group and logs to a file; stopping it stops the whole group."""
 
     def __init__(
         self,
@@ -38,19 +38,19 @@ class LocalProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """Return how it ended, or None while it runs."""
+        """Return the exit code, or None while the process runs."""
         return self._process.poll()
 
     def log(self) -> str:
-        """Return what it has written."""
+        """Return the log."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self, grace: float) -> None:
-        """Ask it to end, and end it after the seconds of grace, with all that it has started."""
+        """Send the stop signal; after ``grace`` seconds kill the process group."""
         if self._process.poll() is None and grace:
             self._process.send_signal(self._stop_signal)
             with contextlib.suppress(subprocess.TimeoutExpired):

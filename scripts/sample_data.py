@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Deliver the jaffle shop's operational data into the landing zone, up to the present hour, as a live shop.
+"""Write the operational data of the jaffle shop, up to the current hour, as files into the landing zone.
 
-A year is simulated with `jafgen` from a seed and moved in time so that it ends weeks ahead. The first run
-fixes that calendar beside the delivered files (`.sample.json`); a later one delivers what has happened since.
+`jafgen` simulates one year from a seed. The year is shifted so that it ends some weeks in the future. The first run stores
+this calendar next to the files (`.sample.json`); later runs write the data since the previous run.
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ IDS = uuid.UUID("6c1f0f5e-9d0b-4d0e-8d3c-2f5f6f3f7a10")
 
 
 class SampleDataError(Exception):
-    """What a user can mend; the message says how."""
+    """An error that the user can fix; the message states the remedy."""
 
 
-# --- from a terminal ----------------------------------------------------------------------------------------
+# --- command line ----------------------------------------------------------------------------------------
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Deliver once, or again and again with `--follow`; return the exit code."""
+    """Write the data once, or repeatedly with `--follow`; return the exit code."""
     options = parse(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job inherits it ignored
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: background jobs of a shell ignore it
         signal.signal(number, signal.default_int_handler)
     try:
         landing = open_landing(options.landing)
@@ -84,14 +84,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.follow or may_have_more(state, options.now or utc_now()):
             say(f"Simulating a year of the jaffle shop (seed {state.seed}) ...")
             files = plan(simulate(state.seed), state.calendar)
-        said = report = deliver(landing, files, options.now or utc_now())
+        printed = report = deliver(landing, files, options.now or utc_now())
         say(report.text)
         while options.follow:
             time.sleep(options.follow)
             report = deliver(landing, files, utc_now())
-            if report.files or report.finished != said.finished:
+            if report.files or report.finished != printed.finished:
                 say(report.text)
-                said = report
+                printed = report
     except KeyboardInterrupt:
         return 0 if options.follow else 130
     except (SampleDataError, OSError) as error:
@@ -101,50 +101,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line; a wrong one ends the program with a usage message."""
-    parser = argparse.ArgumentParser(description="Deliver the jaffle shop's data up to the present hour.")
+    """Return the command line options; an invalid option exits with a usage message."""
+    parser = argparse.ArgumentParser(description="Write the data of the jaffle shop up to the current hour.")
     parser.add_argument("--landing", default=str(DEFAULT_LANDING), help="a folder or any fsspec URL")
-    parser.add_argument("--seed", type=int, help=f"of the year; fixed by the first run ({DEFAULT_SEED})")
-    parser.add_argument("--now", type=moment, metavar="ISO", help="deliver up to this time, not the clock's")
+    parser.add_argument("--seed", type=int, help=f"seed of the simulated year; set by the first run ({DEFAULT_SEED})")
+    parser.add_argument("--now", type=moment, metavar="ISO", help="write data up to this time instead of now")
     parser.add_argument(
         "--days-ahead",
         type=int,
         choices=range(YEAR),
         metavar="DAYS",
-        help=f"about when the year ends, from the first run's day; fixed by it ({DEFAULT_DAYS_AHEAD})",
+        help=f"how many days after the first run the year ends; set by that run ({DEFAULT_DAYS_AHEAD})",
     )
-    parser.add_argument("--follow", type=float, metavar="SECONDS", help="deliver again every so many seconds")
+    parser.add_argument("--follow", type=float, metavar="SECONDS", help="repeat after this many seconds")
     options = parser.parse_args(arguments)
     if options.follow is not None and options.follow <= 0:
         parser.error("--follow must be more than 0 seconds")
     if options.follow and options.now:
-        parser.error("--follow goes by the clock: leave --now out")
+        parser.error("--follow uses the current time: remove --now")
     return options
 
 
 def moment(text: str) -> datetime:
-    """Return the time that an ISO string names, in UTC, which is also its zone when it has none."""
-    parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not read the Z
+    """Return the UTC time of an ISO string; a string without a zone is UTC."""
+    parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 does not support Z
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
 
 
 def utc_now() -> datetime:
-    """Return the clock's time in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(tz=timezone.utc)
 
 
 def say(line: str) -> None:
-    """Print one line at once, also into a pipe."""
+    """Print one line without buffering."""
     print(line, flush=True)
 
 
-# --- delivering ---------------------------------------------------------------------------------------------
+# --- writing files ---------------------------------------------------------------------------------------------
 
 
 def begin(landing: Landing, *, now: datetime, seed: int | None, days_ahead: int | None) -> State:
-    """Return the landing zone's state; the first time, fix and store the calendar before any file is written.
+    """Return the state of the landing zone; the first run stores the calendar before it writes any file.
 
-    Raises `SampleDataError` if a seed or a number of days is asked for that is not the one it was begun with.
+    Raises `SampleDataError` if the seed or the number of days differs from that of the first run.
     """
     with landing.locked():
         state = landing.load_state()
@@ -156,30 +156,30 @@ def begin(landing: Landing, *, now: datetime, seed: int | None, days_ahead: int 
                 delivered_until=None,
             )
             landing.save_state(state)
-    wishes = (("--seed", seed, state.seed), ("--days-ahead", days_ahead, state.days_ahead))
-    for option, wish, fixed in wishes:
-        if wish not in (None, fixed):
-            message = f"{landing} was begun with {option} {fixed}: leave {option} out, or {landing.afresh}"
+    options = (("--seed", seed, state.seed), ("--days-ahead", days_ahead, state.days_ahead))
+    for option, requested, stored in options:
+        if requested not in (None, stored):
+            message = f"{landing} was created with {option} {stored}: remove {option}, or {landing.restart}"
             raise SampleDataError(message)
     return state
 
 
 def may_have_more(state: State, now: datetime) -> bool:
-    """Whether something can have happened since the last delivery: if not, there is no need to simulate."""
+    """Whether there can be new data since the last run. If not, no simulation is needed."""
     done = state.delivered_until
     return done is None or done < min(whole_hour(now), state.calendar.over)
 
 
 def deliver(landing: Landing, files: Sequence[File], now: datetime) -> Report:
-    """Write the files that have become due since the last delivery, then note how far it came.
+    """Write the files that are due since the last run, then store the time of this run.
 
-    A run killed midway has noted nothing: the next one writes the same bytes again, and the rest.
+    A killed run has not stored its time: the next run writes the same files again, and the missing ones.
     """
     until = whole_hour(now)
     with landing.locked():
         state = landing.load_state()
         if state is None:
-            message = f"{landing.url(STATE_FILE)} has gone meanwhile: start this command again"
+            message = f"{landing.url(STATE_FILE)} was deleted while this command ran: start it again"
             raise SampleDataError(message)
         since = state.delivered_until
         chosen = due(files, since, until)
@@ -202,7 +202,7 @@ def deliver(landing: Landing, files: Sequence[File], now: datetime) -> Report:
 
 @dataclass(frozen=True)
 class Report:
-    """What one delivery came to."""
+    """The result of one run."""
 
     landing: Landing
     since: datetime | None
@@ -213,19 +213,19 @@ class Report:
 
     @property
     def text(self) -> str:
-        """The report in a line; in two when the year is over."""
+        """The report in one line, or in two after the end of the year."""
         if self.files:
             counts = ", ".join(f"{name} {count:,}" for name, count in self.rows.items())
             line = f"{self.landing}: {self.files:,} new files up to {self.until:%Y-%m-%d %H:%M} UTC: {counts}"
         else:
             line = f"{self.landing}: nothing new since {self.since or self.until:%Y-%m-%d %H:%M} UTC"
-        over = f"\nThe shop's year is over, all of it is delivered. For a new one, {self.landing.afresh}"
+        over = f"\nThe year of the shop is over, and all files are written. For a new year, {self.landing.restart}"
         return line + over * self.finished
 
 
 @dataclass(frozen=True)
 class State:
-    """What is fixed by the first run, and how far the delivery came."""
+    """The calendar that the first run set, and the time up to which files are written."""
 
     seed: int
     days_ahead: int
@@ -234,18 +234,18 @@ class State:
 
     @property
     def calendar(self) -> Calendar:
-        """The calendar that the first run fixed."""
+        """The calendar that the first run set."""
         return Calendar(seed=self.seed, days_ahead=self.days_ahead, anchor=self.anchor)
 
     def to_json(self) -> str:
-        """Return the state as the state file holds it."""
+        """Return the content of the state file."""
         return json.dumps(asdict(self), default=str, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> State:
-        """Return the state that a state file holds.
+        """Return the state in the content of a state file.
 
-        Raises `ValueError`, `KeyError` or `TypeError` if it holds none.
+        Raises `ValueError`, `KeyError` or `TypeError` if the content is invalid.
         """
         held = json.loads(text)
         until = held["delivered_until"]
@@ -269,48 +269,48 @@ def open_landing(url: str) -> Landing:
 
 @dataclass(frozen=True)
 class Landing:
-    """The landing zone. A file in it is whole from the moment it can be seen."""
+    """The landing zone. Files are written atomically."""
 
     filesystem: Any
     root: str
 
     def __str__(self) -> str:
-        """Return the address, without `file://` for a folder."""
+        """Return the URL, or the path of a local folder."""
         return self.root if self.is_local else str(self.filesystem.unstrip_protocol(self.root))
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
+        """Whether it is a local folder."""
         return isinstance(self.filesystem, LocalFileSystem)
 
     @property
-    def afresh(self) -> str:
+    def restart(self) -> str:
         """How to start again, as the end of a sentence."""
-        how = f"rm -r {shlex.quote(self.root)}" if self.is_local else f"everything below {self}"
-        return f"delete this one ({how}), and the warehouse loaded from it, and run again."
+        how = f"rm -r {shlex.quote(self.root)}" if self.is_local else f"all files in {self}"
+        return f"delete this landing zone ({how}) and the warehouse loaded from it, then run again."
 
     def url(self, path: str) -> str:
-        """Return the address of a file in it."""
+        """Return the URL or path of a file in it."""
         return f"{self.root}/{path}"
 
     def write(self, path: str, content: bytes) -> None:
-        """Put a file there, whole or not at all."""
+        """Write a file atomically."""
         if not self.is_local:
-            self.filesystem.pipe_file(self.url(path), content)  # an object store shows only whole objects
+            self.filesystem.pipe_file(self.url(path), content)  # object stores write atomically
             return
         target = Path(self.url(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")  # what a killed run leaves, the next one takes
+        part = target.with_name(f".{target.name}.part")  # the next run replaces the file of a killed run
         part.write_bytes(content)
         part.replace(target)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other deliveries of this machine out; elsewhere two do no harm: they write the same bytes."""
+        """Exclude other runs on this machine. In a bucket, two runs are harmless: they write the same bytes."""
         if not self.is_local:
             yield
             return
-        import fcntl  # Unix has it, and only there can a folder be locked
+        import fcntl  # only on Unix
 
         Path(self.root).mkdir(parents=True, exist_ok=True)
         folder = os.open(self.root, os.O_RDONLY)
@@ -321,14 +321,14 @@ class Landing:
             os.close(folder)
 
     def load_state(self) -> State | None:
-        """Return what the state file says, or None before the first run."""
+        """Return the stored state, or None before the first run."""
         address = self.url(STATE_FILE)
         if not self.filesystem.exists(address):
             return None
         try:
             return State.from_json(self.filesystem.cat_file(address).decode())
         except (ValueError, KeyError, TypeError) as error:
-            message = f"{address} is no state of the sample ({type(error).__name__}: {error}); {self.afresh}"
+            message = f"{address} is not a state file of the sample ({type(error).__name__}: {error}); {self.restart}"
             raise SampleDataError(message) from error
 
     def save_state(self, state: State) -> None:
@@ -336,12 +336,12 @@ class Landing:
         self.write(STATE_FILE, state.to_json().encode())
 
 
-# --- planning: which row goes into which file ---------------------------------------------------------------
+# --- planning: which file contains which row ---------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """When the simulated year happens, and from which day on files are hourly."""
+    """The real dates of the simulated year, and the day from which files are hourly."""
 
     seed: int
     days_ahead: int
@@ -349,23 +349,23 @@ class Calendar:
 
     @cached_property
     def shift(self) -> timedelta:
-        """The whole weeks between jafgen's year and ours, so that weekdays stay what they are."""
+        """The shift from jafgen's year to the real one, in whole weeks, so that weekdays do not change."""
         ends = midnight(self.anchor) + self.days_ahead * DAY
         return round((ends - self._simulated_end) / WEEK) * WEEK
 
     @property
     def starts(self) -> datetime:
-        """The first moment of the year."""
+        """The start of the year."""
         return self._simulated_end - YEAR * DAY + self.shift
 
     @property
     def ends(self) -> datetime:
-        """The first moment after the year."""
+        """The end of the year."""
         return self._simulated_end + self.shift
 
     @property
     def over(self) -> datetime:
-        """When the last late order of the year has come in too."""
+        """The time after which no late order of the year arrives."""
         return self.ends + LATE_WITHIN
 
     @property
@@ -373,18 +373,18 @@ class Calendar:
         return utc(Day.EPOCH) + YEAR * DAY
 
     def at(self, simulated: datetime) -> datetime:
-        """Return when a moment of jafgen's year, which has no zone, happens in ours."""
+        """Return the real time of a time in jafgen's year, which has no zone."""
         return utc(simulated) + self.shift
 
     def period(self, happened: datetime) -> Period:
-        """Return the day or hour whose file takes what happened then."""
+        """Return the day or hour whose file contains the events of a time."""
         if happened.date() < self.anchor:
             return Period(midnight(happened.date()), DAY)
         return Period(whole_hour(happened), HOUR)
 
-    def draws(self, concern: str) -> random.Random:
-        """Return a source of chance for one concern, so that a change to one leaves the others alone."""
-        return random.Random(f"{self.seed}/{concern}")
+    def draws(self, purpose: str) -> random.Random:
+        """Return the random generator for one purpose, so that a change of one does not change the others."""
+        return random.Random(f"{self.seed}/{purpose}")
 
 
 @dataclass(frozen=True)
@@ -396,18 +396,18 @@ class Period:
 
     @property
     def ends(self) -> datetime:
-        """The first moment after it, when its files become due."""
+        """The first time after the period; its files are due then."""
         return self.starts + self.length
 
     @property
     def label(self) -> str:
-        """Its name in a file's name."""
+        """The period as a part of file names."""
         return f"{self.starts:%Y-%m-%d}" if self.length == DAY else f"{self.starts:%Y-%m-%dT%H}"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the shop's operational system, and the format in which it comes."""
+    """A table of the shop's operational system, and its file format."""
 
     name: str
     format: Literal["csv", "parquet"]
@@ -416,7 +416,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Row:
-    """A version of a row, its values in the order of its table's schema, and when it reaches us."""
+    """A version of a row: values in the order of the table's schema, and the time when it arrives."""
 
     table: Table
     arrives_at: datetime
@@ -433,17 +433,17 @@ class File:
 
     @property
     def path(self) -> str:
-        """Where it goes in the landing zone."""
+        """The path in the landing zone."""
         name = self.table.name
         return f"{name}/{self.period.starts:%Y/%m/%d}/{name}-{self.period.label}.{self.table.format}"
 
     def content(self) -> bytes:
-        """Return its bytes: the same for the same rows."""
+        """Return the content; the same rows give the same bytes."""
         return (csv_content if self.table.format == "csv" else parquet_content)(self.table.schema, self.rows)
 
 
 def plan(shop: Shop, calendar: Calendar) -> list[File]:
-    """Return every file of the shop's year, as they become due; what is referred to comes first."""
+    """Return all files of the year in the order in which they are due, referenced tables first."""
     rows: dict[tuple[Period, str], list[Row]] = defaultdict(list)
     for row in history(shop, calendar):
         rows[calendar.period(row.arrives_at), row.table.name].append(row)
@@ -455,13 +455,13 @@ def plan(shop: Shop, calendar: Calendar) -> list[File]:
 
 
 def due(files: Iterable[File], since: datetime | None, until: datetime) -> list[File]:
-    """Return the files whose period ended after `since` (None: ever) and not after `until`."""
+    """Return the files whose period ended after `since` (None: any time) and not after `until`."""
     over = [file for file in files if file.period.ends <= until]
     return [file for file in over if since is None or file.period.ends > since]
 
 
 def csv_content(schema: pa.Schema, rows: Iterable[Row]) -> bytes:
-    """Return the rows as CSV with a header; times in ISO 8601, true and false in lower case."""
+    """Return the rows as CSV with a header; times are ISO 8601, booleans lower case."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(schema.names)
@@ -470,7 +470,7 @@ def csv_content(schema: pa.Schema, rows: Iterable[Row]) -> bytes:
 
 
 def csv_value(value: object) -> object:
-    """Return a value as CSV has it."""
+    """Return a value in its CSV form."""
     if isinstance(value, bool):
         return str(value).lower()
     return value.isoformat() if isinstance(value, datetime) else value
@@ -558,14 +558,14 @@ def history(shop: Shop, calendar: Calendar) -> Iterator[Row]:
 
 
 def product_rows(calendar: Calendar) -> Iterator[Row]:
-    """Yield the menu, which stays what it is: jafgen's orders go by its prices."""
+    """Yield the menu. It never changes, because the orders of jafgen use its prices."""
     for product in Inventory.to_dict():
         values = tuple(product[column] for column in PRODUCTS.schema.names[:-1])
         yield Row(PRODUCTS, calendar.starts, (*values, calendar.starts))
 
 
 def store_rows(stores: Iterable[Store], store_ids: dict[str, str], calendar: Calendar) -> Iterator[Row]:
-    """Yield each store on the day it opens, if that is within the year."""
+    """Yield each store on its opening day, if that is within the year."""
     for store in stores:
         opened_at = calendar.at(store.opened_date.date)
         if opened_at < calendar.ends:
@@ -574,7 +574,7 @@ def store_rows(stores: Iterable[Store], store_ids: dict[str, str], calendar: Cal
 
 
 def supply_rows(calendar: Calendar) -> Iterator[Row]:
-    """Yield all supplies as the year begins, then every Monday those that cost more or less from then on."""
+    """Yield all supplies at the start of the year, then every Monday the supplies with a new cost."""
     draws = calendar.draws("supply costs")
     supplies = Stock.to_dict()
     first_cost = {supply["id"]: supply["cost"] for supply in supplies}
@@ -596,7 +596,7 @@ def supply_versions(
     cost: dict[str, int],
     updated_at: datetime,
 ) -> Iterator[Row]:
-    """Yield the supplies, one row for each product that needs it, as they are from a moment on."""
+    """Yield the supplies as of a time, one row for each product that needs them."""
     for supply in supplies:
         perishable = supply["perishable"] == "True"
         head = (supply["id"], supply["name"], cost[supply["id"]])
@@ -608,7 +608,7 @@ def customer_rows(
     customer_ids: dict[str, str],
     calendar: Calendar,
 ) -> Iterator[Row]:
-    """Yield each customer at the first order, and once more those that take another name."""
+    """Yield each customer at the first order, and again if the customer changes the name."""
     draws = calendar.draws("customer names")
     names = Faker()
     names.seed_instance(calendar.seed)
@@ -628,7 +628,7 @@ def order_rows(
     customer_ids: dict[str, str],
     store_ids: dict[str, str],
 ) -> Iterator[Row]:
-    """Yield each order, and those of an offline till twice: without the tax, then corrected."""
+    """Yield each order. Orders of an offline till come twice: without the tax, then corrected."""
     for one in placed:
         cents = one.order.to_dict()
         customer, store = customer_ids[one.order.customer.customer_id], store_ids[one.order.store.store_id]
@@ -642,7 +642,7 @@ def order_rows(
 
 
 def item_rows(placed: Iterable[PlacedOrder]) -> Iterator[Row]:
-    """Yield the items of each order, which arrive with it."""
+    """Yield the items of each order; they arrive with the order."""
     number = 0
     for one in placed:
         for item in one.order.items:
@@ -660,7 +660,7 @@ def tweet_rows(tweets: Iterable[Tweet], customer_ids: dict[str, str], calendar: 
 
 
 def first_orders(orders: Iterable[Order]) -> dict[str, Order]:
-    """Return the first order of each customer, by jafgen's id of the customer."""
+    """Return the first order of each customer, by jafgen's customer id."""
     first: dict[str, Order] = {}
     for order in orders:
         first.setdefault(order.customer.customer_id, order)
@@ -669,7 +669,7 @@ def first_orders(orders: Iterable[Order]) -> dict[str, Order]:
 
 @dataclass(frozen=True)
 class PlacedOrder:
-    """An order of jafgen's with its stable id and its fate on the way to us."""
+    """An order of jafgen with a stable id, and the times when it arrives and is corrected."""
 
     id: str
     order: Order
@@ -679,42 +679,42 @@ class PlacedOrder:
 
 
 def placed_orders(orders: Iterable[Order], calendar: Calendar) -> list[PlacedOrder]:
-    """Return the orders with their fates: most arrive at once, a few late, a few at first without their tax.
+    """Return the orders with their arrival: most arrive at once, a few late, a few first without their tax.
 
     A late or corrected order arrives in a later file than that of its own hour (or day, before the anchor).
     """
     draws = calendar.draws("order fates")
     placed = []
     for number, order in enumerate(orders):
-        fate, when = draws.random(), draws.random()
+        kind, when = draws.random(), draws.random()
         ordered_at = calendar.at(order.order_time.date)
         next_file = calendar.period(ordered_at).ends
         arrives_at, corrected_at = ordered_at, None
-        if fate < LATE:
+        if kind < LATE:
             arrives_at = between(next_file, ordered_at + LATE_WITHIN, when)
-        elif fate < LATE + TILL_OFFLINE and order.items:  # jafgen has orders of nothing too
+        elif kind < LATE + TILL_OFFLINE and order.items:  # jafgen also has orders without items
             corrected_at = between(max(next_file, ordered_at + HOUR), ordered_at + CORRECTED_WITHIN, when)
         placed.append(PlacedOrder(stable_id("orders", number), order, ordered_at, arrives_at, corrected_at))
     return placed
 
 
 def stable_id(table: str, number: int) -> str:
-    """Return the id of the row at this position of a table, in place of jafgen's random one."""
+    """Return a stable id for the row at a position of a table; jafgen's ids are random."""
     return str(uuid.uuid5(IDS, f"{table}/{number}"))
 
 
 def between(earliest: datetime, latest: datetime, share: float) -> datetime:
-    """Return the whole second at this share of the way."""
+    """Return the time at a share of an interval, in whole seconds."""
     return (earliest + (latest - earliest) * share).replace(microsecond=0)
 
 
 def midnight(day: date) -> datetime:
-    """Return the first moment of a day, in UTC."""
+    """Return the start of a day in UTC."""
     return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
 
 
 def whole_hour(at: datetime) -> datetime:
-    """Return the last full hour."""
+    """Return the start of the hour."""
     return at.replace(minute=0, second=0, microsecond=0)
 
 
@@ -728,7 +728,7 @@ def utc(naive: datetime) -> datetime:
 
 @dataclass(frozen=True)
 class Shop:
-    """What happened in the simulation: jafgen's objects, in the order of happening, in jafgen's time."""
+    """The result of the simulation: jafgen's objects in chronological order, in jafgen's time."""
 
     stores: tuple[Store, ...]
     orders: tuple[Order, ...]
@@ -736,7 +736,7 @@ class Shop:
 
 
 def simulate(seed: int, days: int = YEAR) -> Shop:
-    """Return the shop's first days, the same for the same seed, but for jafgen's own random ids."""
+    """Return the first days of the shop. The same seed gives the same result, except for jafgen's random ids."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - jafgen draws from numpy's global generator
     Faker.seed(seed)
@@ -750,10 +750,10 @@ def simulate(seed: int, days: int = YEAR) -> Shop:
 
 
 class QuickDay(Day):  # type: ignore[misc]
-    """A day that works its demand curves out once; jafgen's does so for every order, half of its time."""
+    """A day that calculates its demand curves once. jafgen does so for every order, half of its time."""
 
     def at_minute(self, minutes: int) -> QuickDay:
-        """Return a moment of this day."""
+        """Return this day at a minute."""
         at = copy.copy(self)
         at.date = self.EPOCH + timedelta(days=self.date_index, minutes=minutes)
         return at

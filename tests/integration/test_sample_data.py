@@ -1,4 +1,4 @@
-"""The sample: a shop's year, delivered as it happens, the same from the same seed."""
+"""The sample data script: one year of a shop, written hour by hour, reproducible from a seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sample_data.py"
 SEED = 42
-DAYS_AHEAD = 193  # rather than 28: then half the year, which takes half the time to simulate, spans NOW
+DAYS_AHEAD = 193  # instead of 28: half a year, which is faster to simulate, then includes NOW
 DAYS = 200
 NOW = datetime(2026, 11, 18, 13, 20, tzinfo=timezone.utc)  # a Wednesday
 HOUR = timedelta(hours=1)
@@ -37,12 +37,12 @@ Rows = dict[str, list[dict[str, Any]]]
 
 
 def load_script() -> Any:
-    """Return the script as a module; `scripts/` is no package."""
+    """Import the script as a module."""
     spec = importlib.util.spec_from_file_location("sample_data", SCRIPT)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     return module
 
@@ -52,44 +52,44 @@ sample = load_script()
 
 @pytest.fixture(scope="session")
 def calendar() -> Any:
-    """Return the calendar of a landing zone that was begun at `NOW`."""
+    """Return the calendar of a landing zone that was created at `NOW`."""
     return sample.Calendar(seed=SEED, days_ahead=DAYS_AHEAD, anchor=NOW.date())
 
 
 @pytest.fixture(scope="session")
 def files(calendar: Any) -> Any:
-    """Return every file of half a year, which takes seconds to simulate."""
+    """Return all files of half a year; the simulation takes seconds."""
     return sample.plan(sample.simulate(SEED, DAYS), calendar)
 
 
 @pytest.fixture(scope="session")
 def arrived(files: Any) -> Rows:
-    """Return all rows that a first run at `NOW` delivers."""
+    """Return all rows that a first run at `NOW` writes."""
     return rows(sample.due(files, None, NOW))
 
 
 @pytest.fixture(scope="session")
 def recent(files: Any) -> Any:
-    """Return the files from a week before `NOW` on: for what does not hang on the amount."""
+    """Return the files from one week before `NOW`, for tests that do not depend on the amount of data."""
     return [file for file in files if file.period.ends > NOW - timedelta(weeks=1)]
 
 
 @pytest.fixture
 def delivered(recent: Any, tmp_path: Path) -> Path:
-    """Return a landing zone as it is after a first run at `NOW`."""
+    """Return a landing zone after a first run at `NOW`."""
     deliver(tmp_path / "delivered", recent, NOW)
     return tmp_path / "delivered"
 
 
 @pytest.fixture(scope="session")
 def few_days() -> Any:
-    """Return the shop's first days."""
+    """Return the first days of the shop."""
     return sample.simulate(SEED, days=4)
 
 
 @pytest.fixture
 def quick(recent: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the command line take what is simulated already, and keep pytest's signal handlers."""
+    """Replace the simulation of the command line by existing files; restore pytest's signal handlers."""
     monkeypatch.setattr(sample, "simulate", lambda _seed: None)
     monkeypatch.setattr(sample, "plan", lambda _shop, _calendar: recent)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -99,24 +99,24 @@ def quick(recent: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def deliver(root: Path, files: Any, now: datetime) -> Any:
-    """Deliver into a folder as a run at that moment does."""
+    """Write files into a folder like a run at a given time."""
     landing = sample.open_landing(str(root))
     sample.begin(landing, now=now, seed=SEED, days_ahead=DAYS_AHEAD)
     return sample.deliver(landing, files, now)
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Return every file below a folder."""
+    """Return the content of each file in a folder."""
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def visible(root: Path) -> dict[str, bytes]:
-    """Return what was delivered into a folder."""
+    """Return the content of each visible file in a folder."""
     return {path: content for path, content in contents(root).items() if not Path(path).name.startswith(".")}
 
 
 def rows(files: Any) -> Rows:
-    """Return the rows of files by table, each with the path of its file, in the order of arrival."""
+    """Return the rows of files by table in the order of arrival, each with the path of its file."""
     found: Rows = defaultdict(list)
     for file in files:
         for row in file.rows:
@@ -157,18 +157,18 @@ def test_another_process_gives_the_same_bytes(tmp_path: Path, calendar: Any, few
     assert contents(tmp_path / "other") == contents(tmp_path / "here")
 
 
-def test_our_quicker_day_leaves_the_simulation_as_jafgen_has_it(
+def test_the_faster_day_gives_the_same_simulation_as_jafgen(
     monkeypatch: pytest.MonkeyPatch,
     few_days: Any,
 ) -> None:
-    def told(shop: Any) -> list[Any]:
+    def summary(shop: Any) -> list[Any]:
         return [(order.customer.name, order.order_time.date, order.subtotal) for order in shop.orders]
 
     monkeypatch.setattr(sample, "QuickDay", sample.Day)
-    assert told(few_days) == told(sample.simulate(SEED, days=4))
+    assert summary(few_days) == summary(sample.simulate(SEED, days=4))
 
 
-def test_weekdays_stay_what_they_are_and_the_year_ends_about_four_weeks_ahead() -> None:
+def test_weekdays_do_not_change_and_the_year_ends_about_four_weeks_ahead() -> None:
     for anchor in (date(2026, 11, 18) + timedelta(days=days) for days in range(14)):
         calendar = sample.Calendar(seed=SEED, days_ahead=28, anchor=anchor)
         assert calendar.shift % timedelta(weeks=1) == timedelta(0)
@@ -184,7 +184,7 @@ def test_shops_close_at_three_on_weekends_and_at_eight_on_weekdays(arrived: Rows
     assert hours == {True: set(range(8, 15)), False: set(range(7, 20))}
 
 
-def test_days_before_the_anchor_are_daily_files_and_from_it_on_complete_hours(delivered: Path) -> None:
+def test_files_are_daily_before_the_anchor_and_hourly_from_it_on(delivered: Path) -> None:
     paths = visible(delivered)
     assert "orders/2026/11/17/orders-2026-11-17.parquet" in paths
     assert "orders/2026/11/18/orders-2026-11-18T12.parquet" in paths
@@ -195,14 +195,14 @@ def test_days_before_the_anchor_are_daily_files_and_from_it_on_complete_hours(de
         assert name.startswith(f"{table}-{'-'.join(day)}{'T' if hourly else '.'}")
 
 
-def test_nothing_is_delivered_that_has_not_happened_yet(arrived: Rows) -> None:
+def test_no_row_of_the_future_is_written(arrived: Rows) -> None:
     assert set(arrived) == {table.name for table in sample.TABLES}
     for found in arrived.values():
         times = [value for row in found for name, value in row.items() if name.endswith("_at")]
         assert max(times) < NOW.replace(minute=0)
 
 
-def test_a_row_refers_only_to_rows_that_are_delivered_too(arrived: Rows) -> None:
+def test_a_row_refers_only_to_rows_that_are_written_too(arrived: Rows) -> None:
     known = {table: {row.get("id", row.get("sku")) for row in found} for table, found in arrived.items()}
     assert {row["customer"] for row in arrived["orders"]} <= known["customers"]
     assert {row["store_id"] for row in arrived["orders"]} == known["stores"]
@@ -213,7 +213,7 @@ def test_a_row_refers_only_to_rows_that_are_delivered_too(arrived: Rows) -> None
 
 
 @pytest.mark.parametrize("table", ["items", "tweets", "stores"])
-def test_a_row_that_never_changes_is_delivered_once(arrived: Rows, table: str) -> None:
+def test_a_row_that_never_changes_is_written_once(arrived: Rows, table: str) -> None:
     assert {len(versions) for versions in by_id(arrived[table]).values()} == {1}
 
 
@@ -247,7 +247,7 @@ def test_a_value_in_csv(value: object, text: object) -> None:
     assert sample.csv_value(value) == text
 
 
-def test_one_order_in_a_hundred_first_comes_without_tax_and_is_corrected_in_a_later_file(arrived: Rows) -> None:
+def test_one_percent_of_orders_arrive_without_tax_and_are_corrected_later(arrived: Rows) -> None:
     orders = by_id(arrived["orders"])
     twice = [versions for versions in orders.values() if len(versions) > 1]
     assert 0.008 < len(twice) / len(orders) < 0.012
@@ -260,7 +260,7 @@ def test_one_order_in_a_hundred_first_comes_without_tax_and_is_corrected_in_a_la
         assert corrected["file"] > offline["file"]
 
 
-def test_one_order_in_two_hundred_comes_late_with_its_items_and_its_own_time(arrived: Rows, calendar: Any) -> None:
+def test_half_a_percent_of_orders_arrive_late_with_their_items(arrived: Rows, calendar: Any) -> None:
     def is_late(row: dict[str, Any]) -> bool:
         return calendar.period(row["updated_at"]).label not in row["file"]
 
@@ -301,7 +301,7 @@ def test_some_customers_change_their_name_and_nothing_else(files: Any) -> None:
         assert before["name"] != after["name"]
 
 
-def test_a_customer_is_there_from_the_first_order_on(arrived: Rows) -> None:
+def test_a_customer_exists_from_the_first_order_on(arrived: Rows) -> None:
     first: dict[str, datetime] = {}
     for row in arrived["orders"]:
         first[row["customer"]] = min(row["ordered_at"], first.get(row["customer"], NOW))
@@ -309,7 +309,7 @@ def test_a_customer_is_there_from_the_first_order_on(arrived: Rows) -> None:
     assert first.items() <= created.items()
 
 
-def test_a_store_is_there_from_the_day_it_opens(files: Any) -> None:
+def test_a_store_exists_from_its_opening_day_on(files: Any) -> None:
     philadelphia, brooklyn = rows(file for file in files if file.table == sample.STORES)["stores"]
     assert (philadelphia["name"], brooklyn["name"]) == ("Philadelphia", "Brooklyn")
     assert brooklyn["opened_at"] - philadelphia["opened_at"] == timedelta(days=192)
@@ -324,7 +324,7 @@ def test_a_second_run_in_the_same_hour_writes_nothing(delivered: Path, recent: A
     assert {path: path.stat().st_mtime_ns for path in delivered.rglob("*")} == before
 
 
-def test_later_runs_add_only_new_files_and_come_to_what_one_run_would_have_delivered(
+def test_several_runs_write_the_same_files_as_one_run(
     tmp_path: Path,
     recent: Any,
 ) -> None:
@@ -350,7 +350,7 @@ def test_a_deleted_file_stays_deleted(tmp_path: Path, recent: Any) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1, 7])
-def test_a_run_killed_midway_is_completed_by_the_next_one_whatever_the_day(
+def test_the_next_run_completes_a_killed_run_on_any_day(
     tmp_path: Path,
     recent: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -360,7 +360,7 @@ def test_a_run_killed_midway_is_completed_by_the_next_one_whatever_the_day(
 
     def killed(self: Path, target: Path) -> Path:
         calls["replace"] += 1
-        if calls["replace"] > 1 + after:  # the first is that of the state, which fixes the calendar
+        if calls["replace"] > 1 + after:  # the first call writes the state with the calendar
             raise KeyboardInterrupt
         return real_replace(self, target)
 
@@ -377,7 +377,7 @@ def test_a_run_killed_midway_is_completed_by_the_next_one_whatever_the_day(
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_no_hidden_file_is_left_but_the_state(delivered: Path) -> None:
+def test_the_state_is_the_only_hidden_file(delivered: Path) -> None:
     hidden = [path.name for path in delivered.rglob(".*")]
     assert hidden == [".sample.json"]
     assert json.loads((delivered / ".sample.json").read_text()) == {
@@ -388,25 +388,25 @@ def test_no_hidden_file_is_left_but_the_state(delivered: Path) -> None:
     }
 
 
-def test_an_earlier_now_delivers_nothing_and_forgets_nothing(tmp_path: Path, recent: Any) -> None:
+def test_an_earlier_now_writes_nothing_and_keeps_the_state(tmp_path: Path, recent: Any) -> None:
     deliver(tmp_path, recent, NOW)
     before = contents(tmp_path)
     assert deliver(tmp_path, recent, NOW - 5 * HOUR).files == 0
     assert contents(tmp_path) == before
 
 
-def test_when_the_year_is_over_it_says_so_and_how_to_start_afresh(tmp_path: Path, recent: Any) -> None:
+def test_the_end_of_the_year_is_reported_with_how_to_start_again(tmp_path: Path, recent: Any) -> None:
     deliver(tmp_path, recent, NOW)
     report = deliver(tmp_path, recent, NOW + timedelta(days=220))
     assert report.finished
-    assert "The shop's year is over" in report.text
+    assert "The year of the shop is over" in report.text
     assert f"rm -r {tmp_path}" in report.text
     again = deliver(tmp_path, recent, NOW + timedelta(days=221))
     assert "nothing new" in again.text
-    assert "The shop's year is over" in again.text
+    assert "The year of the shop is over" in again.text
 
 
-def test_any_fsspec_url_will_do(recent: Any, tmp_path: Path) -> None:
+def test_any_fsspec_url_works(recent: Any, tmp_path: Path) -> None:
     landing = sample.open_landing("memory://landing")
     sample.begin(landing, now=NOW, seed=SEED, days_ahead=DAYS_AHEAD)
     sample.deliver(landing, recent, NOW)
@@ -426,12 +426,12 @@ def test_any_fsspec_url_will_do(recent: Any, tmp_path: Path) -> None:
         ("2026-11-18", datetime(2026, 11, 18, tzinfo=timezone.utc)),
     ],
 )
-def test_now_is_read_as_utc_unless_it_says_otherwise(text: str, expected: datetime) -> None:
+def test_now_without_a_time_zone_is_utc(text: str, expected: datetime) -> None:
     assert sample.moment(text) == expected
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_command_says_what_it_delivered_and_then_without_a_simulation_that_nothing_is_new(
+def test_the_command_prints_what_it_wrote_and_skips_the_simulation_if_nothing_is_new(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -453,12 +453,14 @@ def test_the_command_says_what_it_delivered_and_then_without_a_simulation_that_n
         (NOW + timedelta(days=220), NOW + timedelta(days=230), False),
     ],
 )
-def test_the_year_is_simulated_only_if_there_may_be_more(until: datetime | None, now: datetime, expected: bool) -> None:  # noqa: FBT001
+def test_the_year_is_simulated_only_if_there_can_be_new_data(
+    until: datetime | None, now: datetime, expected: bool
+) -> None:  # noqa: FBT001
     state = sample.State(seed=SEED, days_ahead=DAYS_AHEAD, anchor=NOW.date(), delivered_until=until)
     assert sample.may_have_more(state, now) is expected
 
 
-def test_an_order_of_the_last_minute_has_come_and_is_corrected_when_the_year_is_over(calendar: Any) -> None:
+def test_the_last_order_is_written_and_corrected_before_the_end_of_the_calendar(calendar: Any) -> None:
     last_order = calendar.ends - 4 * HOUR - timedelta(minutes=1)  # shops close at eight
     for delay in (sample.LATE_WITHIN, sample.CORRECTED_WITHIN):
         assert calendar.period(last_order + delay).ends <= calendar.over
@@ -469,13 +471,13 @@ def test_an_order_of_the_last_minute_has_come_and_is_corrected_when_the_year_is_
     ("state", "arguments", "message"),
     [
         (None, ["--landing", "nowhere://landing"], "cannot open the landing zone nowhere://landing"),
-        ("{", [], "is no state of the sample (JSONDecodeError"),
-        ("{}", [], "is no state of the sample (KeyError: 'delivered_until')"),
+        ("{", [], "is not a state file of the sample (JSONDecodeError"),
+        ("{}", [], "is not a state file of the sample (KeyError: 'delivered_until')"),
         ('{"seed": 1, "days_ahead": 28, "anchor": "2026-11-18", "delivered_until": null}', ["--seed", "2"],
-         "was begun with --seed 1: leave --seed out, or delete this one"),
+         "was created with --seed 1: remove --seed, or delete this landing zone"),
     ],
 )  # fmt: skip
-def test_what_a_user_can_mend_is_one_line_that_says_how(
+def test_a_user_error_is_one_line_with_the_remedy(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     state: str | None,

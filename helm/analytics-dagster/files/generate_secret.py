@@ -1,6 +1,6 @@
-"""Makes the Secret with passwords that nobody has given: generate_secret.py NAMESPACE NAME KEY,KEY,...
+"""Creates the Secret with generated passwords: generate_secret.py NAMESPACE NAME KEY,KEY,...
 
-One that is there is kept as it is, whoever made it, and must hold the keys.
+An existing Secret is not changed, whoever created it; it must contain the keys.
 """
 
 import base64
@@ -13,7 +13,7 @@ EXISTS = 409
 
 
 def main(namespace: str, name: str, keys: list[str]) -> str | None:
-    """Make the Secret unless it is there; return what is wrong with it."""
+    """Create the Secret if it does not exist; return the error, or None."""
     config.load_incluster_config()
     api = client.CoreV1Api()
     made = client.V1Secret(
@@ -29,15 +29,15 @@ def main(namespace: str, name: str, keys: list[str]) -> str | None:
         if error.status != EXISTS:
             raise
     else:
-        print(f"Secret {name} is made")
+        print(f"Created the Secret {name}")
         return None
     missing = sorted(set(keys) - set(api.read_namespaced_secret(name, namespace).data or {}))
     if missing:
         return (
-            f"Secret {name} is there but lacks {', '.join(missing)}; add them, or name another Secret in the values "
+            f"The Secret {name} exists but lacks {', '.join(missing)}; add them, or name another Secret in the values "
             "(postgresql.existingSecret, s3.existingSecret)"
         )
-    print(f"Secret {name} is kept as it is")
+    print(f"The Secret {name} exists and is not changed")
     return None
 
 

@@ -37,11 +37,11 @@ query ($selector: String!) {
 
 
 def main(url: str, location: str, job: str, timeout: float, assets: list[str]) -> str | None:
-    """Return what went wrong, or None after a run that succeeded."""
+    """Launch a run and wait for its end; return the error, or None if the run succeeded."""
     entry = ask(url, REPOSITORY, {"selector": location})["workspaceLocationEntryOrError"] or {}
     loaded = entry.get("locationOrLoadError") or {}
     if loaded.get("__typename") != "RepositoryLocation":
-        return f"The code location {location} is not loaded: {loaded.get('message', 'there is none of this name')}"
+        return f"The code location {location} is not loaded: {loaded.get('message', 'no code location has this name')}"
     selector = {
         "repositoryLocationName": location,
         "repositoryName": loaded["repositories"][0]["name"],
@@ -53,21 +53,21 @@ def main(url: str, location: str, job: str, timeout: float, assets: list[str]) -
     if launched["__typename"] != "LaunchRunSuccess":
         return f"The run was not launched: {json.dumps(launched)}"
     run_id = launched["run"]["runId"]
-    print(f"Run {run_id} of {job} is launched", flush=True)
+    print(f"Launched run {run_id} of {job}", flush=True)
     started = time.monotonic()
     while time.monotonic() - started < timeout:
         status = ask(url, STATUS, {"runId": run_id})["runOrError"].get("status")
         if status == "SUCCESS":
-            print(f"It succeeded after {time.monotonic() - started:.0f} s")
+            print(f"The run succeeded after {time.monotonic() - started:.0f} s")
             return None
         if status in ("FAILURE", "CANCELED"):
-            return f"Run {run_id} ended as {status}: see its log in the UI"
+            return f"Run {run_id} ended with {status}: see its log in the UI"
         time.sleep(2)
-    return f"Run {run_id} did not end within {timeout:.0f} s: it is {status}"
+    return f"Run {run_id} did not end within {timeout:.0f} s: its status is {status}"
 
 
 def ask(url: str, query: str, variables: dict) -> dict:
-    """Return the data of a GraphQL answer."""
+    """Send a GraphQL query; return the data of the response."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:

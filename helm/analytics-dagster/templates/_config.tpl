@@ -1,6 +1,6 @@
-{{/* What the values come to: code locations, secrets, environment variables. */}}
+{{/* Code locations, secrets and environment variables, derived from the values. */}}
 
-{{/* The code locations as JSON, each with all its keys: Helm merges no defaults into the items of a list. */}}
+{{/* The code locations as JSON, each with all keys: Helm does not merge defaults into list items. */}}
 {{- define "analytics-dagster.locations" -}}
 {{- $locations := list -}}
 {{- $deployments := index .Values "dagster-user-deployments" -}}
@@ -13,12 +13,12 @@
 {{- toJson $locations -}}
 {{- end -}}
 
-{{/* The Secret that the chart makes where a password is not given. */}}
+{{/* The Secret that the chart generates for passwords without a Secret in the values. */}}
 {{- define "analytics-dagster.generatedSecret" -}}
 {{- include "analytics-dagster.objectName" (list . "generated") -}}
 {{- end -}}
 
-{{/* Which keys it holds, comma-separated; none where everything is given. */}}
+{{/* The keys of that Secret, comma-separated; empty if nothing is generated. */}}
 {{- define "analytics-dagster.generatedKeys" -}}
 {{- $keys := list -}}
 {{- if and .Values.postgresql.enabled (not .Values.postgresql.existingSecret) -}}
@@ -65,7 +65,7 @@
       key: {{ .key }}
 {{- end -}}
 
-{{/* What reads and writes Dagster's storage needs. */}}
+{{/* The environment for access to Dagster's storage. */}}
 {{- define "analytics-dagster.storageEnv" -}}
 {{ include "analytics-dagster.secretVariable" (dict "name" "DAGSTER_PG_PASSWORD" "secret" (include "analytics-dagster.postgresqlSecret" .) "key" .Values.postgresql.existingSecretPasswordKey) }}
 {{- end -}}
@@ -75,7 +75,7 @@
 {{ include "analytics-dagster.secretVariable" (dict "name" "AWS_SECRET_ACCESS_KEY" "secret" (include "analytics-dagster.s3Secret" .) "key" .Values.s3.secretAccessKeyKey) }}
 {{- end -}}
 
-{{/* What reads and writes S3 needs. The endpoint is named for S3 alone: identities come from elsewhere. */}}
+{{/* The environment for access to S3. The endpoint variable is that of S3 only: workload identities use other endpoints. */}}
 {{- define "analytics-dagster.s3Env" -}}
 - name: AWS_REGION
   value: {{ .Values.s3.region }}
@@ -100,7 +100,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The settings of the code: every variable of the package that the values know. */}}
+{{/* The settings of the code: all variables of the package that the values set. */}}
 {{- define "analytics-dagster.settings" -}}
 {{- $bucket := printf "s3://%s" .Values.s3.bucket -}}
 ANALYTICS_ENVIRONMENT: {{ .Values.analytics.environment }}
@@ -138,7 +138,7 @@ ANALYTICS_POSTGRES_THREADS: {{ .threads | int | toString | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* The environment of whatever loads the code: code locations and runs. */}}
+{{/* The environment of code locations and runs. */}}
 {{- define "analytics-dagster.codeEnv" -}}
 {{- $own := .Values.analytics.settings -}}
 {{ include "analytics-dagster.storageEnv" . }}
@@ -155,7 +155,7 @@ ANALYTICS_POSTGRES_THREADS: {{ .threads | int | toString | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* The volumes of whatever loads the code; the root file system is read-only. */}}
+{{/* The volumes of code locations and runs; the root file system is read-only. */}}
 {{- define "analytics-dagster.codeVolumes" -}}
 - name: tmp
   emptyDir: {}

@@ -1,5 +1,5 @@
 {{/*
-A Job of the chart's own image that helm waits for. A dict of: root, component, pod (its values), hooks, weight, account,
+A Job with the image of the chart, as a hook of helm. A dict of: root, component, pod (its values), hooks, weight, account,
 token, args or command, env, volumes and volumeMounts (as text), retries.
 */}}
 {{- define "analytics-dagster.hookJob" -}}
@@ -18,7 +18,7 @@ spec:
     {{- include "analytics-dagster.jobPod" . | nindent 4 }}
 {{- end -}}
 
-{{/* The annotations of a hook; what it leaves is removed when it has worked, and before it is made again. */}}
+{{/* The annotations of a hook. Its objects are deleted after success, and before they are created again. */}}
 {{- define "analytics-dagster.hook" -}}
 helm.sh/hook: {{ .hooks }}
 helm.sh/hook-weight: {{ .weight | quote }}

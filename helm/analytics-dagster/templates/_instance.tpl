@@ -1,10 +1,10 @@
-{{/* dagster.yaml. Secrets are in it by the names of environment variables alone. */}}
+{{/* dagster.yaml. It contains names of environment variables instead of secrets. */}}
 {{- define "analytics-dagster.instance" -}}
 {{- $daemon := .Values.dagsterDaemon -}}
 {{- $queue := $daemon.runCoordinator.config.queuedRunCoordinator -}}
 storage:
   {{- include "analytics-dagster.instanceStorage" . | nindent 2 }}
-# Nothing is kept here: assets keep their data in the warehouse and in S3.
+# Nothing is stored here: assets store their data in the warehouse and in S3.
 local_artifact_storage:
   module: dagster.core.storage.root
   class: LocalArtifactStorage
@@ -23,7 +23,7 @@ run_coordinator:
     {{- end }}
 concurrency:
   pools:
-    # The pool's limit is in storage: the code writes what its warehouse takes.
+    # The limit of the pool is in Dagster's storage: the code writes how many writers its warehouse accepts.
     granularity: op
   runs:
     max_concurrent_runs: {{ $queue.maxConcurrentRuns }}
@@ -69,7 +69,7 @@ retention:
 {{- end }}
 telemetry:
   enabled: {{ .Values.telemetry.enabled }}
-# It would be noted in Dagster's home, which can't be written.
+# Telemetry writes to Dagster's home, which is read-only.
 nux:
   enabled: false
 {{- with .Values.additionalInstanceConfig }}
@@ -126,7 +126,7 @@ class: NoOpComputeLogManager
 {{- end -}}
 {{- end -}}
 
-{{/* What every run's Job is made of; its image, and what else is its code location's own, comes with the location. */}}
+{{/* The configuration of the Job of every run. The code location adds its image and its own configuration. */}}
 {{- define "analytics-dagster.instanceLauncher" -}}
 {{- $launcher := .Values.runLauncher.config.k8sRunLauncher -}}
 {{- $pod := dict "root" . "pod" (merge (dict "podSecurityContext" dict "topologySpreadConstraints" list) $launcher) -}}
@@ -142,8 +142,8 @@ env_config_maps:
   {{- toYaml $launcher.envConfigMaps | nindent 2 }}
 env_secrets:
   {{- toYaml $launcher.envSecrets | nindent 2 }}
-# A group's own resources take the place of these, all of them: what is asked for is never more than what is allowed.
-# So do its node selector, tolerations and priority class, each, of those below.
+# The resources of a schedule group replace these completely, so that requests never exceed limits. Its node selector,
+# tolerations and priority class each replace those below.
 resources:
   {{- toYaml $launcher.resources | nindent 2 }}
 security_context:
@@ -176,7 +176,7 @@ run_k8s_config:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   pod_spec_config:
-    # A run has no rights in Kubernetes, and no need of a token.
+    # A run has no permissions in Kubernetes and needs no token.
     automountServiceAccountToken: false
     {{- toYaml (mergeOverwrite $spec $given.podSpecConfig) | nindent 4 }}
   pod_template_spec_metadata:
@@ -187,7 +187,7 @@ run_k8s_config:
     {{- toYaml $given.jobSpecConfig | nindent 4 }}
 {{- end -}}
 
-{{/* workspace.yaml: which code locations there are, and where. */}}
+{{/* workspace.yaml: the code locations and their addresses. */}}
 {{- define "analytics-dagster.workspace" -}}
 load_from:
 {{- range include "analytics-dagster.locations" . | fromJsonArray }}
@@ -201,8 +201,8 @@ load_from:
 {{- end -}}
 
 {{/*
-What the runs of a code location get of it, as dagster-k8s reads it. All of it, also what they get of the launcher: where a
-schedule group names something of its pods, each of these lists takes the place of the launcher's. (list ROOT LOCATION)
+The container context of a code location, in the format of dagster-k8s: what its runs get. It repeats the lists of the
+launcher, because each of these lists replaces that of the launcher if a schedule group configures its pods. (list ROOT LOCATION)
 */}}
 {{- define "analytics-dagster.containerContext" -}}
 {{- $root := index . 0 -}}

@@ -1,6 +1,6 @@
-{{/* Names and labels. Whatever the release is called, no name is longer than Kubernetes takes, and none is another's. */}}
+{{/* Names and labels. For every release name, they are short enough for Kubernetes and unique. */}}
 
-{{/* A text, no longer than a number of characters; what is cut off lives on as a digest. (list TEXT LENGTH) */}}
+{{/* A text, cut to a number of characters; a digest replaces the rest. (list TEXT LENGTH) */}}
 {{- define "analytics-dagster.shorten" -}}
 {{- $text := index . 0 -}}
 {{- $length := index . 1 | int -}}
@@ -21,12 +21,12 @@
 {{- include "analytics-dagster.shorten" (list (default $full .Values.fullnameOverride) 36) -}}
 {{- end -}}
 
-{{/* The name of one object. 52, since a StatefulSet's pods are labelled with it and eleven characters more. (list ROOT SUFFIX) */}}
+{{/* The name of an object. At most 52, because the pods of a StatefulSet have a label with 11 more characters. (list ROOT SUFFIX) */}}
 {{- define "analytics-dagster.objectName" -}}
 {{- include "analytics-dagster.shorten" (list (printf "%s-%s" (include "analytics-dagster.fullname" (index . 0)) (index . 1)) 52) -}}
 {{- end -}}
 
-{{/* What a selector selects by. (dict "root" ROOT "component" COMPONENT) */}}
+{{/* The labels of a selector. (dict "root" ROOT "component" COMPONENT) */}}
 {{- define "analytics-dagster.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "analytics-dagster.name" .root }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
@@ -59,7 +59,7 @@ default
 {{- end -}}
 {{- end -}}
 
-{{/* An image's name. (list ROOT IMAGE): what the image does not say is the chart's. */}}
+{{/* The name of an image; unset fields are those of the chart's image. (list ROOT IMAGE) */}}
 {{- define "analytics-dagster.image" -}}
 {{- $root := index . 0 -}}
 {{- $own := index . 1 -}}

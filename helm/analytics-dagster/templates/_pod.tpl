@@ -1,6 +1,6 @@
-{{/* Pods and Deployments of the chart's own image. */}}
+{{/* Pods and Deployments with the image of the chart. */}}
 
-{{/* A probe: how it is made, and how often. A probe of the values that says how it is made stays as it is. (list HANDLER PROBE) */}}
+{{/* A probe with a handler. A probe in the values that has its own handler does not change. (list HANDLER PROBE) */}}
 {{- define "analytics-dagster.probe" -}}
 {{- $probe := index . 1 -}}
 {{- if or $probe.exec $probe.httpGet $probe.tcpSocket $probe.grpc -}}
@@ -10,7 +10,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Where a pod runs and as whom. (dict "root" ROOT "component" COMPONENT "location" LOCATION "pod" VALUES) */}}
+{{/* The node selection and the user of a pod. (dict "root" ROOT "component" COMPONENT "location" LOCATION "pod" VALUES) */}}
 {{- define "analytics-dagster.placement" -}}
 enableServiceLinks: false
 securityContext:
@@ -51,17 +51,17 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* What a container may do. (dict "root" ROOT "pod" VALUES) */}}
+{{/* The security context of a container. (dict "root" ROOT "pod" VALUES) */}}
 {{- define "analytics-dagster.containerLimits" -}}
 securityContext:
   {{- toYaml (default .root.Values.securityContext .pod.securityContext) | nindent 2 }}
 resources:
   {{- toYaml .pod.resources | nindent 2 }}
-# Why it has ended, such as a location that does not load, is said by `kubectl describe pod` too.
+# `kubectl describe pod` then shows why the container ended, for example why a code location does not load.
 terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
-{{/* Where environment variables come from, beside those that are named. */}}
+{{/* The ConfigMaps and Secrets whose keys become environment variables. */}}
 {{- define "analytics-dagster.envFrom" -}}
 {{- range .envConfigMaps }}
 - configMapRef:
@@ -75,8 +75,8 @@ terminationMessagePolicy: FallbackToLogsOnError
 
 {{/*
 A Deployment of one container. A dict of: root, component, name, pod (its values), image, pullPolicy, args, env and
-volumes and volumeMounts (as text), port (its name and number, where it listens), handler (of liveness and start) and
-readiness (of readiness), replicas (none where a HorizontalPodAutoscaler counts them), recreate, account, token,
+volumes and volumeMounts (as text), port (name and number, if it listens), handler (of the liveness and startup probes) and
+readiness (of the readiness probe), replicas (none if a HorizontalPodAutoscaler sets them), recreate, account, token,
 checksums.
 */}}
 {{- define "analytics-dagster.deployment" -}}
@@ -121,7 +121,7 @@ spec:
         - name: {{ .component }}
           image: {{ .image | quote }}
           imagePullPolicy: {{ .pullPolicy }}
-          # No command: the image's entry point puts the baked dbt manifest where it can be written.
+          # No command: the entry point of the image copies the manifest of the image to a writable folder.
           args:
             {{- toYaml .args | nindent 12 }}
           {{- with .port }}
@@ -162,7 +162,7 @@ spec:
         {{- end }}
 {{- end -}}
 
-{{/* Dagster's home with both its files, for web server and daemon; as a folder, so that it is one mount. */}}
+{{/* The Dagster home with both files, for web server and daemon; mounted as one folder. */}}
 {{- define "analytics-dagster.homeVolumes" -}}
 - name: tmp
   emptyDir: {}
