@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Write the operational data of the jaffle shop, up to the current hour, as files into the landing zone.
 
-`jafgen` simulates one year from a seed. The year is shifted so that it ends some weeks in the future. The first run stores
-this calendar next to the files (`.sample.json`); later runs write the data since the previous run.
+`jafgen` simulates one year from a seed. The year is shifted so that it ends some weeks in the future. The first run
+stores this calendar next to the files (`.sample.json`); later runs write the data since the previous run.
 """
 
 from __future__ import annotations

@@ -454,7 +454,7 @@ def test_the_command_prints_what_it_wrote_and_skips_the_simulation_if_nothing_is
     ],
 )
 def test_the_year_is_simulated_only_if_there_can_be_new_data(
-    until: datetime | None, now: datetime, expected: bool
+    until: datetime | None, now: datetime, *, expected: bool
 ) -> None:
     state = sample.State(seed=SEED, days_ahead=DAYS_AHEAD, anchor=NOW.date(), delivered_until=until)
     assert sample.may_have_more(state, now) is expected
