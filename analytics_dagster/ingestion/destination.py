@@ -94,7 +94,7 @@ class DuckDbStore:
 
     def destination(self) -> Any:
         """Return dlt's destination for this warehouse."""
-        from analytics_dagster.ingestion.dlt_duckdb import destination_in  # brings dlt: two seconds
+        from analytics_dagster.dagster_internals.dlt_duckdb import destination_in  # imports dlt: two seconds
 
         [(database,)] = self._connection.execute("select current_database()").fetchall()
         return destination_in(self._connection, str(database), _NAMES)

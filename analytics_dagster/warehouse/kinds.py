@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from analytics_dagster.dagster_internals.dbt_duckdb import is_file_path
 from analytics_dagster.errors import SettingsError
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings, variable_name
@@ -38,12 +39,7 @@ def kind_of(target: Target) -> Kind:
         return Kind.OTHER
     if _is_lake(target):
         return Kind.LAKE
-    return Kind.FILE if is_file(target.credentials.get("path")) else Kind.DUCKDB
-
-
-def is_file(path: Any) -> bool:
-    """Return whether what a profile has as `path` is that of a file."""
-    return isinstance(path, str) and ":" not in path
+    return Kind.FILE if is_file_path(target.credentials.get("path")) else Kind.DUCKDB
 
 
 def _is_lake(target: Target) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics_dagster.automation.lake_maintenance import JOB, build_lake_maintenance
+from analytics_dagster.dagster_internals.guard import NO_INTERNALS
 from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
 from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
@@ -114,6 +115,16 @@ def test_changed_rows_are_merged_and_a_second_load_finds_nothing(shop: Shop) -> 
     assert shop.load().files == 0
     rows = shop.warehouse.rows("select id, price, day, note from raw.orders order by id")
     assert rows == [("a", 1.5, START.date(), ""), ("b", 2.0, None, None), ("c", None, START.date(), None)]
+
+
+@pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
+def test_a_ducklake_is_loaded_and_read_without_private_names(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NO_INTERNALS, "1")
+    shop.put_orders("1.parquet", {"a": (1, 1.0), "b": (5, 2.0)})
+    assert shop.load().row_count == 2
+    shop.put_orders("2.parquet", {"a": (2, 1.5)})
+    assert shop.load().row_count == 2
+    assert shop.warehouse.rows("select id, price from raw.orders order by id") == [("a", 1.5), ("b", 2.0)]
 
 
 @pytest.mark.parametrize("warehouse", ["postgres", pytest.param("ducklake", marks=pytest.mark.thorough)], indirect=True)

@@ -27,7 +27,7 @@ def check_lake(target: Target, project_dir: Path) -> Iterator[Finding]:
     One that is not there yet is not made: its data path would be settled by that, for ever.
     """
     is_there = _is_there(target, project_dir)
-    beside = attached.connect_beside(target, project_dir)
+    beside = attached.connect_without_attached(target, project_dir)
     with attached.closed_on_error(beside, target):
         attached.list_files(beside, target)
         faults = [fault for catalog in catalogs(target.credentials) for fault in _faults(beside, catalog)]
