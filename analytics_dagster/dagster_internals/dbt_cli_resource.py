@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from packaging.version import Version
 
+from analytics_dagster.dagster_internals.dbt_duckdb import correct_attachments, is_file_path
 from analytics_dagster.dagster_internals.guard import available, require_parameters
 from analytics_dagster.dagster_internals.lazy_dagster_dbt import DbtCliInvocation, DbtCliResource
 
@@ -87,16 +88,12 @@ def _correct_credentials(credentials: Any, project_dir: Path) -> None:
     The in-memory database is opened for writing, since it is empty. Attached databases are opened for reading.
     """
     path = credentials.path.removeprefix(f"{project_dir.absolute()}/")
-    if ":" not in path:
+    if is_file_path(path):
         return
     credentials.path = path
     if path == ":memory:":
         credentials.config_options.pop("access_mode", None)
-    for attachment in credentials.attach or []:
-        attachment.read_only = True
-        attachment.options = {key: value for key, value in (attachment.options or {}).items() if key != "read_only"}
-        if ":" not in attachment.path:
-            attachment.path = str(project_dir / attachment.path)
+    correct_attachments(credentials.attach, project_dir, read_only=True)
 
 
 def _set_dbt_version() -> None:
