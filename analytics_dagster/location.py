@@ -21,8 +21,8 @@ from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.dagster_internals import dagster_patches
 from analytics_dagster.execution.executor import build_executor
-from analytics_dagster.execution.failures.attach import Reporter
-from analytics_dagster.execution.failures.deployment import make_place
+from analytics_dagster.execution.failures.deployment import build_deployment_info
+from analytics_dagster.execution.failures.events import ReportReader
 from analytics_dagster.ingestion import Ingestion, build_ingestion
 from analytics_dagster.ingestion.tables import landing_sources
 from analytics_dagster.planning.build import make_plan
@@ -48,7 +48,7 @@ class Location:
     ingestion: Ingestion
     consumers: Consumers
     policies: RetryPolicies
-    reporter: Reporter
+    report_reader: ReportReader
 
 
 def build_location(settings: Settings) -> Location:
@@ -170,17 +170,17 @@ def _merge(
     consumers = connect_consumers(_consumers(project), settings, dbt_assets)
     parts = Parts(plan, dbt_assets, ingestion, consumers, jobs_executor)
     policies = build_policies(loaded.groups, parts)
-    reporter = Reporter(lambda: dbt_assets.paths, lambda: make_place(settings, project.target.name))
+    report_reader = ReportReader(lambda: dbt_assets.paths, lambda: build_deployment_info(settings, project.target.name))
     definitions = dg.Definitions.merge(
         base,
         ingestion.definitions,
         dbt_assets.definitions,
         dg.Definitions(assets=consumers.assets),
-        build_automation(settings, parts, policies, reporter, project=project.name),
+        build_automation(settings, parts, policies, report_reader, project=project.name),
         build_lake_maintenance(settings, project.target),
-        build_alerting(settings, project, plan, reporter),
+        build_alerting(settings, project, plan, report_reader),
     )
-    return Location(definitions, project, plan, dbt_assets, ingestion, consumers, policies, reporter)
+    return Location(definitions, project, plan, dbt_assets, ingestion, consumers, policies, report_reader)
 
 
 def _print_to_stderr(line: str) -> None:

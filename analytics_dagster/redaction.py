@@ -63,10 +63,10 @@ def useful_lines(message: str, *, most: int = 6, longest: int = 700) -> str:
     told = [line for line in lines if not _NOISE.match(line) and not _WHERE.match(line)]
     kept = told[:most] or [line for line in lines if line][:1]
     more = [f"({len(told) - most} more lines)"] if len(told) > most else []
-    return shortened("\n".join([*kept, *more]), longest)
+    return shorten("\n".join([*kept, *more]), longest)
 
 
-def shortened(text: str, longest: int) -> str:
+def shorten(text: str, longest: int) -> str:
     """Return a text of at most so many characters: the head and the tail of one that is longer."""
     if len(text) <= longest:
         return text
@@ -75,7 +75,7 @@ def shortened(text: str, longest: int) -> str:
     return text[: longest - len(cut) - tail] + cut + text[len(text) - tail :]
 
 
-def fingerprint(message: str) -> str:
+def error_fingerprint(message: str) -> str:
     """Return a short name of a reason: the same for messages that differ in numbers, paths and quoted values alone."""
     lines = useful_lines(message, most=1, longest=10_000)
     plain = re.sub(r"0x[0-9a-f]+|\S*/\S+|\d+([.,:]\d+)*", "#", lines.lower())

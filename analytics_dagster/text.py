@@ -1,10 +1,10 @@
-"""Words for people that more than one part needs."""
+"""Formats text for people."""
 
 from __future__ import annotations
 
 
-def counted(number: int, what: str) -> str:
-    """Return a number of things: `1 node`, `1,200 nodes`, `2 saved queries`."""
+def pluralize(number: int, noun: str) -> str:
+    """Return a number and a noun: `1 node`, `1,200 nodes`, `2 saved queries`."""
     if number == 1:
-        return f"1 {what}"
-    return f"{number:,} {what[:-1]}ies" if what.endswith("y") else f"{number:,} {what}s"
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("y") else f"{number:,} {noun}s"

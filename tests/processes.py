@@ -21,7 +21,7 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
 
 from analytics_dagster.execution.executor import build_executor
-from analytics_dagster.processes import process_tags
+from analytics_dagster.process_identity import process_tags
 from analytics_dagster.warehouse import Warehouse
 
 T = TypeVar("T")

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 from analytics_dagster.alerting.incidents import Alert, Observation, Severity
 from analytics_dagster.alerting.routes import Critical
-from analytics_dagster.execution.failures.catalog import Catalog
+from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.report import FailedCheck, FailureReport
-from analytics_dagster.redaction import fingerprint
+from analytics_dagster.redaction import error_fingerprint
 
 _TOLD = {FailureKind.SQL: "SQL error", FailureKind.CODE: "error"}
 
 
-def observe(report: FailureReport, catalog: Catalog, critical: Critical) -> Observation:
+def observe(report: FailureReport, catalog: AssetCatalog, critical: Critical) -> Observation:
     """Return what a run's report comes to: its troubles, and what it has seen green."""
     moment = report.ended or report.started or 0.0
     green = {*(f"asset:{asset}" for asset in report.built), *(f"check:{check}" for check in report.passed)}
@@ -28,7 +28,7 @@ def observe(report: FailureReport, catalog: Catalog, critical: Critical) -> Obse
 @dataclass(frozen=True)
 class _Alerts:
     report: FailureReport
-    catalog: Catalog
+    catalog: AssetCatalog
     critical: Critical
     moment: float
 
@@ -37,7 +37,7 @@ class _Alerts:
         skipped = set(report.skipped)
         for node in report.nodes:
             title = f"{node.asset} failed: {node.kind.value}"
-            key = f"asset:{node.asset}:{node.kind.value}:{fingerprint(node.message)}"
+            key = f"asset:{node.asset}:{node.kind.value}:{error_fingerprint(node.message)}"
             alert = self._of(key, title, node.kind, [node.asset], self.catalog.below(node.asset) & skipped)
             alert = replace(alert, subjects=(f"asset:{node.asset}",), message=node.message)
             if node.compiled:
@@ -48,7 +48,7 @@ class _Alerts:
         for step in report.steps:
             name = step.name or "the run"
             where = f"step {step.name} of {report.job}" if step.name else f"run of {report.job}"
-            key = f"job:{report.job}:{name}:{step.kind.value}:{fingerprint(step.message)}"
+            key = f"job:{report.job}:{name}:{step.kind.value}:{error_fingerprint(step.message)}"
             alert = self._of(key, f"{where} failed: {step.kind.value}", step.kind, step.assets, skipped)
             subjects = tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{report.job}",)
             alert = replace(alert, subjects=subjects, message=step.message)

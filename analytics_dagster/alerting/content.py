@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from analytics_dagster.alerting.alerts import lasting
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity
-from analytics_dagster.text import counted
+from analytics_dagster.text import pluralize
 
 _MOST_LISTED = 12
 _MOST_TOLD = 8
@@ -85,7 +85,7 @@ def _sections(incident: Incident) -> Iterator[Section]:
     if len(alert.assets) > 1:
         yield Section(f"{len(alert.assets)} assets failed", listed(alert.assets))
     if alert.skipped:
-        yield Section(f"{counted(len(alert.skipped), 'asset')} skipped because of it", listed(alert.skipped))
+        yield Section(f"{pluralize(len(alert.skipped), 'asset')} skipped because of it", listed(alert.skipped))
     if alert.exposures:
         verb = "is" if len(alert.exposures) == 1 else "are"
         yield Section("Stale", f"{listed(short_names(alert.exposures))} {verb} stale.")
@@ -94,7 +94,7 @@ def _sections(incident: Incident) -> Iterator[Section]:
 def _of_many(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
     first = incidents[0]
     left = [incident for incident in incidents if incident.is_open]
-    number = counted(len(incidents), "incident")
+    number = pluralize(len(incidents), "incident")
     if event is IncidentEvent.RECOVERED:
         last = max(incident.recovered or now for incident in incidents)
         headline = f"Recovered after {lasting(last - min(one.opened for one in incidents))}: all of {number}"
@@ -109,7 +109,7 @@ def _of_many(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now
     skipped = list(dict.fromkeys(asset for one in told for asset in one.alert.skipped))
     stale = list(dict.fromkeys(asset for one in told for asset in one.alert.exposures))
     if skipped and event is not IncidentEvent.RECOVERED:
-        sections.append(Section(f"{counted(len(skipped), 'asset')} skipped because of it", listed(skipped)))
+        sections.append(Section(f"{pluralize(len(skipped), 'asset')} skipped because of it", listed(skipped)))
     if stale and event is not IncidentEvent.RECOVERED:
         sections.append(Section("Stale", listed(short_names(stale))))
     owners = tuple(dict.fromkeys(owner for one in told for owner in one.alert.owners))

@@ -14,7 +14,7 @@ from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.store import AlertStore
-from analytics_dagster.execution.failures.attach import Reporter
+from analytics_dagster.execution.failures.events import ReportReader
 from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Project
@@ -24,12 +24,12 @@ from analytics_dagster.settings import Settings
 class Alerting:
     """All that alerts need of a location: its routes, the catalog of its assets, and when its schedules tick."""
 
-    def __init__(self, settings: Settings, project: Project, plan: Plan, reporter: Reporter) -> None:
+    def __init__(self, settings: Settings, project: Project, plan: Plan, report_reader: ReportReader) -> None:
         """Raise `AlertError` where the routes, or what they need, can't be used."""
         self.settings = settings
         self.routes: Routes = load_routes(settings)
         self._project = project
-        self._reporter = reporter
+        self._report_reader = report_reader
         self._groups = [one.group for one in plan.groups if one.group.cron and not one.is_empty]
 
     @property
@@ -48,9 +48,9 @@ class Alerting:
         """Return what is looked at: a location, by what it defines and by its name, as far as they are known."""
         return LocationContext(
             project=self._project.name,
-            place=self._reporter.place,
+            deployment=self._report_reader.deployment,
             routes=self.routes,
-            catalog=lambda: self._reporter.catalog(repository),
+            catalog=lambda: self._report_reader.catalog(repository),
             schedules=self.schedules,
             instigators=tuple(instigator_names(repository)) if repository else (),
             name=location,
@@ -60,11 +60,11 @@ class Alerting:
         """Return what sends the letters."""
         return Delivery(
             notifiers=build_notifiers(
-                self.settings, self.routes, source=f"{context.project} in {context.place.environment}"
+                self.settings, self.routes, source=f"{context.project} in {context.deployment.environment}"
             ),
             store=store,
             digests=[name for name, channel in self.routes.channels.items() if channel.digest],
-            secrets=context.place.secrets,
+            secrets=context.deployment.secrets,
         )
 
     def monitor(
@@ -76,12 +76,12 @@ class Alerting:
         return AlertMonitor(instance, context, store, self.delivery(context, store), time.time())
 
 
-def build_alerting(settings: Settings, project: Project, plan: Plan, reporter: Reporter) -> dg.Definitions:
+def build_alerting(settings: Settings, project: Project, plan: Plan, report_reader: ReportReader) -> dg.Definitions:
     """Return the sensor that tells people of failures.
 
     Raises `AlertError` where the routes can't be used, or a channel is half set up.
     """
-    return Alerting(settings, project, plan, reporter).definitions
+    return Alerting(settings, project, plan, report_reader).definitions
 
 
 SENSOR = "alerts_sensor"

@@ -20,7 +20,7 @@ from analytics_dagster.alerting.routing import held_until, matching, route
 from analytics_dagster.alerting.store import MessageThread, Notification
 from analytics_dagster.automation.retry_decision import with_retry
 from analytics_dagster.errors import AlertError
-from analytics_dagster.execution.failures.deployment import make_place
+from analytics_dagster.execution.failures.deployment import build_deployment_info
 from analytics_dagster.execution.failures.events import read_report
 from analytics_dagster.execution.failures.report import FailureReport
 from analytics_dagster.redaction import redact
@@ -40,7 +40,7 @@ def send_test(settings: Settings, names: Collection[str]) -> Mapping[str, str]:
             remedy=f"Name one of: {', '.join(routes.channels) or 'none'}.",
         )
     notifiers = build_notifiers(settings, routes, "a test")
-    secrets = make_place(settings, "").secrets
+    secrets = build_deployment_info(settings, "").secrets
     return {name: redact(_try(notifier), secrets) for name, notifier in notifiers.items() if not names or name in names}
 
 
@@ -81,9 +81,9 @@ def explain_run(
         )
     context = alerting.context(repository, None)
     catalog = context.catalog()
-    report = with_retry(read_report(instance, record, catalog, context.place), record.dagster_run)
+    report = with_retry(read_report(instance, record, catalog, context.deployment), record.dagster_run)
     incidents, _ = advance((), observe(report, catalog, context.routes.critical))
-    return report, list(_lines(report, incidents, context.routes, context.place.environment))
+    return report, list(_lines(report, incidents, context.routes, context.deployment.environment))
 
 
 def _lines(report: FailureReport, incidents: Sequence[Incident], routes: Routes, environment: str) -> Iterator[str]:

@@ -19,8 +19,9 @@ from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.retry_decision import DECISION, PARENT, due_at, may_be_retried, with_retry
-from analytics_dagster.execution.failures.catalog import Catalog
-from analytics_dagster.execution.failures.events import Place, read_report
+from analytics_dagster.execution.failures.catalog import AssetCatalog
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import read_report
 from analytics_dagster.execution.failures.report import FailureReport
 from analytics_dagster.planning.groups import ScheduleGroup
 
@@ -49,9 +50,9 @@ class LocationContext:
     """The location that is looked at; ``catalog`` is made when it is first needed."""
 
     project: str
-    place: Place
+    deployment: DeploymentInfo
     routes: Routes
-    catalog: Callable[[], Catalog]
+    catalog: Callable[[], AssetCatalog]
     schedules: Mapping[str, ScheduleGroup] = field(default_factory=dict)
     instigators: tuple[str, ...] = ()
     name: str | None = None
@@ -85,7 +86,7 @@ class AlertMonitor:
         state, observations = self._runs(state)
         if self.context.instigators:
             observations.append(self._ticks(state))
-        outbox = Outbox(state, self.context.routes, self.context.place.environment, self.now)
+        outbox = Outbox(state, self.context.routes, self.context.deployment.environment, self.now)
         state = outbox.take(observations)
         for note in self._notes:
             state = outbox.note(note)
@@ -153,7 +154,7 @@ class AlertMonitor:
         return observe(report, self.context.catalog(), self.context.routes.critical)
 
     def _report(self, record: dg.RunRecord, *, brief: bool = False) -> FailureReport:
-        report = read_report(self.instance, record, self.context.catalog(), self.context.place, brief=brief)
+        report = read_report(self.instance, record, self.context.catalog(), self.context.deployment, brief=brief)
         return with_retry(report, record.dagster_run)
 
     def _of_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
@@ -182,7 +183,7 @@ class AlertMonitor:
 
     def _ticks(self, state: AlertState) -> Observation:
         ticks = read_ticks(self.instance, self.context.name, self.context.instigators)
-        secrets = self.context.place.secrets
+        secrets = self.context.deployment.secrets
         return observe_ticks(ticks, self.context.schedules, began=state.began, now=self.now, secrets=secrets)
 
 

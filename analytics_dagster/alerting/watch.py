@@ -15,7 +15,7 @@ from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.store import AlertStore
 from analytics_dagster.execution.failures.classification import FailureKind
-from analytics_dagster.execution.failures.deployment import make_place
+from analytics_dagster.execution.failures.deployment import build_deployment_info
 from analytics_dagster.settings import Settings
 
 _SUBJECT = "daemon"
@@ -28,14 +28,14 @@ def watch_daemon(settings: Settings, instance: dg.DagsterInstance, tolerance: fl
     write; in the same storage.
     """
     now, routes = time.time(), load_routes(settings)
-    place = make_place(settings, "")
+    deployment = build_deployment_info(settings, "")
     observation = observe_daemon(_heartbeats(instance), instance.get_required_daemon_types(), now, tolerance)
     store = AlertStore(instance.daemon_cursor_storage, "daemon", "watch")
-    outbox = Outbox(store.read(now), routes, place.environment, now)
+    outbox = Outbox(store.read(now), routes, deployment.environment, now)
     state = outbox.take([observation])
     store.write(state)
     delivery = Delivery(
-        build_notifiers(settings, routes, f"Dagster in {place.environment}"), store, secrets=place.secrets
+        build_notifiers(settings, routes, f"Dagster in {deployment.environment}"), store, secrets=deployment.secrets
     )
     delivery.run(state, now)
     said = [alert.title for alert in observation.alerts] or ["Dagster's daemon beats."]

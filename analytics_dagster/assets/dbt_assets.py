@@ -18,14 +18,13 @@ from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.execution.arguments import RunOptions, make_build
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
-from analytics_dagster.execution.remaining_work import done_before
-from analytics_dagster.execution.resuming import handed_on, left_of_step
+from analytics_dagster.execution.remaining_work import carry_over, completed_in_parent, remaining_in_step
+from analytics_dagster.planning.groups import GROUP_TAG
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.graph import Graph
-from analytics_dagster.text import counted
+from analytics_dagster.text import pluralize
 from analytics_dagster.warehouse import POOL, Warehouse
 
-GROUP_TAG = "analytics_dagster/schedule_group"
 """The tag of a run that says of which schedule group it is."""
 
 
@@ -133,8 +132,8 @@ def _step_assets(
         location = assets()
         selected = {key: node_of[key] for key in context.selected_asset_keys}
         selected_tests = {key: test_of[key] for key in context.selected_asset_check_keys}
-        done = done_before(context.instance, context.run)
-        nodes, tests = left_of_step(done, selected, selected_tests, location.graph)
+        done = completed_in_parent(context.instance, context.run)
+        nodes, tests = remaining_in_step(done, selected, selected_tests, location.graph)
         # A run of a group that refreshes this one's nodes does so by its own vars and policy.
         group = location.groups.get(context.run.tags.get(GROUP_TAG, step.group), location.groups[step.group])
         options = RunOptions(full_refresh=config.full_refresh, variables=config.variables)
@@ -144,9 +143,9 @@ def _step_assets(
             raise permanent_failure(context, str(error)) from None
         built = sorted(set(selected.values()) - nodes, key=location.graph.position.__getitem__)
         if built or len(tests) < len(selected_tests):
-            left = f"{counted(len(nodes), 'node')} and {counted(len(tests), 'test')}"
-            context.log.info(f"of the run that is taken up {left} are left")
-        yield from handed_on(output_of[node] for node in built)
+            left = f"{pluralize(len(nodes), 'node')} and {pluralize(len(tests), 'test')}"
+            context.log.info(f"Resuming run {str(context.run.parent_run_id)[:8]}: {left} left.")
+        yield from carry_over(output_of[node] for node in built)
         yield from Builder(context, location, dbt, warehouse).run(build, group)
 
     # Not by `@multi_asset`, which derives the names of inputs and outputs from keys, and so knows fewer keys than dbt

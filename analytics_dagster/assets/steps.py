@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from analytics_dagster.planning.plan import Plan, PlannedTest
-from analytics_dagster.project.graph import Graph
+from analytics_dagster.project.graph import Graph, reachable
 
 
 @dataclass(frozen=True)
@@ -98,19 +98,9 @@ class Steps:
         for reader, step in {**self.of_node, **self.of_test}.items():
             read = self._graph.parents(reader) & self.of_node.keys()
             direct[step] |= {self.of_node[node] for node in read} - {step}
-        return {step: _closure(step, direct) for step in direct}
+        return {step: reachable(direct[step], direct) for step in direct}
 
 
 def severity(test: Mapping[str, Any]) -> str:
     """Return a test's configured severity, `error` or `warn`."""
     return str(test["config"].get("severity") or "error").lower()
-
-
-def _closure(step: Step, direct: Mapping[Step, AbstractSet[Step]]) -> AbstractSet[Step]:
-    found, pending = set[Step](), list(direct[step])
-    while pending:
-        other = pending.pop()
-        if other not in found:
-            found.add(other)
-            pending.extend(direct[other])
-    return found

@@ -18,7 +18,7 @@ from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.retry_sensors import build_retry_sensors
 from analytics_dagster.automation.run_order import AutomatedGroup, AutomatedGroups
 from analytics_dagster.automation.schedules import build_schedule
-from analytics_dagster.execution.failures.attach import Reporter
+from analytics_dagster.execution.failures.events import ReportReader
 from analytics_dagster.ingestion import Ingestion
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.plan import Plan
@@ -40,7 +40,7 @@ class Parts:
 
 
 def build_automation(
-    settings: Settings, parts: Parts, policies: RetryPolicies, reporter: Reporter, *, project: str
+    settings: Settings, parts: Parts, policies: RetryPolicies, report_reader: ReportReader, *, project: str
 ) -> dg.Definitions:
     """Return the jobs, schedules and sensors of ingestion and of every schedule group.
 
@@ -51,7 +51,7 @@ def build_automation(
     schedules = [build_schedule(name, job, groups) for name, job in jobs.items()]
     ingestion_job = _ingestion_job(parts, policies, project)
     all_jobs = [*([ingestion_job] if ingestion_job else []), *jobs.values()]
-    sensors = [build_dead_runs_sensor(), *build_retry_sensors(all_jobs, project, policies, reporter)]
+    sensors = [build_dead_runs_sensor(), *build_retry_sensors(all_jobs, project, policies, report_reader)]
     jobs_after = [jobs[name] for name, one in groups.by_name.items() if one.group.after_ingestion]
     if jobs_after or any(one.upstream for one in groups.by_name.values()):
         sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from analytics_dagster.processes import fail_dead_runs
+from analytics_dagster.execution.dead_runs import fail_dead_runs
 
 SENSOR = "dead_runs_sensor"
 

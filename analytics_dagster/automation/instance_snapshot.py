@@ -12,7 +12,7 @@ from functools import cached_property
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG, PROJECT_TAG
+from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG
 from analytics_dagster.automation.pending_run_store import PendingRunStore, Trigger, TriggerRecord, Wait
 from analytics_dagster.automation.retry_decision import AD_HOC_SENSOR, RETRIES_SENSOR, ROOT, may_be_retried
 from analytics_dagster.automation.run_order import (
@@ -26,6 +26,7 @@ from analytics_dagster.automation.run_order import (
     decide_pending_run,
 )
 from analytics_dagster.planning.cron import ticks_at
+from analytics_dagster.planning.groups import GROUP_TAG
 
 
 class InstanceSnapshot:

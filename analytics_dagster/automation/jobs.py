@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from analytics_dagster.planning.groups import IngestionRuns, ScheduleGroup
+from analytics_dagster.planning.groups import GROUP_TAG, IngestionRuns, ScheduleGroup
 from analytics_dagster.planning.pods import Toleration
 
 if TYPE_CHECKING:
     from analytics_dagster.dagster_internals.asset_job import AssetJob
-
-GROUP_TAG = "analytics_dagster/schedule_group"
-"""The tag of a run that names its schedule group."""
 
 PROJECT_TAG = "analytics_dagster/project"
 """The tag of a run that names its dbt project: two locations may have groups of the same names."""

@@ -8,14 +8,14 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG, PROJECT_TAG, RETRIES_TAG
+from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG, RETRIES_TAG
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.pending_run_store import AFTER_INGESTION, SCHEDULED_TIME
 from analytics_dagster.automation.retry_policies import RetryPolicy
 from analytics_dagster.execution.failures.classification import worst
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport, Retry
-from analytics_dagster.execution.remaining_work import Leftover
-from analytics_dagster.planning.groups import Backoff
+from analytics_dagster.execution.remaining_work import RemainingWork
+from analytics_dagster.planning.groups import GROUP_TAG, Backoff
 
 RETRIES_SENSOR = "retries_sensor"
 """The name of the sensor that retries runs of the location's jobs."""
@@ -100,14 +100,14 @@ def number_of(tags: Mapping[str, str], name: str) -> int:
     return int(value) if value.isdecimal() else 0
 
 
-def retry_request(run: dg.DagsterRun, leftover: Leftover, number: int) -> dg.RunRequest:
+def retry_request(run: dg.DagsterRun, remaining: RemainingWork, number: int) -> dg.RunRequest:
     """Return the request for a run of the remaining work of another, which Dagster and the UI show as its retry."""
     return dg.RunRequest(
         run_key=f"retry:{run.run_id}",
         job_name=run.job_name,
-        run_config=leftover.configuration(run.run_config),
-        asset_selection=sorted(leftover.assets),
-        asset_check_keys=sorted(leftover.checks),
+        run_config=remaining.configuration(run.run_config),
+        asset_selection=sorted(remaining.assets),
+        asset_check_keys=sorted(remaining.checks),
         tags={**kept_tags(run), PARENT: run.run_id, ROOT: run.tags.get(ROOT, run.run_id), NUMBER: str(number)},
     )
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import GROUP_TAG, INGESTION
-from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGroup
+from analytics_dagster.automation.jobs import INGESTION
+from analytics_dagster.planning.groups import GROUP_TAG, Backoff, IngestionRuns, ScheduleGroup
 
 
 class RetryPolicy(Protocol):

@@ -36,11 +36,12 @@ from analytics_dagster.automation.retry_decision import (
     retry_request,
 )
 from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.execution.failures.attach import Reporter, attach_report
+from analytics_dagster.execution.dead_runs import check_liveness
+from analytics_dagster.execution.failures.events import ReportReader, attach_report
 from analytics_dagster.execution.failures.report import FailureReport
-from analytics_dagster.execution.remaining_work import find_leftover
-from analytics_dagster.processes import Life, examine
-from analytics_dagster.text import counted
+from analytics_dagster.execution.remaining_work import find_remaining_work
+from analytics_dagster.process_identity import Liveness
+from analytics_dagster.text import pluralize
 
 if TYPE_CHECKING:
     from analytics_dagster.dagster_internals.asset_job import AssetJob
@@ -62,7 +63,7 @@ _COMMAND_LINE_SECONDS = 120.0
 
 
 def build_retry_sensors(
-    jobs: Sequence[AssetJob], project: str, policies: RetryPolicies, reporter: Reporter
+    jobs: Sequence[AssetJob], project: str, policies: RetryPolicies, report_reader: ReportReader
 ) -> list[dg.SensorDefinition]:
     """Return the sensor for failed runs of the jobs, and the one for "Materialize" in the UI; both are on by default.
 
@@ -76,7 +77,7 @@ def build_retry_sensors(
         description="Retries failed runs of jobs after a transient failure: only what failed or was skipped.",
     )
     def retries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return _evaluate(context, FailedRuns(tags={PROJECT_TAG: project}), policies, reporter)
+        return _evaluate(context, FailedRuns(tags={PROJECT_TAG: project}), policies, report_reader)
 
     @builder(
         name=AD_HOC_SENSOR,
@@ -86,16 +87,16 @@ def build_retry_sensors(
     def ad_hoc_retries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         origin = context.code_location_origin
         runs = FailedRuns(job=AD_HOC, location=origin.location_name if origin else None)
-        return _evaluate(context, runs, policies, reporter)
+        return _evaluate(context, runs, policies, report_reader)
 
     return [retries_sensor, ad_hoc_retries_sensor]
 
 
 def _evaluate(
-    context: dg.SensorEvaluationContext, runs: FailedRuns, policies: RetryPolicies, reporter: Reporter
+    context: dg.SensorEvaluationContext, runs: FailedRuns, policies: RetryPolicies, report_reader: ReportReader
 ) -> dg.SensorResult | dg.SkipReason:
     now = datetime.now(timezone.utc).timestamp()
-    report = partial(reporter.read, context.instance, repository=context.repository_def)
+    report = partial(report_reader.read, context.instance, repository=context.repository_def)
     requests, lines = RetryEvaluation(context.instance, runs, policies, report, now).run()
     for line in lines:
         context.log.info(line)
@@ -172,9 +173,9 @@ class RetryEvaluation:
         """Return whether the command line that started a run is still alive: then it retries the run itself."""
         if run.remote_job_origin is not None:
             return False
-        life = examine(self.instance, run).life
+        life = check_liveness(self.instance, run).liveness
         since = max(record.end_time or 0.0, due_at(run) or 0.0)
-        return life is Life.ALIVE or (life is Life.UNKNOWN and self.now - since < _COMMAND_LINE_SECONDS)
+        return life is Liveness.ALIVE or (life is Liveness.UNKNOWN and self.now - since < _COMMAND_LINE_SECONDS)
 
     def _decide(self, record: dg.RunRecord, run: dg.DagsterRun) -> tuple[str, dg.DagsterRun]:
         report = self.report(record)
@@ -185,11 +186,11 @@ class RetryEvaluation:
         return f"Run {run.run_id} of {run.job_name}: {retry.reason}.", run.with_tags({**run.tags, **tags})
 
     def _request(self, run: dg.DagsterRun, due: float) -> tuple[dg.RunRequest | None, str]:
-        leftover = find_leftover(self.instance, run.run_id)
-        if not leftover or self.now - due > _MAX_OVERDUE:
-            reason = "its retry is overdue by more than an hour" if leftover else "no work remains"
+        remaining = find_remaining_work(self.instance, run.run_id)
+        if not remaining or self.now - due > _MAX_OVERDUE:
+            reason = "its retry is overdue by more than an hour" if remaining else "no work remains"
             self.instance.add_run_tags(run.run_id, {DECISION: f"not retried: {reason}", RETRIED_BY: ""})
             return None, f"Run {run.run_id} of {run.job_name} is not retried: {reason}."
         number = number_of(run.tags, NUMBER) + 1
-        work = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
-        return retry_request(run, leftover, number), f"Retrying run {run.run_id} of {run.job_name}: {work}."
+        work = f"{pluralize(len(remaining.assets), 'asset')} and {pluralize(len(remaining.checks), 'check')}"
+        return retry_request(run, remaining, number), f"Retrying run {run.run_id} of {run.job_name}: {work}."

@@ -12,7 +12,7 @@ import dagster as dg
 from filelock import FileLock
 
 from analytics_dagster.errors import HomeError
-from analytics_dagster.processes import Life, Process
+from analytics_dagster.process_identity import Liveness, Process
 from analytics_dagster.settings import Settings, set_dagster_home, set_default_variable, variable_name
 from analytics_dagster.warehouse import POOL
 
@@ -91,7 +91,7 @@ def lock_home(home: Path) -> None:
     path = home / "dev_process"
     with FileLock(home / "home.lock"):
         other = Process.from_text(path.read_text(encoding="utf-8")) if path.exists() else None
-        if other is not None and other.pid != os.getpid() and other.life is Life.ALIVE:
+        if other is not None and other.pid != os.getpid() and other.liveness is Liveness.ALIVE:
             raise HomeError(
                 f"Dagster's home {home} is open already: `analytics-dagster dev` runs as {other}.",
                 remedy=f"Use its UI, or end it first; or name another home by {variable_name('dagster_home')}.",

@@ -31,7 +31,7 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def reset_stale_state(settings: Settings, instance: dg.DagsterInstance) -> None:
     """Fail the runs whose process was killed, and set how many runs may use the warehouse at once."""
     from analytics_dagster.cli.home import set_pool_limit  # imports Dagster
-    from analytics_dagster.processes import fail_dead_runs
+    from analytics_dagster.execution.dead_runs import fail_dead_runs
     from analytics_dagster.project.files import find_project
     from analytics_dagster.project.profile import load_target
     from analytics_dagster.warehouse import count_writers

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.execution.dbt_worker import ROW_COUNTS
-from analytics_dagster.execution.failures.observation import Failure
+from analytics_dagster.execution.failures.observation import NodeFailure
 
 BUILT = frozenset({"success", "no-op"})
 """The statuses of a node whose relation exists after the build."""
@@ -88,7 +88,7 @@ def failure_of(
     keys: Mapping[str, dg.AssetKey],
     checks: Mapping[str, dg.AssetCheckKey],
     evaluated: Collection[str] = (),
-) -> Failure | None:
+) -> NodeFailure | None:
     """Return the failure of a node, or of a test that could not run, in one of dbt's log events; None if it has none.
 
     A failed test that ran is a check result and no failure; ``evaluated`` are the tests known to have run. ``keys``
@@ -99,8 +99,8 @@ def failure_of(
     if info["name"] != "RunResultError" or node.get("node_status") == "fail" or unique_id in evaluated:
         return None
     if unique_id in checks:
-        return Failure(checks[unique_id].asset_key, info["msg"], check=checks[unique_id].name)
-    return Failure(keys[unique_id], info["msg"]) if unique_id in keys else None
+        return NodeFailure(checks[unique_id].asset_key, info["msg"], check=checks[unique_id].name)
+    return NodeFailure(keys[unique_id], info["msg"]) if unique_id in keys else None
 
 
 def compiled_path(node: Mapping[str, Any], target_path: Path) -> Path:

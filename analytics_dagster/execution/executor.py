@@ -25,8 +25,9 @@ from dagster._core.execution.context_creation_job import PlanExecutionContextMan
 from dagster._core.execution.plan.execute_plan import inner_plan_execution_iterator
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 
+from analytics_dagster.execution.dead_runs import check_liveness, fail_dead_runs
 from analytics_dagster.execution.pool_slots import Slots
-from analytics_dagster.processes import examine, fail_dead_runs, is_executed_here, process_tags
+from analytics_dagster.process_identity import is_executed_here, process_tags
 from analytics_dagster.warehouse import POOL
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ EXCLUSIVE = "one_at_a_time/"
 _PRIORITY_TAG = "dagster/priority"
 _FIRST_PAUSE = 0.5  # seconds, as all below
 _LONGEST_PAUSE = 3.0
-_BETWEEN_WORDS = 30.0
-_BETWEEN_BURIALS = 5.0
+_LOG_INTERVAL = 30.0
+_LIVENESS_INTERVAL = 5.0
 
 
 def build_executor(exclusive: Mapping[str, str], *, writers: int) -> dg.ExecutorDefinition:
@@ -121,7 +122,7 @@ class _Executor(dg.Executor):
     def _execute_steps(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        with _Turn(job_context, execution_plan, self._exclusive, self._writers) as turn:
+        with PoolContext(job_context, execution_plan, self._exclusive, self._writers) as turn:
             yield from inner_plan_execution_iterator(job_context, execution_plan, turn)
 
 
@@ -132,11 +133,11 @@ class _Wait:
     pool: str
     key: str
     pause: float = _FIRST_PAUSE
-    next_word: float = 0.0
-    next_burial: float = field(default_factory=lambda: time.monotonic() + 1.0)
+    next_log: float = 0.0
+    next_check: float = field(default_factory=lambda: time.monotonic() + 1.0)
 
 
-class _Turn(InstanceConcurrencyContext):
+class PoolContext(InstanceConcurrencyContext):
     """A step's turn: first claimed is the right not to meet its own like, and then a slot of its pool.
 
     All claim in this order, and whoever waits for the pool keeps the first slot: nobody waits in a circle. A step that
@@ -161,6 +162,7 @@ class _Turn(InstanceConcurrencyContext):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        """Free the slots of all steps."""
         for step_key in {*self._waits, *self._held}:
             self._slots.free(step_key)
 
@@ -202,7 +204,7 @@ class _Turn(InstanceConcurrencyContext):
         for step_key, wait in self._waits.items():
             self._tell(step_key, wait)
         pause = min((wait.pause for wait in self._waits.values()), default=0.0)
-        if self._bury_the_dead():
+        if self._fail_dead_holders():
             pause = 0.0
         with raise_execution_interrupts():
             time.sleep(pause)
@@ -221,9 +223,9 @@ class _Turn(InstanceConcurrencyContext):
 
     def _tell(self, step_key: str, wait: _Wait) -> None:
         """Say in the run's log for whom a step waits, at once and then twice a minute."""
-        if time.monotonic() < wait.next_word:
+        if time.monotonic() < wait.next_log:
             return
-        wait.next_word = time.monotonic() + _BETWEEN_WORDS
+        wait.next_log = time.monotonic() + _LOG_INTERVAL
         step = self._plan.get_step_by_key(step_key)
         log = self._job_context.for_step(step).log  # type: ignore[arg-type] # as Dagster itself calls it
         log.info(f"{step_key} waits for {' and '.join(self._holders(wait.key)) or f'a slot of {wait.key}'}")
@@ -234,14 +236,15 @@ class _Turn(InstanceConcurrencyContext):
             run = instance.get_run_by_id(run_id)
             if run is not None:
                 status = f"; it is {run.status.value}" if run.is_finished else ""
-                yield f"{step_key} of run {run_id[:8]} of {run.job_name} ({examine(instance, run).reason}{status})"
+                reason = check_liveness(instance, run).reason
+                yield f"{step_key} of run {run_id[:8]} of {run.job_name} ({reason}{status})"
 
-    def _bury_the_dead(self) -> bool:
+    def _fail_dead_holders(self) -> bool:
         """Mark the runs that are in the way and dead as failed; return whether there were any."""
         now = time.monotonic()
-        due = [wait for wait in self._waits.values() if now >= wait.next_burial]
+        due = [wait for wait in self._waits.values() if now >= wait.next_check]
         for wait in due:
-            wait.next_burial = now + _BETWEEN_BURIALS
+            wait.next_check = now + _LIVENESS_INTERVAL
         others = {run_id for wait in due for run_id in self._slots.others(wait.key, waiting=True)}
         dead = fail_dead_runs(self._job_context.instance, others)
         for run in dead:

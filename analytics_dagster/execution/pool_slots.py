@@ -12,12 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-
-# No public name; a test fails when it has gone.
-from dagster._core.instance.config import PoolGranularity
 from filelock import FileLock
 
-from analytics_dagster.processes import is_local
+from analytics_dagster.dagster_internals.runs import executes_all_runs_here
 
 
 class Slots:
@@ -46,8 +43,9 @@ class Slots:
         That is the one which was set, or else the instance's default, or else ``otherwise``; None is no limit.
         """
         configuration = self._storage.get_pool_config()
-        if configuration.pool_granularity is PoolGranularity.RUN:
-            # The queue counts the pool's runs, and has let this one through.
+        # By value: the enumeration has no public name.
+        if getattr(configuration.pool_granularity, "value", "op") == "run":
+            # The run queue enforces the limit, and has started this run.
             return False
         default = configuration.default_pool_limit
         known = {limit.name: limit for limit in self._storage.get_pool_limits()}.get(pool)
@@ -91,6 +89,6 @@ class Slots:
         return bool(self._storage.claim_concurrency_slot(key, self._run_id, step_key, priority).is_claimed)
 
     def _alone(self) -> AbstractContextManager[object]:
-        if is_local(self._instance):
+        if executes_all_runs_here(self._instance):
             return FileLock(Path(self._instance.root_directory) / "slots.lock")
         return nullcontext()

@@ -15,6 +15,9 @@ from analytics_dagster.project.parse import Selection
 from analytics_dagster.settings import TimeZone
 from analytics_dagster.yaml_file import ONE_OR_MANY, YamlModel, YamlPath, as_tuple, did_you_mean, require_no_conflicts
 
+GROUP_TAG = "analytics_dagster/schedule_group"
+"""The run tag that holds the name of the run's schedule group."""
+
 RESERVED = frozenset({"consumers", "exposures", "ingestion", "sources"})
 """Names of other jobs and asset groups of the location; a schedule group can't use them."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.planning.groups import ScheduleGroup
+from analytics_dagster.project.graph import reachable
 
 
 @dataclass(frozen=True)
@@ -120,11 +121,7 @@ class Plan:
 
         These are its upstream groups, direct and indirect, and earlier groups that build one of the same nodes.
         """
-        found, pending = {name}, [name]
-        while pending:
-            new = self._directly_before[pending.pop()] - found
-            found |= new
-            pending.extend(new)
+        found = reachable({name}, self._directly_before)
         return tuple(plan.group.name for plan in self.groups if plan.group.name in found - {name})
 
     @cached_property

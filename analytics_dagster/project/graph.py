@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from functools import cached_property
 from graphlib import TopologicalSorter
-from typing import Any
+from typing import Any, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
 
 BUILT = frozenset({"model", "seed", "snapshot", "function"})
 """The resource types of nodes that dbt builds in the warehouse; these nodes are assets."""
@@ -90,7 +92,7 @@ class Graph:
         for source, node in candidates.items():
             readers = {reader for reader, read in parents.items() if source in read and reader != node}
             # A model may read what it wrote itself in an earlier run: neither dbt nor we have an edge there.
-            if not readers & reachable({node}, parents):
+            if readers.isdisjoint(reachable({node}, parents)):
                 found[source] = node
                 for reader in readers:
                     parents[reader].add(node)
@@ -167,12 +169,12 @@ class Graph:
         return list(node["depends_on"].get("nodes") or [])
 
 
-def reachable(start: Collection[str], parents: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the given nodes and all their ancestors."""
+def reachable(start: Iterable[Key], parents: Mapping[Key, Iterable[Key]]) -> set[Key]:
+    """Return the keys in ``start`` and all that they read, directly or through others."""
     found = set(start)
-    pending = list(start)
+    pending = list(found)
     while pending:
-        new = [parent for parent in parents.get(pending.pop(), ()) if parent not in found]
-        found.update(new)
+        new = set(parents.get(pending.pop(), ())) - found
+        found |= new
         pending.extend(new)
     return found

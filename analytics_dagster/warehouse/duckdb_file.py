@@ -16,7 +16,7 @@ import tenacity
 from filelock import FileLock, Timeout
 
 from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
-from analytics_dagster.processes import Life, Process, child_tags
+from analytics_dagster.process_identity import Liveness, Process, child_tags
 from analytics_dagster.settings import variable_name
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class _Note:
     @property
     def survivor(self) -> Process | None:
         """What the holder has started, where that is still at work."""
-        return self.child if self.child is not None and self.child.life is Life.ALIVE else None
+        return self.child if self.child is not None and self.child.liveness is Liveness.ALIVE else None
 
 
 class Hold:

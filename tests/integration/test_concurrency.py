@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from analytics_dagster.execution.executor import EXCLUSIVE
-from analytics_dagster.processes import CHILD_TAG, Process
+from analytics_dagster.process_identity import CHILD_TAG, Process
 from analytics_dagster.warehouse import POOL
 from tests.conftest import COMMAND, Library, Preparation
 from tests.integration.ui import Ui, free_port, opened
@@ -268,12 +268,12 @@ def test_when_the_worker_is_killed_the_one_that_waits_lets_its_dbt_end_marks_it_
             dbt = Process.from_text(first.tags[CHILD_TAG].partition(" of run ")[0])
             assert dbt is not None
             time.sleep(12)
-            assert dbt.life.value == "alive"
+            assert dbt.liveness.value == "alive"
             assert [run.status for run in site.runs()] == [STATUS.STARTED, STATUS.STARTED]
             site.go_on()
             said = ended(other)
     assert [run.status for run in site.runs()] == [STATUS.FAILURE, STATUS.SUCCESS]
-    assert f"run {first.run_id[:8]} of opening_time is dead: {where}, which executed it, has gone" in said
+    assert f"run {first.run_id[:8]} of opening_time is dead: {where}, which executed it, has ended" in said
     assert site.rows(visits(CLOSING)) == 2
 
 

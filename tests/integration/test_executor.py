@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from analytics_dagster.execution.executor import EXCLUSIVE
-from analytics_dagster.processes import PROCESS_TAG, Process
+from analytics_dagster.process_identity import PROCESS_TAG, Process
 from analytics_dagster.warehouse import POOL
 from tests.processes import DagsterHome, open_dagster_home, wait_for
 

@@ -21,10 +21,11 @@ from analytics_dagster.automation.retry_decision import DECISION
 from analytics_dagster.cli.home import prepare_home
 from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
 from analytics_dagster.cli.runs.retrying import make_retrier
-from analytics_dagster.execution.failures.catalog import Catalog
-from analytics_dagster.execution.failures.events import Place, read_report
+from analytics_dagster.execution.failures.catalog import AssetCatalog
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import read_report
 from analytics_dagster.location import Location, build_location, prepare_location
-from analytics_dagster.processes import CHILD_TAG, Process
+from analytics_dagster.process_identity import CHILD_TAG, Process
 from analytics_dagster.settings import Settings
 from tests.conftest import COMMAND
 from tests.failure_classes import CLASSES, FailureClass, project_files
@@ -51,7 +52,7 @@ class Faults:
     def look(self) -> None:
         """Let the alerts look once."""
         one = self.location
-        alerting = Alerting(self.settings, one.project, one.plan, one.reporter)
+        alerting = Alerting(self.settings, one.project, one.plan, one.report_reader)
         alerting.monitor(self.instance, one.definitions.get_repository_def(), None).tick()
 
     def built(self, run_id: str | None) -> list[str]:
@@ -188,7 +189,7 @@ def test_what_may_pass_is_retried_where_it_failed_and_the_rest_is_told_to_whom_i
     first = (*result.earlier, str(result.run_id))[0]
     record = faults.instance.get_run_record_by_id(first)
     assert record is not None
-    report = read_report(faults.instance, record, Catalog([]), Place())
+    report = read_report(faults.instance, record, AssetCatalog([]), DeploymentInfo())
     kinds = {
         *(node.kind for node in report.nodes),
         *(check.kind for check in report.errors),

@@ -13,7 +13,7 @@ import pytest
 
 from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.retry_decision import DECISION
-from analytics_dagster.processes import CHILD_TAG, PROCESS_TAG, Process
+from analytics_dagster.process_identity import CHILD_TAG, PROCESS_TAG, Process
 from tests.conftest import COMMAND, Library
 from tests.integration.ui import Ui, free_port, opened
 from tests.processes import wait_for

@@ -15,11 +15,11 @@ import duckdb
 import pytest
 
 from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
-from analytics_dagster.assets.dbt_assets import GROUP_TAG
 from analytics_dagster.assets.dbt_definitions import make_dbt_definitions
 from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.ingestion import build_ingestion
 from analytics_dagster.planning.build import make_plan
+from analytics_dagster.planning.groups import GROUP_TAG
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.files import find_project

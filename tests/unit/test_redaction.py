@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_dagster.redaction import fingerprint, redact, secret_values, shortened, useful_lines
+from analytics_dagster.redaction import error_fingerprint, redact, secret_values, shorten, useful_lines
 
 DBT = """  Runtime Error in model orders (models/marts/orders.sql)
   Binder Error: Referenced column "total" not found in FROM clause!
@@ -72,7 +72,7 @@ def test_an_error_without_a_secret_stays_as_it_is() -> None:
 
 @given(st.text(max_size=300), st.integers(min_value=20, max_value=200))
 def test_a_shortened_text_fits_and_keeps_head_and_tail(text: str, longest: int) -> None:
-    short = shortened(text, longest)
+    short = shorten(text, longest)
     assert len(short) <= longest
     assert (short == text) is (len(text) <= longest)
     if short != text:
@@ -83,5 +83,5 @@ def test_a_shortened_text_fits_and_keeps_head_and_tail(text: str, longest: int) 
 def test_the_same_reason_has_the_same_fingerprint_whatever_the_numbers_and_paths() -> None:
     one = "Runtime Error in model a (a.sql)\n  IO Error: lock on /w/a.duckdb is held by PID 17 since 10:42:01"
     other = "Runtime Error in model b (b.sql)\n  IO Error: lock on /w/b.duckdb is held by PID 4711 since 11:00:59"
-    assert fingerprint(one) == fingerprint(other)
-    assert fingerprint(one) != fingerprint(DBT)
+    assert error_fingerprint(one) == error_fingerprint(other)
+    assert error_fingerprint(one) != error_fingerprint(DBT)

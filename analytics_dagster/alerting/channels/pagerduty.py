@@ -15,7 +15,7 @@ from analytics_dagster.alerting.channels.base import DeliveryError, Receipt, sec
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import IncidentEvent, Severity
 from analytics_dagster.alerting.store import MessageThread, Notification
-from analytics_dagster.redaction import shortened
+from analytics_dagster.redaction import shorten
 
 LONGEST_SUMMARY = 1_024
 _SEVERITIES = {Severity.WARN: "warning", Severity.ERROR: "error", Severity.CRITICAL: "critical"}
@@ -84,9 +84,9 @@ def to_event(content: Content, dedup_key: str, source: str, *, resolve: bool) ->
         "client": "Dagster",
         "links": [{"href": url, "text": label} for label, url in content.links],
         "payload": {
-            "summary": shortened(content.headline, LONGEST_SUMMARY),
+            "summary": shorten(content.headline, LONGEST_SUMMARY),
             "source": source,
             "severity": _SEVERITIES[content.severity],
-            "custom_details": {name: shortened(value, 4_000) for name, value in details.items()},
+            "custom_details": {name: shorten(value, 4_000) for name, value in details.items()},
         },
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from analytics_dagster.alerting.content import Content, Section
 from analytics_dagster.alerting.incidents import IncidentEvent, Severity
-from analytics_dagster.redaction import shortened
+from analytics_dagster.redaction import shorten
 
 MOST_BLOCKS = 50
 LONGEST_HEADER = 150
@@ -35,7 +35,7 @@ def to_text(content: Content, mention: str = "") -> str:
     lines += [f"*{escaped(name)}*: {escaped(value)}" for name, value in content.fields]
     lines += [_section_text(section) for section in content.sections]
     lines += [f"<{url}|{escaped(label)}>" for label, url in content.links]
-    return _closed(shortened("\n".join(lines), LONGEST_TEXT))
+    return _closed(shorten("\n".join(lines), LONGEST_TEXT))
 
 
 def sign_of(content: Content) -> str:
@@ -94,7 +94,7 @@ def _markdown(text: str) -> dict[str, Any]:
 
 def _fitting(text: str, longest: int) -> str:
     # Room is left for the fence that `_closed` may add.
-    return shortened(text, longest - 4) or " "
+    return shorten(text, longest - 4) or " "
 
 
 def _closed(text: str) -> str:

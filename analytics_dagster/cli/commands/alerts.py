@@ -86,6 +86,6 @@ def _opened() -> Iterator[tuple[Alerting, dg.RepositoryDefinition, dg.DagsterIns
 
     settings = read_settings()
     location = build_location(settings)
-    alerting = Alerting(settings, location.project, location.plan, location.reporter)
+    alerting = Alerting(settings, location.project, location.plan, location.report_reader)
     with opened_instance(settings) as instance:
         yield alerting, location.definitions.get_repository_def(), instance

@@ -13,7 +13,7 @@ from analytics_dagster.cli.instance import opened_instance, reset_stale_state
 from analytics_dagster.cli.terminal import error_boundary, read_settings, say, warn
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import DbtRunner, Settings
-from analytics_dagster.text import counted
+from analytics_dagster.text import pluralize
 
 
 def retry(
@@ -38,11 +38,11 @@ def _retry(settings: Settings, run_id: str | None, started: float) -> bool:
     location = build_location(settings)
     with opened_instance(settings) as instance:
         reset_stale_state(settings, instance)
-        run, work, leftover = retried_work(instance, location.project.name, run_id)
+        run, work, remaining = retried_work(instance, location.project.name, run_id)
         if work is None:
             say(f"Nothing of run {run.run_id} of {run.job_name} is left to do.")
             return True
-        what = f"{counted(len(leftover.assets), 'asset')} and {counted(len(leftover.checks), 'check')}"
+        what = f"{pluralize(len(remaining.assets), 'asset')} and {pluralize(len(remaining.checks), 'check')}"
         say(f"Run {run.run_id} of {run.job_name} left {what}: they are run again.")
         if settings.dbt_runner is DbtRunner.WARM:
             dbt_worker_pool.preload(warm_ups(location, [work]))

@@ -19,7 +19,7 @@ from analytics_dagster.cli.doctor import (
 )
 from analytics_dagster.cli.doctor.finding import Finding, Status, ill, of_error
 from analytics_dagster.errors import AnalyticsError, SettingsError
-from analytics_dagster.execution.failures.deployment import make_place
+from analytics_dagster.execution.failures.deployment import build_deployment_info
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.project.files import find_project
@@ -37,7 +37,7 @@ def examine(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
     except SettingsError as error:
         yield of_error(variables.CHECK, error)
         return
-    secrets = make_place(settings, "").secrets
+    secrets = build_deployment_info(settings, "").secrets
     for finding in _Examination(settings).findings():
         yield Finding(finding.check, finding.status, redact(finding.said, secrets), redact(finding.remedy, secrets))
 

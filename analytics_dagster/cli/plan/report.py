@@ -17,7 +17,7 @@ from analytics_dagster.cli.plan.planned_project import PlannedProject
 from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.groups import FullRefresh, OnUpstreamFailure, ScheduleGroup
 from analytics_dagster.planning.plan import Edge, PlannedTest, Problem
-from analytics_dagster.text import counted
+from analytics_dagster.text import pluralize
 
 _TICKS = 3
 _UPSTREAM_FAILURE = {
@@ -111,8 +111,8 @@ def _headline(planned: PlannedProject) -> str:
     plan, project = planned.plan, planned.project
     nodes, tests = sum(len(group.nodes) for group in plan.groups), sum(len(group.tests) for group in plan.groups)
     name = escape(str(project.manifest["metadata"].get("project_name") or project.directory.name))
-    groups = counted(len(plan.groups), "schedule group")
-    return f"[bold]{name}[/]: {counted(nodes, 'node')} and {counted(tests, 'test')} in {groups}"
+    groups = pluralize(len(plan.groups), "schedule group")
+    return f"[bold]{name}[/]: {pluralize(nodes, 'node')} and {pluralize(tests, 'test')} in {groups}"
 
 
 def _groups_table(planned: PlannedProject, now: datetime) -> Table:
@@ -162,7 +162,7 @@ def _moments(moments: Sequence[datetime]) -> str:
 
 def _by_type(planned: PlannedProject, nodes: Iterable[str]) -> str:
     types = Counter(str(planned.graph.nodes[node]["resource_type"]) for node in nodes)
-    return ", ".join(counted(number, kind) for kind, number in types.most_common()) or "none"
+    return ", ".join(pluralize(number, kind) for kind, number in types.most_common()) or "none"
 
 
 def _edges(planned: PlannedProject, edges: Sequence[Edge]) -> list[RenderableType]:

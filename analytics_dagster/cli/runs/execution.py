@@ -18,7 +18,7 @@ from dagster._utils.interrupts import capture_interrupts
 
 from analytics_dagster.automation.retry_decision import NUMBER, PARENT, ROOT, kept_tags
 from analytics_dagster.cli.runs.live_display import live_display
-from analytics_dagster.processes import process_tags
+from analytics_dagster.process_identity import process_tags
 
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

@@ -14,9 +14,9 @@ from analytics_dagster.automation.retry_decision import PARENT, RETRIED_BY, deci
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.cli.runs.execution import JobRequest
 from analytics_dagster.errors import HomeError
-from analytics_dagster.execution.failures.attach import attach_report
+from analytics_dagster.execution.failures.events import attach_report
 from analytics_dagster.execution.failures.report import FailureReport, Retry
-from analytics_dagster.execution.remaining_work import Leftover, find_leftover
+from analytics_dagster.execution.remaining_work import RemainingWork, find_remaining_work
 from analytics_dagster.location import Location
 
 _FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -25,17 +25,17 @@ _MOST_LOOKED_AT = 50
 
 def retried_work(
     instance: dg.DagsterInstance, project: str, run_id: str | None
-) -> tuple[dg.DagsterRun, JobRequest | None, Leftover]:
+) -> tuple[dg.DagsterRun, JobRequest | None, RemainingWork]:
     """Return the run to retry, what of it is left to do, and that as a work; None where nothing is left.
 
     Without an id it is the last run of the project that failed, or was canceled, and was not run again since. Raises
     `HomeError` where there is none, or it goes on.
     """
     run = _named(instance, run_id) if run_id else _last(instance, project)
-    leftover = find_leftover(instance, run.run_id)
-    if not leftover:
-        return run, None, leftover
-    return run, _work(run, leftover), leftover
+    remaining = find_remaining_work(instance, run.run_id)
+    if not remaining:
+        return run, None, remaining
+    return run, _work(run, remaining), remaining
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Retrier:
         run = record.dagster_run
         report = self.report(record)
         retry = decide_retry(report, self.policies.of(run), work.number)
-        leftover = find_leftover(self.instance, run_id)
-        if not leftover:
+        remaining = find_remaining_work(self.instance, run_id)
+        if not remaining:
             retry = Retry("not retried: nothing of it is left to do")
         attach_report(self.instance, run, replace(report, retry=retry))
         self._note(run_id, retry)
@@ -74,7 +74,7 @@ class Retrier:
             self._note(run_id, Retry("not retried: interrupted"))
             self.instance.add_run_tags(run_id, {RETRIED_BY: ""})
             raise
-        return replace(_work(run, leftover), after=work.after, number=work.number + 1)
+        return replace(_work(run, remaining), after=work.after, number=work.number + 1)
 
     def _note(self, run_id: str, retry: Retry) -> None:
         self.instance.add_run_tags(run_id, dict(decision_tags(retry)))
@@ -83,13 +83,13 @@ class Retrier:
 def make_retrier(location: Location, instance: dg.DagsterInstance, tell: Callable[[str], None]) -> Retrier:
     """Return what runs again what a command line has started of a location."""
     repository = location.definitions.get_repository_def()
-    report = partial(location.reporter.read, instance, repository=repository)
+    report = partial(location.report_reader.read, instance, repository=repository)
     return Retrier(instance, location.policies, report, tell)
 
 
-def _work(run: dg.DagsterRun, leftover: Leftover) -> JobRequest:
-    configuration = leftover.configuration(run.run_config)
-    return JobRequest(run.job_name, leftover.assets, leftover.checks, configuration=configuration, parent=run)
+def _work(run: dg.DagsterRun, remaining: RemainingWork) -> JobRequest:
+    configuration = remaining.configuration(run.run_config)
+    return JobRequest(run.job_name, remaining.assets, remaining.checks, configuration=configuration, parent=run)
 
 
 def _named(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:

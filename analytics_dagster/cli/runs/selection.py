@@ -15,7 +15,7 @@ from analytics_dagster.project import parse
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.loading import Project
 from analytics_dagster.project.parse import DbtFailedError, ParseRequest, Selection
-from analytics_dagster.text import counted
+from analytics_dagster.text import pluralize
 
 _PARSED = "partial_parse.msgpack"
 
@@ -57,7 +57,7 @@ def require_runnable(select: str, found: frozenset[str], plan: Plan, graph: Grap
         "ephemeral model" if unique_id in graph.ephemeral else unique_id.partition(".")[0].replace("_", " ")
         for unique_id in found
     )
-    listed = ", ".join(counted(number, kind) for kind, number in sorted(kinds.items()))
+    listed = ", ".join(pluralize(number, kind) for kind, number in sorted(kinds.items()))
     raise ProjectError(
         f"The selection {select!r} names nothing that a schedule group runs by itself: {listed}.",
         remedy="Select what reads it: in dbt's syntax a `+` behind a name; the job `ingestion` loads landed sources.",

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from analytics_dagster.cli.runs.execution import JobResult
-from analytics_dagster.text import counted
+from analytics_dagster.text import pluralize
 
 _READ = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -142,7 +142,7 @@ def summary_table(lines: Sequence[AssetSummary], *, seconds: float) -> Table:
     table = Table(box=box.SIMPLE, header_style="bold", show_footer=True, pad_edge=False)
     failed, warned = sum(line.failed for line in lines), sum(line.warned for line in lines)
     not_built = sum(line.status is Status.NOT_BUILT for line in lines)
-    total = counted(len(lines), "asset") + (f", {not_built} not built" if not_built else "")
+    total = pluralize(len(lines), "asset") + (f", {not_built} not built" if not_built else "")
     table.add_column("asset", footer=total, overflow="fold")
     table.add_column("group", no_wrap=True)
     table.add_column("rows", justify="right", footer=f"{sum(line.rows or 0 for line in lines):,}")

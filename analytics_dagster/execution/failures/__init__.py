@@ -1,1 +1,1 @@
-"""What a failed run amounts to: which nodes and tests failed, why, and whose they are."""
+"""The failure report: which nodes and tests of a run failed, why, and who owns them."""

@@ -1,4 +1,4 @@
-"""The catalog of assets, known before anything fails: who owns it, where its file lies, who is shown what it makes."""
+"""The assets of a location with what a failure report says about them: owners, files, readers, exposures."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_dagster.project.graph import reachable
+
 EXPOSURES = "exposures"
-"""The asset group of exposures; a test holds it against `transform.keys`."""
+"""The asset group of exposures, as in `assets.keys`; a test compares the two."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One asset: its owners, schedule group, dbt's tags, and the path of its file below the dbt project."""
+class CatalogEntry:
+    """One asset. ``path`` is that of its file in the dbt project, ``reads`` are the assets that it reads."""
 
     asset: str
     owners: tuple[str, ...] = ()
@@ -26,18 +28,18 @@ class Entry:
     maturity: str = ""
 
 
-class Catalog:
-    """The assets of a location by their names (`marts/orders`)."""
+class AssetCatalog:
+    """The assets of a location by name (`marts/orders`)."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[CatalogEntry]) -> None:
         self._entries = {entry.asset: entry for entry in entries}
 
     @classmethod
-    def of(cls, graph: Any, paths: Mapping[dg.AssetKey, str]) -> Catalog:
-        """Return the catalog of an asset graph; ``paths`` are those of dbt's files."""
+    def of(cls, graph: Any, paths: Mapping[dg.AssetKey, str]) -> AssetCatalog:
+        """Return the catalog of an asset graph; ``paths`` are those of the dbt files."""
         nodes = [graph.get(key) for key in graph.get_all_asset_keys()]
         return cls(
-            Entry(
+            CatalogEntry(
                 asset=node.key.to_user_string(),
                 owners=tuple(node.owners),
                 group=node.group_name or "",
@@ -49,12 +51,12 @@ class Catalog:
             for node in nodes
         )
 
-    def __getitem__(self, asset: str) -> Entry:
-        """Return what is known of an asset; of one that is not there any more, its name."""
-        return self._entries.get(asset, Entry(asset))
+    def __getitem__(self, asset: str) -> CatalogEntry:
+        """Return the entry of an asset; one with only the name if the asset no longer exists."""
+        return self._entries.get(asset, CatalogEntry(asset))
 
     def __contains__(self, asset: str) -> bool:
-        """Return whether there is such an asset."""
+        """Return whether the asset exists."""
         return asset in self._entries
 
     @cached_property
@@ -66,18 +68,13 @@ class Catalog:
         return readers
 
     def below(self, *assets: str) -> set[str]:
-        """Return all assets that read any of these, directly or through others, without themselves."""
-        seen, pending = set(assets), list(assets)
-        while pending:
-            new = [reader for reader in self._readers.get(pending.pop(), ()) if reader not in seen]
-            seen.update(new)
-            pending.extend(new)
-        return seen - set(assets)
+        """Return all other assets that read any of these, directly or through others."""
+        return reachable(assets, self._readers) - set(assets)
 
-    def exposures(self, assets: Collection[str]) -> tuple[Entry, ...]:
+    def exposures(self, assets: Collection[str]) -> tuple[CatalogEntry, ...]:
         """Return the exposures that read any of these assets, directly or through others, by name."""
         return tuple(self._entries[asset] for asset in sorted(self.below(*assets)) if self[asset].group == EXPOSURES)
 
     def owners(self, assets: Iterable[str]) -> tuple[str, ...]:
-        """Return who owns any of these assets, each once."""
+        """Return the owners of these assets, without duplicates."""
         return tuple(dict.fromkeys(owner for asset in assets for owner in self[asset].owners))

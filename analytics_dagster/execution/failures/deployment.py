@@ -1,19 +1,34 @@
-"""Where the location runs, as reports tell it (environment, target, commit, the UI), and what they never tell."""
+"""Describes the deployment for failure reports: environment, target, commit, UI address, and secrets to redact."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from analytics_dagster.execution.failures.events import Place
 from analytics_dagster.redaction import secret_values
 from analytics_dagster.settings import Settings, environment_variables
 
 
-def make_place(settings: Settings, target: str) -> Place:
-    """Return the place of a location that builds a target of its profile."""
-    return Place(
+@dataclass(frozen=True)
+class DeploymentInfo:
+    """Where a location runs. ``secrets`` are values that no report may contain."""
+
+    environment: str = ""
+    target: str = ""
+    commit: str = ""
+    webserver: str = ""
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def run_url(self, run_id: str) -> str:
+        """Return the address of a run in the UI; empty if the UI's address is not configured."""
+        return f"{self.webserver.rstrip('/')}/runs/{run_id}" if self.webserver else ""
+
+
+def build_deployment_info(settings: Settings, target: str) -> DeploymentInfo:
+    """Return the deployment of a location that builds this dbt target."""
+    return DeploymentInfo(
         environment=str(settings.environment.value),
         target=target,
         commit=settings.commit or find_commit(settings.project_dir),
@@ -29,8 +44,8 @@ def _secrets(settings: Settings) -> list[str]:
 
 
 def find_commit(folder: Path) -> str:
-    """Return the commit that is checked out around a folder; nothing where there is none."""
-    git = next((place / ".git" for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    """Return the commit of the git checkout that contains a folder; empty if there is none."""
+    git = next((one / ".git" for one in (folder, *folder.parents) if (one / ".git").exists()), None)
     if git is None:
         return ""
     try:
@@ -40,7 +55,7 @@ def find_commit(folder: Path) -> str:
         if not head.startswith("ref: "):
             return head
         name = head.removeprefix("ref: ")
-        # A worktree's branches lie in the repository that it is of.
+        # The branches of a git worktree are in its main repository.
         common = git / "commondir"
         shared = (git / common.read_text(encoding="utf-8").strip()).resolve() if common.exists() else git
         if (shared / name).exists():

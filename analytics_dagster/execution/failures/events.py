@@ -1,21 +1,27 @@
-"""The failure report of a run, read from the events and tags that Dagster keeps of it."""
+"""Reads the failure report of a run from the run's events and tags, and attaches it to the run's log."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 
 import dagster as dg
 
-from analytics_dagster.execution.failures.catalog import Catalog
+from analytics_dagster.dagster_internals.runs import log_metadata
+from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.classification import FailureKind, classify
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
 from analytics_dagster.execution.failures.observation import from_observation
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport
-from analytics_dagster.execution.remaining_work import done_before
+from analytics_dagster.execution.remaining_work import completed_in_parent
+from analytics_dagster.planning.groups import GROUP_TAG
 from analytics_dagster.redaction import redact, useful_lines
 
-GROUP_TAG = "analytics_dagster/schedule_group"
+REPORT = "analytics_dagster/failure_report"
+"""The metadata in the log of a failed run that holds its failure report."""
+
 _TYPES = {
     dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
     dg.DagsterEventType.ASSET_MATERIALIZATION,
@@ -25,30 +31,15 @@ _TYPES = {
     dg.DagsterEventType.RUN_FAILURE,
 }
 _FAILED_ROWS = "dagster_dbt/failed_row_count"
-_LAST_SAID = 5
+_LAST_EVENTS = 5
 _LOGGED = "Errors parsed from dbt logs:"
 _COMPARED = 20
-"""How many earlier runs say what is usual."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a location runs, as reports tell it; ``secrets`` are values that they never tell."""
-
-    environment: str = ""
-    target: str = ""
-    commit: str = ""
-    webserver: str = ""
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
-
-    def run_url(self, run_id: str) -> str:
-        """Return the address of a run in the UI; nothing where the UI's address is not known."""
-        return f"{self.webserver.rstrip('/')}/runs/{run_id}" if self.webserver else ""
+"""The number of earlier runs whose median is the usual duration."""
 
 
 @dataclass
 class _Seen:
-    """What the events of a run say."""
+    """What the events of a run contain, in their order; keys are names of assets, checks and steps."""
 
     planned: dict[str, str] = field(default_factory=dict)
     built: dict[str, None] = field(default_factory=dict)
@@ -60,25 +51,63 @@ class _Seen:
     end: str = ""
 
 
-def read_report(
-    instance: dg.DagsterInstance, record: dg.RunRecord, catalog: Catalog, place: Place, *, brief: bool = False
-) -> FailureReport:
-    """Return the report of a run that has ended, whichever way; what succeeded has no failures in it.
+@dataclass
+class ReportReader:
+    """Reads the failure reports of a location's runs. Catalog and deployment are built once, when first needed."""
 
-    A ``brief`` one tells the checks alone: of a large run that succeeded it takes seconds to read what it has built.
+    make_paths: Callable[[], Mapping[dg.AssetKey, str]]
+    make_deployment: Callable[[], DeploymentInfo]
+    _catalog: AssetCatalog | None = field(default=None, init=False)
+
+    @cached_property
+    def deployment(self) -> DeploymentInfo:
+        """Where the location runs."""
+        return self.make_deployment()
+
+    def catalog(self, repository: dg.RepositoryDefinition | None) -> AssetCatalog:
+        """Return the catalog of the location's assets; an empty one without a repository."""
+        if repository is None:
+            return AssetCatalog([])
+        if self._catalog is None:
+            self._catalog = AssetCatalog.of(repository.asset_graph, self.make_paths())
+        return self._catalog
+
+    def read(
+        self, instance: dg.DagsterInstance, record: dg.RunRecord, repository: dg.RepositoryDefinition | None
+    ) -> FailureReport:
+        """Return the report of a run that has ended."""
+        return read_report(instance, record, self.catalog(repository), self.deployment)
+
+
+def attach_report(instance: dg.DagsterInstance, run: dg.DagsterRun, report: FailureReport) -> None:
+    """Write a report into the log of its run, where the UI shows it."""
+    log_metadata(instance, run, "Failure report", REPORT, report.to_json())
+
+
+def read_report(
+    instance: dg.DagsterInstance,
+    record: dg.RunRecord,
+    catalog: AssetCatalog,
+    deployment: DeploymentInfo,
+    *,
+    brief: bool = False,
+) -> FailureReport:
+    """Return the report of a run that has ended. Of a successful run it holds no failures.
+
+    A ``brief`` report holds only the checks: reading what a large run has built takes seconds.
     """
     run = record.dagster_run
     types = {dg.DagsterEventType.ASSET_CHECK_EVALUATION} if brief else _TYPES
-    seen = _read_events(instance, run.run_id, place.secrets, types)
+    seen = _read_events(instance, run.run_id, deployment.secrets, types)
     failed = run.status is dg.DagsterRunStatus.FAILURE
     if failed and not seen.steps:
-        seen.end = _reason_of_end(instance, run.run_id, seen.end, place.secrets)
-    # Planned again, as a part of its step, but done by the run that is taken up.
-    done = {asset.to_user_string() for asset in done_before(instance, run).assets} if failed else set()
-    seen.planned = {asset: step for asset, step in seen.planned.items() if asset not in done}
+        seen.end = _find_reason_of_end(instance, run.run_id, seen.end, deployment.secrets)
+    # A resumed run plans its whole steps again.
+    completed = {asset.to_user_string() for asset in completed_in_parent(instance, run).assets} if failed else set()
+    seen.planned = {asset: step for asset, step in seen.planned.items() if asset not in completed}
     steps = tuple(_steps(seen)) if failed else ()
     named = {*seen.nodes, *(asset for step in steps for asset in step.assets)}
-    # What a step was to build that itself is at fault counts as failed with it, not as skipped because of it.
+    # Assets of a failed step count as failed, not as skipped.
     skipped = tuple(asset for asset in seen.planned if asset not in seen.built and asset not in named) if failed else ()
     stale = {*named, *skipped, *(check.asset for check in seen.checks.values() if not check.warns)}
     return FailureReport(
@@ -88,11 +117,11 @@ def read_report(
         group=run.tags.get(GROUP_TAG, ""),
         started=record.start_time,
         ended=record.end_time,
-        usual=usual_seconds(instance, run),
-        target=place.target,
-        environment=place.environment,
-        commit=place.commit,
-        url=place.run_url(run.run_id),
+        usual=_usual_seconds(instance, run),
+        target=deployment.target,
+        environment=deployment.environment,
+        commit=deployment.commit,
+        url=deployment.run_url(run.run_id),
         nodes=tuple(seen.nodes.values()),
         checks=tuple(seen.checks.values()),
         steps=steps,
@@ -104,8 +133,8 @@ def read_report(
     )
 
 
-def usual_seconds(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float | None:
-    """Return how long successful runs of the same job usually take: the median of the last twenty; None without any."""
+def _usual_seconds(instance: dg.DagsterInstance, run: dg.DagsterRun) -> float | None:
+    """Return the median duration of the job's last twenty successful runs, in seconds; None without any."""
     records = instance.get_run_records(
         filters=dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=_COMPARED
     )
@@ -131,32 +160,32 @@ def _read_events(
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
             seen.built[key] = None
         elif event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-            _take_check(seen, event.asset_check_evaluation_data)
+            _add_check(seen, event.asset_check_evaluation_data)
         elif event.event_type is dg.DagsterEventType.ASSET_OBSERVATION:
-            _take_observation(seen, event, secrets)
+            _add_observation(seen, event, secrets)
         elif event.event_type is dg.DagsterEventType.STEP_FAILURE:
-            seen.steps[event.step_key or ""] = redact(_error_of_step(event), secrets)
+            seen.steps[event.step_key or ""] = redact(_step_error(event), secrets)
         elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
             seen.end = redact(event.message or "", secrets)
     return seen
 
 
-def _reason_of_end(instance: dg.DagsterInstance, run_id: str, end: str, secrets: Collection[str]) -> str:
-    """Return why a run ended in no step of its own: what Dagster has said of its process, where the end tells nothing.
+def _find_reason_of_end(instance: dg.DagsterInstance, run_id: str, end: str, secrets: Collection[str]) -> str:
+    """Return why a run failed outside its steps: the failure message, or a more specific recent engine event.
 
-    A code server whose run worker was killed says so, and then marks the run as failed "from outside".
+    A code server whose run worker was killed logs that, and then marks the run as failed "from outside".
     """
     if classify(end) is not FailureKind.CODE:
         return end
-    said = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)]
-    messages = [redact(event.message or "", secrets) for event in said[-_LAST_SAID:] if event]
+    events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)]
+    messages = [redact(event.message or "", secrets) for event in events[-_LAST_EVENTS:] if event]
     return next((message for message in reversed(messages) if classify(message).is_transient), end)
 
 
-def _take_check(seen: _Seen, evaluation: dg.AssetCheckEvaluation) -> None:
+def _add_check(seen: _Seen, evaluation: dg.AssetCheckEvaluation) -> None:
     asset, name = evaluation.asset_key.to_user_string(), evaluation.check_name
     if evaluation.passed:
-        seen.passed[check_label(asset, name)] = None
+        seen.passed[f"{asset}:{name}"] = None
         return
     value = evaluation.metadata.get(_FAILED_ROWS)
     rows = value.value if isinstance(value, dg.IntMetadataValue) else None
@@ -170,7 +199,7 @@ def _take_check(seen: _Seen, evaluation: dg.AssetCheckEvaluation) -> None:
     )
 
 
-def _take_observation(seen: _Seen, event: dg.DagsterEvent, secrets: Collection[str]) -> None:
+def _add_observation(seen: _Seen, event: dg.DagsterEvent, secrets: Collection[str]) -> None:
     observation = event.asset_observation_data.asset_observation
     failure = from_observation(observation)
     if failure is None:
@@ -186,39 +215,28 @@ def _take_observation(seen: _Seen, event: dg.DagsterEvent, secrets: Collection[s
         seen.nodes[asset] = FailedNode(asset, kind, message, failure.compiled)
 
 
-def _error_of_step(event: dg.DagsterEvent) -> str:
-    """Return what a step says of its failure: a `Failure`'s description, else the exception and what caused it."""
+def _step_error(event: dg.DagsterEvent) -> str:
+    """Return the error of a failed step: the description of a `dg.Failure`, else the exceptions, innermost first."""
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
-        said = str(data.user_failure_data.description)
-        # dagster-dbt tells its whole command first, vars and all, and then what dbt has logged.
-        return said.partition(_LOGGED)[2].strip() or said
+        description = str(data.user_failure_data.description)
+        # dagster-dbt's description begins with its whole command, vars included.
+        return description.partition(_LOGGED)[2].strip() or description
     lines, error = list[str](), data.error
     while error is not None:
         lines.append(error.message.strip())
         error = error.cause
-    # The exception of the user's code is the cause of Dagster's own.
+    # The user's exception is the cause of Dagster's.
     return "\n".join(reversed(lines))
 
 
 def _steps(seen: _Seen) -> Iterator[FailedStep]:
-    """Yield the failed steps, or the end of the run, of which no node and no check tells the reason."""
-    told = {*seen.steps_of_nodes, *_steps_of_failed_checks(seen)}
+    """Yield the failed steps, or the failed run itself, that no failed node or check explains."""
+    failed = {asset for (asset, _), check in seen.checks.items() if not check.warns}
+    explained = {*seen.steps_of_nodes, *(step for asset, step in seen.planned.items() if asset in failed)}
     for name, message in seen.steps.items():
-        # A dependency's failure has no reason of its own, and a node's own message is better than its step's.
-        if name not in told:
+        if name not in explained:
             assets = tuple(asset for asset, step in seen.planned.items() if step == name and asset not in seen.built)
             yield FailedStep(name, classify(message), useful_lines(message), assets)
     if not seen.steps:
         yield FailedStep("", classify(seen.end), useful_lines(seen.end), ())
-
-
-def _steps_of_failed_checks(seen: _Seen) -> Sequence[str]:
-    """Return the steps that failed for a test that found rows: dbt ends with an error then."""
-    failed = {asset for (asset, _), check in seen.checks.items() if not check.warns}
-    return [step for asset, step in seen.planned.items() if asset in failed]
-
-
-def check_label(asset: str, name: str) -> str:
-    """Return the name of a check among all checks."""
-    return f"{asset}:{name}"

@@ -1,7 +1,7 @@
-"""How a failure is noted on its own asset, where the UI shows it and the failure report finds it.
+"""Records a failure on its asset as an observation, where the UI shows it, and reads it back for the failure report.
 
-Dagster's open-source storage drops the events that say that an asset failed, so it is an observation: of the asset that
-dbt could not build, or whose test could not be evaluated, with dbt's message.
+Dagster's open-source storage drops asset-failure events. The observation holds dbt's message, and belongs to the asset
+that dbt could not build or whose test it could not evaluate.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analytics_dagster.redaction import redact, shortened
+from analytics_dagster.redaction import redact, shorten
 
 MESSAGE = "analytics_dagster/failure"
-"""The metadata of an observation that says why dbt failed."""
+"""The metadata that holds dbt's message."""
 
 CHECK = "analytics_dagster/failed_check"
-"""The metadata that names the check, where it is a test that failed so."""
+"""The metadata that names the check, if a test could not be evaluated."""
 
 COMPILED = "analytics_dagster/compiled_path"
-"""The metadata that says where the SQL lies that failed."""
+"""The metadata that holds the path of the compiled SQL."""
 
-_LONGEST = 8_000
+_MAX_LENGTH = 8_000
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why a node, or a test of it (``check`` names it), could not be run; ``compiled`` is the path of its SQL."""
+class NodeFailure:
+    """Why dbt could not run a node, or a test of it (``check``); ``compiled`` is the path of its SQL."""
 
     asset: dg.AssetKey
     message: str
@@ -35,9 +35,9 @@ class Failure:
     compiled: str = ""
 
 
-def to_observation(failure: Failure, secrets: Collection[str] = ()) -> dg.AssetObservation:
-    """Return the event that notes a failure on its asset, without secrets."""
-    message = shortened(redact(failure.message, secrets).strip(), _LONGEST)
+def to_observation(failure: NodeFailure, secrets: Collection[str] = ()) -> dg.AssetObservation:
+    """Return the observation that records a failure, without secrets."""
+    message = shorten(redact(failure.message, secrets).strip(), _MAX_LENGTH)
     return dg.AssetObservation(
         asset_key=failure.asset,
         description=message.splitlines()[0] if message else "failed",
@@ -49,9 +49,9 @@ def to_observation(failure: Failure, secrets: Collection[str] = ()) -> dg.AssetO
     )
 
 
-def from_observation(observation: dg.AssetObservation) -> Failure | None:
-    """Return the failure that an observation notes, if it notes one."""
-    told = {name: str(value.value) for name, value in observation.metadata.items()}
-    if MESSAGE not in told:
+def from_observation(observation: dg.AssetObservation) -> NodeFailure | None:
+    """Return the failure that an observation records; None if it records none."""
+    metadata = {name: str(value.value) for name, value in observation.metadata.items()}
+    if MESSAGE not in metadata:
         return None
-    return Failure(observation.asset_key, told[MESSAGE], told.get(CHECK, ""), told.get(COMPILED, ""))
+    return NodeFailure(observation.asset_key, metadata[MESSAGE], metadata.get(CHECK, ""), metadata.get(COMPILED, ""))

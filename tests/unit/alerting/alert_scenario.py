@@ -19,9 +19,9 @@ from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState, AlertStore
-from analytics_dagster.execution.failures.catalog import Catalog
-from analytics_dagster.execution.failures.events import Place
-from analytics_dagster.execution.failures.observation import Failure, to_observation
+from analytics_dagster.execution.failures.catalog import AssetCatalog
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.observation import NodeFailure, to_observation
 from analytics_dagster.settings import Settings
 from tests.unit.alerting.fake_channels import FakeChannels
 
@@ -106,7 +106,7 @@ class AlertScenario:
                     metadata={"dagster_dbt/failed_row_count": rows},
                 )
             for name, why in failing.items():
-                context.log_event(to_observation(Failure(dg.AssetKey(name), why.format(name))))
+                context.log_event(to_observation(NodeFailure(dg.AssetKey(name), why.format(name))))
             if failing:
                 raise dg.Failure("dbt build failed")
 
@@ -164,7 +164,7 @@ class AlertScenario:
         routes = Routes.model_validate(self.routes)
         context = LocationContext(
             project="town",
-            place=Place(
+            deployment=DeploymentInfo(
                 self.environment, "prod", "0123456789abcdef", "https://dagster.example.com", frozenset({"hunter2"})
             ),
             routes=routes,
@@ -176,9 +176,9 @@ class AlertScenario:
         return AlertMonitor(self.instance, context, self.store, delivery, now or time.time())
 
     @cached_property
-    def catalog(self) -> Catalog:
+    def catalog(self) -> AssetCatalog:
         """What is known of the assets."""
-        return Catalog.of(self.definitions.resolve_asset_graph(), {})
+        return AssetCatalog.of(self.definitions.resolve_asset_graph(), {})
 
     def tick(self, now: float | None = None) -> list[str]:
         """Let the alerts look, and return what they sent or could not send."""

@@ -8,16 +8,16 @@ from analytics_dagster.alerting.channels.slack_blocks import to_text
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import IncidentEvent, advance
 from analytics_dagster.alerting.routes import Critical
-from analytics_dagster.execution.failures.catalog import Catalog, Entry
+from analytics_dagster.execution.failures.catalog import AssetCatalog, CatalogEntry
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.report import FailedNode, FailureReport, Retry
 
 _BELOW = ("order_items", "customers", "daily_sales", "monthly_profit", "store_performance")
-_CATALOG = Catalog(
+_CATALOG = AssetCatalog(
     [
-        Entry("marts/orders", ("finance@example.com",), "nightly", ("nightly",), "models/marts/orders.sql"),
-        *(Entry(f"marts/{name}", (), "nightly", reads=("marts/orders",)) for name in _BELOW),
-        Entry("exposures/revenue_dashboard", group="exposures", reads=("marts/daily_sales",)),
+        CatalogEntry("marts/orders", ("finance@example.com",), "nightly", ("nightly",), "models/marts/orders.sql"),
+        *(CatalogEntry(f"marts/{name}", (), "nightly", reads=("marts/orders",)) for name in _BELOW),
+        CatalogEntry("exposures/revenue_dashboard", group="exposures", reads=("marts/daily_sales",)),
     ]
 )
 _RUN = "7c1f0a52-3f0e-4c6f-9d0e-3a5b7d2c9e41"

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics_dagster.assets.checks import build_check_specs
-from analytics_dagster.assets.dbt_assets import GROUP_TAG, build_group_assets, plan_steps
+from analytics_dagster.assets.dbt_assets import build_group_assets, plan_steps
 from analytics_dagster.execution.arguments import Build
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.run import Builder
-from analytics_dagster.planning.groups import FullRefresh, OnOverlap, ScheduleGroup
+from analytics_dagster.planning.groups import GROUP_TAG, FullRefresh, OnOverlap, ScheduleGroup
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.warehouse import POOL, Warehouse
 from tests.conftest import LENDING_LIBRARY

@@ -140,7 +140,7 @@ def test_who_tells_of_failures_knows_the_files_of_nodes_without_reading_the_mani
     settings = prepared.settings()
     prepare_location(settings, print)
     location = build_location(settings)
-    catalog = location.reporter.catalog(location.definitions.get_repository_def())
+    catalog = location.report_reader.catalog(location.definitions.get_repository_def())
     assert catalog["circulation/members"].path == "transformations/circulation/members.sql"
     assert "_content" not in vars(location.project.manifest)
 

@@ -35,19 +35,19 @@ from analytics_dagster.automation.retry_decision import (
 )
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.automation.retry_sensors import FailedRuns, RetryEvaluation, build_retry_sensors
-from analytics_dagster.execution.failures.attach import REPORT, Reporter
 from analytics_dagster.execution.failures.classification import FailureKind
-from analytics_dagster.execution.failures.events import Place
-from analytics_dagster.execution.failures.observation import Failure, to_observation
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import REPORT, ReportReader
+from analytics_dagster.execution.failures.observation import NodeFailure, to_observation
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailureReport
 from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGroup
-from analytics_dagster.processes import process_tags
+from analytics_dagster.process_identity import process_tags
 from tests.unit.automation.three_groups import ThreeGroups, hourly_table, three_groups
 
 pytestmark = pytest.mark.slow
 
 NOON = 1_780_315_200.0
-REPORTER = Reporter(dict, lambda: Place(secrets=frozenset({"hunter2"})))
+REPORT_READER = ReportReader(dict, lambda: DeploymentInfo(secrets=frozenset({"hunter2"})))
 LOST = FailedNode("a", FailureKind.CONNECTION, "connection lost")
 BAD = FailedNode("b", FailureKind.SQL, "no such column")
 
@@ -139,7 +139,7 @@ def fail(groups: ThreeGroups, message: str, **tags: str) -> str:
 
 def end_badly(groups: ThreeGroups, run_id: str, message: str) -> str:
     """Fail a run like a build in which dbt could not build the hourly table."""
-    observation = to_observation(Failure(hourly_table.key, message))
+    observation = to_observation(NodeFailure(hourly_table.key, message))
     for kind, data in (
         ("ASSET_OBSERVATION", AssetObservationData(observation)),
         ("STEP_FAILURE", StepFailureData(error=None, user_failure_data=None)),  # type: ignore[no-untyped-call]
@@ -168,7 +168,7 @@ def policies(groups: ThreeGroups, **retries: int) -> RetryPolicies:
 def evaluate(groups: ThreeGroups, later: float = 0.0, *, ad_hoc: bool = False) -> tuple[list[dg.RunRequest], list[str]]:
     """Evaluate a retry sensor some seconds from now; return its run requests and its messages."""
     runs = FailedRuns(job=AD_HOC, location="here") if ad_hoc else FailedRuns(tags={PROJECT_TAG: "shop"})
-    report = partial(REPORTER.read, groups.instance, repository=None)
+    report = partial(REPORT_READER.read, groups.instance, repository=None)
     return RetryEvaluation(groups.instance, runs, policies(groups), report, time.time() + later).run()
 
 
@@ -292,7 +292,7 @@ def test_a_run_that_dagster_retries_gets_no_other_retry(groups: ThreeGroups, *, 
 
 
 def test_both_sensors_are_on_by_default(groups: ThreeGroups) -> None:
-    sensors = build_retry_sensors([], "shop", policies(groups), REPORTER)
+    sensors = build_retry_sensors([], "shop", policies(groups), REPORT_READER)
     assert [sensor.name for sensor in sensors] == [RETRIES_SENSOR, AD_HOC_SENSOR]
     assert {sensor.default_status for sensor in sensors} == {dg.DefaultSensorStatus.RUNNING}
 
@@ -326,7 +326,7 @@ def test_a_run_of_materialize_in_the_ui_is_retried_by_its_groups_policy(groups: 
 
 
 def test_the_ad_hoc_sensor_requests_a_run_of_the_failed_assets(groups: ThreeGroups) -> None:
-    _, sensor = build_retry_sensors([], "shop", policies(groups), REPORTER)
+    _, sensor = build_retry_sensors([], "shop", policies(groups), REPORT_READER)
     definitions = dg.Definitions.merge(groups.definitions, dg.Definitions(sensors=[sensor]))
     repository = definitions.get_repository_def()
     run_id = end_badly(groups, materialize(groups, hourly_table.key), "connection refused")

@@ -16,7 +16,7 @@ import yaml
 
 from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
 from analytics_dagster.cli.home import CONFIGURATION, EARLIER, lock_home, prepare_home, set_pool_limit
-from analytics_dagster.processes import PROCESS_TAG, Process
+from analytics_dagster.process_identity import PROCESS_TAG, Process
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL
 
@@ -206,7 +206,9 @@ def test_the_sensor_fails_dead_runs_says_so_and_is_on_everywhere(instance: dg.Da
     instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{ended.to_text()} of run {run.run_id}"})
     found = sensor(context)
     assert isinstance(found, dg.SkipReason)
-    assert f"Marked as failed: run {run.run_id} of job ({ended}, which executed it, has gone" in str(found.skip_message)
+    assert f"Marked as failed: run {run.run_id} of job ({ended}, which executed it, has ended" in str(
+        found.skip_message
+    )
     failed = instance.get_run_by_id(run.run_id)
     assert failed is not None
     assert failed.status is dg.DagsterRunStatus.FAILURE

@@ -14,7 +14,7 @@ from dagster._core.execution.plan.active import ActiveExecution
 from dagster._core.execution.plan.execute_plan import inner_plan_execution_iterator
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 
-from analytics_dagster.execution.executor import _Turn, build_executor
+from analytics_dagster.execution.executor import PoolContext, build_executor
 from analytics_dagster.warehouse import POOL
 
 pytestmark = pytest.mark.slow
@@ -81,7 +81,7 @@ def test_the_members_of_dagsters_context_are_those_that_are_overridden() -> None
             name: list(inspect.signature(method).parameters) for name, method in methods if not name.startswith("_")
         }
 
-    overridden = {name: parameters for name, parameters in public(_Turn).items() if name in vars(_Turn)}
+    overridden = {name: parameters for name, parameters in public(PoolContext).items() if name in vars(PoolContext)}
     assert overridden == {
         name: parameters for name, parameters in public(InstanceConcurrencyContext).items() if name != "get_pool_info"
     }

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from analytics_dagster.execution.remaining_work import Leftover, find_leftover
+from analytics_dagster.execution.remaining_work import RemainingWork, find_remaining_work
 
 pytestmark = pytest.mark.slow
 
@@ -48,22 +48,22 @@ def test_it_is_what_dagster_itself_would_run_again(failing: str, assets: set[str
     with dg.DagsterInstance.ephemeral() as instance:
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
         run = job.execute_in_process(instance=instance, raise_on_error=False, run_config=quiet).dagster_run
-        leftover = find_leftover(instance, run.run_id)
+        remaining = find_remaining_work(instance, run.run_id)
         snapshot = instance.get_execution_plan_snapshot(str(run.execution_plan_snapshot_id))
         theirs = instance.run_domain.get_keys_to_reexecute(run.run_id, snapshot)
-    assert {key.to_user_string() for key in leftover.assets} == assets
-    assert {key.asset_key.to_user_string() for key in leftover.checks} == checks
-    assert (leftover.assets, leftover.checks) == theirs
-    assert bool(leftover) is bool(assets)
-    assert leftover.steps == {"reader" if asset == "reader" else "built" for asset in assets}
+    assert {key.to_user_string() for key in remaining.assets} == assets
+    assert {key.asset_key.to_user_string() for key in remaining.checks} == checks
+    assert (remaining.assets, remaining.checks) == theirs
+    assert bool(remaining) is bool(assets)
+    assert remaining.steps == {"reader" if asset == "reader" else "built" for asset in assets}
 
 
 def test_of_a_runs_configuration_only_that_of_its_steps_is_kept() -> None:
-    leftover = Leftover(steps=frozenset({"built"}))
+    remaining = RemainingWork(steps=frozenset({"built"}))
     ops = {"built": {"config": {"full_refresh": True}}, "reader": {"config": {}}}
-    assert leftover.configuration({"ops": ops, "execution": {"config": {}}}) == {
+    assert remaining.configuration({"ops": ops, "execution": {"config": {}}}) == {
         "ops": {"built": {"config": {"full_refresh": True}}},
         "execution": {"config": {}},
     }
-    assert leftover.configuration({"ops": {"reader": {}}}) == {}
-    assert leftover.configuration({}) == {}
+    assert remaining.configuration({"ops": {"reader": {}}}) == {}
+    assert remaining.configuration({}) == {}

@@ -7,10 +7,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_dagster.execution.failures.catalog import Catalog
-from analytics_dagster.execution.failures.events import Place, read_report
-from analytics_dagster.execution.remaining_work import Done, done_before, find_leftover
-from analytics_dagster.execution.resuming import handed_on, left_of_step
+from analytics_dagster.execution.failures.catalog import AssetCatalog
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import read_report
+from analytics_dagster.execution.remaining_work import (
+    Completed,
+    carry_over,
+    completed_in_parent,
+    find_remaining_work,
+    remaining_in_step,
+)
 from tests.unit.manifests import Manifest
 
 pytestmark = pytest.mark.slow
@@ -28,10 +34,10 @@ NODES = {dg.AssetKey(name): f"model.p.{name}" for name in "abc"}
 
 @dg.multi_asset(specs=SPECS, check_specs=[dg.AssetCheckSpec("checked", asset=name) for name in "ab"], can_subset=True)
 def built(context: dg.AssetExecutionContext) -> Iterator[object]:
-    done = done_before(context.instance, context.run)
-    nodes, _ = left_of_step(done, NODES, {}, GRAPH)
+    done = completed_in_parent(context.instance, context.run)
+    nodes, _ = remaining_in_step(done, NODES, {}, GRAPH)
     names = [node[-1] for node in sorted(nodes)]
-    yield from handed_on(sorted(set("abc") - set(names)))
+    yield from carry_over(sorted(set("abc") - set(names)))
     for name in names:
         if name == os.environ[FAILING]:
             raise dg.Failure(f"{name} can't be built")
@@ -80,9 +86,9 @@ def run(
 
 
 def left_of(instance: dg.DagsterInstance, run_id: str) -> tuple[set[str], set[str]]:
-    leftover = find_leftover(instance, run_id)
-    return {key.to_user_string() for key in leftover.assets}, {
-        key.asset_key.to_user_string() for key in leftover.checks
+    remaining = find_remaining_work(instance, run_id)
+    return {key.to_user_string() for key in remaining.assets}, {
+        key.asset_key.to_user_string() for key in remaining.checks
     }
 
 
@@ -107,7 +113,7 @@ def test_the_report_of_a_run_that_takes_up_another_tells_as_skipped_what_is_left
     second, _ = run(instance, monkeypatch, "b", first)
     record = instance.get_run_record_by_id(second)
     assert record is not None
-    report = read_report(instance, record, Catalog([]), Place())
+    report = read_report(instance, record, AssetCatalog([]), DeploymentInfo())
     [step] = report.steps
     assert (step.assets, report.skipped) == (("b", "c"), ("reader",))
 
@@ -125,9 +131,9 @@ WITH_D = {**NODES, dg.AssetKey("d"): "model.p.d"}
 TESTS = {dg.AssetCheckKey(key, "t"): node.replace("model", "test") for key, node in WITH_D.items()}
 
 
-def done(nodes: str, tests: str) -> Done:
+def done(nodes: str, tests: str) -> Completed:
     checks = frozenset(dg.AssetCheckKey(dg.AssetKey(name), "t") for name in tests)
-    return Done(frozenset(dg.AssetKey(name) for name in nodes), checks)
+    return Completed(frozenset(dg.AssetKey(name) for name in nodes), checks)
 
 
 @pytest.mark.parametrize(
@@ -143,8 +149,8 @@ def done(nodes: str, tests: str) -> Done:
         (done("abcd", "abcd"), "abcd", "abcd"),
     ],
 )
-def test_what_is_not_done_is_left_and_what_reads_it_with_its_tests(before: Done, nodes: str, tests: str) -> None:
-    again, tested = left_of_step(before, WITH_D, TESTS, GRAPH)
+def test_what_is_not_done_is_left_and_what_reads_it_with_its_tests(before: Completed, nodes: str, tests: str) -> None:
+    again, tested = remaining_in_step(before, WITH_D, TESTS, GRAPH)
     assert again == {f"model.p.{name}" for name in nodes}
     assert tested == {f"test.p.{name}" for name in tests}
 

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from analytics_dagster.errors import SettingsError, WarehouseError
-from analytics_dagster.processes import CHILD_TAG, Process
+from analytics_dagster.process_identity import CHILD_TAG, Process
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import (

@@ -15,17 +15,17 @@ import dagster as dg
 import pytest
 from dagster._core.execution.api import create_execution_plan, execute_run
 
-from analytics_dagster.automation.jobs import AD_HOC, GROUP_TAG
+from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.retry_decision import DECISION, NUMBER, PARENT, ROOT, may_be_retried
 from analytics_dagster.automation.retry_policies import RetryPolicies
 from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
 from analytics_dagster.cli.runs.retrying import Retrier
 from analytics_dagster.cli.runs.summary import Status, summarize
 from analytics_dagster.execution.executor import build_executor
-from analytics_dagster.execution.failures.attach import Reporter
-from analytics_dagster.execution.failures.events import Place
-from analytics_dagster.planning.groups import IngestionRuns, ScheduleGroup
-from analytics_dagster.processes import PROCESS_TAG, Process
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import ReportReader
+from analytics_dagster.planning.groups import GROUP_TAG, IngestionRuns, ScheduleGroup
+from analytics_dagster.process_identity import PROCESS_TAG, Process
 
 pytestmark = pytest.mark.slow
 
@@ -234,7 +234,7 @@ def retried(
             raise KeyboardInterrupt
 
     group = ScheduleGroup(name="g", select="*", retries=2, retry_delay=30)
-    report = partial(Reporter(dict, Place).read, instance, repository=None)
+    report = partial(ReportReader(dict, DeploymentInfo).read, instance, repository=None)
     retrier = Retrier(
         instance,
         RetryPolicies({"g": group}, IngestionRuns(), {steady.key: "g", flaky.key: "g"}),

@@ -82,7 +82,7 @@ REAL = [
     (
         K.KILLED,
         (
-            "The run was cut off: process 71 on worker-3, which executed it, has gone (killed, out of memory, or its machine "
+            "The run was cut off: process 71 on worker-3, which executed it, has ended (killed, out of memory, or its machine "
             "restarted)."
         ),
     ),

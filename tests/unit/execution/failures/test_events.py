@@ -8,20 +8,21 @@ import pytest
 
 from analytics_dagster.assets import keys
 from analytics_dagster.execution.events import failure_of
-from analytics_dagster.execution.failures.catalog import EXPOSURES, Catalog, Entry
+from analytics_dagster.execution.failures.catalog import EXPOSURES, AssetCatalog, CatalogEntry
 from analytics_dagster.execution.failures.classification import FailureKind
-from analytics_dagster.execution.failures.events import Place, read_report
-from analytics_dagster.execution.failures.observation import Failure, from_observation, to_observation
+from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import read_report
+from analytics_dagster.execution.failures.observation import NodeFailure, from_observation, to_observation
 from analytics_dagster.execution.failures.report import FailureReport
 
-CATALOG = Catalog(
+CATALOG = AssetCatalog(
     [
-        Entry("a", ("team:core",), "nightly"),
-        Entry("b", ("team:core", "ann@example.com"), "nightly", reads=("a",)),
-        Entry("exposures/board", group=EXPOSURES, reads=("b",)),
+        CatalogEntry("a", ("team:core",), "nightly"),
+        CatalogEntry("b", ("team:core", "ann@example.com"), "nightly", reads=("a",)),
+        CatalogEntry("exposures/board", group=EXPOSURES, reads=("b",)),
     ]
 )
-PLACE = Place("prod", "prod", "abc", "https://dagster.example.com/", frozenset({"hunter22"}))
+PLACE = DeploymentInfo("prod", "prod", "abc", "https://dagster.example.com/", frozenset({"hunter22"}))
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -67,8 +68,8 @@ def test_a_nodes_own_message_stands_for_that_of_its_step(instance: dg.DagsterIns
     @dg.multi_asset(specs=[dg.AssetSpec("a", skippable=True), dg.AssetSpec("b", skippable=True)])
     def dbt(context: dg.AssetExecutionContext) -> Any:
         yield dg.MaterializeResult(asset_key="b")
-        context.log_event(to_observation(Failure(dg.AssetKey("a"), "Binder Error: no", compiled="x/a.sql")))
-        context.log_event(to_observation(Failure(dg.AssetKey("b"), "deadlock detected", check="unique")))
+        context.log_event(to_observation(NodeFailure(dg.AssetKey("a"), "Binder Error: no", compiled="x/a.sql")))
+        context.log_event(to_observation(NodeFailure(dg.AssetKey("b"), "deadlock detected", check="unique")))
         raise dg.Failure("dbt failed with all that it has logged")
 
     report = report_of(instance, dbt)
@@ -116,7 +117,7 @@ def test_a_run_that_was_cut_off_is_told_by_its_end(instance: dg.DagsterInstance)
 
     job = dg.Definitions([a], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
     run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    instance.report_run_failed(run, "The run was cut off: process 7 on here, which executed it, has gone.")
+    instance.report_run_failed(run, "The run was cut off: process 7 on here, which executed it, has ended.")
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
     [step] = read_report(instance, record, CATALOG, PLACE).steps
@@ -175,8 +176,10 @@ def test_why_dbt_could_not_run_a_node_or_a_test_is_noted_and_that_a_test_failed_
 
 
 def test_what_is_noted_is_read_again_without_secrets() -> None:
-    noted = to_observation(Failure(dg.AssetKey("a"), "no, password=hunter33 and hunter22 too", "unique"), {"hunter22"})
-    assert from_observation(noted) == Failure(dg.AssetKey("a"), "no, password=*** and *** too", "unique")
+    noted = to_observation(
+        NodeFailure(dg.AssetKey("a"), "no, password=hunter33 and hunter22 too", "unique"), {"hunter22"}
+    )
+    assert from_observation(noted) == NodeFailure(dg.AssetKey("a"), "no, password=*** and *** too", "unique")
     assert from_observation(dg.AssetObservation("a")) is None
 
 

@@ -17,19 +17,16 @@ from dagster._core.events import EngineEventData
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
-from analytics_dagster import processes
 from analytics_dagster.cli.home import prepare_home
-from analytics_dagster.processes import (
+from analytics_dagster.dagster_internals.runs import executes_all_runs_here
+from analytics_dagster.execution import dead_runs
+from analytics_dagster.execution.dead_runs import LivenessResult, check_liveness, combine, fail_dead_runs
+from analytics_dagster.process_identity import (
     PROCESS_TAG,
-    Finding,
-    Life,
+    Liveness,
     Process,
     child_tags,
-    conclude,
-    examine,
-    fail_dead_runs,
     is_executed_here,
-    is_local,
     process_tags,
 )
 from analytics_dagster.settings import Settings
@@ -37,7 +34,7 @@ from analytics_dagster.settings import Settings
 pytestmark = pytest.mark.slow
 
 Start = Callable[[], subprocess.Popen[bytes]]
-ALIVE, DEAD, UNKNOWN = Life.ALIVE, Life.DEAD, Life.UNKNOWN
+ALIVE, DEAD, UNKNOWN = Liveness.ALIVE, Liveness.DEAD, Liveness.UNKNOWN
 STATUS = dg.DagsterRunStatus
 JOB = dg.GraphDefinition("job", node_defs=[]).to_job()
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "repository"), "job")
@@ -117,29 +114,29 @@ def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 def test_a_process_is_alive_until_it_ends(start: Start) -> None:
     process = start()
     found = of(process)
-    assert found.life is ALIVE
+    assert found.liveness is ALIVE
     process.kill()
     # Its parent has not reaped it yet: it is still in the system's table, but at no work.
     time.sleep(0.5)
-    assert found.life is DEAD
+    assert found.liveness is DEAD
     process.wait()
-    assert found.life is DEAD
+    assert found.liveness is DEAD
     assert Process.of(process.pid) is None
 
 
 def test_another_process_of_the_same_number_is_not_it(start: Start) -> None:
     found = of(start())
-    assert replace(found, started=found.started - 60, uptime=found.uptime - 60).life is DEAD
+    assert replace(found, started=found.started - 60, uptime=found.uptime - 60).liveness is DEAD
 
 
 @pytest.mark.parametrize("changed", [{"started": 7200.0}, {"uptime": 7200.0}])
 def test_a_clock_that_was_put_right_kills_nobody(changed: Mapping[str, float]) -> None:
     here = Process.current()
-    assert replace(here, **{name: getattr(here, name) + by for name, by in changed.items()}).life is ALIVE
+    assert replace(here, **{name: getattr(here, name) + by for name, by in changed.items()}).liveness is ALIVE
 
 
 def test_of_a_process_of_another_machine_nothing_is_known() -> None:
-    assert replace(Process.current(), host="elsewhere").life is UNKNOWN
+    assert replace(Process.current(), host="elsewhere").liveness is UNKNOWN
 
 
 def test_a_process_is_the_same_after_it_was_written_down() -> None:
@@ -147,7 +144,7 @@ def test_a_process_is_the_same_after_it_was_written_down() -> None:
     written = Process.from_text(here.to_text())
     assert written is not None
     assert written.to_text() == here.to_text()
-    assert written.life is ALIVE
+    assert written.liveness is ALIVE
     assert str(written) == f"process {os.getpid()} on {here.host}"
 
 
@@ -175,19 +172,19 @@ def test_any_other_text_names_no_process(text: str | None) -> None:
     ],
 )
 def test_one_witness_who_saw_life_is_right_and_one_who_knows_nothing_has_no_say(
-    lives: list[Life], expected: Life
+    lives: list[Liveness], expected: Liveness
 ) -> None:
-    assert conclude([Finding(life, life.value) for life in lives]).life is expected
+    assert combine([LivenessResult(life, life.value) for life in lives]).liveness is expected
 
 
 def test_a_run_is_alive_as_long_as_its_process_is(instance: dg.DagsterInstance, start: Start) -> None:
     process = start()
     run = make_run(instance, of(process))
-    assert examine(instance, run) == Finding(ALIVE, f"{of(process)} executes it")
+    assert check_liveness(instance, run) == LivenessResult(ALIVE, f"{of(process)} executes it")
     process.kill()
     process.wait()
-    finding = examine(instance, run)
-    assert finding.life is DEAD
+    finding = check_liveness(instance, run)
+    assert finding.liveness is DEAD
     assert f"process {process.pid}" in finding.reason
 
 
@@ -195,7 +192,7 @@ def test_a_run_that_left_dbt_behind_is_alive_until_dbt_has_ended(instance: dg.Da
     dbt = start()
     run = make_run(instance, gone(), child=of(dbt))
     assert fail_dead_runs(instance) == []
-    assert examine(instance, run).reason == f"dbt, {of(dbt)}, which it started, is still at work"
+    assert check_liveness(instance, run).reason == f"its dbt, {of(dbt)}, is still running"
     dbt.kill()
     dbt.wait()
     assert [dead.run_id for dead in fail_dead_runs(instance)] == [run.run_id]
@@ -204,7 +201,7 @@ def test_a_run_that_left_dbt_behind_is_alive_until_dbt_has_ended(instance: dg.Da
 def test_a_re_execution_that_has_its_parents_tags_is_not_taken_for_dead(instance: dg.DagsterInstance) -> None:
     parent = make_run(instance, gone())
     run = instance.create_run_for_job(JOB, status=STATUS.STARTING, tags=dict(parent.tags))
-    assert examine(instance, run).life is UNKNOWN
+    assert check_liveness(instance, run).liveness is UNKNOWN
 
 
 def test_the_process_that_made_a_run_knows_it(instance: dg.DagsterInstance, start: Start) -> None:
@@ -227,11 +224,11 @@ def test_dagsters_own_events_name_the_process_where_no_tag_does(local: dg.Dagste
     instance.report_engine_event("Started", run, EngineEventData.in_process(gone().pid))
     instance.report_engine_event("Executing", run, EngineEventData.multiprocess(process.pid))
     instance.report_engine_event("Something without a process", run)
-    assert examine(instance, run) == Finding(ALIVE, f"process {process.pid} executes it")
+    assert check_liveness(instance, run) == LivenessResult(ALIVE, f"process {process.pid} executes it")
     process.kill()
     process.wait()
-    finding = examine(instance, run)
-    assert finding.life is DEAD
+    finding = check_liveness(instance, run)
+    assert finding.liveness is DEAD
     assert str(process.pid) in finding.reason
 
 
@@ -240,26 +237,26 @@ def test_a_process_younger_than_the_event_that_names_its_number_is_another(
 ) -> None:
     run = make_run(local)
     local.report_engine_event("Started", run, EngineEventData.in_process(os.getpid()))
-    assert examine(local, run).life is ALIVE
-    monkeypatch.setattr(processes, "_EVENT_TOLERANCE", -1e9)
-    assert examine(local, run).life is DEAD
+    assert check_liveness(local, run).liveness is ALIVE
+    monkeypatch.setattr(dead_runs, "_EVENT_TOLERANCE", -1e9)
+    assert check_liveness(local, run).liveness is DEAD
 
 
 def test_events_are_not_believed_where_runs_may_be_executed_on_several_machines(instance: dg.DagsterInstance) -> None:
-    assert not is_local(instance)
+    assert not executes_all_runs_here(instance)
     run = make_run(instance)
     instance.report_engine_event("Started", run, EngineEventData.in_process(gone().pid))
-    assert examine(instance, run).life is UNKNOWN
+    assert check_liveness(instance, run).liveness is UNKNOWN
 
 
 def test_a_home_of_ours_and_a_stock_one_are_local(
     local: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert is_local(local)
+    assert executes_all_runs_here(local)
     monkeypatch.setenv("DAGSTER_HOME", "put back when the test has ended")
     prepare_home(Settings(dagster_home=tmp_path / "home"))
     with dg.DagsterInstance.get() as ours:
-        assert is_local(ours)
+        assert executes_all_runs_here(ours)
 
 
 class LookingLauncher(dg.DefaultRunLauncher):
@@ -298,17 +295,17 @@ def test_a_run_on_another_machine_is_what_its_launcher_says(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
     health: CheckRunHealthResult | Exception,
-    expected: Life,
+    expected: Liveness,
 ) -> None:
     monkeypatch.setattr(instance, "_run_launcher", LookingLauncher(health))
     run = instance.create_run_for_job(JOB, status=STATUS.STARTED, remote_job_origin=ORIGIN)
     elsewhere = replace(Process.current(), host="a-pod")
     instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{elsewhere.to_text()} of run {run.run_id}"})
-    assert examine(instance, now(instance, run)).life is expected
+    assert check_liveness(instance, now(instance, run)).liveness is expected
     # One that is on its way to start, or to its end, has no pod yet, or none any more; one of a terminal never had one.
     for status, origin in ((STATUS.STARTING, ORIGIN), (STATUS.CANCELING, ORIGIN), (STATUS.STARTED, None)):
         another = instance.create_run_for_job(JOB, status=status, remote_job_origin=origin)
-        assert examine(instance, another).life is UNKNOWN
+        assert check_liveness(instance, another).liveness is UNKNOWN
 
 
 # --- the end of dead ones -----------------------------------------------------------------------------------
@@ -373,6 +370,6 @@ def test_a_run_that_was_deleted_or_ended_long_ago_holds_nothing(
     local.report_run_failed(ended)
     fail_dead_runs(local)
     assert not claim(local, waiting)
-    monkeypatch.setattr(processes, "_FORGOTTEN_AFTER", -1.0)
+    monkeypatch.setattr(dead_runs, "_SLOTS_EXPIRE_AFTER", -1.0)
     fail_dead_runs(local)
     assert claim(local, waiting)
