@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analytics_dagster.alerting.definitions import build_alerting
+from analytics_dagster.alerting.definitions import Alerting
 from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
 from analytics_dagster.assets.consumers import Consumer, Consumers, connect_consumers, models_read
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
@@ -178,7 +178,7 @@ def _merge(
         dg.Definitions(assets=consumers.assets),
         build_automation(settings, parts, policies, report_reader, project=project.name),
         build_lake_maintenance(settings, project.target),
-        build_alerting(settings, project, plan, report_reader),
+        Alerting(settings, project, plan, report_reader).definitions,
     )
     return Location(definitions, project, plan, dbt_assets, ingestion, consumers, policies, report_reader)
 

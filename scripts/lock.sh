@@ -19,11 +19,11 @@ echo "hatchling>=1.27" | uv pip compile - --quiet --universal --python-version 3
 # uv, which installs the other sets.
 echo "uv>=0.9" | uv pip compile - --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
     --no-header --no-annotate --output-file installer.txt
-# A new machine has no compiler: all packages must be wheels, except one pure Python package that publishes none.
+# A new machine has no compiler: all packages must be wheels.
 for python in 3.10 3.11 3.12 3.13; do
     for set in dev production; do
         uv pip install --dry-run --quiet --python-version $python --target "$(mktemp -d)" --no-deps --require-hashes \
-            --only-binary :all: --no-binary pypd --requirement $set.txt || {
+            --only-binary :all: --requirement $set.txt || {
             echo "requirements/$set.txt cannot be installed without a compiler on Python $python: limit versions in pyproject.toml" >&2
             exit 1
         }

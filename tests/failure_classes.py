@@ -1,4 +1,4 @@
-"""The classes of failures that tests produce for real on DuckDB, and what becomes of each; the page's table too."""
+"""The failure classes that tests produce on DuckDB, and their outcomes; docs/alerts.md has them as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analytics_dagster.execution.failures.classification import FailureKind
 class FailureClass:
     """A schedule group of three models (``name_before``, ``name``, ``name_after``), and how the second one fails.
 
-    ``again`` are those that are run again by themselves, ``told`` the channels that hear of it.
+    ``again`` are the models that the retry runs, ``told`` the channels that are notified.
     """
 
     name: str
@@ -25,7 +25,7 @@ class FailureClass:
 
     @property
     def row(self) -> tuple[str, str, str, str, str]:
-        """Its row: class, how it was produced, whether it was retried, what was run again, who was told."""
+        """The row of the table."""
         again = ", ".join(f"`{name}`" for name in self.again)
         return (
             self.kind.value,
@@ -40,7 +40,7 @@ CLASSES = (
     FailureClass(
         "sql",
         FailureKind.SQL,
-        "a model selects a column that there is not",
+        "a model selects a column that does not exist",
         "select no_such_column from {{ ref('sql_before') }}",
         "config: {meta: {owner: 'team:finance'}}",
         told=("finance",),
@@ -56,7 +56,7 @@ CLASSES = (
     FailureClass(
         "contract",
         FailureKind.CONTRACT,
-        "a model with an enforced contract returns a number where a text is promised; it is tagged `critical`",
+        "a model with an enforced contract returns a number instead of a text; it has the tag `critical`",
         "select 1 as id from {{ ref('contract_before') }}",
         "config: {contract: {enforced: true}, tags: [critical]}, columns: [{name: id, data_type: varchar}]",
         told=("data", "on_call"),
@@ -64,21 +64,21 @@ CLASSES = (
     FailureClass(
         "permission",
         FailureKind.PERMISSION,
-        "a model reads a file that its user may not read (mode 000)",
+        "a model reads a file without permission (mode 000)",
         "select * from read_csv('FOLDER/secret.csv'), {{ ref('permission_before') }}",
         told=("data",),
     ),
     FailureClass(
         "lock",
         FailureKind.LOCK,
-        "another process has the DuckDB file open, longer than `ANALYTICS_WAREHOUSE_LOCK_TIMEOUT`",
+        "another process keeps the DuckDB file open for longer than `ANALYTICS_WAREHOUSE_LOCK_TIMEOUT`",
         "select * from {{ ref('lock_before') }}",
         again=("lock_before", "lock", "lock_after"),
     ),
     FailureClass(
         "killed",
         FailureKind.KILLED,
-        "dbt's process is killed (SIGKILL) while it builds the model",
+        "the dbt process is killed (SIGKILL) during the model",
         "select count(*) as n from range((select case when count(*) > 0 then 100000000000 else 1 end "
         "from glob('FOLDER/killed'))) as numbers(n), {{ ref('killed_before') }}",
         again=("killed", "killed_after"),

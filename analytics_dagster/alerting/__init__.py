@@ -1,1 +1,1 @@
-"""What failed, who hears of it, through which channel, once and until it is over."""
+"""Alerts: tracks incidents and sends notifications about them to Slack, PagerDuty and email."""

@@ -1,22 +1,22 @@
-"""What a message says, before it takes the form of a channel: one value for Slack, PagerDuty and mail. Pure."""
+"""What a message says, independent of the channel that formats it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from analytics_dagster.alerting.alerts import lasting
-from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity
+from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity, highest
 from analytics_dagster.text import pluralize
 
-_MOST_LISTED = 12
-_MOST_TOLD = 8
-_TOLD_AT_THE_END = {"owner", "group", "job", "rule"}
+_MOST_NAMES = 12
+_MOST_OWNERS = 4
+_MOST_BULLETS = 8
+_FIELDS_OF_RECOVERY = {"owner", "group", "job", "rule"}
 
 
 @dataclass(frozen=True)
 class Section:
-    """A paragraph; ``is_code`` is what a machine has said, as it has said it."""
+    """A titled paragraph; ``is_code`` marks program output, which is shown verbatim."""
 
     title: str
     text: str
@@ -25,7 +25,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Content:
-    """A message: one line, the facts, the paragraphs, and where to click (label and address)."""
+    """A message: headline, fields (name and value), sections and links (label and URL).
+
+    ``event`` is None if the message is not about an incident.
+    """
 
     event: IncidentEvent | None
     severity: Severity
@@ -33,114 +36,95 @@ class Content:
     fields: tuple[tuple[str, str], ...] = ()
     sections: tuple[Section, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
-    owners: tuple[str, ...] = field(default=())
+    owners: tuple[str, ...] = ()
 
 
 def compose(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
-    """Return what is said when something happened to one incident, or to several of which one message tells."""
-    if len(incidents) == 1:
-        return _of_one(event, incidents[0], rule, now)
-    return _of_many(event, incidents, rule, now)
-
-
-def _of_one(event: IncidentEvent, incident: Incident, rule: str, now: float) -> Content:
-    alert = incident.alert
-    sections = [] if event is IncidentEvent.RECOVERED else list(_sections(incident))
+    """Return the message about an event of one incident, or of several incidents that share a message."""
+    is_over = event is IncidentEvent.RECOVERED
+    shown = [incident for incident in incidents if incident.is_open] or list(incidents)
+    alerts = [incident.alert for incident in shown]
+    is_single = len(incidents) == 1
+    fields = [*_owner_field(_unique(owner for alert in alerts for owner in alert.owners))]
+    if is_single and alerts[0].groups:
+        fields.append(("group", ", ".join(alerts[0].groups)))
+    fields += [*incidents[0].alert.details, *([("rule", rule)] if rule else [])]
+    if is_single and is_over:
+        fields = [one for one in fields if one[0] in _FIELDS_OF_RECOVERY]
+    sections = [] if is_single else [Section("What", _bullets([alert.title for alert in alerts]))]
+    if not is_over:
+        sections += _sections(shown, is_single=is_single)
     return Content(
         event,
-        alert.severity,
-        _headline(event, alert.title, incident, now),
-        fields=tuple(
-            one for one in _fields(incident, rule) if event is not IncidentEvent.RECOVERED or one[0] in _TOLD_AT_THE_END
-        ),
+        highest(incident.alert for incident in incidents),
+        _headline(event, incidents, now),
+        fields=tuple(fields),
         sections=tuple(sections),
-        links=(("Open the run", alert.url),) if alert.url else (),
-        owners=alert.owners,
+        links=tuple(("Open the run", url) for url in _unique(alert.url for alert in alerts if alert.url)[:1]),
+        owners=tuple(_unique(owner for alert in alerts for owner in alert.owners)),
     )
 
 
-def _headline(event: IncidentEvent, title: str, incident: Incident, now: float) -> str:
+def _headline(event: IncidentEvent, incidents: Sequence[Incident], now: float) -> str:
+    first, number = incidents[0], pluralize(len(incidents), "incident")
+    still_open = sum(incident.is_open for incident in incidents)
+    is_single = len(incidents) == 1
+    opened = min(incident.opened for incident in incidents)
     if event is IncidentEvent.RECOVERED:
-        return f"Recovered after {lasting((incident.recovered or now) - incident.opened)}: {title}"
+        recovered = max(incident.recovered or now for incident in incidents)
+        subject = first.alert.title if is_single else f"all {number}"
+        return f"Recovered after {format_duration(recovered - opened)}: {subject}"
     if event is IncidentEvent.ESCALATED:
-        return f"Not over since {lasting(now - incident.opened)}: {title}"
-    return f"{title} ({incident.times} times)" if incident.times > 1 else title
+        subject = first.alert.title if is_single else f"{still_open} of {number}"
+        return f"Still failing after {format_duration(now - opened)}: {subject}"
+    if is_single:
+        return f"{first.alert.title} ({first.times} times)" if first.times > 1 else first.alert.title
+    recovered_part = f", {len(incidents) - still_open} recovered" if still_open < len(incidents) else ""
+    return f"{number}{recovered_part}, first: {first.alert.title}"
 
 
-def _fields(incident: Incident, rule: str) -> Iterator[tuple[str, str]]:
-    alert = incident.alert
-    if alert.owners:
-        yield "owner", listed(alert.owners, 4)
-    if alert.groups:
-        yield "group", ", ".join(alert.groups)
-    yield from alert.details
-    if rule:
-        yield "rule", rule
+def _sections(incidents: Sequence[Incident], *, is_single: bool) -> Iterator[Section]:
+    alerts = [incident.alert for incident in incidents]
+    if is_single and alerts[0].message:
+        yield Section("Why", alerts[0].message, is_code=True)
+    if is_single and len(alerts[0].assets) > 1:
+        yield Section(f"{len(alerts[0].assets)} assets failed", join_names(alerts[0].assets))
+    skipped = _unique(asset for alert in alerts for asset in alert.skipped)
+    if skipped:
+        yield Section(f"{pluralize(len(skipped), 'asset')} skipped", join_names(skipped))
+    exposures = _unique(asset for alert in alerts for asset in alert.exposures)
+    if exposures:
+        # All exposures share the first part of their keys.
+        names = join_names([asset.rpartition("/")[2] for asset in exposures])
+        yield Section("Stale", f"{names} {'is' if len(exposures) == 1 else 'are'} stale.")
 
 
-def _sections(incident: Incident) -> Iterator[Section]:
-    alert = incident.alert
-    if alert.message:
-        yield Section("Why", alert.message, is_code=True)
-    if len(alert.assets) > 1:
-        yield Section(f"{len(alert.assets)} assets failed", listed(alert.assets))
-    if alert.skipped:
-        yield Section(f"{pluralize(len(alert.skipped), 'asset')} skipped because of it", listed(alert.skipped))
-    if alert.exposures:
-        verb = "is" if len(alert.exposures) == 1 else "are"
-        yield Section("Stale", f"{listed(short_names(alert.exposures))} {verb} stale.")
+def _owner_field(owners: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if owners:
+        yield "owner", join_names(owners, _MOST_OWNERS)
 
 
-def _of_many(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
-    first = incidents[0]
-    left = [incident for incident in incidents if incident.is_open]
-    number = pluralize(len(incidents), "incident")
-    if event is IncidentEvent.RECOVERED:
-        last = max(incident.recovered or now for incident in incidents)
-        headline = f"Recovered after {lasting(last - min(one.opened for one in incidents))}: all of {number}"
-    elif event is IncidentEvent.ESCALATED:
-        since = lasting(now - min(one.opened for one in incidents))
-        headline = f"Not over since {since}: {len(left)} of {number}"
-    else:
-        over = f", {len(incidents) - len(left)} over" if len(left) < len(incidents) else ""
-        headline = f"{number} at once{over}, first: {first.alert.title}"
-    told = left or list(incidents)
-    sections = [Section("What", _bullets(incident.alert.title for incident in told))]
-    skipped = list(dict.fromkeys(asset for one in told for asset in one.alert.skipped))
-    stale = list(dict.fromkeys(asset for one in told for asset in one.alert.exposures))
-    if skipped and event is not IncidentEvent.RECOVERED:
-        sections.append(Section(f"{pluralize(len(skipped), 'asset')} skipped because of it", listed(skipped)))
-    if stale and event is not IncidentEvent.RECOVERED:
-        sections.append(Section("Stale", listed(short_names(stale))))
-    owners = tuple(dict.fromkeys(owner for one in told for owner in one.alert.owners))
-    urls = list(dict.fromkeys(one.alert.url for one in told if one.alert.url))
-    return Content(
-        event,
-        max((one.alert.severity for one in incidents), key=list(Severity).index),
-        headline,
-        fields=(
-            *([("owner", listed(owners, 4))] if owners else []),
-            *first.alert.details,
-            *([("rule", rule)] if rule else []),
-        ),
-        sections=tuple(sections),
-        links=tuple(("Open the run", url) for url in urls[:1]),
-        owners=owners,
-    )
+def _bullets(lines: Sequence[str]) -> str:
+    more = [f"… and {len(lines) - _MOST_BULLETS:,} more"] if len(lines) > _MOST_BULLETS else []
+    return "\n".join(f"• {line}" for line in [*lines[:_MOST_BULLETS], *more])
 
 
-def _bullets(lines: Iterable[str]) -> str:
-    every = list(lines)
-    more = [f"… and {len(every) - _MOST_TOLD:,} more"] if len(every) > _MOST_TOLD else []
-    return "\n".join(f"• {line}" for line in [*every[:_MOST_TOLD], *more])
-
-
-def listed(names: Sequence[str], most: int = _MOST_LISTED) -> str:
-    """Return names in one line, with the number of those that are not named."""
+def join_names(names: Sequence[str], most: int = _MOST_NAMES) -> str:
+    """Return names in one line; of more than ``most``, only the number of the others."""
     more = [f"{len(names) - most:,} more"] if len(names) > most else []
     return ", ".join([*names[:most], *more])
 
 
-def short_names(assets: Iterable[str]) -> list[str]:
-    """Return the names of exposures as people know them: without the part that all of them have."""
-    return [asset.rpartition("/")[2] for asset in assets]
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: `45 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    whole = round(seconds)
+    if whole < 120:  # noqa: PLR2004 - two minutes
+        return f"{whole} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
+    if not hours:
+        return f"{minutes} min"
+    return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60:02} min"
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

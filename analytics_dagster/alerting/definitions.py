@@ -1,9 +1,9 @@
-"""The sensor of alerts, and all that it needs of a location."""
+"""Builds the alerts sensor and the `slack` resource of a code location."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import dagster as dg
 
@@ -11,93 +11,93 @@ from analytics_dagster.alerting.channels import build_notifiers
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.instigators import instigator_names
 from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
-from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.store import AlertStore
 from analytics_dagster.execution.failures.events import ReportReader
-from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
 
+SENSOR = "alerts_sensor"
+SLACK = "slack"
+"""The key of the Slack resource."""
+
 
 class Alerting:
-    """All that alerts need of a location: its routes, the catalog of its assets, and when its schedules tick."""
+    """Builds what alerts need from the parts of a location."""
 
     def __init__(self, settings: Settings, project: Project, plan: Plan, report_reader: ReportReader) -> None:
-        """Raise `AlertError` where the routes, or what they need, can't be used."""
-        self.settings = settings
-        self.routes: Routes = load_routes(settings)
+        """Raise `AlertError` if the routes cannot be used, or lack settings that they need."""
+        self._settings = settings
+        self._routes = load_routes(settings)
         self._project = project
         self._report_reader = report_reader
         self._groups = [one.group for one in plan.groups if one.group.cron and not one.is_empty]
 
     @property
     def definitions(self) -> dg.Definitions:
-        """The sensor of alerts; on where schedules and sensors are."""
-        running = self.settings.automation_is_on
-        status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
-        return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)])
+        """The alerts sensor, and the `slack` resource if there is a bot token."""
+        is_on = self._settings.automation_is_on
+        status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
+        has_slack = self._settings.slack_token is not None
+        resources = {SLACK: build_slack_resource(self._settings)} if has_slack else {}
+        return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)], resources=resources)
 
-    @property
-    def schedules(self) -> Mapping[str, ScheduleGroup]:
-        """The groups that have a schedule, by the schedule's name."""
-        return {f"{group.name}_schedule": group for group in self._groups}
-
-    def context(self, repository: dg.RepositoryDefinition | None, location: str | None) -> LocationContext:
-        """Return what is looked at: a location, by what it defines and by its name, as far as they are known."""
+    def context(self, repository: dg.RepositoryDefinition | None, name: str | None) -> LocationContext:
+        """Return the location with its name and what it defines, as far as they are known."""
+        schedules = {f"{group.name}_schedule": group for group in self._groups}
         return LocationContext(
             project=self._project.name,
             deployment=self._report_reader.deployment,
-            routes=self.routes,
+            routes=self._routes,
             catalog=lambda: self._report_reader.catalog(repository),
-            schedules=self.schedules,
-            instigators=tuple(instigator_names(repository)) if repository else (),
-            name=location,
-        )
-
-    def delivery(self, context: LocationContext, store: AlertStore) -> Delivery:
-        """Return what sends the letters."""
-        return Delivery(
-            notifiers=build_notifiers(
-                self.settings, self.routes, source=f"{context.project} in {context.deployment.environment}"
-            ),
-            store=store,
-            digests=[name for name, channel in self.routes.channels.items() if channel.digest],
-            secrets=context.deployment.secrets,
+            schedules=schedules,
+            instigators=instigator_names(repository) if repository else (),
+            name=name,
         )
 
     def monitor(
-        self, instance: dg.DagsterInstance, repository: dg.RepositoryDefinition | None, location: str | None
+        self, instance: dg.DagsterInstance, repository: dg.RepositoryDefinition | None, name: str | None
     ) -> AlertMonitor:
-        """Return what looks at an instance, now."""
-        context = self.context(repository, location)
+        """Return the monitor for one tick, now."""
+        context = self.context(repository, name)
         store = AlertStore(instance.daemon_cursor_storage, context.project)
-        return AlertMonitor(instance, context, store, self.delivery(context, store), time.time())
+        source = f"{context.project} in {context.deployment.environment}"
+        delivery = Delivery(
+            build_notifiers(self._settings, self._routes, source),
+            store,
+            digests=[name for name, channel in self._routes.channels.items() if channel.digest],
+            secrets=context.deployment.secrets,
+        )
+        return AlertMonitor(instance, context, store, delivery, time.time())
 
 
-def build_alerting(settings: Settings, project: Project, plan: Plan, report_reader: ReportReader) -> dg.Definitions:
-    """Return the sensor that tells people of failures.
+def build_slack_resource(settings: Settings) -> dg.ResourceDefinition:
+    """Return a resource that makes a `dagster_slack.SlackResource` when a step or a sensor needs it.
 
-    Raises `AlertError` where the routes can't be used, or a channel is half set up.
+    `dagster_slack` takes 60 ms to import, so loading the location does not import it.
     """
-    return Alerting(settings, project, plan, report_reader).definitions
 
+    def make_slack(_context: dg.InitResourceContext) -> object:
+        from analytics_dagster.alerting.channels.slack_resource import SlackApiResource
 
-SENSOR = "alerts_sensor"
+        token = settings.slack_token.get_secret_value() if settings.slack_token else ""
+        return SlackApiResource(token=token, api_url=settings.slack_api_url, timeout=settings.alert_timeout)
+
+    return dg.ResourceDefinition(make_slack, description="The Slack bot of the alerts, as a `SlackResource`.")
 
 
 def build_alerts_sensor(
     make_monitor: Callable[[dg.DagsterInstance, dg.RepositoryDefinition | None, str | None], AlertMonitor],
     default_status: dg.DefaultSensorStatus,
 ) -> dg.SensorDefinition:
-    """Return the sensor; ``make_lookout`` gives what looks at an instance, for a location and its name."""
+    """Return the sensor; ``make_monitor`` takes the instance, the repository and the location's name."""
 
     @dg.sensor(
         name=SENSOR,
         default_status=default_status,
         minimum_interval_seconds=30,
-        description="Tells people of what failed, once, until it is over: runs, checks, sensors and schedules.",
+        description="Notifies owners of failed runs, checks, sensors and schedules: on failure and on recovery.",
     )
     def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         origin = context.code_location_origin
@@ -105,6 +105,6 @@ def build_alerts_sensor(
         lines = monitor.tick()
         for line in monitor.delivery.failed:
             context.log.warning(line)
-        return dg.SkipReason("; ".join(lines)[:2_000] or "There is no news.")
+        return dg.SkipReason("; ".join(lines)[:2_000] or "Nothing to send.")
 
     return alerts_sensor

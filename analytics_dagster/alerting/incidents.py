@@ -1,11 +1,11 @@
-"""Incidents: the same thing failing for the same reason, from its first failure until it is green again. Pure."""
+"""Incidents: an incident lasts from the first failure for a reason until everything that failed succeeds. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,23 +14,23 @@ from analytics_dagster.redaction import digest
 
 
 class Severity(str, Enum):
-    """How bad it is; the order is that of the members."""
+    """The severity of an alert, in ascending order."""
 
     WARN = "warn"
-    """A check that only warns."""
+    """A check with severity WARN failed."""
     ERROR = "error"
     """Something failed."""
     CRITICAL = "critical"
-    """Something failed that somebody must be woken for."""
+    """Something failed that the routes file marks as critical."""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing that was seen to fail, and what people are told of it.
+    """One failure, and what messages say about it.
 
-    Troubles of one ``key`` are the same incident. ``subjects`` are what must be seen green for it to be over
-    (`asset:…`, `check:…`, `job:…`, `schedule:…`, `sensor:…`); ``assets`` are those that failed, ``skipped`` those that
-    were not built because of it. ``moment`` is in seconds since 1970. The rest is what routes decide by.
+    Alerts with the same ``key`` belong to the same incident. The incident is over when all ``subjects`` have succeeded
+    (`asset:…`, `check:…`, `job:…`, `schedule:…`, `sensor:…`). ``assets`` failed; ``skipped`` were not built as a
+    result. ``moment`` is in seconds since 1970. Routing rules use the other fields.
     """
 
     key: str
@@ -54,29 +54,32 @@ class Alert:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen at once, in a run or at a tick: what failed, and the subjects that are green."""
+    """What one run or one tick shows: the failures, and the subjects that succeeded."""
 
     moment: float
     alerts: tuple[Alert, ...] = ()
-    green: frozenset[str] = frozenset()
+    succeeded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Incident:
-    """A trouble from its first time (``opened``) to its last (``seen``); ``green`` of its subjects are well again."""
+    """An alert from its first occurrence (``opened``) to its last (``seen``), in seconds since 1970.
+
+    ``succeeded`` are the subjects that have succeeded since, ``escalated`` the rules that have escalated.
+    """
 
     id: str
     alert: Annotated[Alert, Field(alias="trouble")]
     opened: float
     seen: float
     times: int = 1
-    green: tuple[str, ...] = ()
+    succeeded: Annotated[tuple[str, ...], Field(alias="green")] = ()
     recovered: float | None = None
     escalated: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
-        """Whether it lasts."""
+        """Whether the incident is not over yet."""
         return self.recovered is None
 
 
@@ -91,7 +94,7 @@ class IncidentEvent(str, Enum):
 
 @dataclass(frozen=True)
 class IncidentChange:
-    """Something that happened to an incident, which is as it was after that."""
+    """An event, and the incident after it."""
 
     event: IncidentEvent
     incident: Incident
@@ -102,78 +105,74 @@ def advance(
 ) -> tuple[tuple[Incident, ...], list[IncidentChange]]:
     """Return the incidents after an observation, and what changed.
 
-    The same trouble at a later moment updates its incident. What is green and red in one observation is red; and what
-    was seen green before the incident was last seen says nothing.
+    A later alert with the key of an open incident updates it. A subject that failed and succeeded in one observation
+    counts as failed. A success before the incident's last failure is ignored.
     """
     known = {incident.id: incident for incident in incidents}
     by_key = {incident.alert.key: incident.id for incident in incidents if incident.is_open}
     events: dict[str, IncidentEvent] = {}
-    red = {subject for alert in observation.alerts for subject in alert.subjects}
+    failed = {subject for alert in observation.alerts for subject in alert.subjects}
     for alert in _merged(observation.alerts):
-        same = known.get(by_key.get(alert.key, ""))
-        if same is None:
-            identity = digest(f"{alert.key} {alert.moment}")
-            known[identity] = Incident(identity, alert, opened=alert.moment, seen=alert.moment)
-            by_key[alert.key] = identity
-            events[identity] = IncidentEvent.OPENED
-        elif alert.moment > same.seen:
-            known[same.id] = _again(same, alert)
-            events.setdefault(same.id, IncidentEvent.UPDATED)
-    green = observation.green - red
-    for identity, incident in list(known.items()):
-        after = _greener(incident, green, observation.moment)
+        incident = known.get(by_key.get(alert.key, ""))
+        if incident is None:
+            incident_id = digest(f"{alert.key} {alert.moment}")
+            known[incident_id] = Incident(incident_id, alert, opened=alert.moment, seen=alert.moment)
+            by_key[alert.key] = incident_id
+            events[incident_id] = IncidentEvent.OPENED
+        elif alert.moment > incident.seen:
+            known[incident.id] = _repeated(incident, alert)
+            events.setdefault(incident.id, IncidentEvent.UPDATED)
+    for incident in list(known.values()):
+        after = _with_successes(incident, observation.succeeded - failed, observation.moment)
         if after is not incident:
-            known[identity] = after
-            events[identity] = IncidentEvent.UPDATED if after.is_open else IncidentEvent.RECOVERED
-    return tuple(known.values()), [IncidentChange(event, known[identity]) for identity, event in events.items()]
+            known[after.id] = after
+            events[after.id] = IncidentEvent.UPDATED if after.is_open else IncidentEvent.RECOVERED
+    return tuple(known.values()), [IncidentChange(event, known[incident_id]) for incident_id, event in events.items()]
 
 
 def _merged(alerts: Iterable[Alert]) -> Iterable[Alert]:
-    """Return one trouble for each key: what fails a hundred times at once for one cause is one incident."""
+    """Return one alert per key, so that one cause that hits many assets is one incident."""
     found: dict[str, Alert] = {}
     for alert in alerts:
-        before = found.get(alert.key)
-        found[alert.key] = alert if before is None else _both(before, alert)
+        found[alert.key] = _union(found[alert.key], alert) if alert.key in found else alert
     return found.values()
 
 
-def _both(one: Alert, other: Alert) -> Alert:
-    return replace(
-        one,
-        severity=max(one.severity, other.severity, key=list(Severity).index),
-        moment=max(one.moment, other.moment),
-        subjects=_union(one.subjects, other.subjects),
-        assets=_union(one.assets, other.assets),
-        skipped=_union(one.skipped, other.skipped),
-        exposures=_union(one.exposures, other.exposures),
-        owners=_union(one.owners, other.owners),
-        groups=_union(one.groups, other.groups),
-        tags=_union(one.tags, other.tags),
-        paths=_union(one.paths, other.paths),
-    )
+_LISTS = ("subjects", "assets", "skipped", "exposures", "owners", "groups", "tags", "paths")
 
 
-def _again(incident: Incident, alert: Alert) -> Incident:
-    """Return an incident whose trouble was seen once more; what failed before and is not well yet stays in it."""
-    left = tuple(subject for subject in incident.alert.subjects if subject not in incident.green)
+def _union(one: Alert, other: Alert) -> Alert:
+    lists: dict[str, Any] = {name: _joined(getattr(one, name), getattr(other, name)) for name in _LISTS}
+    return replace(one, severity=highest([one, other]), moment=max(one.moment, other.moment), **lists)
+
+
+def _repeated(incident: Incident, alert: Alert) -> Incident:
+    """Return an incident after another failure; subjects that failed before and have not succeeded stay in it."""
+    remaining = (subject for subject in incident.alert.subjects if subject not in incident.succeeded)
     latest = replace(
         alert,
-        subjects=_union(alert.subjects, left),
-        severity=max(incident.alert.severity, alert.severity, key=list(Severity).index),
-        assets=_union(alert.assets, incident.alert.assets),
+        subjects=_joined(alert.subjects, remaining),
+        severity=highest([incident.alert, alert]),
+        assets=_joined(alert.assets, incident.alert.assets),
     )
-    return replace(incident, alert=latest, seen=max(incident.seen, alert.moment), times=incident.times + 1, green=())
+    seen = max(incident.seen, alert.moment)
+    return replace(incident, alert=latest, seen=seen, times=incident.times + 1, succeeded=())
 
 
-def _greener(incident: Incident, green: frozenset[str], moment: float) -> Incident:
+def _with_successes(incident: Incident, succeeded: frozenset[str], moment: float) -> Incident:
     if not incident.is_open or moment < incident.seen:
         return incident
-    new = tuple(one for one in incident.alert.subjects if one in green and one not in incident.green)
+    new = tuple(one for one in incident.alert.subjects if one in succeeded and one not in incident.succeeded)
     if not new:
         return incident
-    after = replace(incident, green=(*incident.green, *new))
-    return replace(after, recovered=moment) if set(after.green) >= set(after.alert.subjects) else after
+    after = replace(incident, succeeded=(*incident.succeeded, *new))
+    return replace(after, recovered=moment) if set(after.succeeded) >= set(after.alert.subjects) else after
 
 
-def _union(one: Iterable[str], other: Iterable[str]) -> tuple[str, ...]:
+def highest(alerts: Iterable[Alert]) -> Severity:
+    """Return the highest severity of several alerts."""
+    return max((alert.severity for alert in alerts), key=list(Severity).index)
+
+
+def _joined(one: Iterable[str], other: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*one, *other)))

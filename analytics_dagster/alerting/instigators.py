@@ -1,8 +1,8 @@
-"""Sensors and schedules that fail at their ticks, and schedules that should have ticked and did not."""
+"""Observes sensors and schedules: failed ticks, and schedules that missed a tick."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -16,12 +16,12 @@ from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.redaction import redact, useful_lines
 
 LATE = timedelta(minutes=15)
-"""How late a schedule's tick may be: after it was down the daemon makes up for what it missed."""
+"""How late a schedule may tick: after downtime the daemon catches up on missed ticks."""
 
 
 @dataclass(frozen=True)
 class InstigatorTick:
-    """How the last tick of a sensor or schedule came out, as far as one has come out; ``moment`` is when it was due."""
+    """The last finished tick of a sensor or schedule; ``moment`` is when it was due, None before the first tick."""
 
     name: str
     is_schedule: bool
@@ -31,21 +31,31 @@ class InstigatorTick:
     error: str = ""
     on_since: float = 0.0
 
+    @property
+    def subject(self) -> str:
+        """The subject of its alerts."""
+        return f"{self.kind}:{self.name}"
+
+    @property
+    def kind(self) -> str:
+        """`schedule` or `sensor`."""
+        return "schedule" if self.is_schedule else "sensor"
+
 
 def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterable[str]) -> list[InstigatorTick]:
-    """Return the last finished tick of each sensor and schedule of a location that the daemon knows."""
+    """Return the last finished tick of each named sensor and schedule of a location that the daemon knows."""
     known = set(names)
     found = []
     for state in instance.all_instigator_state():
         origin = state.origin.repository_origin.code_location_origin
         if state.instigator_name in known and location in (None, origin.location_name):
             ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)
-            found.append(_tick(state, [tick for tick in ticks if tick.status.value != "STARTED"]))
+            found.append(_last_tick(state, [tick for tick in ticks if tick.status.value != "STARTED"]))
     return found
 
 
-def _tick(state: Any, ticks: Sequence[Any]) -> InstigatorTick:
-    # By their values: the enumerations have no public names.
+def _last_tick(state: Any, ticks: Sequence[Any]) -> InstigatorTick:
+    # The statuses are compared by value, as their enumerations are private.
     last = ticks[0] if ticks else None
     failed = last is not None and last.status.value == "FAILURE"
     return InstigatorTick(
@@ -67,65 +77,62 @@ def observe_ticks(
     now: float,
     secrets: Iterable[str] = (),
 ) -> Observation:
-    """Return what the last ticks come to. Pure.
+    """Return the alerts of the last ticks. Pure.
 
-    ``schedules`` are the groups of the schedules by their names; ``began`` is since when anybody looks: what was due
-    before is no news.
+    ``schedules`` maps the names of schedules to their groups. Ticks that were due before ``began`` are ignored.
     """
-    alerts, green = [], set[str]()
+    alerts, succeeded = [], set[str]()
     for tick in ticks:
-        subject = f"{'schedule' if tick.is_schedule else 'sensor'}:{tick.name}"
+        fired = f"{tick.subject}:fired"
         if not tick.is_on:
-            # Somebody has turned it off: then it is not to be missed.
-            green |= {subject, f"{subject}:fired"}
+            # An incident ends when its sensor or schedule is turned off.
+            succeeded |= {tick.subject, fired}
             continue
         if tick.failed:
-            alerts.append(_failed(tick, subject, now, list(secrets)))
+            alerts.append(_failed(tick, now, secrets))
         elif tick.moment is not None:
-            green.add(subject)
+            succeeded.add(tick.subject)
         missed = _missed(tick, schedules[tick.name], began, now) if tick.name in schedules else None
         if missed:
-            alerts.append(_not_fired(tick, subject, missed, schedules[tick.name]))
+            alerts.append(_not_fired(tick, missed, schedules[tick.name]))
         elif tick.is_schedule:
-            green.add(f"{subject}:fired")
-    return Observation(now, tuple(alerts), frozenset(green))
+            succeeded.add(fired)
+    return Observation(now, tuple(alerts), frozenset(succeeded))
 
 
-def _failed(tick: InstigatorTick, subject: str, now: float, secrets: Sequence[str]) -> Alert:
-    what = "schedule" if tick.is_schedule else "sensor"
+def _failed(tick: InstigatorTick, now: float, secrets: Iterable[str]) -> Alert:
     return Alert(
-        key=subject,
-        title=f"{what} {tick.name} fails",
+        key=tick.subject,
+        title=f"{tick.kind} {tick.name} failed",
         kind=classify(tick.error),
         severity=Severity.ERROR,
         moment=tick.moment or now,
         message=useful_lines(redact(tick.error, secrets)),
-        subjects=(subject,),
+        subjects=(tick.subject,),
     )
 
 
-def _not_fired(tick: InstigatorTick, subject: str, missed: datetime, group: ScheduleGroup) -> Alert:
+def _not_fired(tick: InstigatorTick, missed: datetime, group: ScheduleGroup) -> Alert:
     due = f"{missed.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
     return Alert(
-        key=f"{subject}:missed",
-        title=f"schedule {tick.name} did not fire at {due}",
+        key=f"{tick.subject}:missed",
+        title=f"schedule {tick.name} missed its tick of {due}",
         kind=FailureKind.CODE,
         severity=Severity.ERROR,
         moment=missed.timestamp(),
-        message="Dagster's daemon, or its scheduler, may be down; or the code location can't be loaded.",
-        subjects=(f"{subject}:fired",),
+        message="Dagster's daemon or its scheduler may be down, or the code location cannot be loaded.",
+        subjects=(f"{tick.subject}:fired",),
         groups=(group.name,),
     )
 
 
 def _missed(tick: InstigatorTick, group: ScheduleGroup, began: float, now: float) -> datetime | None:
-    """Return the first tick that is overdue; None where none is."""
-    seen = max(began, tick.on_since, tick.moment or 0.0)
-    after = datetime.fromtimestamp(seen, timezone.utc)
-    return next((due for due in next_ticks(group, after, 1) if due.timestamp() + LATE.total_seconds() < now), None)
+    """Return the first overdue tick, or None."""
+    last = max(began, tick.on_since, tick.moment or 0.0)
+    due = next(iter(next_ticks(group, datetime.fromtimestamp(last, timezone.utc), 1)), None)
+    return due if due and due.timestamp() + LATE.total_seconds() < now else None
 
 
-def instigator_names(definitions: dg.RepositoryDefinition) -> Iterator[str]:
-    """Yield the names of all sensors and schedules of a location."""
-    yield from (sensor.name for sensor in definitions.sensor_defs)
-    yield from (schedule.name for schedule in definitions.schedule_defs)
+def instigator_names(repository: dg.RepositoryDefinition) -> tuple[str, ...]:
+    """Return the names of all sensors and schedules of a location."""
+    return (*(one.name for one in repository.sensor_defs), *(one.name for one in repository.schedule_defs))

@@ -1,4 +1,4 @@
-"""One look at what has happened since the last one: runs that ended, ticks that failed; and the letters that follow."""
+"""Reads what happened since the last tick (ended runs, failed ticks), and queues and sends the notifications."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 import dagster as dg
 
-from analytics_dagster.alerting.alerts import lasting, observe
-from analytics_dagster.alerting.content import Content
+from analytics_dagster.alerting.alerts import observe_run
+from analytics_dagster.alerting.content import Content, format_duration
 from analytics_dagster.alerting.delivery import Delivery
 from analytics_dagster.alerting.incidents import Observation, Severity
 from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
@@ -28,26 +28,27 @@ from analytics_dagster.planning.groups import ScheduleGroup
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 _OVERLAP = 600.0
-"""How far before the last look this one begins: clocks differ, and what a run has said may arrive late."""
+"""How far a tick reads back before the last one, in seconds: clocks differ, and events may arrive late."""
 
 _REMEMBERED = 172_800.0
-"""How long it is remembered that a run was looked at: its tags may change, and then it seems to be new."""
+"""How long a run counts as handled, in seconds: a later change of its tags updates its timestamp."""
 
 _SECONDS = 20.0
-"""How long the runs that ended may be looked at in one tick."""
+"""How long one tick reads ended runs, in seconds."""
 
 _UNDECIDED = 300.0
-"""How long a failed run may wait for the decision whether it is retried."""
+"""How long a failed run waits for the decision whether it is retried, in seconds."""
 
 _OVERDUE = 900.0
-"""How long after it was due a retry may take to come."""
+"""How late a retry may start, in seconds."""
 
 _SLOW_BY, _SLOW_TIMES = 300.0, 2.0
+"""A run is slow if it took this many seconds longer than usual, and this many times as long."""
 
 
 @dataclass(frozen=True)
 class LocationContext:
-    """The location that is looked at; ``catalog`` is made when it is first needed."""
+    """The monitored code location. ``catalog`` builds the asset catalog, which takes time, when it is needed."""
 
     project: str
     deployment: DeploymentInfo
@@ -58,7 +59,7 @@ class LocationContext:
     name: str | None = None
 
     def owns(self, run: dg.DagsterRun) -> bool:
-        """Return whether a run is one of this location, and not of another of the same Dagster instance."""
+        """Return whether a run belongs to this location; a Dagster instance may have several."""
         if PROJECT_TAG in run.tags:
             return run.tags[PROJECT_TAG] == self.project
         origin = run.remote_job_origin
@@ -67,74 +68,83 @@ class LocationContext:
 
 @dataclass
 class AlertMonitor:
-    """Looks at an instance, and tells what it sees."""
+    """Monitors the runs, sensors and schedules of a location, and sends alerts."""
 
     instance: dg.DagsterInstance
     context: LocationContext
     store: AlertStore
     delivery: Delivery
     now: float
+    _slow_runs: list[FailureReport] = field(default_factory=list, init=False)
 
     def tick(self) -> list[str]:
-        """Do all that a tick does, and return a line for each letter that was sent or could not be.
+        """Queue and send the notifications of a tick, and return a line for each attempt.
 
-        What was seen is kept, with the letters that follow from it, before the first of them is sent.
+        The queue is stored before the first notification is sent, so that a crash loses none.
         """
-        state = self.store.read(self.now)
-        before = state
-        self._notes: list[Content] = []
-        state, observations = self._runs(state)
+        before = self.store.read(self.now)
+        state, observations = self._observe_runs(before)
         if self.context.instigators:
-            observations.append(self._ticks(state))
+            observations.append(self._observe_ticks(state))
         outbox = Outbox(state, self.context.routes, self.context.deployment.environment, self.now)
-        state = outbox.take(observations)
-        for note in self._notes:
-            state = outbox.note(note)
+        outbox.add(observations)
+        for report in self._slow_runs:
+            outbox.add_to_digests(_slow_run(report))
+        state = outbox.state
         if state != before:
             self.store.write(state)
         self.delivery.run(state, self.now)
         return [*self.delivery.sent, *self.delivery.failed]
 
-    # --- runs ------------------------------------------------------------------------------------------------------
+    def _observe_ticks(self, state: AlertState) -> Observation:
+        context = self.context
+        ticks = read_ticks(self.instance, context.name, context.instigators)
+        secrets = context.deployment.secrets
+        return observe_ticks(ticks, context.schedules, began=state.began, now=self.now, secrets=secrets)
 
-    def _runs(self, state: AlertState) -> tuple[AlertState, list[Observation]]:
-        handled, waiting, observations = dict(state.handled), dict(state.waiting), list[Observation]()
-        for run_id, until in list(waiting.items()):
-            record = self.instance.get_run_record_by_id(run_id)
-            if record is None or self._has_retry(run_id):
-                del waiting[run_id]
-            elif self.now > until or not self._is_waiting(record):
-                del waiting[run_id]
-                observations.append(self._observe(record))
-            else:
-                waiting[run_id] = self._until(record)
-        is_open, end, is_whole = any(one.is_open for one in state.incidents), time.monotonic() + _SECONDS, True
-        for record in self._ended(state, handled):
+    def _observe_runs(self, state: AlertState) -> tuple[AlertState, list[Observation]]:
+        waiting, observations = self._observe_waiting(state)
+        handled, is_complete = dict(state.handled), True
+        has_open, end = any(one.is_open for one in state.incidents), time.monotonic() + _SECONDS
+        for record in self._ended(state):
             if time.monotonic() > end:
-                # What is left is looked at the next time: a tick that takes too long comes to nothing.
-                is_whole = False
+                # The next tick reads the other runs: Dagster cancels a tick that takes too long.
+                is_complete = False
                 break
             run = record.dagster_run
             handled[run.run_id] = record.end_time or self.now
-            # Where nothing is open, it says nothing that something is green.
-            brief = run.status is dg.DagsterRunStatus.SUCCESS and not is_open and not observations
+            # Without an open incident, successes do not matter and are not read.
+            brief = run.status is dg.DagsterRunStatus.SUCCESS and not has_open and not observations
             observation = self._observe(record, brief=brief)
             if run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id):
-                # What failed of it is told by the run that has run it again.
+                # The run of the retry reports the failures.
                 observation = replace(observation, alerts=())
-            elif self._is_waiting(record):
-                waiting[run.run_id] = self._until(record)
+            elif self._may_get_retry(record):
+                waiting[run.run_id] = self._retry_deadline(record)
                 observation = replace(observation, alerts=())
-            observations += [observation, *self._of_canceled_retry(run)]
-        remembered = {run_id: ended for run_id, ended in handled.items() if ended > state.since - _REMEMBERED}
+            observations += [observation, *self._observe_canceled_retry(run)]
         observations.sort(key=lambda observation: observation.moment)
-        # What it begins with is kept: a look that nothing came of needs not be written down.
-        is_due = remembered != state.handled or waiting != state.waiting or self.now - state.since > _OVERLAP
-        since = self.now if is_due and is_whole else state.since
-        return replace(state, handled=remembered, waiting=waiting, since=since), observations
+        handled = {run_id: ended for run_id, ended in handled.items() if ended > state.since - _REMEMBERED}
+        # ``since`` advances only if something else changed, or rarely: an idle tick writes nothing.
+        has_changed = handled != state.handled or waiting != state.waiting or self.now - state.since > _OVERLAP
+        since = self.now if has_changed and is_complete else state.since
+        return replace(state, handled=handled, waiting=waiting, since=since), observations
 
-    def _ended(self, state: AlertState, handled: Mapping[str, float]) -> Iterator[dg.RunRecord]:
-        """Yield the runs of this location that ended since the last look, in the order in which they ended."""
+    def _observe_waiting(self, state: AlertState) -> tuple[dict[str, float], list[Observation]]:
+        """Return the failed runs that still wait for a retry, and the observations of those that will get none."""
+        waiting, observations = dict[str, float](), list[Observation]()
+        for run_id, until in state.waiting.items():
+            record = self.instance.get_run_record_by_id(run_id)
+            if record is None or self._has_retry(run_id):
+                continue
+            if self.now <= until and self._may_get_retry(record):
+                waiting[run_id] = self._retry_deadline(record)
+            else:
+                observations.append(self._observe(record))
+        return waiting, observations
+
+    def _ended(self, state: AlertState) -> Iterator[dg.RunRecord]:
+        """Yield the location's runs that ended and are not handled, in the order in which they ended."""
         since = datetime.fromtimestamp(state.since - _OVERLAP, timezone.utc)
         records = self.instance.get_run_records(
             filters=dg.RunsFilter(statuses=list(ENDED), updated_after=since),
@@ -143,22 +153,20 @@ class AlertMonitor:
         )
         for record in records:
             run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
-            is_news = run.run_id not in handled and ended >= max(state.began, state.since - _REMEMBERED)
-            if is_news and self.context.owns(run):
+            is_new = run.run_id not in state.handled and ended >= max(state.began, state.since - _REMEMBERED)
+            if is_new and self.context.owns(run):
                 yield record
 
     def _observe(self, record: dg.RunRecord, *, brief: bool = False) -> Observation:
-        report = self._report(record, brief=brief)
-        if report.status == "SUCCESS" and _is_slow(report):
-            self._notes.append(_slow(report))
-        return observe(report, self.context.catalog(), self.context.routes.critical)
+        catalog = self.context.catalog()
+        report = read_report(self.instance, record, catalog, self.context.deployment, brief=brief)
+        report = with_retry(report, record.dagster_run)
+        if _is_slow(report):
+            self._slow_runs.append(report)
+        return observe_run(report, catalog, self.context.routes.critical)
 
-    def _report(self, record: dg.RunRecord, *, brief: bool = False) -> FailureReport:
-        report = read_report(self.instance, record, self.context.catalog(), self.context.deployment, brief=brief)
-        return with_retry(report, record.dagster_run)
-
-    def _of_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
-        """Return what the failed run comes to whose retry was canceled: nothing will put it right any more."""
+    def _observe_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
+        """Return the observation of the failed run whose retry was canceled: it will get no other."""
         if run.status is not dg.DagsterRunStatus.CANCELED or PARENT not in run.tags:
             return []
         parent = self.instance.get_run_record_by_id(run.tags[PARENT])
@@ -166,11 +174,10 @@ class AlertMonitor:
             return []
         return [self._observe(parent)]
 
-    def _is_waiting(self, record: dg.RunRecord) -> bool:
-        run = record.dagster_run
-        return may_be_retried(run, sensor_is_on=True) and self.now <= self._until(record)
+    def _may_get_retry(self, record: dg.RunRecord) -> bool:
+        return may_be_retried(record.dagster_run, sensor_is_on=True) and self.now <= self._retry_deadline(record)
 
-    def _until(self, record: dg.RunRecord) -> float:
+    def _retry_deadline(self, record: dg.RunRecord) -> float:
         due = due_at(record.dagster_run)
         if DECISION in record.dagster_run.tags and due is not None:
             return due + _OVERDUE
@@ -179,25 +186,17 @@ class AlertMonitor:
     def _has_retry(self, run_id: str) -> bool:
         return bool(self.instance.get_runs(filters=dg.RunsFilter(tags={PARENT: run_id}), limit=1))
 
-    # --- ticks -----------------------------------------------------------------------------------------------------
-
-    def _ticks(self, state: AlertState) -> Observation:
-        ticks = read_ticks(self.instance, self.context.name, self.context.instigators)
-        secrets = self.context.deployment.secrets
-        return observe_ticks(ticks, self.context.schedules, began=state.began, now=self.now, secrets=secrets)
-
 
 def _is_slow(report: FailureReport) -> bool:
-    if report.seconds is None or report.usual is None:
+    if report.status != "SUCCESS" or report.seconds is None or report.usual is None:
         return False
     return report.seconds > max(report.usual * _SLOW_TIMES, report.usual + _SLOW_BY)
 
 
-def _slow(report: FailureReport) -> Content:
-    took, usual = lasting(report.seconds or 0.0), lasting(report.usual or 0.0)
+def _slow_run(report: FailureReport) -> Content:
     return Content(
         None,
         Severity.WARN,
-        f"{report.job} took {took}, usually {usual}",
+        f"{report.job} took {format_duration(report.seconds or 0.0)}, usually {format_duration(report.usual or 0.0)}",
         links=(("Open the run", report.url),) if report.url else (),
     )

@@ -1,208 +1,190 @@
-"""From what happened to incidents to the letters that are written to channels: who, when, and as how many. Pure."""
+"""Turns observations into queued notifications: to which channels, when, and how many incidents per message. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Observation, advance
 from analytics_dagster.alerting.routes import ChannelConfig, Routes
-from analytics_dagster.alerting.routing import DIGEST, MAINTENANCE, escalations, held_until, route
+from analytics_dagster.alerting.routing import (
+    DIGEST,
+    MAINTENANCE,
+    escalations,
+    held_until,
+    maintenance_end,
+    next_time,
+    route,
+)
 from analytics_dagster.alerting.store import AlertState, MessageThread, Notification
 from analytics_dagster.redaction import digest
 
+_RuleNames = Mapping[str, str]
+"""The names of the rules by which a channel receives incidents, by incident id."""
+
 
 class Outbox:
-    """Takes observations in, and keeps a state with the letters that follow from them."""
+    """Applies observations to a copy of the state; ``state`` is the result."""
 
     def __init__(self, state: AlertState, routes: Routes, environment: str, now: float) -> None:
-        self.state = state
+        self._before = state
+        self._incidents = {incident.id: incident for incident in state.incidents}
+        self._threads = {thread.id: thread for thread in state.threads}
+        self._notifications = {notification.id: notification for notification in state.notifications}
+        self._number = state.number
         self._routes = routes
         self._environment = environment
         self._now = now
 
-    def take(self, observations: Iterable[Observation]) -> AlertState:
-        """Return the state after observations, in their order, and after the time that has passed."""
-        opened: dict[str, Incident] = {}
-        changed: set[str] = set()
+    @property
+    def state(self) -> AlertState:
+        """The state with all incidents, threads and notifications so far."""
+        return replace(
+            self._before,
+            incidents=tuple(self._incidents.values()),
+            threads=tuple(self._threads.values()),
+            notifications=tuple(self._notifications.values()),
+            number=self._number,
+        )
+
+    def add(self, observations: Iterable[Observation]) -> None:
+        """Queue the notifications that follow from observations, in their order, and from the time that has passed."""
+        opened, changed = set[str](), set[str]()
         for observation in observations:
-            incidents, news = advance(self.state.incidents, observation)
-            self.state = replace(self.state, incidents=incidents)
-            for change in news:
-                identity = change.incident.id
-                if change.event is IncidentEvent.OPENED or identity in opened:
-                    opened[identity] = change.incident
-                if change.event is not IncidentEvent.OPENED:
-                    changed.add(identity)
-        # What began and ended between two looks is told, as one message, that it is over.
-        self._open(list(opened.values()))
-        self._go_on(changed)
+            incidents, changes = advance(tuple(self._incidents.values()), observation)
+            self._incidents = {incident.id: incident for incident in incidents}
+            for change in changes:
+                (opened if change.event is IncidentEvent.OPENED else changed).add(change.incident.id)
+        # An incident that opened and recovered since the last tick is one message, about its recovery.
+        self._notify_opened([incident for incident in self._incidents.values() if incident.id in opened])
+        self._notify_changed(changed)
         self._escalate()
-        self._tidy()
-        return self.state
+        self._forget_finished()
 
-    # --- what has just begun ---------------------------------------------------------------------------------------
-
-    def _open(self, incidents: Sequence[Incident]) -> None:
-        by_channel: dict[str, list[tuple[Incident, str]]] = defaultdict(list)
-        for incident in incidents:
-            for decision in route(self._routes, incident, self._environment):
-                by_channel[decision.channel].append((incident, decision.rule))
-        for channel, told in by_channel.items():
-            self._begin(channel, told, IncidentEvent.OPENED)
-
-    def _begin(self, channel: str, told: Sequence[tuple[Incident, str]], event: IncidentEvent) -> None:
-        """Begin a thread for each incident, or one for all of them if they are many."""
-        single = len(told) <= self._routes.channels[channel].bundle_above
-        for part in [[one] for one in told] if single else [list(told)]:
-            incidents = [incident for incident, _ in part]
-            rules = ", ".join(dict.fromkeys(rule for _, rule in part))
-            identity = digest(f"{channel} {' '.join(sorted(one.id for one in incidents))}")
-            thread = MessageThread(identity, channel, rules, tuple(one.id for one in incidents))
-            self.state = replace(self.state, threads=(*self.state.threads, thread))
-            self._write(thread, event)
-
-    # --- what goes on, and what is over ----------------------------------------------------------------------------
-
-    def _go_on(self, changed: AbstractSet[str]) -> None:
-        for thread in self.state.threads:
-            if not changed.isdisjoint(thread.incidents):
-                over = not any(incident.is_open for incident in self._incidents(thread))
-                self._write(thread, IncidentEvent.RECOVERED if over else IncidentEvent.UPDATED)
-
-    def _escalate(self) -> None:
-        found: dict[str, list[tuple[Incident, str]]] = defaultdict(list)
-        reminded: dict[str, MessageThread] = {}
-        for incident in [one for one in self.state.incidents if one.is_open]:
-            rules = escalations(self._routes, incident, self._environment, self._now)
-            if not rules or held_until_maintenance(self._routes, incident, self._now):
-                continue
-            knowing = [thread for thread in self.state.threads if incident.id in thread.incidents]
-            reminded |= {thread.id: thread for thread in knowing}
-            for rule in rules:
-                for name in rule.escalate.to if rule.escalate else ():
-                    if name in self._routes.channels and name not in {thread.channel for thread in knowing}:
-                        found[name].append((incident, rule.name))
-            escalated = (*incident.escalated, *(rule.name for rule in rules))
-            self._replace(replace(incident, escalated=escalated))
-        for thread in reminded.values():
-            self._write(thread, IncidentEvent.ESCALATED)
-        for channel, told in found.items():
-            self._begin(
-                channel,
-                list({incident.id: (incident, rule) for incident, rule in told}.values()),
-                IncidentEvent.ESCALATED,
-            )
-
-    def note(self, content: Content) -> AlertState:
-        """Return the state with something in every digest that alerts nobody."""
+    def add_to_digests(self, content: Content) -> None:
+        """Queue a message that is not about an incident: only digests contain it."""
         for name, channel in self._routes.channels.items():
             if channel.digest:
-                number = self.state.number
-                notification = Notification(
-                    f"note-{number}",
-                    "",
-                    name,
-                    IncidentEvent.UPDATED,
-                    content,
-                    self._now,
-                    self._next_digest(channel),
-                    DIGEST,
+                self._queue(
+                    Notification(
+                        id=f"note-{self._number}",
+                        thread="",
+                        channel=name,
+                        event=IncidentEvent.UPDATED,
+                        content=content,
+                        queued=self._now,
+                        not_before=self._next_digest(channel),
+                        held=DIGEST,
+                    )
                 )
-                self.state = replace(
-                    self.state, notifications=(*self.state.notifications, notification), number=number + 1
-                )
-        return self.state
 
-    # --- letters ---------------------------------------------------------------------------------------------------
+    def _notify_opened(self, incidents: Sequence[Incident]) -> None:
+        by_channel: dict[str, dict[str, str]] = defaultdict(dict)
+        for incident in incidents:
+            for channel, rule in route(self._routes, incident, self._environment).items():
+                by_channel[channel][incident.id] = rule
+        for channel, rules in by_channel.items():
+            self._start_threads(channel, rules, IncidentEvent.OPENED)
+
+    def _notify_changed(self, changed: set[str]) -> None:
+        for thread in self._threads.values():
+            if not changed.isdisjoint(thread.incidents):
+                is_over = not any(incident.is_open for incident in self._incidents_of(thread))
+                self._write(thread, IncidentEvent.RECOVERED if is_over else IncidentEvent.UPDATED)
+
+    def _escalate(self) -> None:
+        by_channel: dict[str, dict[str, str]] = defaultdict(dict)
+        reminders: dict[str, MessageThread] = {}
+        for incident in [one for one in self._incidents.values() if one.is_open]:
+            rules = escalations(self._routes, incident, self._environment, self._now)
+            if not rules or maintenance_end(self._routes, incident, self._now) is not None:
+                continue
+            informed = [thread for thread in self._threads.values() if incident.id in thread.incidents]
+            reminders |= {thread.id: thread for thread in informed}
+            for rule in rules:
+                for name in rule.escalate.to if rule.escalate else ():
+                    if name in self._routes.channels and name not in {thread.channel for thread in informed}:
+                        by_channel[name][incident.id] = rule.name
+            escalated = (*incident.escalated, *(rule.name for rule in rules))
+            self._incidents[incident.id] = replace(incident, escalated=escalated)
+        for thread in reminders.values():
+            self._write(thread, IncidentEvent.ESCALATED)
+        for channel, rule_names in by_channel.items():
+            self._start_threads(channel, rule_names, IncidentEvent.ESCALATED)
+
+    def _start_threads(self, channel: str, rules: _RuleNames, event: IncidentEvent) -> None:
+        """Start a thread for each incident, or one thread for all of them if they are many."""
+        is_bundle = len(rules) > self._routes.channels[channel].bundle_above
+        for part in [rules] if is_bundle else [{incident: rule} for incident, rule in rules.items()]:
+            thread_id = digest(f"{channel} {' '.join(sorted(part))}")
+            thread = MessageThread(thread_id, channel, ", ".join(dict.fromkeys(part.values())), tuple(part))
+            self._threads[thread_id] = thread
+            self._write(thread, event)
 
     def _write(self, thread: MessageThread, event: IncidentEvent) -> None:
-        """Write a letter of a thread, in the place of those that it makes idle."""
+        """Queue a message of a thread, in place of queued messages that it makes obsolete."""
         channel = self._routes.channels.get(thread.channel)
         if channel is None:
             return
-        waiting = [notification for notification in self.state.notifications if notification.thread == thread.id]
-        unsaid = [notification for notification in waiting if notification.event is IncidentEvent.OPENED]
-        if event is IncidentEvent.UPDATED and not unsaid and not channel.edits:
+        queued = [one for one in self._notifications.values() if one.thread == thread.id]
+        unsent = [one for one in queued if one.event is IncidentEvent.OPENED]
+        if event is IncidentEvent.UPDATED and not unsent and not channel.can_edit:
             return
-        if event in {IncidentEvent.UPDATED, IncidentEvent.ESCALATED} and unsaid:
-            # Who has not heard of it yet is told how it is now.
+        if event in {IncidentEvent.UPDATED, IncidentEvent.ESCALATED} and unsent:
+            # The first message was not sent yet: it is replaced by one with the latest facts.
             event = IncidentEvent.OPENED
-        incidents = self._incidents(thread)
-        planned = any(notification.held == MAINTENANCE for notification in unsaid)
-        if event is IncidentEvent.RECOVERED and unsaid and (planned or channel.kind == "pagerduty"):
-            self._drop(waiting)
+        is_planned = any(one.held == MAINTENANCE for one in unsent)
+        if event is IncidentEvent.RECOVERED and unsent and (is_planned or channel.kind == "pagerduty"):
+            self._remove(queued)
             return
-        idle = [
-            notification
-            for notification in waiting
-            if event is IncidentEvent.RECOVERED or notification.event in {event, IncidentEvent.UPDATED}
+        obsolete = [
+            one for one in queued if event is IncidentEvent.RECOVERED or one.event in {event, IncidentEvent.UPDATED}
         ]
-        held = [held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
-        not_before, reason = min(held, default=(0.0, ""))
+        self._remove(obsolete)
+        incidents = self._incidents_of(thread)
+        times = [held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
+        not_before, reason = min(times, default=(0.0, ""))
         if channel.digest and not_before <= self._now:
             not_before, reason = self._next_digest(channel), DIGEST
-        self._drop(idle)
-        notification = Notification(
-            id=f"{thread.id}-{self.state.number}",
-            thread=thread.id,
-            channel=thread.channel,
-            event=event,
-            content=compose(event, incidents, thread.rule, self._now),
-            queued=min([notification.queued for notification in idle] or [self._now]),
-            not_before=max([not_before, *(notification.not_before for notification in idle if not notification.held)]),
-            held=reason,
-            attempts=max((notification.attempts for notification in idle), default=0),
+        self._queue(
+            Notification(
+                id=f"{thread.id}-{self._number}",
+                thread=thread.id,
+                channel=thread.channel,
+                event=event,
+                content=compose(event, incidents, thread.rule, self._now),
+                queued=min([self._now, *(one.queued for one in obsolete)]),
+                not_before=max([not_before, *(one.not_before for one in obsolete if not one.held)]),
+                held=reason,
+                attempts=max((one.attempts for one in obsolete), default=0),
+            )
         )
-        self.state = replace(
-            self.state, notifications=(*self.state.notifications, notification), number=self.state.number + 1
-        )
+
+    def _queue(self, notification: Notification) -> None:
+        self._notifications[notification.id] = notification
+        self._number += 1
+
+    def _remove(self, notifications: Iterable[Notification]) -> None:
+        for notification in notifications:
+            del self._notifications[notification.id]
 
     def _next_digest(self, channel: ChannelConfig) -> float:
         return next_time(channel.digest or "", self._now, self._routes.zone)
 
-    def _drop(self, notifications: Collection[Notification]) -> None:
-        dropped = {notification.id for notification in notifications}
-        self.state = replace(
-            self.state, notifications=tuple(one for one in self.state.notifications if one.id not in dropped)
-        )
+    def _incidents_of(self, thread: MessageThread) -> list[Incident]:
+        return [self._incidents[incident] for incident in thread.incidents if incident in self._incidents]
 
-    def _incidents(self, thread: MessageThread) -> list[Incident]:
-        known = {incident.id: incident for incident in self.state.incidents}
-        return [known[identity] for identity in thread.incidents if identity in known]
-
-    def _replace(self, incident: Incident) -> None:
-        incidents = tuple(incident if one.id == incident.id else one for one in self.state.incidents)
-        self.state = replace(self.state, incidents=incidents)
-
-    def _tidy(self) -> None:
-        """Forget what is over, once everybody knows it."""
-        notifications = tuple(
-            notification for notification in self.state.notifications if notification.channel in self._routes.channels
-        )
-        self.state = replace(self.state, notifications=notifications)
-        waiting = {notification.thread for notification in notifications}
-        is_open = {incident.id for incident in self.state.incidents if incident.is_open}
-        threads = tuple(one for one in self.state.threads if one.id in waiting or is_open & set(one.incidents))
-        needed = {identity for thread in threads for identity in thread.incidents}
-        incidents = tuple(one for one in self.state.incidents if one.is_open or one.id in needed)
-        self.state = replace(self.state, threads=threads, incidents=incidents)
-
-
-def next_time(clock: str, now: float, zone: ZoneInfo) -> float:
-    """Return when it is next this time of day."""
-    local = datetime.fromtimestamp(now, zone)
-    today = datetime.combine(local.date(), time.fromisoformat(clock), tzinfo=zone)
-    return (today if today > local else today + timedelta(days=1)).timestamp()
-
-
-def held_until_maintenance(routes: Routes, incident: Incident, now: float) -> bool:
-    """Return whether an incident began in a maintenance window that goes on."""
-    return any(
-        window.holds(incident, routes.zone) and window.span(routes.zone)[1] > now for window in routes.maintenance
-    )
+    def _forget_finished(self) -> None:
+        """Remove incidents that are over and whose messages were all sent, and messages of removed channels."""
+        self._remove([one for one in self._notifications.values() if one.channel not in self._routes.channels])
+        queued = {one.thread for one in self._notifications.values()}
+        is_open = {incident.id for incident in self._incidents.values() if incident.is_open}
+        self._threads = {
+            thread.id: thread
+            for thread in self._threads.values()
+            if thread.id in queued or not is_open.isdisjoint(thread.incidents)
+        }
+        needed = is_open.union(*(thread.incidents for thread in self._threads.values()))
+        self._incidents = {key: incident for key, incident in self._incidents.items() if key in needed}

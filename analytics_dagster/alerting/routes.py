@@ -1,9 +1,9 @@
-"""Who hears of what, as data: channels, rules, quiet hours and planned maintenance."""
+"""The models of the routes file: channels, rules, critical nodes, quiet hours and maintenance windows."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -17,35 +17,27 @@ from analytics_dagster.settings import TimeZone
 from analytics_dagster.yaml_file import Names, YamlPath, did_you_mean, require_no_conflicts
 
 DEFAULT = "default"
-"""What stands for the Slack channel that the settings name."""
+"""The Slack channel of the settings."""
 
 OWNERS = "owners"
-"""What stands for the mail addresses of those who own what failed."""
+"""The email addresses of the owners of failed nodes."""
 
+_KINDS = ("slack", "slack_webhook", "pagerduty", "email")
 _DURATION = re.compile(r"(\d+)\s*([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def _valid_duration(text: str) -> str:
     if not _DURATION.fullmatch(text):
-        raise ValueError(f"{text!r} is no duration (such as 30m, 4h or 2d)")
+        raise ValueError(f"{text!r} is not a duration (such as 30m, 4h or 2d)")
     return text
 
 
 Duration = Annotated[str, AfterValidator(_valid_duration)]
 
 
-def _seconds(duration: str) -> float:
-    match = _DURATION.fullmatch(duration)
-    return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds() if match else 0.0
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
 def _as_clock(value: Any) -> Any:
-    # YAML sees a number of sixties in 22:00 without quotes.
+    # YAML 1.1 reads 22:00 without quotes as the number 22 * 60.
     return f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -53,7 +45,7 @@ def _valid_clock(text: str) -> str:
     try:
         time.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no time of day (such as 22:00)") from None
+        raise ValueError(f"{text!r} is not a time of day (such as 22:00)") from None
     return text
 
 
@@ -66,7 +58,7 @@ Clock = Annotated[
 
 
 class Weekday(str, Enum):
-    """A day of the week; the order is Python's."""
+    """A day of the week, in the order of `datetime.weekday`."""
 
     MON = "mon"
     TUE = "tue"
@@ -77,35 +69,40 @@ class Weekday(str, Enum):
     SUN = "sun"
 
 
-class QuietHours(_Model):
-    """When a channel is left in peace: what happens then is told when they end, unless it is over by then."""
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    from_: Clock = Field(alias="from", description="When they begin.")
-    to: Clock = Field(description="When they end; before `from`, it is the next day's.")
-    days: tuple[Weekday, ...] = Field(default=tuple(Weekday), description="The days on which they begin.")
+
+class QuietHours(_Model):
+    """When a channel receives nothing; messages are sent afterwards."""
+
+    from_: Clock = Field(alias="from", description="The start.")
+    to: Clock = Field(description="The end; on the next day if it is before `from`.")
+    days: tuple[Weekday, ...] = Field(default=tuple(Weekday), description="The days on which quiet hours start.")
     whole_days: tuple[Weekday, ...] = Field(default=(), description="Days that are quiet from midnight to midnight.")
-    except_critical: bool = Field(default=True, description="Whether what is critical is told all the same.")
+    except_critical: bool = Field(default=True, description="Send critical incidents immediately.")
 
     def end(self, moment: datetime) -> datetime | None:
-        """Return when the quiet hours end that a local moment is in; None where it is in none."""
-        found = moment
+        """Return the end of the quiet hours that contain a local time, or None. Adjacent quiet hours count as one."""
+        end = None
+        # Each round ends at the latest on the next day; the limit ends the search if every day is quiet.
         for _ in range(2 * len(Weekday)):
-            later = self._end(found)
+            later = self._end(end or moment)
             if later is None:
-                return found if found > moment else None
-            found = later
-        return found
+                break
+            end = later
+        return end
 
     def _end(self, moment: datetime) -> datetime | None:
         days = list(Weekday)
         if days[moment.weekday()] in self.whole_days:
             return _at(moment.date() + timedelta(days=1), time(0), moment)
         start, stop = time.fromisoformat(self.from_), time.fromisoformat(self.to)
-        for began in (moment.date(), moment.date() - timedelta(days=1)):
-            if days[began.weekday()] in self.days:
-                ends = began if start < stop else began + timedelta(days=1)
-                if _at(began, start, moment) <= moment < _at(ends, stop, moment):
-                    return _at(ends, stop, moment)
+        for first_day in (moment.date(), moment.date() - timedelta(days=1)):
+            if days[first_day.weekday()] in self.days:
+                end = _at(first_day if start < stop else first_day + timedelta(days=1), stop, moment)
+                if _at(first_day, start, moment) <= moment < end:
+                    return end
         return None
 
 
@@ -113,60 +110,58 @@ def _at(day: date, clock: time, like: datetime) -> datetime:
     return datetime.combine(day, clock, tzinfo=like.tzinfo)
 
 
-_KINDS = ("slack", "slack_webhook", "pagerduty", "email")
-
-
 class ChannelConfig(_Model):
-    """Where people hear of it: one of Slack (by bot or webhook), PagerDuty, mail."""
+    """A channel: exactly one of Slack bot, Slack webhook, PagerDuty or email."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]})
 
     slack: str | None = Field(
         default=None,
         min_length=1,
-        description="A Slack channel that the bot posts to (`#data-alerts`, or its id), a thread an incident; "
-        "`default` is the one that `ANALYTICS_SLACK_CHANNEL` names.",
+        description="The Slack channel in which the bot posts (`#data-alerts`, or its id), one thread per incident; "
+        "`default` is the channel in `ANALYTICS_SLACK_CHANNEL`.",
     )
     slack_webhook: str | None = Field(
         default=None,
         min_length=1,
-        description="The name of an incoming webhook among `ANALYTICS_SLACK_WEBHOOKS`: single messages.",
+        description="The name of an incoming webhook in `ANALYTICS_SLACK_WEBHOOKS`. It posts single messages.",
     )
     pagerduty: str | None = Field(
         default=None,
         min_length=1,
-        description="The name of an integration key among `ANALYTICS_PAGERDUTY_KEYS`; only the critical goes there.",
+        description="The name of an integration key in `ANALYTICS_PAGERDUTY_KEYS`. "
+        "It receives critical incidents only.",
     )
-    email: Names | None = Field(default=None, description="Mail addresses; `owners` are those of what failed.")
+    email: Names | None = Field(
+        default=None, description="Email addresses; `owners` are the addresses of the owners of failed nodes."
+    )
     optional: bool = Field(
-        default=False, description="Whether it is left out, and no error, where the variables that it needs are absent."
+        default=False, description="Omit the channel if its variables are not set, instead of raising an error."
     )
-    mention: str = Field(default="", description="Whom a Slack message calls: `<!here>`, `<@U012AB3CD>`.")
+    mention: str = Field(default="", description="Who is mentioned in a Slack message: `<!here>`, `<@U012AB3CD>`.")
     digest: Clock | None = Field(
-        default=None, description="The time of the one mail a day that takes the place of a mail for each incident."
+        default=None, description="Send one email a day, at this time, instead of one per incident."
     )
-    quiet_hours: QuietHours | None = Field(default=None, description="When it is left in peace.")
-    bundle_above: int = Field(
-        default=3, ge=1, description="From how many new incidents on, at one time, they are one message."
-    )
+    quiet_hours: QuietHours | None = Field(default=None, description="When the channel receives nothing.")
+    bundle_above: int = Field(default=3, ge=1, description="More new incidents than this at once share one message.")
 
     @model_validator(mode="after")
-    def _is_one(self) -> ChannelConfig:
+    def _has_one_kind(self) -> ChannelConfig:
         given = [kind for kind in _KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise ValueError(f"give one of {', '.join(_KINDS)}, not {' and '.join(given) or 'none'}")
         if self.digest and self.email is None:
-            raise ValueError("only mail comes as a digest")
+            raise ValueError("`digest` requires `email`")
         return self
 
     @property
     def kind(self) -> str:
-        """Which of them it is."""
+        """The key that is set: `slack`, `slack_webhook`, `pagerduty` or `email`."""
         return next(kind for kind in _KINDS if getattr(self, kind) is not None)
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The settings without which it can't be used."""
+        """The settings that the channel requires."""
         by_kind = {
             "slack": ("slack_token", "slack_channel") if self.slack == DEFAULT else ("slack_token",),
             "slack_webhook": ("slack_webhooks",),
@@ -176,29 +171,29 @@ class ChannelConfig(_Model):
         return by_kind[self.kind]
 
     @property
-    def edits(self) -> bool:
-        """Whether what was said there can be brought up to date, without another message."""
+    def can_edit(self) -> bool:
+        """Whether a message can be updated after it was sent."""
         return self.kind == "slack"
 
 
 class Match(_Model):
-    """Which incidents a rule is for: all that is given must fit, of each list one; `*` stands for anything."""
+    """Which incidents a rule applies to: every given key must match, by at least one of its values (`*` is allowed)."""
 
-    owner: Names = Field(default=(), description="Who owns it: `team:finance`, `ann@example.com`.")
-    group: Names = Field(default=(), description="Its schedule group (or another asset group).")
-    tag: Names = Field(default=(), description="One of its dbt tags.")
-    path: Names = Field(default=(), description="Where its file lies in the dbt project: `models/marts/finance/*`.")
+    owner: Names = Field(default=(), description="An owner: `team:finance`, `ann@example.com`.")
+    group: Names = Field(default=(), description="A schedule group, or another asset group.")
+    tag: Names = Field(default=(), description="A dbt tag.")
+    path: Names = Field(default=(), description="The file in the dbt project: `models/marts/finance/*`.")
     severity: tuple[Severity, ...] = Field(
         default=(Severity.ERROR, Severity.CRITICAL),
-        description="How bad it is; `warn`, a check that only warns, alerts nobody unless it is named here.",
+        description="The severity. A check that only warns has the severity `warn`, which must be named here.",
     )
-    environment: Names = Field(default=(), description="`dev`, `staging`, `prod`.")
-    kind: Names = Field(default=(), description="Why it failed: `connection`, `SQL error`, `data test`, …")
+    environment: Names = Field(default=(), description="`dev`, `staging` or `prod`.")
+    kind: Names = Field(default=(), description="The kind of failure: `connection`, `SQL error`, `data test`, …")
 
-    def fits(self, incident: Incident, environment: str) -> bool:
-        """Return whether a rule is for an incident."""
+    def matches(self, incident: Incident, environment: str) -> bool:
+        """Return whether a rule applies to an incident."""
         alert = incident.alert
-        asked: list[tuple[Sequence[str], Collection[str]]] = [
+        given: list[tuple[Iterable[str], Collection[str]]] = [
             (self.owner, alert.owners),
             (self.group, alert.groups),
             (self.tag, alert.tags),
@@ -207,84 +202,91 @@ class Match(_Model):
             (self.kind, (alert.kind.value,)),
         ]
         return alert.severity in self.severity and all(
-            not patterns or any(fnmatchcase(value, pattern) for pattern in patterns for value in values)
-            for patterns, values in asked
+            not patterns or _any_matches(patterns, values) for patterns, values in given
         )
 
 
 class Escalation(_Model):
-    """Whom a rule tells too when an incident lasts."""
+    """What a rule does if an incident is still open after a time."""
 
-    after: Duration = Field(description="How long it must have lasted: `30m`, `4h`, `2d`.")
-    to: Names = Field(default=(), description="More channels; those that know of it are reminded in any case.")
+    after: Duration = Field(description="The time after which it escalates: `30m`, `4h`, `2d`.")
+    to: Names = Field(
+        default=(), description="More channels to notify. Channels that were notified before receive a reminder."
+    )
 
     @property
     def seconds(self) -> float:
-        """How long it must have lasted."""
-        return _seconds(self.after)
+        """``after`` in seconds."""
+        match = _DURATION.fullmatch(self.after)
+        return int(match[1]) * _SECONDS[match[2]] if match else 0.0
 
 
 class RoutingRule(_Model):
-    """Which incidents go where. The first rule that fits decides, unless it says that those below count too."""
+    """Which incidents are sent where. The first rule that matches decides, unless it has `continue`."""
 
-    name: str = Field(min_length=1, description="What `analytics-dagster alerts explain` calls it.")
-    when: Match = Field(default=Match(), description="Which incidents it is for; all errors where it says nothing.")
-    to: Names = Field(description="The channels; none at all (`[]`) keeps an incident from everybody.")
-    continue_: bool = Field(default=False, alias="continue", description="Whether the rules below are looked at too.")
-    escalate: Escalation | None = Field(default=None, description="Whom it tells too when an incident lasts.")
+    name: str = Field(min_length=1, description="The name in messages and in `analytics-dagster alerts explain`.")
+    when: Match = Field(default=Match(), description="Which incidents it applies to; without it, all errors.")
+    to: Names = Field(description="The channels; `[]` sends nothing.")
+    continue_: bool = Field(default=False, alias="continue", description="Evaluate the following rules too.")
+    escalate: Escalation | None = Field(default=None, description="Who else is notified if an incident stays open.")
 
 
 class MaintenanceWindow(_Model):
-    """Planned maintenance: what fails meanwhile is told only if it still fails when the window ends."""
+    """Planned maintenance: a failure that starts in the window is sent only if it still fails at the window's end."""
 
-    from_: datetime = Field(alias="from", description="When it begins: `2026-12-01 22:00`.")
-    to: datetime = Field(description="When it ends.")
-    group: Names = Field(default=(), description="The schedule groups that it is about; all where it names none.")
-    reason: str = Field(default="", description="What is done.")
+    from_: datetime = Field(alias="from", description="The start: `2026-12-01 22:00`.")
+    to: datetime = Field(description="The end.")
+    group: Names = Field(default=(), description="The schedule groups that it affects; without it, all.")
+    reason: str = Field(default="", description="Why, for readers of the file.")
 
-    def holds(self, incident: Incident, zone: ZoneInfo) -> bool:
-        """Return whether an incident began in the window and is what it is about."""
+    def covers(self, incident: Incident, zone: ZoneInfo) -> bool:
+        """Return whether an incident opened in the window and belongs to its groups."""
         start, end = self.span(zone)
-        about = not self.group or any(fnmatchcase(one, name) for name in self.group for one in incident.alert.groups)
-        return about and start <= incident.opened < end
+        is_affected = not self.group or _any_matches(self.group, incident.alert.groups)
+        return is_affected and start <= incident.opened < end
 
     def span(self, zone: ZoneInfo) -> tuple[float, float]:
-        """Return its begin and end in seconds since 1970."""
+        """Return the start and the end, in seconds since 1970."""
         start, end = (one if one.tzinfo else one.replace(tzinfo=zone) for one in (self.from_, self.to))
         return start.timestamp(), end.timestamp()
 
 
 class Critical(_Model):
-    """What somebody is woken for: a tag, a schedule group or an exposure says so."""
+    """Which failures are critical: one match is enough."""
 
-    tag: Names = Field(default=("critical",), description="dbt tags of the nodes.")
+    tag: Names = Field(default=("critical",), description="dbt tags of the failed nodes.")
     group: Names = Field(default=(), description="Schedule groups.")
-    exposure: Names = Field(default=(), description="Names of exposures that read what failed.")
-    maturity: Names = Field(default=(), description="dbt's maturities of exposures that read what failed: `high`.")
+    exposure: Names = Field(default=(), description="Exposures that read failed nodes.")
+    maturity: Names = Field(default=(), description="The dbt maturity of exposures that read failed nodes: `high`.")
 
-    def holds(self, tags: Collection[str], groups: Collection[str], exposures: Collection[tuple[str, str]]) -> bool:
-        """Return whether a failure is critical; exposures come as names and maturities."""
-        names = [*(asset for asset, _ in exposures), *(asset.rpartition("/")[2] for asset, _ in exposures)]
-        asked = (self.tag, tags), (self.group, groups), (self.exposure, names)
-        matured = any(maturity in self.maturity for _, maturity in exposures)
-        return matured or any(
-            fnmatchcase(value, one) for patterns, values in asked for one in patterns for value in values
+    def matches(self, tags: Collection[str], groups: Collection[str], exposures: Collection[tuple[str, str]]) -> bool:
+        """Return whether a failure is critical; ``exposures`` are asset keys with maturities."""
+        names = [name for asset, _ in exposures for name in (asset, asset.rpartition("/")[2])]
+        return (
+            any(maturity in self.maturity for _, maturity in exposures)
+            or _any_matches(self.tag, tags)
+            or _any_matches(self.group, groups)
+            or _any_matches(self.exposure, names)
         )
 
 
+def _any_matches(patterns: Iterable[str], values: Collection[str]) -> bool:
+    return any(fnmatchcase(value, pattern) for pattern in patterns for value in values)
+
+
 class Routes(_Model):
-    """The whole file; the order of the rules counts."""
+    """The routes file. Rules are evaluated in their order."""
 
     time_zone: TimeZone | None = Field(
-        default=None, description="The IANA time zone of all times of the file; that of the settings otherwise."
+        default=None, description="The IANA time zone of all times in the file; without it, `ANALYTICS_TIME_ZONE`."
     )
-    channels: dict[str, ChannelConfig] = Field(description="Where people hear of it, by names that the rules use.")
-    rules: tuple[RoutingRule, ...] = Field(description="Which incidents go where.")
-    critical: Critical = Field(default=Critical(), description="What somebody is woken for.")
+    channels: dict[str, ChannelConfig] = Field(description="The channels, by the names that rules use.")
+    rules: tuple[RoutingRule, ...] = Field(description="Which incidents are sent where.")
+    critical: Critical = Field(default=Critical(), description="Which failures are critical.")
     maintenance: tuple[MaintenanceWindow, ...] = Field(default=(), description="Planned maintenance.")
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Routes:
+    def _is_consistent(self) -> Routes:
         require_no_conflicts(_conflicts(self))
         return self
 
@@ -297,17 +299,17 @@ class Routes(_Model):
 def _conflicts(routes: Routes) -> Iterator[tuple[YamlPath, str]]:
     known = list(routes.channels)
     names: set[str] = set()
-    for place, rule in enumerate(routes.rules):
+    for index, rule in enumerate(routes.rules):
         if rule.name in names:
-            yield ("rules", place, "name"), f"more than one rule is named {rule.name}"
+            yield ("rules", index, "name"), f"more than one rule is named {rule.name}"
         names.add(rule.name)
-        named: list[tuple[YamlPath, str]] = [(("to", index), name) for index, name in enumerate(rule.to)]
-        named += [(("escalate", "to"), name) for name in (rule.escalate.to if rule.escalate else ())]
-        for where, name in named:
+        channels: list[tuple[YamlPath, str]] = [(("to", number), name) for number, name in enumerate(rule.to)]
+        channels += [(("escalate", "to"), name) for name in (rule.escalate.to if rule.escalate else ())]
+        for location, name in channels:
             if name not in known:
-                near = did_you_mean(name, known, otherwise=f" (there are {', '.join(known)})")
-                yield ("rules", place, *where), f"{name!r} is no channel of this file{near}"
-    for place, window in enumerate(routes.maintenance):
+                hint = did_you_mean(name, known, otherwise=f" (there are {', '.join(known)})")
+                yield ("rules", index, *location), f"{name!r} is not a channel of this file{hint}"
+    for index, window in enumerate(routes.maintenance):
         start, end = window.span(routes.zone)
         if start >= end:
-            yield ("maintenance", place, "to"), "a window must end after it begins"
+            yield ("maintenance", index, "to"), "a window must end after it starts"

@@ -1,4 +1,4 @@
-"""The routes' file, held against the variables that its channels need."""
+"""Reads the routes file, and checks that the settings have what its channels need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analytics_dagster.yaml_file import YamlFile
 BUNDLED = Path(__file__).with_name("routes.yaml")
 
 SCHEMA = Path(__file__).with_name("routes.schema.json")
-"""The JSON schema of the file, for editors; a test holds it against the classes."""
+"""The JSON schema of the file, for editors; a test compares it with the models."""
 
 _FILE = YamlFile(
     model=Routes,
@@ -27,49 +27,50 @@ _FILE = YamlFile(
 
 
 def load_routes(settings: Settings) -> Routes:
-    """Read the routes, without the optional channels whose variables are absent, and with the settings' time zone.
+    """Return the routes with the time zone of the settings, without optional channels whose variables are not set.
 
-    Raises `AlertError` that names the file, the line and the key that are wrong, or the variable that is absent.
+    Raises `AlertError` that names the file, the line and the key that are wrong, or the variable that is not set.
     """
     path = (settings.alerts_file or BUNDLED).expanduser().resolve()
     routes = _FILE.read(path)
-    absent = absent_variables(routes, settings)
-    needed = [name for name in absent if not routes.channels[name].optional]
-    if needed:
-        listed = "; ".join(f"{name} ({', '.join(absent[name])})" for name in needed)
+    missing = missing_variables(routes, settings)
+    required = [name for name in missing if not routes.channels[name].optional]
+    if required:
+        channels = "; ".join(f"{name} ({', '.join(missing[name])})" for name in required)
         raise AlertError(
-            f"Channels of the routes {path} need variables that are absent: {listed}.",
-            remedy="Set them, or give the channel `optional: true`.",
+            f"Channels in {path} need variables that are not set: {channels}.",
+            remedy="Set them, or add `optional: true` to the channel.",
         )
-    half = [name for name, names in absent.items() if len(names) < len(routes.channels[name].needs)]
-    if half and settings.alerts_file is None:
-        listed = ", ".join(sorted({variable for name in half for variable in absent[name]}))
-        raise AlertError(f"A channel is half set up: {listed} is absent.", remedy="Set it too, or unset the other.")
-    channels = {name: channel for name, channel in routes.channels.items() if name not in absent}
-    return routes.model_copy(update={"time_zone": routes.time_zone or settings.time_zone, "channels": channels})
+    incomplete = [name for name, variables in missing.items() if len(variables) < len(routes.channels[name].needs)]
+    if incomplete and settings.alerts_file is None:
+        variables = ", ".join(sorted({variable for name in incomplete for variable in missing[name]}))
+        raise AlertError(
+            f"A channel is incomplete: {variables} is not set.", remedy="Set it, or unset the channel's other variable."
+        )
+    channels_in_use = {name: channel for name, channel in routes.channels.items() if name not in missing}
+    return routes.model_copy(update={"time_zone": routes.time_zone or settings.time_zone, "channels": channels_in_use})
 
 
-def absent_variables(routes: Routes, settings: Settings) -> Mapping[str, Sequence[str]]:
+def missing_variables(routes: Routes, settings: Settings) -> Mapping[str, Sequence[str]]:
     """Return the variables that channels need and that are not set, by channel."""
-    found = {name: _absent(channel, settings) for name, channel in routes.channels.items()}
-    return {name: names for name, names in found.items() if names}
+    found = {name: _missing(channel, settings) for name, channel in routes.channels.items()}
+    return {name: variables for name, variables in found.items() if variables}
 
 
-def _absent(channel: ChannelConfig, settings: Settings) -> list[str]:
-    """Return the variables that a channel needs and that are not set."""
-    by_name = {"slack_webhooks": channel.slack_webhook, "pagerduty_keys": channel.pagerduty}
-    absent = []
-    for need in channel.needs:
-        value, name = getattr(settings, need), by_name.get(need)
+def _missing(channel: ChannelConfig, settings: Settings) -> list[str]:
+    names = {"slack_webhooks": channel.slack_webhook, "pagerduty_keys": channel.pagerduty}
+    missing = []
+    for setting in channel.needs:
+        value, name = getattr(settings, setting), names.get(setting)
         if name is None and value is None:
-            absent.append(variable_name(need))
-        elif name is not None and named(value, name) is None:
-            absent.append(f"{variable_name(need)}__{name.upper()}")
-    return absent
+            missing.append(variable_name(setting))
+        elif name is not None and find_by_name(value, name) is None:
+            missing.append(f"{variable_name(setting)}__{name.upper()}")
+    return missing
 
 
-def named(values: Mapping[str, Any], name: str) -> Any:
-    """Return a setting by its name; the names of environment variables have no case."""
+def find_by_name(values: Mapping[str, Any], name: str) -> Any:
+    """Return a value by its name in any case, or None: names of environment variables have no case."""
     return {known.lower(): value for known, value in values.items()}.get(name.lower())
 
 

@@ -1,4 +1,7 @@
-"""What is kept between ticks: incidents, threads and the letters that are still to be sent; in Dagster's storage."""
+"""What the alerts keep between ticks, as JSON in Dagster's storage: incidents, threads and queued notifications.
+
+The aliases are the JSON keys of earlier versions. They must not change: stored states have to stay readable.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from analytics_dagster.automation.pending_run_store import KeyValueStorage
 
 @dataclass(frozen=True)
 class MessageThread:
-    """What one channel is told of one incident, or of several in one message, from beginning to end.
+    """All messages of one channel about one incident, or about several incidents that share a message.
 
-    ``reference`` and ``place`` are what the channel has called its first message and where that is.
+    ``reference`` and ``channel_id`` are the channel's own ids of the first message and of where it was posted.
     """
 
     id: str
@@ -25,12 +28,12 @@ class MessageThread:
     rule: str
     incidents: tuple[str, ...]
     reference: str = ""
-    place: str = ""
+    channel_id: Annotated[str, Field(alias="place")] = ""
 
 
 @dataclass(frozen=True)
 class Notification:
-    """A message that is to be sent; not before a moment, in seconds since 1970."""
+    """A queued message. ``queued`` and ``not_before`` are in seconds since 1970; ``held`` says why it waits."""
 
     id: str
     thread: str
@@ -40,18 +43,17 @@ class Notification:
     queued: float
     not_before: float = 0.0
     held: str = ""
-    """Why it waits, where nobody wants to hear of it yet."""
     attempts: int = 0
     error: str = ""
 
 
 @dataclass(frozen=True)
 class AlertState:
-    """All that is kept.
+    """Everything that is stored.
 
-    What happened before ``began``, the first look, is no news. Runs that ended after ``since`` are looked at, but for
-    those ``handled`` already, with the moments when they ended; ``waiting`` are failed runs that are retried, with the
-    moments until which their retries must have come.
+    ``began`` is the time of the first tick: what happened before is not reported. Runs that ended after ``since`` are
+    read, except those in ``handled`` (run id to end time). ``waiting`` has the failed runs that may be retried (run id
+    to the time until which the retry must start). All times are in seconds since 1970.
     """
 
     since: float
@@ -63,19 +65,15 @@ class AlertState:
     notifications: Annotated[tuple[Notification, ...], Field(alias="letters")] = ()
     number: int = 0
 
-    def incident(self, identity: str) -> Incident | None:
-        """Return an incident by its id."""
-        return next((one for one in self.incidents if one.id == identity), None)
-
-    def thread(self, identity: str) -> MessageThread | None:
+    def thread(self, thread_id: str) -> MessageThread | None:
         """Return a thread by its id."""
-        return next((one for one in self.threads if one.id == identity), None)
+        return next((one for one in self.threads if one.id == thread_id), None)
 
 
 class AlertStore:
-    """Where the state of one dbt project's alerts lies; the sensor of alerts is the only one who writes it.
+    """Reads and writes the state of one dbt project's alerts.
 
-    ``name`` keeps apart what several writers keep, each of which has its own.
+    ``name`` separates writers: the alerts sensor and `alerts watch` each have a state of their own.
     """
 
     def __init__(self, storage: KeyValueStorage, project: str, name: str = "state") -> None:
@@ -83,14 +81,11 @@ class AlertStore:
         self._key = f"analytics_dagster/{project}/alerting/{name}"
 
     def read(self, now: float) -> AlertState:
-        """Return what was kept, or a new state before the first time, and where another version has kept it otherwise.
-
-        A new one is kept at once: what happens from now on is news.
-        """
-        kept = self._storage.get_cursor_values({self._key}).get(self._key)
+        """Return the stored state. If there is none, or it cannot be read, store and return a new one."""
+        stored = self._storage.get_cursor_values({self._key}).get(self._key)
         try:
-            if kept:
-                return _STATES.validate_json(kept)
+            if stored:
+                return _STATES.validate_json(stored)
         except ValidationError:
             pass
         state = AlertState(since=now, began=now)
@@ -98,7 +93,7 @@ class AlertStore:
         return state
 
     def write(self, state: AlertState) -> None:
-        """Keep it, all at once."""
+        """Store the whole state at once."""
         self._storage.set_cursor_values({self._key: _STATES.dump_json(state, by_alias=True).decode()})
 
 

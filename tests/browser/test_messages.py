@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 RUN = "https://dagster.example.com/runs/7c1f0a52-3f0e-4c6f-9d0e-3a5b7d2c9e41"
 
 
-def test_a_message_in_slack_says_what_failed_and_leads_to_the_run(page: Page) -> None:
+def test_a_slack_message_shows_the_failure_and_links_to_the_run(page: Page) -> None:
     page.set_content(slack_page(to_blocks(content())))
     expect(page.locator(".header")).to_have_text("marts/orders failed: SQL error")
     expect(page.locator("pre")).to_contain_text('Referenced column "tax_rate" not found')
@@ -29,7 +29,7 @@ def test_a_message_in_slack_says_what_failed_and_leads_to_the_run(page: Page) ->
     take(page.locator("body"), "alert_slack")
 
 
-def test_a_mail_says_the_same(page: Page) -> None:
+def test_an_email_shows_the_failure_and_links_to_the_run(page: Page) -> None:
     page.set_content(mail_page(to_mail(content(), "dagster@example.com", ["finance@example.com"])))
     expect(page.get_by_role("heading", name="marts/orders failed: SQL error")).to_be_visible()
     expect(page.locator("pre")).to_contain_text('Referenced column "tax_rate" not found')

@@ -62,8 +62,8 @@ COVERED: Mapping[str, str] = {
 
 SHOWN: Mapping[tuple[str, str], str] = {
     ("README.md", "Try it"): "tests/integration/test_shop.py::test_the_readme_shows_what_the_build_prints",
-    ("docs/alerts.md", "What is told"): (
-        "tests/unit/alerting/test_alerts_page.py::test_its_messages_are_what_the_code_makes_of_the_example"
+    ("docs/alerts.md", "Incidents and messages"): (
+        "tests/unit/alerting/test_alerts_page.py::test_the_messages_are_those_of_the_example_run"
     ),
     ("docs/production.md", "Production"): f"{BY_HAND}a drawing",
     ("docs/production.md", "The image"): _IMAGE,

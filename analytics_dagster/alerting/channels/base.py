@@ -1,26 +1,27 @@
-"""What every channel does: it takes a letter, or says that it could not, and when to try again."""
+"""The interface of all channels: send a notification, or raise an error that says when to try again."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from analytics_dagster.alerting.store import MessageThread, Notification
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a channel calls the first message of a thread, and where that is; empty where it has no names."""
+    """The channel's own id of a thread's first message, and of the place where it was posted; empty if it has none."""
 
     reference: str = ""
-    place: str = ""
+    channel_id: str = ""
 
 
 class DeliveryError(Exception):
-    """A letter was not taken; ``retry_after`` is in how many seconds the channel wants to be asked again.
+    """A notification was not delivered.
 
-    ``of_letter`` says that the channel works, and has something against this letter alone.
+    ``retry_after`` is the number of seconds after which the channel accepts another attempt, if it says so.
+    ``is_rejection`` means that the channel works and refused this notification only: others can still be sent.
     """
 
     def __init__(self, reason: str, *, retry_after: float | None = None, is_rejection: bool = False) -> None:
@@ -29,19 +30,23 @@ class DeliveryError(Exception):
         self.is_rejection = is_rejection
 
 
-class Notifier(Protocol):
-    """A channel that takes letters."""
+class Notifier(ABC):
+    """Sends the notifications of one channel."""
 
+    @abstractmethod
     def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
-        """Send a letter of a thread (of none, if it stands for itself); raises `UndeliveredError`."""
+        """Send a notification, in its thread if it has one. Raises `DeliveryError`."""
 
     def send_digest(self, notifications: Sequence[Notification]) -> None:
-        """Send several letters as one message; raises `UndeliveredError`."""
+        """Send several notifications: one by one, unless the channel combines them. Raises `DeliveryError`."""
+        for notification in notifications:
+            self.send(notification, None)
 
 
-def seconds_of(header: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header names."""
+def rate_limited(service: str, retry_after: str | None) -> DeliveryError:
+    """Return the error for status 429; ``retry_after`` is the `Retry-After` header, in seconds."""
     try:
-        return max(0.0, float(header)) if header else None
+        seconds = max(0.0, float(retry_after)) if retry_after else None
     except ValueError:
-        return None
+        seconds = None
+    return DeliveryError(f"{service} limits the rate of requests (429)", retry_after=seconds)

@@ -1,4 +1,4 @@
-"""Mail by SMTP: one an incident, whose later mails answer the first, or one a day."""
+"""Email by SMTP: one thread per incident, or one digest a day."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.base import DeliveryError, Receipt
-from analytics_dagster.alerting.content import Content
+from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt
+from analytics_dagster.alerting.content import Content, Section
 from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.routes import OWNERS
 from analytics_dagster.alerting.store import MessageThread, Notification
@@ -23,13 +23,13 @@ from analytics_dagster.alerting.store import MessageThread, Notification
 if TYPE_CHECKING:
     import smtplib
 
-_COLORS = {IncidentEvent.RECOVERED: "#1a7f37"}
-_RED = "#b42318"
+_GREEN, _RED, _BROWN = "#1a7f37", "#b42318", "#8a6100"
+_PRE = "style='background:#f4f4f5;padding:8px;white-space:pre-wrap'"
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where mail is handed over: `smtp://` with STARTTLS if it is offered, `smtps://` with TLS from the start."""
+    """An SMTP server: `smtp://` uses STARTTLS if the server offers it, `smtps://` uses TLS from the start."""
 
     url: SecretStr
     sender: str
@@ -37,8 +37,8 @@ class MailServer:
 
     @contextmanager
     def opened(self) -> Iterator[smtplib.SMTP]:
-        """Connect, and log in where the address has a user; raises what `smtplib` raises."""
-        import smtplib  # only where a message is sent
+        """Connect, and log in if the URL has a user. Raises what `smtplib` raises."""
+        import smtplib
         import ssl
 
         parts = urlsplit(self.url.get_secret_value())
@@ -59,14 +59,14 @@ class MailServer:
 
 
 @dataclass(frozen=True)
-class Mail:
-    """Sends to addresses; `owners` stands for the addresses of those who own what failed."""
+class Mail(Notifier):
+    """Sends to addresses; `owners` stands for the owners of failed nodes who have an address."""
 
     server: MailServer
     to: tuple[str, ...]
 
     def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
-        """Send a mail; raises `UndeliveredError`. Where none of the owners has an address, there is nobody to tell."""
+        """Send an email, or nothing if there is no address. Raises `DeliveryError`."""
         to = self._addresses(notification.content)
         reference = f"<{thread.id if thread else notification.id}@analytics-dagster>"
         if to:
@@ -76,23 +76,23 @@ class Mail:
                 message["Message-ID"] = f"<{notification.id}@analytics-dagster>"
             else:
                 message["Message-ID"] = reference
-            self._hand_over([message])
+            self._send_all([message])
         return Receipt((thread.reference if thread else "") or reference)
 
     def send_digest(self, notifications: Sequence[Notification]) -> None:
-        """Send one mail to each address with all that concerns it; raises `UndeliveredError`."""
+        """Send one email to each address. Raises `DeliveryError`."""
         by_address: dict[str, list[Content]] = defaultdict(list)
         for notification in notifications:
             for address in self._addresses(notification.content):
                 by_address[address].append(notification.content)
-        self._hand_over([to_digest(contents, self.server.sender, to) for to, contents in by_address.items()])
+        self._send_all([to_digest(contents, self.server.sender, to) for to, contents in by_address.items()])
 
     def _addresses(self, content: Content) -> list[str]:
         owners = [owner for owner in content.owners if "@" in owner]
         return list(dict.fromkeys(one for to in self.to for one in (owners if to == OWNERS else [to])))
 
-    def _hand_over(self, messages: Sequence[EmailMessage]) -> None:
-        import smtplib  # only where a message is sent
+    def _send_all(self, messages: Sequence[EmailMessage]) -> None:
+        import smtplib
 
         if not messages:
             return
@@ -101,41 +101,40 @@ class Mail:
                 for message in messages:
                     client.send_message(message)
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-            raise DeliveryError(f"the mail server refuses the mail: {error}", is_rejection=True) from error
+            raise DeliveryError(f"the mail server rejected the email: {error}", is_rejection=True) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryError(f"the mail server does not take it: {type(error).__name__}: {error}") from error
+            raise DeliveryError(f"the mail server is not available: {type(error).__name__}: {error}") from error
 
 
 def to_mail(content: Content, sender: str, to: Sequence[str]) -> EmailMessage:
-    """Return a message as a mail, in plain text and in HTML, without a name of its own. Pure but for the date."""
-    message = EmailMessage()
-    message["From"], message["To"] = sender, ", ".join(to)
-    message["Subject"] = " ".join(content.headline.split())[:200]
-    message["Date"] = formatdate()
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(as_plain(content))
-    message.add_alternative(_page(as_html(content)), subtype="html")
-    return message
+    """Return a message as an email without a `Message-ID`. Pure, except for the date."""
+    return _mail(sender, ", ".join(to), " ".join(content.headline.split())[:200], [content])
 
 
 def to_digest(contents: Sequence[Content], sender: str, to: str) -> EmailMessage:
-    """Return several messages as one mail: what lasts first, then what is over, then what else is worth a look."""
-    told = sorted(contents, key=lambda content: _ORDER.index(content.event) if content.event in _ORDER else len(_ORDER))
-    failed = sum(content.event not in {IncidentEvent.RECOVERED, None} for content in told)
-    recovered = sum(content.event is IncidentEvent.RECOVERED for content in told)
-    slow = len(told) - failed - recovered
-    counts = [(failed, "failed"), (recovered, "recovered"), (slow, "slow")]
+    """Return several messages as one email: failures, then recoveries, then other messages."""
+    failed = [one for event in _FAILURES for one in contents if one.event is event]
+    recovered = [one for one in contents if one.event is IncidentEvent.RECOVERED]
+    slow = [one for one in contents if one.event is None]
+    counts = [(len(failed), "failed"), (len(recovered), "recovered"), (len(slow), "slow")]
+    subject = f"Daily digest: {', '.join(f'{number} {what}' for number, what in counts if number)}"
+    return _mail(sender, to, subject, [*failed, *recovered, *slow])
+
+
+_FAILURES = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED)
+
+
+def _mail(sender: str, to: str, subject: str, contents: Sequence[Content]) -> EmailMessage:
+    """Return an email with a plain text and an HTML version."""
     message = EmailMessage()
-    message["From"], message["To"] = sender, to
-    message["Subject"] = f"Daily digest: {', '.join(f'{number} {what}' for number, what in counts if number)}"
+    message["From"], message["To"], message["Subject"] = sender, to, subject
     message["Date"] = formatdate()
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content("\n\n----\n\n".join(as_plain(content) for content in told))
-    message.add_alternative(_page("<hr>".join(as_html(content) for content in told)), subtype="html")
+    message.set_content("\n\n----\n\n".join(as_plain(content) for content in contents))
+    body = "<hr>".join(_as_html(content) for content in contents)
+    page = f"<html><body style='font-family:sans-serif;font-size:14px'>{body}</body></html>"
+    message.add_alternative(page, subtype="html")
     return message
-
-
-_ORDER = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED, IncidentEvent.RECOVERED)
 
 
 def as_plain(content: Content) -> str:
@@ -146,33 +145,24 @@ def as_plain(content: Content) -> str:
     return "\n\n".join(part for part in (content.headline, "\n".join(fields), *sections, "\n".join(links)) if part)
 
 
-def as_html(content: Content) -> str:
-    """Return a message as a part of a page."""
-    color = _COLORS.get(content.event, _RED) if content.event else "#8a6100"
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+def _as_html(content: Content) -> str:
+    color = {None: _BROWN, IncidentEvent.RECOVERED: _GREEN}.get(content.event, _RED)
     rows = "".join(
         f"<tr><td style='color:#667085;padding-right:1em'>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>"
         for name, value in content.fields
     )
-    sections = "".join(
-        f"<p><b>{html.escape(one.title)}</b></p>"
-        + (f"<pre {_PRE}>{html.escape(one.text)}</pre>" if one.is_code else f"<p>{_lines(one.text)}</p>")
-        for one in content.sections
-    )
+    sections = "".join(_section_html(section) for section in content.sections)
     links = "".join(f"<p><a href='{html.escape(url)}'>{html.escape(label)}</a></p>" for label, url in content.links)
     headline = f"<h2 style='font-size:18px;color:{color}'>{html.escape(content.headline)}</h2>"
     return f"{headline}<table>{rows}</table>{sections}{links}"
 
 
-_PRE = "style='background:#f4f4f5;padding:8px;white-space:pre-wrap'"
-
-
-def _lines(text: str) -> str:
-    return "<br>".join(html.escape(line) for line in text.splitlines())
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
-
-
-def _page(body: str) -> str:
-    return f"<html><body style='font-family:sans-serif;font-size:14px'>{body}</body></html>"
+def _section_html(section: Section) -> str:
+    title = f"<p><b>{html.escape(section.title)}</b></p>"
+    if section.is_code:
+        return f"{title}<pre {_PRE}>{html.escape(section.text)}</pre>"
+    return f"{title}<p>{'<br>'.join(html.escape(line) for line in section.text.splitlines())}</p>"

@@ -1,8 +1,6 @@
-"""A location as the alerts see it: assets with owners and readers, a step that fails as dbt's does, and every channel.
+"""A code location with real runs of failing assets, whose alerts go to a fake server through the real clients.
 
-The runs are real runs of a real Dagster instance; the channels lead to a server of ours through the real clients.
-
-No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+No ``from __future__ import annotations`` here: Dagster reads the annotations of decorated functions at run time.
 """
 
 import time
@@ -42,7 +40,7 @@ LOST = "Database Error in model {0} (models/{0}.sql)\n  server closed the connec
 
 @dataclass
 class NextRun:
-    """What happens in the next run: what fails and why, and which check finds how many rows."""
+    """The outcome of the next run: error messages by model, and failed rows by model for checks that fail or warn."""
 
     failing: dict[str, str] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
@@ -51,7 +49,7 @@ class NextRun:
 
 @dataclass
 class AlertScenario:
-    """A location with so many models, each checked once, the last of which reads the first; and its alerts."""
+    """A location with ``models`` models, of which the last reads the first, and its alerts."""
 
     instance: dg.DagsterInstance
     fake_channels: FakeChannels
@@ -65,12 +63,12 @@ class AlertScenario:
 
     @cached_property
     def names(self) -> list[str]:
-        """The models."""
+        """The names of the models."""
         return [f"model_{number}" for number in range(self.models)]
 
     @cached_property
     def definitions(self) -> dg.Definitions:
-        """The models as one step, and an exposure of the last."""
+        """One step with all models, and an exposure of the last one."""
         last = self.names[-1]
         specs = [
             dg.AssetSpec(
@@ -83,7 +81,7 @@ class AlertScenario:
             )
             for number, name in enumerate(self.names)
         ]
-        # Of many models none is checked: Dagster takes seconds over the outputs of a step.
+        # Many models have no checks: Dagster takes seconds to process them.
         checked = set(self.names) if self.models <= _MOST_CHECKED else set[str]()
         checks = [dg.AssetCheckSpec(f"unique_{name}", asset=name) for name in sorted(checked)]
 
@@ -91,7 +89,7 @@ class AlertScenario:
         def dbt_nightly(context: dg.AssetExecutionContext) -> Any:
             chosen = {key.to_user_string() for key in context.selected_asset_keys}
             failing = {name: why for name, why in self.next_run.failing.items() if name in chosen}
-            # As dbt: what reads something that failed is skipped.
+            # Like dbt, skips the reader of a failed model.
             skipped = {last} if self.names[0] in failing and last != self.names[0] else set()
             for name in sorted(chosen - failing.keys() - skipped):
                 yield dg.MaterializeResult(asset_key=name)
@@ -119,11 +117,11 @@ class AlertScenario:
         )
 
     def run(self, **failing: str) -> str:
-        """Run the job for real with these models failing, and return the run's id."""
+        """Run the job; these models fail. Return the run's id."""
         return self.run_with(failing)
 
     def run_with(self, failing: dict[str, str], tags: Mapping[str, str] | None = None) -> str:
-        """Run the job for real, with tags beside its own."""
+        """Run the job with additional tags, and return the run's id."""
         self.next_run.failing = failing
         job = self.definitions.resolve_job_def("nightly")
         quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -131,11 +129,9 @@ class AlertScenario:
             instance=self.instance, raise_on_error=False, tags=dict(tags or {}), run_config=quiet
         ).run_id
 
-    # --- the alerts ------------------------------------------------------------------------------------------------
-
     @property
     def all_settings(self) -> Settings:
-        """The settings with which every channel leads to our server."""
+        """Settings that connect every channel to the fake server."""
         return Settings(
             **{
                 "slack_token": SecretStr("xoxb-hunter2"),
@@ -151,19 +147,19 @@ class AlertScenario:
 
     @property
     def store(self) -> AlertStore:
-        """Where the state of the alerts lies."""
-        return AlertStore(self.instance.daemon_cursor_storage, "town")
+        """The store of the alerts."""
+        return AlertStore(self.instance.daemon_cursor_storage, "example")
 
     @property
     def state(self) -> AlertState:
-        """What the alerts have kept."""
+        """The stored state."""
         return self.store.read(self.clock)
 
     def monitor(self, now: float | None = None) -> AlertMonitor:
-        """Return what looks, at a moment."""
+        """Return the monitor of a tick."""
         routes = Routes.model_validate(self.routes)
         context = LocationContext(
-            project="town",
+            project="example",
             deployment=DeploymentInfo(
                 self.environment, "prod", "0123456789abcdef", "https://dagster.example.com", frozenset({"hunter2"})
             ),
@@ -171,15 +167,15 @@ class AlertScenario:
             catalog=lambda: self.catalog,
         )
         digests = [name for name, channel in routes.channels.items() if channel.digest]
-        notifiers = build_notifiers(self.all_settings, routes, "town in prod")
+        notifiers = build_notifiers(self.all_settings, routes, "example in prod")
         delivery = Delivery(notifiers, self.store, digests=digests)
         return AlertMonitor(self.instance, context, self.store, delivery, now or time.time())
 
     @cached_property
     def catalog(self) -> AssetCatalog:
-        """What is known of the assets."""
+        """The catalog of the assets."""
         return AssetCatalog.of(self.definitions.resolve_asset_graph(), {})
 
     def tick(self, now: float | None = None) -> list[str]:
-        """Let the alerts look, and return what they sent or could not send."""
+        """Run a tick, and return its lines."""
         return self.monitor(now).tick()

@@ -1,4 +1,4 @@
-"""What the tests of alerts share: an instance, and the server that every channel leads to."""
+"""Fixtures of the alert tests: an instance, and a fake server for all channels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fake_channels() -> Iterator[FakeChannels]:
 
 @pytest.fixture
 def scenario(instance: dg.DagsterInstance, fake_channels: FakeChannels) -> AlertScenario:
-    """Give a town whose alerts have looked once, so that what follows is news."""
+    """Give a scenario after its first tick: later failures are reported."""
     scenario = AlertScenario(instance, fake_channels)
     scenario.tick()
     return scenario

@@ -1,8 +1,8 @@
-"""The failed run that the page on alerts shows, and the messages that it comes to."""
+"""The failed run in docs/alerts.md, and its messages."""
 
 from __future__ import annotations
 
-from analytics_dagster.alerting.alerts import observe
+from analytics_dagster.alerting.alerts import observe_run
 from analytics_dagster.alerting.channels.mail import as_plain
 from analytics_dagster.alerting.channels.slack_blocks import to_text
 from analytics_dagster.alerting.content import Content, compose
@@ -48,16 +48,16 @@ _REPORT = FailureReport(
 
 
 def content() -> Content:
-    """Return what is said of the run."""
-    incidents, _ = advance((), observe(_REPORT, _CATALOG, Critical()))
+    """Return the content of the messages."""
+    incidents, _ = advance((), observe_run(_REPORT, _CATALOG, Critical()))
     return compose(IncidentEvent.OPENED, list(incidents), "failures", 1_780_294_200.0)
 
 
 def slack_text() -> str:
-    """Return it as Slack shows it where it shows no blocks."""
+    """Return the plain text for Slack."""
     return to_text(content())
 
 
 def mail_text() -> str:
-    """Return it as a mail in plain text."""
+    """Return the plain text of the email."""
     return as_plain(content())

@@ -1,6 +1,6 @@
-"""A server that speaks enough of Slack's and PagerDuty's API, and can fail, stall and ask for fewer requests.
+"""A fake server for Slack and PagerDuty that can fail, stall and limit rates.
 
-It holds what it is sent against the documented limits, so that a message which Slack would refuse is refused here too.
+It checks requests against the documented limits, so that it refuses what Slack would refuse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BLOCK_TYPES = {"header", "section", "actions", "divider", "context"}
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """One request that was answered: where it went, its body, its headers and the status."""
+    """A request with the status of its answer."""
 
     method: str
     body: Mapping[str, Any]
@@ -30,7 +30,10 @@ class ReceivedRequest:
 
 @dataclass
 class FakeChannels:
-    """What was sent, and how the server is to behave: `trouble` is by the first part of a path (slack, hook, pager)."""
+    """The requests so far, and how the server behaves.
+
+    ``failures`` and ``stall`` (seconds) are by the first part of the path: slack, hook or pager.
+    """
 
     url: str = ""
     requests: list[ReceivedRequest] = field(default_factory=list)
@@ -51,23 +54,23 @@ class FakeChannels:
 
     @property
     def pagerduty_url(self) -> str:
-        """The address of PagerDuty's events."""
+        """The address of PagerDuty's Events API."""
         return f"{self.url}/pager/v2/enqueue"
 
     def accepted(self, method: str) -> list[Mapping[str, Any]]:
-        """Return the bodies that a method was sent and has taken."""
+        """Return the bodies of a method's successful requests."""
         return [one.body for one in self.requests if one.method == method and one.status in {200, 202}]
 
     def fail(
         self, where: str, status: int, times: int = 1, headers: Mapping[str, str] | None = None, body: str = ""
     ) -> None:
-        """Let the next requests fail."""
+        """Make the next requests fail."""
         self.failures.setdefault(where, []).extend([(status, headers or {}, body)] * times)
 
     def answer(
         self, path: str, headers: Mapping[str, str], body: Mapping[str, Any]
     ) -> tuple[int, Mapping[str, str], str]:
-        """Return what a request is answered."""
+        """Record a request, and return status, headers and body of its answer."""
         where, method = path.strip("/").split("/")[0], path.strip("/").rpartition("/")[2]
         name = {"slack": method, "hook": "hook", "pager": "pager"}[where]
         waiting = self.failures.get(where)
@@ -103,7 +106,7 @@ class FakeChannels:
     def _pager(self, method: str, headers: Mapping[str, str], body: Mapping[str, Any], path: str) -> Any:
         del method, headers
         payload = body.get("payload", {})
-        right = (
+        is_valid = (
             path == "/pager/v2/enqueue"
             and body.get("routing_key") == "hunter2-key"
             and body.get("event_action") in {"trigger", "resolve"}
@@ -112,13 +115,13 @@ class FakeChannels:
             and payload.get("severity") in {"critical", "error", "warning", "info"}
             and payload.get("source")
         )
-        if not right:
+        if not is_valid:
             return 400, {}, json.dumps({"status": "invalid event"})
         return 202, {}, json.dumps({"status": "success", "dedup_key": body["dedup_key"]})
 
 
 def wrong_blocks(blocks: Any) -> list[str]:
-    """Return what of Slack's limits a list of blocks breaks."""
+    """Return the limits of Slack that a list of blocks violates."""
     wrong = [] if 0 < len(blocks) <= 50 else ["number of blocks"]
     for block in blocks:
         texts = [*([block["text"]] if "text" in block else []), *block.get("fields", [])]
@@ -135,7 +138,7 @@ def wrong_blocks(blocks: Any) -> list[str]:
 
 @contextmanager
 def open_fake_channels() -> Iterator[FakeChannels]:
-    """Start the server on a free port, and stop it at the end."""
+    """Run the server on a free port."""
     fake_channels = FakeChannels()
 
     class Handler(BaseHTTPRequestHandler):
@@ -156,7 +159,7 @@ def open_fake_channels() -> Iterator[FakeChannels]:
                 self.end_headers()
                 self.wfile.write(answer.encode())
             except OSError:
-                return  # the client did not wait
+                return  # the client closed the connection
 
         def log_message(self, *arguments: Any) -> None:
             del arguments

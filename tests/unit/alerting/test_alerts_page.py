@@ -1,4 +1,4 @@
-"""What the page on alerts says is true: its tables are the classes, its example is valid, its messages are ours."""
+"""docs/alerts.md: its tables match the models, its example is valid, and its messages are real."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ def default(value: Any) -> str:
         ("window", MaintenanceWindow),
     ],
 )
-def test_its_tables_of_keys_are_the_classes(name: str, model: type[BaseModel]) -> None:
+def test_the_tables_of_keys_match_the_models(name: str, model: type[BaseModel]) -> None:
     rows = [
         f"| `{field.alias or key}` | {default(field.default)} | {field.description} |"
         for key, field in model.model_fields.items()
     ]
-    assert between(name).splitlines() == ["| key | default | what it says |", "| --- | --- | --- |", *rows]
+    assert between(name).splitlines() == ["| key | default | meaning |", "| --- | --- | --- |", *rows]
 
 
-def test_its_table_of_classes_is_what_the_tests_produce() -> None:
+def test_the_table_of_failure_classes_matches_the_tests() -> None:
     assert between("classes").splitlines() == [
-        "| class | how it is produced | retried | what is run again | who is told |",
+        "| class | how a test produces it | retried | what runs again | notified channels |",
         "| --- | --- | --- | --- | --- |",
         *(f"| {' | '.join(one.row)} |" for one in CLASSES),
     ]
 
 
-def test_its_example_is_valid_by_the_classes_and_by_the_schema() -> None:
+def test_the_example_is_valid_for_the_models_and_the_schema() -> None:
     [example] = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
     content = yaml.safe_load(example)
     Routes.model_validate(content)
@@ -77,19 +77,19 @@ def test_its_example_is_valid_by_the_classes_and_by_the_schema() -> None:
     jsonschema.validate(content, json_schema())
 
 
-def test_its_messages_are_what_the_code_makes_of_the_example() -> None:
+def test_the_messages_are_those_of_the_example_run() -> None:
     assert between("slack") == f"````\n{slack_text()}\n````"
     assert between("mail") == f"```\n{mail_text()}\n```"
 
 
-def test_it_tells_of_every_kind_of_failure_whether_it_may_pass() -> None:
+def test_every_kind_of_failure_is_listed_as_transient_or_permanent() -> None:
     [row] = re.findall(r"^\| (connection lost.*) \| (compilation.*) \|$", TEXT, flags=re.MULTILINE)
     for kind in FailureKind:
         told = "any other error" if kind is FailureKind.CODE else kind.value
         assert told in row[0 if kind.is_transient else 1]
 
 
-def test_its_commands_are_there() -> None:
+def test_the_named_commands_exist() -> None:
     named = set(re.findall(r"analytics-dagster alerts (\w+)", TEXT))
     assert named == {
         command.name or command.callback.__name__ for command in alerts.registered_commands if command.callback

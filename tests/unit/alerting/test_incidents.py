@@ -1,4 +1,4 @@
-"""Incidents: opened once, brought up to date, over when all that failed is green; in whatever order it is seen."""
+"""Incidents: opened once, updated by repeats, closed when everything that failed succeeds, in any order of events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def told(
     return after, [(change.event, change.incident.alert.key) for change in changes]
 
 
-def test_a_trouble_opens_an_incident_the_same_updates_it_and_green_ends_it() -> None:
+def test_an_alert_opens_an_incident_repeats_update_it_and_success_closes_it() -> None:
     after, news = told((), seen(1, alert("a", 1)))
     assert news == [(IncidentEvent.OPENED, "a")]
     after, news = told(after, seen(2, alert("a", 2)))
@@ -37,34 +37,34 @@ def test_a_trouble_opens_an_incident_the_same_updates_it_and_green_ends_it() -> 
     assert (after[0].opened, after[0].recovered) == (1, 3)
 
 
-def test_the_same_look_at_the_same_trouble_is_no_news() -> None:
+def test_observing_the_same_alert_again_changes_nothing() -> None:
     after, _ = told((), seen(1, alert("a", 1)))
     assert told(after, seen(2, alert("a", 1))) == (after, [])
 
 
-def test_what_was_green_before_it_failed_says_nothing() -> None:
+def test_a_success_before_the_last_failure_is_ignored() -> None:
     after, _ = told((), seen(5, alert("a", 5)))
     assert told(after, seen(4, green=["asset:a"]))[1] == []
 
 
-def test_an_incident_of_many_is_over_when_the_last_of_them_is_green() -> None:
+def test_an_incident_closes_when_its_last_subject_succeeds() -> None:
     after, _ = told((), seen(1, alert("x", 1, "asset:a"), alert("x", 1, "asset:b")))
     assert len(after) == 1
     after, news = told(after, seen(2, green=["asset:a"]))
     assert news == [(IncidentEvent.UPDATED, "x")]
     after, news = told(after, seen(3, alert("x", 3, "asset:c")))
     assert news == [(IncidentEvent.UPDATED, "x")]
-    assert set(after[0].alert.subjects) == {"asset:b", "asset:c"}, "what is well again belongs to it no more"
+    assert set(after[0].alert.subjects) == {"asset:b", "asset:c"}, "a subject that succeeded is removed"
     assert told(after, seen(4, green=["asset:b", "asset:c"]))[1] == [(IncidentEvent.RECOVERED, "x")]
 
 
-def test_the_worst_of_what_was_seen_is_how_bad_it_is() -> None:
+def test_an_incident_has_the_highest_severity_of_its_alerts() -> None:
     after, _ = told((), seen(1, alert("x", 1, "a", severity=Severity.CRITICAL), alert("x", 1, "b")))
     after, _ = told(after, seen(2, alert("x", 2, "b", severity=Severity.WARN)))
     assert after[0].alert.severity is Severity.CRITICAL
 
 
-def test_after_it_was_over_the_same_is_a_new_incident() -> None:
+def test_the_same_alert_after_recovery_opens_a_new_incident() -> None:
     after, _ = told((), seen(1, alert("a", 1)))
     after, _ = told(after, seen(2, green=["asset:a"]))
     after, news = told(after, seen(3, alert("a", 3)))
@@ -79,7 +79,7 @@ LOOKS = st.lists(
 
 
 @given(LOOKS)
-def test_each_key_has_at_most_one_open_incident_that_was_opened_once_and_ends_once(
+def test_each_key_has_at_most_one_open_incident_with_one_start_and_one_end(
     looks: list[tuple[frozenset[str], frozenset[str]]],
 ) -> None:
     incidents: tuple[Incident, ...] = ()
@@ -92,10 +92,10 @@ def test_each_key_has_at_most_one_open_incident_that_was_opened_once_and_ends_on
         )
         incidents, changes = advance(incidents, observation)
         for change in changes:
-            counted = {IncidentEvent.OPENED: opened, IncidentEvent.RECOVERED: ended}.get(change.event, {})
-            counted[change.incident.id] = counted.get(change.incident.id, 0) + 1
+            counts = {IncidentEvent.OPENED: opened, IncidentEvent.RECOVERED: ended}.get(change.event, {})
+            counts[change.incident.id] = counts.get(change.incident.id, 0) + 1
         red = (red - green) | failing
         is_open = [one.alert.key for one in incidents if one.is_open]
-        assert sorted(is_open) == sorted(red), "open is what failed and was not green since"
+        assert sorted(is_open) == sorted(red), "open: failed, and no success since"
         assert all(count == 1 for count in [*opened.values(), *ended.values()])
         assert len(opened) - len(ended) == len(is_open)

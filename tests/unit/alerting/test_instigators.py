@@ -1,4 +1,4 @@
-"""Sensors and schedules that fail, schedules that did not fire, and a daemon that is silent, are incidents too."""
+"""Alerts about failed sensors and schedules, and about missed ticks of schedules."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from dagster._core.scheduler.instigation import (  # what the daemon writes
 )
 from dagster_shared.error import SerializableErrorInfo
 
-from analytics_dagster.alerting.incidents import IncidentEvent, Severity, advance
+from analytics_dagster.alerting.incidents import IncidentEvent, advance
 from analytics_dagster.alerting.instigators import InstigatorTick, observe_ticks, read_ticks
-from analytics_dagster.alerting.watch import observe_daemon
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.planning.groups import ScheduleGroup
 from tests.unit.automation.three_groups import ORIGIN
@@ -39,23 +38,23 @@ def sensor(moment: float, *, failed: bool = False, error: str = "") -> Instigato
     return InstigatorTick("landing_sensor", is_schedule=False, is_on=True, moment=moment, failed=failed, error=error)
 
 
-def test_a_sensor_that_fails_is_an_incident_until_it_works_again() -> None:
+def test_a_failed_sensor_is_an_incident_until_a_tick_succeeds() -> None:
     failing = sensor(SIX, failed=True, error="PermissionError: access denied, token=hunter22")
     observation = observe_ticks([failing], {}, began=0, now=SIX + 10)
     [alert] = observation.alerts
-    assert alert.title == "sensor landing_sensor fails"
+    assert alert.title == "sensor landing_sensor failed"
     assert alert.kind is FailureKind.PERMISSION
     assert "hunter22" not in alert.message
     incidents, _ = advance((), observation)
     later = observe_ticks([failing], {}, began=0, now=SIX + 40)
-    assert advance(incidents, later)[1] == [], "the same tick, looked at again, is no news"
-    well = observe_ticks([sensor(SIX + 60)], {}, began=0, now=SIX + 70)
-    assert [change.event for change in advance(incidents, well)[1]] == [IncidentEvent.RECOVERED]
+    assert advance(incidents, later)[1] == [], "the same tick is not reported twice"
+    recovered = observe_ticks([sensor(SIX + 60)], {}, began=0, now=SIX + 70)
+    assert [change.event for change in advance(incidents, recovered)[1]] == [IncidentEvent.RECOVERED]
 
 
-def test_a_schedule_that_did_not_fire_is_an_incident_a_quarter_of_an_hour_later() -> None:
+def test_a_missed_schedule_tick_is_an_incident_after_fifteen_minutes() -> None:
     yesterday = schedule(SIX - 24 * HOUR)
-    for minutes, expected in ((10, []), (16, ["schedule nightly_schedule did not fire at 2026-06-01 06:00 UTC"])):
+    for minutes, expected in ((10, []), (16, ["schedule nightly_schedule missed its tick of 2026-06-01 06:00 UTC"])):
         found = observe_ticks([yesterday], SCHEDULES, began=0, now=SIX + minutes * 60)
         assert [alert.title for alert in found.alerts] == expected
     incidents, _ = advance((), found)
@@ -63,7 +62,7 @@ def test_a_schedule_that_did_not_fire_is_an_incident_a_quarter_of_an_hour_later(
     assert [change.event for change in advance(incidents, fired)[1]] == [IncidentEvent.RECOVERED]
 
 
-def test_a_schedule_is_not_missed_before_anybody_looked_or_while_it_is_off() -> None:
+def test_ticks_before_the_start_or_of_a_stopped_schedule_are_not_missed() -> None:
     late = SIX + 2 * HOUR
     assert not observe_ticks([schedule(None)], SCHEDULES, began=SIX + 60, now=late).alerts
     assert not observe_ticks([schedule(None, on_since=SIX + 60)], SCHEDULES, began=0, now=late).alerts
@@ -71,20 +70,7 @@ def test_a_schedule_is_not_missed_before_anybody_looked_or_while_it_is_off() -> 
     assert observe_ticks([schedule(None)], SCHEDULES, began=SIX - 60, now=late).alerts
 
 
-def test_a_daemon_that_is_silent_is_critical_and_names_its_silent_parts() -> None:
-    required = ["SENSOR", "SCHEDULER"]
-    assert not observe_daemon({"SENSOR": SIX, "SCHEDULER": SIX}, required, SIX + 299, 300).alerts
-    [alert] = observe_daemon({"SENSOR": SIX, "SCHEDULER": SIX}, required, SIX + 301, 300).alerts
-    assert alert.severity is Severity.CRITICAL
-    assert alert.title == "Dagster's daemon is silent since 5 min"
-    [part] = observe_daemon({"SENSOR": SIX, "SCHEDULER": SIX + 300}, required, SIX + 301, 300).alerts
-    assert part.title.startswith("parts of")
-    assert "No heartbeat of: SENSOR." in part.message
-    [never] = observe_daemon({}, required, SIX, 300).alerts
-    assert never.title == "Dagster's daemon is silent"
-
-
-def test_the_last_tick_of_each_is_read_from_the_instance(tmp_path: Path) -> None:
+def test_the_last_finished_tick_is_read_from_the_instance(tmp_path: Path) -> None:
     error = SerializableErrorInfo("PermissionError: no", [], None)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         for name, status in (("landing_sensor", TickStatus.FAILURE), ("due_runs_sensor", TickStatus.SKIPPED)):

@@ -1,4 +1,4 @@
-"""From a failed run to the messages: who is told, what, how often, and that nothing is lost; with real clients."""
+"""From a failed run to its messages, through the real clients of the channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.alerting.fake_channels import FakeChannels
 pytestmark = pytest.mark.slow
 
 
-def test_a_failed_model_is_one_message_that_says_what_why_what_was_skipped_and_where_to_click(
+def test_a_failed_model_is_one_message_with_error_skipped_assets_and_link(
     scenario: AlertScenario,
 ) -> None:
     run = scenario.run(model_0=BINDER)
@@ -24,7 +24,7 @@ def test_a_failed_model_is_one_message_that_says_what_why_what_was_skipped_and_w
     assert text.startswith(":red_circle: model_0 failed: SQL error")
     for told in (
         'Binder Error: Referenced column "model_0_total" not found!',
-        "1 asset skipped because of it*\nmodel_2",
+        "1 asset skipped*\nmodel_2",
         "*Stale*\nboard is stale.",
         "*owner*: ann@example.com",
         "*target*: prod",
@@ -37,12 +37,12 @@ def test_a_failed_model_is_one_message_that_says_what_why_what_was_skipped_and_w
     assert [block["type"] for block in message["blocks"]][-1] == "actions"
 
 
-def test_it_is_told_once_updated_while_it_lasts_and_recovered_when_it_is_green(scenario: AlertScenario) -> None:
+def test_an_incident_is_sent_once_updated_while_open_and_closed_on_success(scenario: AlertScenario) -> None:
     scenario.run(model_1=BINDER)
     scenario.tick()
     scenario.tick()
     assert len(scenario.fake_channels.requests) == 2, (
-        "Slack's bot and webhook once each; PagerDuty hears of what is critical alone"
+        "Slack's bot and webhook once each; PagerDuty receives critical incidents only"
     )
     scenario.run(model_1=BINDER)
     scenario.tick()
@@ -55,7 +55,7 @@ def test_it_is_told_once_updated_while_it_lasts_and_recovered_when_it_is_green(s
     assert ":large_green_circle: Recovered after" in recovered["text"]
     assert recovered["thread_ts"] == update["ts"]
     assert ":large_green_circle:" in scenario.fake_channels.accepted("chat.update")[-1]["text"], (
-        "the first message says so too"
+        "the first message is updated"
     )
     assert "Recovered" in scenario.fake_channels.accepted("hook")[-1]["text"]
     scenario.tick()
@@ -75,7 +75,7 @@ def test_the_same_model_failing_for_another_reason_is_another_incident(scenario:
     assert len(scenario.fake_channels.accepted("hook")) == 2
     scenario.run()
     scenario.tick()
-    assert len(scenario.fake_channels.accepted("hook")) == 4, "both are over"
+    assert len(scenario.fake_channels.accepted("hook")) == 4, "both recovered"
 
 
 def test_a_hundred_models_that_fail_for_one_lost_connection_are_one_incident(
@@ -94,7 +94,7 @@ def test_a_hundred_models_that_fail_for_one_lost_connection_are_one_incident(
     assert not [incident for incident in scenario.state.incidents if incident.is_open]
 
 
-def test_a_storm_of_two_hundred_failing_nodes_over_three_channels_is_one_message_a_channel(
+def test_two_hundred_failures_at_once_are_one_message_per_channel(
     instance: dg.DagsterInstance, fake_channels: FakeChannels
 ) -> None:
     names = [f"model_{number}" for number in range(200)]
@@ -105,11 +105,11 @@ def test_a_storm_of_two_hundred_failing_nodes_over_three_channels_is_one_message
     scenario.tick()
     assert [len(fake_channels.accepted(channel)) for channel in ("chat.postMessage", "hook", "pager")] == [1, 1, 1]
     [message] = fake_channels.accepted("chat.postMessage")
-    assert "200 incidents at once, first: model_0 failed" in message["text"]
+    assert "200 incidents, first: model_0 failed" in message["text"]
     assert "and 192 more" in message["text"]
     [event] = fake_channels.accepted("pager")
-    assert event["payload"]["summary"].startswith("50 incidents at once")
-    # Half of them are mended but one, which is skipped: the message is brought up to date, and nobody is called again.
+    assert event["payload"]["summary"].startswith("50 incidents, first:")
+    # 100 nodes succeed, except one that is skipped: the message is updated, and PagerDuty receives nothing.
     scenario.run_with({name: f"Binder Error: no column {name}_x in {{0}}" for name in names[:100]})
     scenario.tick()
     assert [len(fake_channels.accepted(one)) for one in ("chat.postMessage", "chat.update", "hook", "pager")] == [
@@ -118,7 +118,7 @@ def test_a_storm_of_two_hundred_failing_nodes_over_three_channels_is_one_message
         1,
         1,
     ]
-    assert "200 incidents at once, 99 over" in fake_channels.accepted("chat.update")[0]["text"]
+    assert "200 incidents, 99 recovered" in fake_channels.accepted("chat.update")[0]["text"]
     scenario.run()
     scenario.tick()
     assert [len(fake_channels.accepted(one)) for one in ("chat.postMessage", "hook", "pager")] == [2, 2, 2]
@@ -128,7 +128,7 @@ def test_a_storm_of_two_hundred_failing_nodes_over_three_channels_is_one_message
     assert not scenario.state.notifications
 
 
-def test_up_to_as_many_incidents_as_a_channel_takes_have_a_thread_each(scenario: AlertScenario) -> None:
+def test_incidents_up_to_bundle_above_have_a_thread_each(scenario: AlertScenario) -> None:
     scenario.run(model_0=BINDER, model_1=BINDER)
     scenario.tick()
     assert len(scenario.fake_channels.accepted("chat.postMessage")) == 2
@@ -139,7 +139,7 @@ def test_up_to_as_many_incidents_as_a_channel_takes_have_a_thread_each(scenario:
     assert "model_1" in messages[-1]["text"]
 
 
-def test_a_check_that_fails_in_a_run_that_succeeds_is_an_incident_with_its_rows(scenario: AlertScenario) -> None:
+def test_a_failed_check_in_a_successful_run_is_an_incident_with_its_row_count(scenario: AlertScenario) -> None:
     scenario.next_run.broken = {"model_1": 17}
     scenario.run()
     scenario.tick()
@@ -151,7 +151,7 @@ def test_a_check_that_fails_in_a_run_that_succeeds_is_an_incident_with_its_rows(
     assert "Recovered" in scenario.fake_channels.accepted("hook")[-1]["text"]
 
 
-def test_a_check_that_warns_alerts_nobody_unless_asked(
+def test_a_warning_check_is_sent_only_if_a_rule_names_its_severity(
     instance: dg.DagsterInstance, fake_channels: FakeChannels
 ) -> None:
     asked = {**ROUTES, "rules": [{"name": "all", "to": ["hook"], "when": {"severity": ["warn", "error"]}}]}
@@ -166,7 +166,7 @@ def test_a_check_that_warns_alerts_nobody_unless_asked(
     del instance
 
 
-def test_only_what_is_critical_wakes_somebody(instance: dg.DagsterInstance, fake_channels: FakeChannels) -> None:
+def test_pagerduty_receives_only_critical_incidents(instance: dg.DagsterInstance, fake_channels: FakeChannels) -> None:
     scenario = AlertScenario(instance, fake_channels, tags={"model_1": ["critical"]})
     scenario.tick()
     scenario.run(model_0=BINDER)
@@ -179,7 +179,7 @@ def test_only_what_is_critical_wakes_somebody(instance: dg.DagsterInstance, fake
     assert event["payload"]["summary"] == "model_1 failed: SQL error"
 
 
-def test_what_had_failed_before_anybody_looked_is_no_news(
+def test_failures_before_the_first_tick_are_not_reported(
     instance: dg.DagsterInstance, fake_channels: FakeChannels
 ) -> None:
     scenario = AlertScenario(instance, fake_channels)
@@ -189,7 +189,7 @@ def test_what_had_failed_before_anybody_looked_is_no_news(
     assert not fake_channels.requests
 
 
-def test_secrets_are_not_told(scenario: AlertScenario) -> None:
+def test_messages_contain_no_secrets(scenario: AlertScenario) -> None:
     scenario.run(model_0="Database Error in model a (a.sql)\n  permission denied, password=topsecret1 hunter2")
     scenario.tick()
     assert "permission denied" in str(scenario.fake_channels.requests[0].body)
@@ -200,7 +200,7 @@ def test_secrets_are_not_told(scenario: AlertScenario) -> None:
 # --- channels that are down -------------------------------------------------------------------------------------
 
 
-def test_a_channel_that_fails_is_asked_again_later_and_keeps_no_other_from_being_told(scenario: AlertScenario) -> None:
+def test_a_failing_channel_is_retried_later_and_does_not_block_others(scenario: AlertScenario) -> None:
     scenario.fake_channels.fail("slack", 500, times=1)
     scenario.run(model_1=BINDER)
     scenario.tick()
@@ -209,7 +209,7 @@ def test_a_channel_that_fails_is_asked_again_later_and_keeps_no_other_from_being
     [notification] = scenario.state.notifications
     assert notification.attempts == 1
     scenario.tick()
-    assert not scenario.fake_channels.accepted("chat.postMessage"), "it is left alone for a while"
+    assert not scenario.fake_channels.accepted("chat.postMessage"), "not before the retry delay"
     scenario.tick(time.time() + 20)
     assert len(scenario.fake_channels.accepted("chat.postMessage")) == 1
     assert not scenario.state.notifications
@@ -217,7 +217,7 @@ def test_a_channel_that_fails_is_asked_again_later_and_keeps_no_other_from_being
 
 
 @pytest.mark.parametrize(("where", "method"), [("slack", "chat.postMessage"), ("hook", "hook"), ("pager", "pager")])
-def test_a_channel_that_asks_for_fewer_requests_is_asked_when_it_says(
+def test_a_rate_limited_channel_is_retried_after_its_retry_after(
     instance: dg.DagsterInstance, fake_channels: FakeChannels, where: str, method: str
 ) -> None:
     scenario = AlertScenario(instance, fake_channels, tags={"model_1": ["critical"]})
@@ -233,7 +233,7 @@ def test_a_channel_that_asks_for_fewer_requests_is_asked_when_it_says(
 
 
 @pytest.mark.parametrize(("where", "method"), [("slack", "chat.postMessage"), ("hook", "hook"), ("pager", "pager")])
-def test_a_channel_that_stalls_is_given_up_after_its_timeout(
+def test_a_stalled_channel_times_out_and_is_retried(
     instance: dg.DagsterInstance, fake_channels: FakeChannels, where: str, method: str
 ) -> None:
     scenario = AlertScenario(instance, fake_channels, tags={"model_1": ["critical"]})
@@ -250,7 +250,7 @@ def test_a_channel_that_stalls_is_given_up_after_its_timeout(
     assert not scenario.state.notifications
 
 
-def test_a_crash_between_two_letters_repeats_none_that_was_taken_and_loses_none(
+def test_a_crash_between_two_notifications_repeats_and_loses_none(
     scenario: AlertScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Crash(BaseException):
@@ -273,7 +273,7 @@ def test_a_crash_between_two_letters_repeats_none_that_was_taken_and_loses_none(
     assert len(scenario.fake_channels.accepted("hook")) == 1
 
 
-def test_where_slack_refuses_blocks_the_plain_text_is_posted(scenario: AlertScenario) -> None:
+def test_plain_text_is_posted_if_slack_refuses_the_blocks(scenario: AlertScenario) -> None:
     scenario.fake_channels.refuse_blocks = True
     scenario.run(model_1=BINDER)
     scenario.tick()
@@ -283,7 +283,7 @@ def test_where_slack_refuses_blocks_the_plain_text_is_posted(scenario: AlertScen
         assert "Binder Error" in message["text"]
 
 
-def test_what_breaks_off_before_a_channel_was_told_is_one_message_of_its_end(scenario: AlertScenario) -> None:
+def test_an_incident_that_recovers_before_delivery_is_one_recovery_message(scenario: AlertScenario) -> None:
     scenario.fake_channels.fail("hook", 503)
     scenario.run(model_1=BINDER)
     scenario.tick()
@@ -294,7 +294,7 @@ def test_what_breaks_off_before_a_channel_was_told_is_one_message_of_its_end(sce
     assert "model_1 failed" in message["text"]
 
 
-def test_what_begins_and_ends_between_two_looks_is_one_message_of_its_end_and_calls_nobody(
+def test_an_incident_between_two_ticks_is_one_recovery_message_without_a_page(
     instance: dg.DagsterInstance, fake_channels: FakeChannels
 ) -> None:
     scenario = AlertScenario(instance, fake_channels, tags={"model_1": ["critical"]})
@@ -312,7 +312,7 @@ def test_what_begins_and_ends_between_two_looks_is_one_message_of_its_end_and_ca
     assert not scenario.state.incidents
 
 
-def test_what_fails_twice_between_two_looks_and_lasts_is_one_message(scenario: AlertScenario) -> None:
+def test_two_failures_between_two_ticks_are_one_message(scenario: AlertScenario) -> None:
     scenario.run(model_1=BINDER)
     scenario.run(model_1=BINDER)
     scenario.tick()
@@ -320,7 +320,7 @@ def test_what_fails_twice_between_two_looks_and_lasts_is_one_message(scenario: A
     assert "model_1 failed: SQL error (2 times)" in message["text"]
 
 
-def test_a_message_with_a_text_of_any_length_is_within_slacks_limits(scenario: AlertScenario) -> None:
+def test_a_message_of_any_length_is_within_slack_limits(scenario: AlertScenario) -> None:
     scenario.run(model_1="Binder Error: <b> & ``` " + "x" * 50_000)
     scenario.tick()
     assert len(scenario.fake_channels.accepted("chat.postMessage")) == 1

@@ -1,4 +1,4 @@
-"""When people are told: not in quiet hours, nor of planned work; again when it lasts; not while a retry may heal it."""
+"""When messages are sent: quiet hours, maintenance windows, escalation and retries."""
 
 from __future__ import annotations
 
@@ -9,14 +9,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.storage.runs import schema as storage_schema  # where a run's body lies: no test has a code server
+from dagster._core.storage.runs import (
+    schema as storage_schema,  # to change a stored run: unit tests have no code server
+)
 from dagster_shared.serdes import serialize_value
 
-from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.incidents import Severity
-from analytics_dagster.alerting.outbox import Outbox
-from analytics_dagster.alerting.routes import Routes
-from analytics_dagster.alerting.store import AlertState
 from analytics_dagster.automation.jobs import RETRIES_TAG
 from analytics_dagster.automation.retry_decision import DECISION, DUE, NUMBER, PARENT, RETRIED_BY, ROOT
 from tests.unit.alerting.alert_scenario import BINDER, LOST, ROUTES, AlertScenario
@@ -39,7 +36,9 @@ def quiet_routes() -> dict[str, object]:
     }
 
 
-def test_in_quiet_hours_it_is_told_when_they_end(instance: dg.DagsterInstance, fake_channels: FakeChannels) -> None:
+def test_a_failure_in_quiet_hours_is_sent_when_they_end(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels
+) -> None:
     scenario = AlertScenario(instance, fake_channels, routes=quiet_routes())
     scenario.tick()
     scenario.run(model_1=BINDER)
@@ -51,7 +50,7 @@ def test_in_quiet_hours_it_is_told_when_they_end(instance: dg.DagsterInstance, f
     assert "model_1 failed" in message["text"]
 
 
-def test_what_is_over_before_quiet_hours_end_is_one_message_of_both(
+def test_a_recovery_in_quiet_hours_is_one_message_when_they_end(
     instance: dg.DagsterInstance, fake_channels: FakeChannels
 ) -> None:
     scenario = AlertScenario(instance, fake_channels, routes=quiet_routes())
@@ -68,7 +67,7 @@ def test_what_is_over_before_quiet_hours_end_is_one_message_of_both(
 
 
 @pytest.mark.parametrize("mended", [True, False])
-def test_what_fails_in_a_maintenance_window_is_told_only_if_it_still_fails_at_its_end(
+def test_a_failure_in_maintenance_is_sent_only_if_it_remains_at_the_end(
     instance: dg.DagsterInstance, fake_channels: FakeChannels, *, mended: bool
 ) -> None:
     now = datetime.now(timezone.utc)
@@ -85,7 +84,7 @@ def test_what_fails_in_a_maintenance_window_is_told_only_if_it_still_fails_at_it
     assert len(fake_channels.accepted("hook")) == (0 if mended else 1)
 
 
-def test_what_lasts_is_told_again_once_and_to_more_people(
+def test_a_lasting_incident_escalates_once_to_more_channels(
     instance: dg.DagsterInstance, fake_channels: FakeChannels
 ) -> None:
     rules = [{"name": "all", "to": "slack", "escalate": {"after": "4h", "to": ["on_call", "hook"]}}]
@@ -100,13 +99,13 @@ def test_what_lasts_is_told_again_once_and_to_more_people(
     [first, reminder] = fake_channels.accepted("chat.postMessage")
     assert reminder["thread_ts"]
     assert reminder["reply_broadcast"] in {True, "1"}
-    assert "Not over since 4 h 00 min: model_1 failed" in reminder["text"]
+    assert "Still failing after 4 h 00 min: model_1 failed" in reminder["text"]
     [trigger] = fake_channels.accepted("pager")
     assert trigger["event_action"] == "trigger"
     assert len(fake_channels.accepted("hook")) == 1
     assert "thread_ts" not in first
     scenario.run()
-    # The runs end now, and not ten hours later, when the alerts look.
+    # The run ends now, but the tick is ten hours later.
     scenario.store.write(replace(scenario.state, since=scenario.state.began))
     scenario.tick(time.time() + 10 * HOUR)
     assert fake_channels.accepted("pager")[-1]["event_action"] == "resolve"
@@ -114,29 +113,19 @@ def test_what_lasts_is_told_again_once_and_to_more_people(
     assert "Recovered" in fake_channels.accepted("hook")[-1]["text"]
 
 
-def test_a_job_that_takes_much_longer_than_usual_is_in_the_digest_alone() -> None:
-    channels = {"hook": {"slack_webhook": "default"}, "mail": {"email": "a@example.com", "digest": "07:30"}}
-    routes = Routes.model_validate({"time_zone": "UTC", "channels": channels, "rules": []})
-    noon = 1_780_315_200.0
-    outbox = Outbox(AlertState(since=noon), routes, "prod", noon)
-    [notification] = outbox.note(Content(None, Severity.WARN, "nightly took 2 h 00 min, usually 12 min")).notifications
-    assert notification.channel == "mail"
-    assert datetime.fromtimestamp(notification.not_before, timezone.utc).isoformat() == "2026-06-02T07:30:00+00:00"
-
-
 # --- retries ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def retried(instance: dg.DagsterInstance, fake_channels: FakeChannels) -> AlertScenario:
-    """Give a town whose first look is over, in which a run has just failed for a lost connection."""
+    """Give a scenario after its first tick."""
     scenario = AlertScenario(instance, fake_channels)
     scenario.tick()
     return scenario
 
 
 def failed_run(scenario: AlertScenario, **tags: str) -> str:
-    """Let a run fail for a lost connection that counts as one of a code server: only such runs are retried."""
+    """Run with a lost connection, and give the run the remote origin that retries require."""
     run_id = scenario.run_with({"model_1": LOST}, tags={RETRIES_TAG: "1", **tags})
     run = scenario.instance.get_run_by_id(run_id)
     assert run is not None
@@ -150,13 +139,13 @@ def failed_run(scenario: AlertScenario, **tags: str) -> str:
 
 
 def decided(scenario: AlertScenario, run: str, due: float | None) -> None:
-    """Decide about a failed run as the sensor of retries does."""
+    """Tag a failed run as the retry sensor does."""
     tags = {DECISION: "retry 1 of 1 (connection)" if due else "not retried: it would fail again (SQL error)"}
     moment = {DUE: datetime.fromtimestamp(due, timezone.utc).isoformat()} if due else {}
     scenario.instance.add_run_tags(run, {**tags, **moment})
 
 
-def test_a_run_that_is_retried_alerts_nobody_and_its_success_neither(retried: AlertScenario) -> None:
+def test_a_run_whose_retry_succeeds_sends_nothing(retried: AlertScenario) -> None:
     first = failed_run(retried)
     retried.tick()
     decided(retried, first, time.time() + 60)
@@ -168,7 +157,7 @@ def test_a_run_that_is_retried_alerts_nobody_and_its_success_neither(retried: Al
     assert not retried.state.waiting
 
 
-def test_a_run_whose_retry_was_there_before_anybody_looked_alerts_nobody(retried: AlertScenario) -> None:
+def test_a_run_whose_retry_succeeded_before_the_tick_sends_nothing(retried: AlertScenario) -> None:
     first = failed_run(retried)
     decided(retried, first, time.time())
     again = retried.run_with({}, tags={PARENT: first, ROOT: first, NUMBER: "1", RETRIES_TAG: "1"})
@@ -177,7 +166,7 @@ def test_a_run_whose_retry_was_there_before_anybody_looked_alerts_nobody(retried
     assert not retried.fake_channels.requests
 
 
-def test_only_the_last_retry_that_fails_alerts_and_once(retried: AlertScenario) -> None:
+def test_only_the_last_failed_retry_sends_one_message(retried: AlertScenario) -> None:
     first = failed_run(retried)
     decided(retried, first, time.time() + 60)
     retried.tick()
@@ -189,7 +178,7 @@ def test_only_the_last_retry_that_fails_alerts_and_once(retried: AlertScenario) 
     assert "connection" in message["text"]
 
 
-def test_a_run_that_is_not_retried_after_all_alerts_as_soon_as_that_is_decided(retried: AlertScenario) -> None:
+def test_a_run_that_is_not_retried_is_reported_once_that_is_decided(retried: AlertScenario) -> None:
     first = failed_run(retried)
     retried.tick()
     assert not retried.fake_channels.requests
@@ -200,9 +189,7 @@ def test_a_run_that_is_not_retried_after_all_alerts_as_soon_as_that_is_decided(r
 
 
 @pytest.mark.parametrize("decides", [True, False])
-def test_a_retry_that_never_comes_or_is_never_decided_on_alerts_all_the_same(
-    retried: AlertScenario, *, decides: bool
-) -> None:
+def test_a_retry_that_never_starts_is_reported_after_its_deadline(retried: AlertScenario, *, decides: bool) -> None:
     first = failed_run(retried)
     if decides:
         decided(retried, first, time.time() + 60)

@@ -1,23 +1,16 @@
-"""The routes that come with the package: useful as they are, with whatever channels are set up; never half of one."""
+"""Which channels receive an incident, by which rule and when."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from analytics_dagster.alerting.incidents import Alert, Incident, Severity
 from analytics_dagster.alerting.routes import Routes
-from analytics_dagster.alerting.routes_file import BUNDLED, SCHEMA, absent_variables, json_schema, load_routes
 from analytics_dagster.alerting.routing import escalations, held_until, route
-from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.classification import FailureKind
-from analytics_dagster.settings import Settings
 
-TOKEN = SecretStr("xoxb-hunter2")
 NOON = 1_780_315_200.0  # 2026-06-01 12:00 UTC, a Monday
 
 
@@ -43,104 +36,16 @@ def routes(rules: list[dict[str, Any]], **others: Any) -> Routes:
 
 
 def told(rules: list[dict[str, Any]], one: Incident, environment: str = "prod") -> list[tuple[str, str]]:
-    return [(decision.channel, decision.rule) for decision in route(routes(rules), one, environment)]
+    return list(route(routes(rules), one, environment).items())
 
 
 # --- the file ---------------------------------------------------------------------------------------------------
 
 
-def test_the_bundled_routes_have_the_channels_that_are_set_up() -> None:
-    assert load_routes(Settings()).channels == {}
-    assert list(load_routes(Settings(slack_token=TOKEN, slack_channel="#data")).channels) == ["slack"]
-    hook = Settings(slack_webhooks={"DEFAULT": SecretStr("https://hook")}, pagerduty_keys={"default": SecretStr("k")})
-    assert list(load_routes(hook).channels) == ["webhook", "on_call"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "absent"),
-    [
-        (Settings(slack_token=TOKEN), "ANALYTICS_SLACK_CHANNEL"),
-        (Settings(slack_channel="#data"), "ANALYTICS_SLACK_TOKEN"),
-        (Settings(mail_from="a@example.com"), "ANALYTICS_SMTP_URL"),
-    ],
-)
-def test_half_of_what_a_channel_needs_is_an_error_that_names_the_other_half(settings: Settings, absent: str) -> None:
-    with pytest.raises(AlertError, match=f"{absent} is absent") as raised:
-        load_routes(settings)
-    assert "hunter2" not in str(raised.value)
-
-
-def test_a_channel_of_a_file_of_ones_own_needs_its_variables_unless_it_is_optional(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.yaml"
-    path.write_text("channels: {money: {slack_webhook: finance}}\nrules: [{name: all, to: money}]\n")
-    with pytest.raises(AlertError, match=r"money \(ANALYTICS_SLACK_WEBHOOKS__FINANCE\)"):
-        load_routes(Settings(alerts_file=path))
-    path.write_text("channels: {money: {slack_webhook: finance, optional: true}}\nrules: [{name: all, to: money}]\n")
-    assert load_routes(Settings(alerts_file=path)).channels == {}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("rules: []", ["alerts.yaml:1: channels: this key is expected"]),
-        (
-            "channels:\n  a: {slak: '#a'}\nrules: []",
-            [":2: channels, a, slak: there is no such key; did you mean `slack`?"],
-        ),
-        (
-            "channels:\n  a: {}\nrules: []",
-            [":2: channels, a: give one of slack, slack_webhook, pagerduty, email, not none"],
-        ),
-        (
-            "channels:\n  a: {slack: '#a'}\nrules:\n  - {name: x, to: [b]}",
-            [":4: rules, 0, to, 0: 'b' is no channel of this file (there are a)"],
-        ),
-        (
-            "channels:\n  a: {slack: '#a'}\nrules:\n  - name: x\n    to: a\n    when: {ownr: z}",
-            [":6: rules, 0, when, ownr: there is no such key; did you mean `owner`?"],
-        ),
-        (
-            "channels:\n  a:\n    slack: '#a'\n    quiet_hours: {from: 25:00, to: 7am}\nrules: []",
-            [":4: channels, a, quiet_hours, from:", "'25:00' is no time of day", "'7am' is no time of day"],
-        ),
-        (
-            "channels: {a: {slack: '#a'}}\nrules:\n  - {name: x, to: a, escalate: {after: soon}}",
-            [":3: rules, 0, escalate, after: 'soon' is no duration (such as 30m, 4h or 2d)"],
-        ),
-        (
-            "channels: {a: {slack: '#a'}}\nrules: []\nmaintenance:\n  - {from: 2026-01-02, to: 2026-01-01}",
-            [":4: maintenance, 0, to: a window must end after it begins"],
-        ),
-        ("channels: [", ["can't be read"]),
-    ],
-)
-def test_what_is_wrong_names_its_line_and_what_is_meant(tmp_path: Path, text: str, expected: list[str]) -> None:
-    path = tmp_path / "alerts.yaml"
-    path.write_text(text)
-    with pytest.raises(AlertError) as raised:
-        load_routes(Settings(alerts_file=path))
-    for one in expected:
-        assert one in str(raised.value)
-    assert raised.value.remedy
-
-
-def test_the_schema_is_that_of_the_classes_and_the_bundled_file_names_it() -> None:
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema()
-    assert BUNDLED.read_text(encoding="utf-8").startswith(f"# yaml-language-server: $schema={SCHEMA.name}\n")
-
-
-def test_the_variables_that_channels_need_are_told() -> None:
-    found = Routes.model_validate({"channels": {"a": {"email": "owners"}, "b": {"pagerduty": "night"}}, "rules": []})
-    assert absent_variables(found, Settings()) == {
-        "a": ["ANALYTICS_SMTP_URL", "ANALYTICS_MAIL_FROM"],
-        "b": ["ANALYTICS_PAGERDUTY_KEYS__NIGHT"],
-    }
-
-
 # --- the decision -----------------------------------------------------------------------------------------------
 
 
-def test_the_first_rule_that_fits_decides_unless_it_goes_on() -> None:
+def test_the_first_matching_rule_decides_unless_it_continues() -> None:
     assert told([{"name": "x", "to": "a"}, {"name": "y", "to": "b"}], incident()) == [("a", "x")]
     going_on: list[dict[str, Any]] = [{"name": "x", "to": "a", "continue": True}, {"name": "y", "to": ["a", "b"]}]
     assert told(going_on, incident()) == [("a", "x"), ("b", "y")]
@@ -168,17 +73,17 @@ def test_the_first_rule_that_fits_decides_unless_it_goes_on() -> None:
         ({"owner": "team:finance", "tag": "weekly"}, False),
     ],
 )
-def test_a_rule_is_for_what_fits_all_that_it_asks(when: dict[str, Any], *, fits: bool) -> None:
+def test_a_rule_applies_if_all_its_keys_match(when: dict[str, Any], *, fits: bool) -> None:
     assert bool(told([{"name": "x", "to": "a", "when": when}], incident())) is fits
 
 
-def test_a_check_that_warns_fits_only_a_rule_that_names_it() -> None:
+def test_a_warning_matches_only_a_rule_with_severity_warn() -> None:
     warning = incident(severity=Severity.WARN)
     assert told([{"name": "x", "to": "a"}], warning) == []
     assert told([{"name": "x", "to": "a", "when": {"severity": ["warn"]}}], warning) == [("a", "x")]
 
 
-def test_pagerduty_hears_of_what_is_critical_alone() -> None:
+def test_a_rule_sends_only_critical_incidents_to_pagerduty() -> None:
     rules = [{"name": "x", "to": ["a", "pager"]}]
     assert told(rules, incident()) == [("a", "x")]
     assert told(rules, incident(severity=Severity.CRITICAL)) == [("a", "x"), ("pager", "x")]
@@ -194,12 +99,12 @@ def test_pagerduty_hears_of_what_is_critical_alone() -> None:
         ({"exposure": "other", "maturity": "low"}, False),
     ],
 )
-def test_a_tag_a_group_or_an_exposure_says_what_is_critical(critical: dict[str, Any], *, expected: bool) -> None:
+def test_a_tag_a_group_or_an_exposure_makes_a_failure_critical(critical: dict[str, Any], *, expected: bool) -> None:
     found = routes([], critical=critical).critical
-    assert found.holds(["daily"], ["nightly"], [("exposures/board", "high")]) is expected
+    assert found.matches(["daily"], ["nightly"], [("exposures/board", "high")]) is expected
 
 
-def test_what_lasts_escalates_once_after_its_time() -> None:
+def test_a_rule_escalates_once_after_its_time() -> None:
     found = routes([{"name": "x", "to": "a", "escalate": {"after": "4h", "to": "b"}}])
     for later, expected in ((3 * 3600, []), (4 * 3600, ["x"])):
         assert [rule.name for rule in escalations(found, incident(), "prod", NOON + later)] == expected
@@ -224,26 +129,18 @@ QUIET = {"slack": "#a", "quiet_hours": {"from": "22:00", "to": "07:00", "whole_d
         (24 * 5, 24 * 7 - 5),
     ],
 )
-def test_in_quiet_hours_a_channel_is_told_when_they_end(hours: float, until: float | None) -> None:
+def test_notifications_in_quiet_hours_wait_until_their_end(hours: float, until: float | None) -> None:
     found = Routes.model_validate({"time_zone": "UTC", "channels": {"a": QUIET}, "rules": []})
     moment, _ = held_until(found, "a", incident(), NOON + hours * 3600)
     assert moment == (0.0 if until is None else NOON + until * 3600)
 
 
-def test_what_is_critical_is_told_in_quiet_hours_too() -> None:
+def test_critical_incidents_ignore_quiet_hours() -> None:
     found = Routes.model_validate({"time_zone": "UTC", "channels": {"a": QUIET}, "rules": []})
     assert held_until(found, "a", incident(severity=Severity.CRITICAL), NOON + 40_000) == (0.0, "")
 
 
-def test_a_time_without_quotes_is_a_time_all_the_same(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.yaml"
-    path.write_text("channels:\n  a: {slack: '#a', quiet_hours: {from: 22:00, to: 07:00}}\nrules: []\n")
-    quiet = load_routes(Settings(alerts_file=path, slack_token=TOKEN)).channels["a"].quiet_hours
-    assert quiet is not None
-    assert (quiet.from_, quiet.to) == ("22:00", "07:00")
-
-
-def test_what_fails_in_a_maintenance_window_is_held_until_its_end() -> None:
+def test_a_failure_in_a_maintenance_window_waits_until_its_end() -> None:
     window = {"from": "2026-06-01 13:00", "to": "2026-06-01 16:00", "group": "nightly"}
     found = routes([], time_zone="Europe/Berlin", maintenance=[window])  # 11:00 to 14:00 UTC
     assert held_until(found, "a", incident(), NOON)[0] == NOON + 2 * 3600

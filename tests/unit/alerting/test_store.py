@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from analytics_dagster.alerting.store import AlertStore
+from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
+from tests.unit.alerting.fake_channels import FakeChannels
 
 STORED = Path(__file__).with_name("stored_state.json")
 
@@ -31,3 +33,26 @@ def test_the_state_of_an_earlier_version_is_read_and_written_with_the_same_keys(
     key = "analytics_dagster/copy/alerting/state"
     written = cursors.get_cursor_values({key})[key]
     assert json.loads(written) == json.loads(STORED.read_text(encoding="utf-8"))
+
+
+def test_an_unreadable_state_is_replaced_by_a_new_one(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels
+) -> None:
+    scenario = AlertScenario(instance, fake_channels)
+    instance.daemon_cursor_storage.set_cursor_values(
+        {"analytics_dagster/example/alerting/state": '{"since": "long ago"}'}
+    )
+    assert scenario.tick() == []
+    assert scenario.state.began > 0
+
+
+def test_a_state_is_read_as_it_was_written(scenario: AlertScenario) -> None:
+    scenario.fake_channels.fail("hook", 500)
+    scenario.run(model_1=BINDER)
+    scenario.tick()
+    state = scenario.state
+    assert state.incidents
+    assert state.notifications
+    other = AlertStore(scenario.instance.daemon_cursor_storage, "other")
+    other.write(state)
+    assert other.read(0.0) == state

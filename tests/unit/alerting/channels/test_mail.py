@@ -1,4 +1,4 @@
-"""Mail, through a real mail server: one an incident whose later mails answer the first, or one a day."""
+"""Email through a real mail server: one thread per incident, or one digest a day."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ DAY = 86_400.0
 
 
 @dataclass
-class Postman:
-    """Takes mails, or refuses the next ones with an answer."""
+class FakeMailbox:
+    """Receives emails, or rejects the next ones with an SMTP reply."""
 
     mails: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     refuse: list[str] = field(default_factory=list)
     users: list[str] = field(default_factory=list)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
-        """Take a mail, or refuse it."""
+        """Receive or reject an email."""
         del server, session
         if self.refuse:
             return self.refuse.pop(0)
@@ -42,7 +42,7 @@ class Postman:
         return "250 OK"
 
     def authenticate(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
-        """Let in who knows the password."""
+        """Accept the right password."""
         del server, session, envelope, mechanism
         right = isinstance(data, LoginPassword) and data.password == b"p@ss"
         self.users += [data.login.decode()] if right else []
@@ -50,16 +50,15 @@ class Postman:
 
 
 @pytest.fixture
-def postman() -> Postman:
-    return Postman()
+def mailbox() -> FakeMailbox:
+    return FakeMailbox()
 
 
 @pytest.fixture
-def server(postman: Postman) -> Iterator[str]:
+def server(mailbox: FakeMailbox) -> Iterator[str]:
     controller = Controller(
-        postman, hostname="127.0.0.1", port=0, authenticator=postman.authenticate, auth_require_tls=False
+        mailbox, hostname="127.0.0.1", port=0, authenticator=mailbox.authenticate, auth_require_tls=False
     )
-    # The port is free only once it is bound.
     controller.port = _free_port()
     controller.start()
     try:
@@ -69,14 +68,16 @@ def server(postman: Postman) -> Iterator[str]:
 
 
 def _free_port() -> int:
-    import socket  # here alone
+    import socket
 
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
-def mailing(instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, **channel: Any) -> AlertScenario:
+def mail_scenario(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, **channel: Any
+) -> AlertScenario:
     routes = {
         "time_zone": "UTC",
         "channels": {"mail": {"email": ["data@example.com", "owners"], **channel}},
@@ -88,13 +89,13 @@ def mailing(instance: dg.DagsterInstance, fake_channels: FakeChannels, server: s
     return scenario
 
 
-def test_an_incident_is_a_mail_to_its_owners_and_its_end_answers_it(
-    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
+def test_owners_receive_an_email_and_the_recovery_answers_it(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
 ) -> None:
-    scenario = mailing(instance, fake_channels, server)
+    scenario = mail_scenario(instance, fake_channels, server)
     run = scenario.run(model_0=BINDER)
     scenario.tick()
-    [(to, mail)] = postman.mails
+    [(to, mail)] = mailbox.mails
     assert to == ["data@example.com", "ann@example.com"]
     assert mail["Subject"] == "model_0 failed: SQL error"
     assert mail["From"] == "dagster@example.com"
@@ -104,61 +105,61 @@ def test_an_incident_is_a_mail_to_its_owners_and_its_end_answers_it(
     text = plain.get_content()
     assert 'Binder Error: Referenced column "model_0_total" not found!' in text
     assert f"Open the run: https://dagster.example.com/runs/{run}" in text
-    assert "&quot;model_0_total&quot;" in html.get_content(), "what a machine has said is no HTML"
+    assert "&quot;model_0_total&quot;" in html.get_content(), "program output is escaped"
     scenario.run()
     scenario.tick()
-    [_, (_, over)] = postman.mails
+    [_, (_, over)] = mailbox.mails
     assert over["Subject"].startswith("Recovered after")
     assert over["In-Reply-To"] == mail["Message-ID"]
-    assert postman.users == ["dbt", "dbt"]
+    assert mailbox.users == ["dbt", "dbt"]
 
 
-def test_an_owner_without_an_address_gets_no_mail(
-    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
+def test_an_owner_without_an_address_gets_no_email(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
 ) -> None:
-    scenario = mailing(instance, fake_channels, server, email="owners")
+    scenario = mail_scenario(instance, fake_channels, server, email="owners")
     scenario.run(model_1=BINDER)
     scenario.tick()
-    assert not postman.mails
+    assert not mailbox.mails
     assert not scenario.state.notifications
 
 
-def test_a_mail_that_is_refused_is_handed_over_again_later(
-    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
+def test_a_rejected_email_is_sent_again_later(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
 ) -> None:
-    scenario = mailing(instance, fake_channels, server)
-    postman.refuse = ["451 try again later"]
+    scenario = mail_scenario(instance, fake_channels, server)
+    mailbox.refuse = ["451 try again later"]
     scenario.run(model_0=BINDER)
     [line] = scenario.tick()
-    assert "refuses the mail" in line
+    assert "rejected the email" in line
     assert "p@ss" not in line
     scenario.tick(time.time() + 20)
-    assert len(postman.mails) == 1
+    assert len(mailbox.mails) == 1
 
 
-def test_a_server_that_is_down_loses_nothing(
-    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
+def test_an_email_is_sent_when_the_server_is_back(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
 ) -> None:
-    scenario = mailing(instance, fake_channels, f"smtp://127.0.0.1:{_free_port()}")
+    scenario = mail_scenario(instance, fake_channels, f"smtp://127.0.0.1:{_free_port()}")
     scenario.run(model_0=BINDER)
     [line] = scenario.tick()
-    assert "does not take it" in line
+    assert "is not available" in line
     scenario.settings = {**scenario.settings, "smtp_url": SecretStr(server)}
     scenario.tick(time.time() + 20)
-    assert len(postman.mails) == 1
+    assert len(mailbox.mails) == 1
 
 
-def test_a_digest_is_one_mail_a_day_of_what_failed_and_what_recovered(
-    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, postman: Postman
+def test_a_digest_is_one_email_a_day_with_failures_and_recoveries(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
 ) -> None:
-    scenario = mailing(instance, fake_channels, server, email="data@example.com", digest="07:30")
+    scenario = mail_scenario(instance, fake_channels, server, email="data@example.com", digest="07:30")
     scenario.run(model_0=BINDER, model_1=LOST)
     scenario.tick()
     scenario.run(model_0=BINDER)
     scenario.tick()
-    assert not postman.mails
+    assert not mailbox.mails
     scenario.tick(time.time() + DAY)
-    [(to, mail)] = postman.mails
+    [(to, mail)] = mailbox.mails
     assert to == ["data@example.com"]
     assert mail["Subject"] == "Daily digest: 1 failed, 1 recovered"
     body = mail.get_body(("plain",))
@@ -166,4 +167,4 @@ def test_a_digest_is_one_mail_a_day_of_what_failed_and_what_recovered(
     text = body.get_content()
     assert text.index("model_0 failed: SQL error (2 times)") < text.index("Recovered after")
     scenario.tick(time.time() + 2 * DAY)
-    assert len(postman.mails) == 1, "a day without news has no digest"
+    assert len(mailbox.mails) == 1, "no digest on a day without messages"

@@ -1,0 +1,30 @@
+"""The Slack client of the alerts, which is that of `dagster_slack`."""
+
+from __future__ import annotations
+
+from dagster_slack import SlackResource
+from slack_sdk import WebClient
+
+from analytics_dagster.alerting.channels.slack_resource import SlackApiResource
+from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
+from tests.unit.alerting.fake_channels import FakeChannels
+
+BOT = "xoxb-hunter2"
+
+
+def test_the_resource_is_a_slack_resource_with_address_and_timeout_of_the_settings(fake_channels: FakeChannels) -> None:
+    api_url = fake_channels.slack_api_url.rstrip("/")
+    resource = SlackApiResource(token=BOT, api_url=api_url, timeout=0.4)
+    assert isinstance(resource, SlackResource)
+    client = resource.get_client()
+    assert type(client) is WebClient
+    assert (client.token, client.base_url, client.timeout) == (BOT, fake_channels.slack_api_url, 1)
+    assert client.chat_postMessage(channel="#data", text="hello")["ok"]
+
+
+def test_the_bot_sends_through_the_client_of_the_resource(scenario: AlertScenario) -> None:
+    scenario.run(model_1=BINDER)
+    scenario.tick()
+    [request] = [one for one in scenario.fake_channels.requests if one.method == "chat.postMessage"]
+    assert request.headers["Authorization"] == "Bearer xoxb-hunter2"
+    assert "slackclient/" in request.headers["User-Agent"]
