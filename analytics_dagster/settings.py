@@ -72,7 +72,7 @@ def _default_project_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """All settings, each an environment variable: `ANALYTICS_` and the field's name."""
+    """All settings, each an environment variable: `ANALYTICS_` and the field's name. Docstrings become docs."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -83,146 +83,84 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    environment: Environment = Field(default=Environment.DEV, description="`dev`, `staging` or `prod`.")
-    dbt_project_dir: Path = Field(
-        default_factory=_default_project_dir,
-        description="The folder of `dbt_project.yml`.",
-    )
-    dbt_profiles_dir: Path | None = Field(
-        default=None,
-        description="The folder of `profiles.yml`; default: dbt's own search order.",
-    )
-    dbt_profile: str | None = Field(
-        default=None, description="The dbt profile; default: the one that `dbt_project.yml` names."
-    )
-    dbt_target: str | None = Field(
-        default=None,
-        description="The profile's target; default: the profile's own default in `dev`, else the environment's name.",
-    )
-    dbt_target_path: Path | None = Field(
-        default=None,
-        description="The folder for the manifest and each run's artifacts, relative to the dbt project; default: dbt's "
-        "own (`DBT_TARGET_PATH`, the project's `target-path`, or `target`).",
-    )
-    dbt_vars: dict[str, Any] = Field(
-        default_factory=dict, description="JSON object of dbt vars for every parse and build."
-    )
-    dbt_runner: DbtRunner = Field(
-        default=DbtRunner.WARM,
-        description="How runs call dbt. `warm`: in a process that starts early; `plain`: with the `dbt` command.",
-    )
-    dbt_artifacts: DbtArtifacts = Field(
-        default=DbtArtifacts.FAILED, description="The builds of which dbt's artifacts are kept: `failed` or `all`."
-    )
-    dbt_artifacts_days: float = Field(
-        default=7.0,
-        ge=1,
-        description="How many days these are kept; other builds' artifacts are deleted when the build ends.",
-    )
-    dagster_shortcuts: bool = Field(
-        default=True,
-        description="Whether three slow functions of Dagster are replaced at load, in tested versions of Dagster "
-        "([why](docs/upstream.md)).",
-    )
-    schedule_groups_file: Path | None = Field(
-        default=None, description="The YAML file of the schedule groups; default: the bundled `hourly` and `nightly`."
-    )
-    cron: dict[str, str] = Field(
-        default_factory=dict,
-        description='The cron of each schedule group: `ANALYTICS_CRON__HOURLY="15 * * * *"`, or one JSON object.',
-    )
-    time_zone: TimeZone = Field(
-        default="UTC", description="The IANA time zone of schedules that have none of their own."
-    )
-    schedules_running: bool | None = Field(
-        default=None, description="Whether schedules and sensors start turned on; default: only in `prod`."
-    )
-    unit_tests: bool = Field(
-        default=False,
-        description="Whether scheduled runs execute dbt unit tests too (they test code, not data).",
-    )
-    data_dir: Path | None = Field(
-        default=None, description="The folder for local data; default: `data` next to the dbt project."
-    )
-    landing_url: str | None = Field(
-        default=None,
-        description="Where raw files arrive: a folder or an fsspec URL (`s3://…`); default: `landing` in the data "
-        "folder.",
-    )
-    landing_settle_seconds: float = Field(
-        default=0.0,
-        ge=0,
-        description="How many seconds old a file must be to be ingested: for writers that do not write atomically.",
-    )
-    landing_storage_options: dict[str, str] = Field(
-        default_factory=dict,
-        description="JSON object of fsspec options for the landing zone, exports and reports (endpoint, credentials).",
-        repr=False,
-    )
-    outbound_url: str | None = Field(
-        default=None,
-        description="Where exports are written: a folder or an fsspec URL; default: `outbound` in the data folder.",
-    )
-    reports_url: str | None = Field(
-        default=None,
-        description="Where reports are written: a folder or an fsspec URL; default: `reports` in the data folder.",
-    )
-    reports_web_url: str | None = Field(
-        default=None,
-        description="The address of the reports in a browser, for links in the UI: `https://reports.example.com`.",
-    )
-    warehouse_lock_timeout: PositiveFloat = Field(
-        default=300.0,
-        description="How many seconds to wait for a warehouse file that another process has open.",
-    )
-    warehouse_writers: int | None = Field(
-        default=None,
-        ge=1,
-        description="How many runs may write the warehouse at once; always 1 for a DuckDB file, otherwise default: 4.",
-    )
-    alerts_file: Path | None = Field(
-        default=None, description="The YAML file of the alert routes; default: the bundled routes."
-    )
-    slack_token: SecretStr | None = Field(default=None, description="The bot token for Slack.")
-    slack_channel: str | None = Field(
-        default=None, description="The Slack channel to which the bundled routes send failures."
-    )
-    slack_webhooks: dict[str, SecretStr] = Field(
-        default_factory=dict,
-        description="Slack's incoming webhooks by the names that routes use: `ANALYTICS_SLACK_WEBHOOKS__FINANCE=https://…`",
-    )
-    slack_api_url: str = Field(default="https://slack.com/api/", description="The address of Slack's API.")
-    pagerduty_keys: dict[str, SecretStr] = Field(
-        default_factory=dict,
-        description="PagerDuty's integration keys by the names that routes use: `ANALYTICS_PAGERDUTY_KEYS__ON_CALL=…`",
-    )
-    pagerduty_url: str = Field(
-        default="https://events.pagerduty.com/v2/enqueue", description="The address of PagerDuty's events API."
-    )
-    smtp_url: SecretStr | None = Field(
-        default=None,
-        description="The mail server: `smtp://user:password@host:587` (STARTTLS if offered) or `smtps://…` (TLS).",
-    )
-    mail_from: str | None = Field(default=None, description="The sender address of mails.")
-    alert_timeout: PositiveFloat = Field(
-        default=10.0, description="How many seconds to wait for a channel's response before it counts as unavailable."
-    )
-    commit: str | None = Field(
-        default=None, description="The deployed commit, for alerts; default: the commit of the checkout."
-    )
-    webserver_url: str | None = Field(
-        default=None, description="The address of the Dagster UI, for links in messages: `https://dagster.example.com`."
-    )
-    is_dev_cli: bool = Field(
-        default=False,
-        validation_alias=AliasChoices("DAGSTER_IS_DEV_CLI", "is_dev_cli"),
-        description="Set by `dagster dev` and `dg` themselves: a missing or stale manifest is made at load.",
-    )
-    dagster_home: Path | None = Field(
-        default=None,
-        validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"),
-        description="Dagster's home; default for `analytics-dagster`: `.dagster_home` next to the dbt project.",
-    )
+    environment: Environment = Environment.DEV
+    """`dev`, `staging` or `prod`."""
+    dbt_project_dir: Path = Field(default_factory=_default_project_dir)
+    """The folder of `dbt_project.yml`."""
+    dbt_profiles_dir: Path | None = None
+    """The folder of `profiles.yml`; default: dbt's own search order."""
+    dbt_profile: str | None = None
+    """The dbt profile; default: the one that `dbt_project.yml` names."""
+    dbt_target: str | None = None
+    """The profile's target; default: the profile's own default in `dev`, else the environment's name."""
+    dbt_target_path: Path | None = None
+    """The folder for the manifest and artifacts, relative to the dbt project; default: dbt's own `target-path`."""
+    dbt_vars: dict[str, Any] = Field(default_factory=dict)
+    """JSON object of dbt vars for every parse and build."""
+    dbt_runner: DbtRunner = DbtRunner.WARM
+    """How runs call dbt. `warm`: in a process that starts early; `plain`: with the `dbt` command."""
+    dbt_artifacts: DbtArtifacts = DbtArtifacts.FAILED
+    """The builds of which dbt's artifacts are kept: `failed` or `all`."""
+    dbt_artifacts_days: float = Field(default=7.0, ge=1)
+    """How many days these are kept; other builds' artifacts are deleted when the build ends."""
+    dagster_shortcuts: bool = True
+    """Whether slow functions of Dagster are replaced at load, in tested versions ([why](docs/upstream.md))."""
+    schedule_groups_file: Path | None = None
+    """The YAML file of the schedule groups; default: the bundled `hourly` and `nightly`."""
+    cron: dict[str, str] = Field(default_factory=dict)
+    """The cron of each schedule group: `ANALYTICS_CRON__HOURLY="15 * * * *"`, or one JSON object."""
+    time_zone: TimeZone = "UTC"
+    """The IANA time zone of schedules that have none of their own."""
+    schedules_running: bool | None = None
+    """Whether schedules and sensors start turned on; default: only in `prod`."""
+    unit_tests: bool = False
+    """Whether scheduled runs execute dbt unit tests too (they test code, not data)."""
+    data_dir: Path | None = None
+    """The folder for local data; default: `data` next to the dbt project."""
+    landing_url: str | None = None
+    """Where raw files arrive: a folder or an fsspec URL (`s3://…`); default: `landing` in the data folder."""
+    landing_settle_seconds: float = Field(default=0.0, ge=0)
+    """How many seconds old a file must be to be ingested: for writers that do not write atomically."""
+    landing_storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+    """JSON object of fsspec options for the landing zone, exports and reports (endpoint, credentials)."""
+    outbound_url: str | None = None
+    """Where exports are written: a folder or an fsspec URL; default: `outbound` in the data folder."""
+    reports_url: str | None = None
+    """Where reports are written: a folder or an fsspec URL; default: `reports` in the data folder."""
+    reports_web_url: str | None = None
+    """The address of the reports in a browser, for links in the UI: `https://reports.example.com`."""
+    warehouse_lock_timeout: PositiveFloat = 300.0
+    """How many seconds to wait for a warehouse file that another process has open."""
+    warehouse_writers: int | None = Field(default=None, ge=1)
+    """How many runs may write the warehouse at once; always 1 for a DuckDB file, otherwise default: 4."""
+    alerts_file: Path | None = None
+    """The YAML file of the alert routes; default: the bundled routes."""
+    slack_token: SecretStr | None = None
+    """The bot token for Slack."""
+    slack_channel: str | None = None
+    """The Slack channel to which the bundled routes send failures."""
+    slack_webhooks: dict[str, SecretStr] = Field(default_factory=dict)
+    """Slack's incoming webhooks by the names that routes use: `ANALYTICS_SLACK_WEBHOOKS__FINANCE=https://…`"""
+    slack_api_url: str = "https://slack.com/api/"
+    """The address of Slack's API."""
+    pagerduty_keys: dict[str, SecretStr] = Field(default_factory=dict)
+    """PagerDuty's integration keys by the names that routes use: `ANALYTICS_PAGERDUTY_KEYS__ON_CALL=…`"""
+    pagerduty_url: str = "https://events.pagerduty.com/v2/enqueue"
+    """The address of PagerDuty's events API."""
+    smtp_url: SecretStr | None = None
+    """The mail server: `smtp://user:password@host:587` (STARTTLS if offered) or `smtps://…` (TLS)."""
+    mail_from: str | None = None
+    """The sender address of mails."""
+    alert_timeout: PositiveFloat = 10.0
+    """How many seconds to wait for a channel's response before it counts as unavailable."""
+    commit: str | None = None
+    """The deployed commit, for alerts; default: the commit of the checkout."""
+    webserver_url: str | None = None
+    """The address of the Dagster UI, for links in messages: `https://dagster.example.com`."""
+    is_dev_cli: bool = Field(default=False, validation_alias=AliasChoices("DAGSTER_IS_DEV_CLI", "is_dev_cli"))
+    """Set by `dagster dev` and `dg` themselves: a missing or stale manifest is made at load."""
+    dagster_home: Path | None = Field(default=None, validation_alias=AliasChoices("DAGSTER_HOME", "dagster_home"))
+    """Dagster's home; default for `analytics-dagster`: `.dagster_home` next to the dbt project."""
 
     @property
     def project_dir(self) -> Path:

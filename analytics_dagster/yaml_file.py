@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
+import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,8 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.settings import variable_name
@@ -37,9 +49,35 @@ Names = Annotated[
 
 
 class YamlModel(BaseModel):
-    """A mapping of a file; unknown keys are errors."""
+    """A mapping of a file. Unknown keys are errors; the docstrings of fields are their descriptions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the JSON schema with the fields' descriptions."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, description in field_descriptions(cls).items():
+            properties[cls.model_fields[name].alias or name]["description"] = description
+        return schema
+
+
+def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """Return the docstrings of a model's fields.
+
+    Pydantic's `use_attribute_docstrings` does the same at import: it adds 4 % to the CPU time of loading the location.
+    """
+    [definition] = ast.parse(inspect.getsource(model)).body
+    pairs = itertools.pairwise(definition.body) if isinstance(definition, ast.ClassDef) else ()
+    return {
+        field.target.id: str(text.value.value)
+        for field, text in pairs
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
 
 
 @dataclass(frozen=True)
@@ -179,8 +217,6 @@ class LocatedYaml:
         try:
             loader = _Loader(text)
             self._root = loader.get_single_node()
-            if self._root is not None:
-                _require_unique_keys(self._root)
             self.value: Any = None if self._root is None else loader.construct_document(self._root)
         except yaml.YAMLError as error:
             raise YamlError(str(error).replace(' in "<unicode string>",', "")) from error
@@ -199,7 +235,12 @@ class LocatedYaml:
 
 
 class _Loader(yaml.SafeLoader):
-    """Names the line of a value that looks like a date or a number but is not valid (`2024-13-45`)."""
+    """Rejects a key that a mapping has twice, and names the line of a value that is not valid (`2024-13-45`)."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        mapping: yaml.MappingNode = super().compose_mapping_node(anchor)
+        _require_unique(mapping)
+        return mapping
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
         try:
@@ -220,20 +261,6 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, i
             if key.value == str(part):
                 return value, key.start_mark.line + 1
     return None, 0
-
-
-def _require_unique_keys(root: yaml.Node) -> None:
-    # Each node once: an alias (`*name`) leads to the same node again, even to a node that contains it.
-    pending, seen = [root], {id(root)}
-    while pending:
-        node = pending.pop()
-        if isinstance(node, yaml.MappingNode):
-            _require_unique(node)
-            parts = [value for _, value in node.value]
-        else:
-            parts = node.value if isinstance(node, yaml.SequenceNode) else []
-        pending += [part for part in parts if id(part) not in seen]
-        seen.update(map(id, parts))
 
 
 def _require_unique(mapping: yaml.MappingNode) -> None:

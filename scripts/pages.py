@@ -14,6 +14,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from analytics_dagster.settings import Settings, variable_name
+from analytics_dagster.yaml_file import field_descriptions
 from scripts.architecture import PACKAGE, draw, read_architecture
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,9 +43,10 @@ def generated_files() -> dict[Path, str]:
 def settings_table() -> list[str]:
     """Return the lines of the settings table: one row for each field of the class."""
     rows = []
+    descriptions = field_descriptions(Settings)
     for name, field in Settings.model_fields.items():
         # Links in descriptions are relative to the root of the checkout.
-        text = (field.description or "").replace("](docs/", "](")
+        text = descriptions[name].replace("](docs/", "](")
         rows.append(f"| `{variable_name(name)}` | {_default(field.default)} | {text} |")
     return ["| variable | default | what it sets |", "| --- | --- | --- |", *rows]
 

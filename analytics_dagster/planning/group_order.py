@@ -17,24 +17,22 @@ def edges_between(
     groups: ScheduleGroups, owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph
 ) -> list[Edge]:
     """Return an edge for each pair of groups of which one builds a node that reads a node of the other."""
-    found: dict[tuple[str, str], Edge] = {}
     previous = {group.name: set(group.reads_previous) for group in groups.groups}
-    for child, parent, downstream in _reads_of_others(owner, refreshes, graph):
-        pair = owner[parent], downstream
-        found.setdefault(pair, Edge(*pair, parent, child, previous=pair[0] in previous[downstream]))
-    return list(found.values())
+    return _first_of_each_pair(
+        Edge(owner[parent], downstream, parent, child, previous=owner[parent] in previous[downstream])
+        for child, parent, downstream in _reads_of_others(owner, refreshes, graph)
+    )
 
 
-def edges_of_tests(tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[str, str]) -> Iterable[Edge]:
+def edges_of_tests(tests: Mapping[str, Sequence[PlannedTest]], owner: Mapping[str, str]) -> list[Edge]:
     """Return an edge for each pair of groups that a test connects, because it reads nodes of both."""
-    found: dict[tuple[str, str], Edge] = {}
-    for downstream, planned in tests.items():
-        for test in planned:
-            for parent in sorted(test.reads & owner.keys()):
-                pair = owner[parent], downstream
-                if pair[0] != downstream:
-                    found.setdefault(pair, Edge(*pair, parent, test.unique_id))
-    return found.values()
+    return _first_of_each_pair(
+        Edge(owner[parent], downstream, parent, test.unique_id)
+        for downstream, planned in tests.items()
+        for test in planned
+        for parent in sorted(test.reads & owner.keys())
+        if owner[parent] != downstream
+    )
 
 
 def edges_of_refreshers(owner: Mapping[str, str], refreshes: Mapping[str, set[str]], graph: Graph) -> list[Edge]:
@@ -43,10 +41,17 @@ def edges_of_refreshers(owner: Mapping[str, str], refreshes: Mapping[str, set[st
     for group, nodes in refreshes.items():
         for node in nodes:
             refreshed_by[node].append(group)
+    return _first_of_each_pair(
+        Edge(upstream, downstream, parent, child)
+        for child, parent, downstream in _reads_of_others(owner, refreshes, graph)
+        for upstream in refreshed_by.get(parent, ())
+    )
+
+
+def _first_of_each_pair(edges: Iterable[Edge]) -> list[Edge]:
     found: dict[tuple[str, str], Edge] = {}
-    for child, parent, downstream in _reads_of_others(owner, refreshes, graph):
-        for upstream in refreshed_by.get(parent, ()):
-            found.setdefault((upstream, downstream), Edge(upstream, downstream, parent, child))
+    for edge in edges:
+        found.setdefault((edge.upstream, edge.downstream), edge)
     return list(found.values())
 
 

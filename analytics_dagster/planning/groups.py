@@ -133,14 +133,8 @@ Crons = Annotated[
     WithJsonSchema(ONE_OR_MANY),
 ]
 
-Retries = Annotated[
-    int,
-    Field(ge=0, le=10, description="How often the failed part of a run is retried if the failure may be transient."),
-]
-RetryDelay = Annotated[int, Field(ge=0, description="The seconds between a failure and its first retry.")]
-RetryBackoff = Annotated[
-    Backoff, Field(description="How that delay grows: `constant`, `linear`, or `exponential` (it doubles).")
-]
+Retries = Annotated[int, Field(ge=0, le=10)]
+RetryDelay = Annotated[int, Field(ge=0)]
 
 _TEXT = {"type": "string"}
 _ONE_SELECTION: dict[str, Any] = {
@@ -156,55 +150,44 @@ class ScheduleGroup(YamlModel):
 
     model_config = ConfigDict(json_schema_extra=_ONE_SELECTION)
 
-    name: Annotated[str, AfterValidator(_valid_name)] = Field(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Also the name of the group's job and asset group."
-    )
-    select: Annotated[str, BeforeValidator(_as_one_text), AfterValidator(_valid_selection)] | None = Field(
-        default=None,
-        description="The nodes, in dbt's selection syntax: `tag:hourly`, `+orders,config.materialized:table`.",
-    )
-    selector: Annotated[str, Field(min_length=1)] | None = Field(
-        default=None, description="The nodes, by the name of a YAML selector of the dbt project."
-    )
-    cron: Crons = Field(
-        default=(), description="When it runs: one or more cron schedules; without any, only by hand or by a sensor."
-    )
-    time_zone: TimeZone | None = Field(
-        default=None, description="The IANA time zone of the cron; default: the setting's."
-    )
-    default: bool = Field(default=False, description="Whether it gets every node that no other group selects.")
-    after_ingestion: bool = Field(default=False, description="Whether newly ingested files start it too.")
-    docs: bool = Field(default=False, description="Whether its runs generate dbt's documentation at the end.")
-    variables: Annotated[dict[str, Any], AfterValidator(_valid_variables)] = Field(
-        default_factory=dict, alias="vars", description="dbt vars of its runs, in addition to the location's."
-    )
-    full_refresh: FullRefresh = Field(
-        default=FullRefresh.ON_REQUEST,
-        description="Whether incremental models and seeds are rebuilt from scratch: on request, never, or always.",
-    )
+    name: Annotated[str, AfterValidator(_valid_name)] = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Also the name of the group's job and asset group."""
+    select: Annotated[str, BeforeValidator(_as_one_text), AfterValidator(_valid_selection)] | None = None
+    """The nodes, in dbt's selection syntax: `tag:hourly`, `+orders,config.materialized:table`."""
+    selector: Annotated[str, Field(min_length=1)] | None = None
+    """The nodes, by the name of a YAML selector of the dbt project."""
+    cron: Crons = ()
+    """When it runs: one or more cron schedules; without any, only by hand or by a sensor."""
+    time_zone: TimeZone | None = None
+    """The IANA time zone of the cron; default: the setting's."""
+    default: bool = False
+    """Whether it gets every node that no other group selects."""
+    after_ingestion: bool = False
+    """Whether newly ingested files start it too."""
+    docs: bool = False
+    """Whether its runs generate dbt's documentation at the end."""
+    variables: Annotated[dict[str, Any], AfterValidator(_valid_variables)] = Field(default_factory=dict, alias="vars")
+    """dbt vars of its runs, in addition to the location's."""
+    full_refresh: FullRefresh = FullRefresh.ON_REQUEST
+    """Whether incremental models and seeds are rebuilt from scratch: on request, never, or always."""
     retries: Retries = 0
+    """How often the failed part of a run is retried if the failure may be transient."""
     retry_delay: RetryDelay = 60
-    retry_backoff: RetryBackoff = Backoff.EXPONENTIAL
-    on_upstream_failure: OnUpstreamFailure = Field(
-        default=OnUpstreamFailure.WAIT,
-        description="What its run does if an upstream group's run of the same tick fails: it runs anyway, is skipped, "
-        "or waits for the retries and is skipped if they fail too.",
-    )
-    reads_previous: tuple[str, ...] = Field(
-        default=(),
-        description="Groups of which it reads the previous run's tables: it does not wait for them, and a cycle "
-        "through them is allowed.",
-    )
-    resources: Resources | None = Field(default=None, description="The resources of its runs' pods in Kubernetes.")
-    node_selector: NodeSelector | None = Field(
-        default=None, description="The labels of the nodes on which these pods may run."
-    )
-    tolerations: tuple[Toleration, ...] | None = Field(
-        default=None, description="The taints of nodes that these pods tolerate."
-    )
-    priority_class_name: ObjectName | None = Field(
-        default=None, description="The priority class of these pods; it must exist in the cluster."
-    )
+    """The seconds between a failure and its first retry."""
+    retry_backoff: Backoff = Backoff.EXPONENTIAL
+    """How that delay grows: `constant`, `linear`, or `exponential` (it doubles)."""
+    on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
+    """What its run does if an upstream run of the same tick fails: run anyway, skip, or wait for its retries."""
+    reads_previous: tuple[str, ...] = ()
+    """Groups whose previous tables it reads: it does not wait for them, and a cycle through them is allowed."""
+    resources: Resources | None = None
+    """The resources of its runs' pods in Kubernetes."""
+    node_selector: NodeSelector | None = None
+    """The labels of the nodes on which these pods may run."""
+    tolerations: tuple[Toleration, ...] | None = None
+    """The taints of nodes that these pods tolerate."""
+    priority_class_name: ObjectName | None = None
+    """The priority class of these pods; it must exist in the cluster."""
 
     @model_validator(mode="after")
     def _has_one_selection(self) -> ScheduleGroup:
@@ -227,20 +210,23 @@ class IngestionRuns(YamlModel):
     """How ingestion runs are retried, with the same keys as a schedule group."""
 
     retries: Retries = 0
+    """How often the failed part of a run is retried if the failure may be transient."""
     retry_delay: RetryDelay = 60
-    retry_backoff: RetryBackoff = Backoff.EXPONENTIAL
+    """The seconds between a failure and its first retry."""
+    retry_backoff: Backoff = Backoff.EXPONENTIAL
+    """How that delay grows: `constant`, `linear`, or `exponential` (it doubles)."""
 
 
 class ScheduleGroups(YamlModel):
     """The whole file; the order of the groups matters if several select the same node."""
 
-    on_overlap: OnOverlap = Field(
-        default=OnOverlap.ERROR,
-        description="What happens if several groups select a node: an error, only the first one builds it, or all do.",
-    )
-    ingestion: IngestionRuns = Field(default=IngestionRuns(), description="How ingestion runs are retried.")
+    on_overlap: OnOverlap = OnOverlap.ERROR
+    """What happens if several groups select a node: an error, only the first one builds it, or all do."""
+    ingestion: IngestionRuns = IngestionRuns()
+    """How ingestion runs are retried."""
     # Not pydantic's `min_length`: it counts valid groups only, and would report one mistake twice.
-    groups: tuple[ScheduleGroup, ...] = Field(description="The schedule groups.", json_schema_extra={"minItems": 1})
+    groups: tuple[ScheduleGroup, ...] = Field(json_schema_extra={"minItems": 1})
+    """The schedule groups."""
 
     @model_validator(mode="after")
     def _do_not_conflict(self) -> ScheduleGroups:

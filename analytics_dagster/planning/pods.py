@@ -68,8 +68,10 @@ ObjectName = Annotated[str, AfterValidator(_valid_object_name)]
 class Resources(YamlModel):
     """The resources of a run's pod, in Kubernetes' units (`cpu: 500m`, `memory: 1Gi`)."""
 
-    requests: dict[str, Quantity] = Field(default_factory=dict, description="The guaranteed amounts.")
-    limits: dict[str, Quantity] = Field(default_factory=dict, description="The maximum amounts.")
+    requests: dict[str, Quantity] = Field(default_factory=dict)
+    """The guaranteed amounts."""
+    limits: dict[str, Quantity] = Field(default_factory=dict)
+    """The maximum amounts."""
 
 
 class Toleration(YamlModel):
@@ -78,20 +80,16 @@ class Toleration(YamlModel):
     Source: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
     """
 
-    key: Key | None = Field(default=None, description="The taint's key; default: every taint.")
-    operator: Literal["Equal", "Exists"] = Field(
-        default="Equal", description="Whether the taint has this value, or any value (`Exists`)."
-    )
-    value: Value | None = Field(default=None, description="The taint's value.")
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="The taint's effect; default: every effect."
-    )
-    toleration_seconds: int | None = Field(
-        default=None,
-        alias="tolerationSeconds",
-        ge=0,
-        description="How many seconds the pod stays on a node that gets such a taint (`NoExecute`); default: forever.",
-    )
+    key: Key | None = None
+    """The taint's key; default: every taint."""
+    operator: Literal["Equal", "Exists"] = "Equal"
+    """Whether the taint has this value, or any value (`Exists`)."""
+    value: Value | None = None
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """The taint's effect; default: every effect."""
+    toleration_seconds: int | None = Field(default=None, alias="tolerationSeconds", ge=0)
+    """How many seconds the pod stays on a node that gets such a taint (`NoExecute`); default: forever."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Toleration:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from analytics_dagster.planning.groups import IngestionRuns, OnOverlap, ScheduleGroup
+from analytics_dagster.yaml_file import field_descriptions
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "schedule_groups.md"
@@ -29,8 +30,9 @@ def _between(name: str) -> list[str]:
 
 @pytest.mark.parametrize(("table", "model"), [("keys", ScheduleGroup), ("ingestion", IngestionRuns)])
 def test_its_tables_of_keys_are_the_classes(table: str, model: type[BaseModel]) -> None:
+    descriptions = field_descriptions(model)
     rows = [
-        f"| `{field.alias or name}` | {_default(field.default)} | {field.description} |"
+        f"| `{field.alias or name}` | {_default(field.default)} | {descriptions[name]} |"
         for name, field in model.model_fields.items()
     ]
     assert _between(table) == ["| key | default | what it says |", "| --- | --- | --- |", *rows]
