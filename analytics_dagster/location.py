@@ -18,7 +18,7 @@ from analytics_dagster.assets.definitions_cache import DefinitionsCache
 from analytics_dagster.assets.keys import check_asset_keys
 from analytics_dagster.automation.build import Parts, build_automation, build_policies
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
-from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retry_decision import RetryPolicies
 from analytics_dagster.dagster_internals import dagster_patches
 from analytics_dagster.execution.executor import build_executor
 from analytics_dagster.execution.failures.deployment import build_deployment_info

@@ -25,8 +25,6 @@ from analytics_dagster.project.graph import Graph
 from analytics_dagster.text import pluralize
 from analytics_dagster.warehouse import POOL, Warehouse
 
-"""The tag of a run that says of which schedule group it is."""
-
 
 class BuildConfig(dg.Config):
     """What the launchpad offers for one run."""

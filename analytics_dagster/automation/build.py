@@ -14,7 +14,7 @@ from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
 from analytics_dagster.automation.jobs import INGESTION, build_group_job, build_ingestion_job
 from analytics_dagster.automation.landing_sensor import build_landing_sensor
 from analytics_dagster.automation.pending_runs import build_pending_runs_sensor
-from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retry_decision import RetryPolicies
 from analytics_dagster.automation.retry_sensors import build_retry_sensors
 from analytics_dagster.automation.run_order import AutomatedGroup, AutomatedGroups
 from analytics_dagster.automation.schedules import build_schedule
@@ -47,15 +47,31 @@ def build_automation(
     ``project`` is the name of the dbt project: it is a tag of the runs, and part of the keys of the stored records.
     """
     groups = order_groups(settings, parts.plan, parts.dbt_assets, project)
-    jobs = {name: _group_job(name, parts, project) for name in groups.by_name}
+    jobs = {
+        name: build_group_job(
+            one.group,
+            project=project,
+            nodes=parts.dbt_assets.assets_of(parts.plan.by_name[name]),
+            checks=parts.dbt_assets.checks_of(parts.plan.by_name[name]),
+            consumers=parts.consumers.started_with.get(name, ()),
+            executor=parts.executor,
+        )
+        for name, one in groups.by_name.items()
+    }
     schedules = [build_schedule(name, job, groups) for name, job in jobs.items()]
-    ingestion_job = _ingestion_job(parts, policies, project)
-    all_jobs = [*([ingestion_job] if ingestion_job else []), *jobs.values()]
+    ingestion_job = build_ingestion_job(
+        policies.ingestion,
+        project=project,
+        tables=parts.ingestion.keys.values(),
+        checks=parts.ingestion.checks,
+        executor=parts.executor,
+    )
+    all_jobs = [*([ingestion_job] if parts.ingestion.tables else []), *jobs.values()]
     sensors = [build_dead_runs_sensor(), *build_retry_sensors(all_jobs, project, policies, report_reader)]
     jobs_after = [jobs[name] for name, one in groups.by_name.items() if one.group.after_ingestion]
     if jobs_after or any(one.upstream for one in groups.by_name.values()):
         sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))
-    if ingestion_job:
+    if parts.ingestion.tables:
         sensors += _ingestion_sensors(settings, parts.ingestion, ingestion_job, jobs_after, groups)
     return dg.Definitions(jobs=all_jobs, schedules=[one for one in schedules if one is not None], sensors=sensors)
 
@@ -85,28 +101,6 @@ def order_groups(settings: Settings, plan: Plan, dbt_assets: DbtAssets, project:
         for name, one in plans.items()
     }
     return AutomatedGroups(project, groups, schedules_on=settings.automation_is_on)
-
-
-def _group_job(name: str, parts: Parts, project: str) -> AssetJob:
-    one = parts.plan.by_name[name]
-    return build_group_job(
-        one.group,
-        project=project,
-        nodes=parts.dbt_assets.assets_of(one),
-        checks=parts.dbt_assets.checks_of(one),
-        consumers=parts.consumers.started_with.get(name, ()),
-        executor=parts.executor,
-    )
-
-
-def _ingestion_job(parts: Parts, policies: RetryPolicies, project: str) -> AssetJob | None:
-    ingestion = parts.ingestion
-    if not ingestion.tables:
-        return None
-    tables, checks = list(ingestion.keys.values()), ingestion.checks
-    return build_ingestion_job(
-        policies.ingestion, project=project, tables=tables, checks=checks, executor=parts.executor
-    )
 
 
 def _ingestion_sensors(

@@ -82,10 +82,8 @@ class InstanceSnapshot:
         If several locations have one of this name and ours is not known, it is enough that one of them is on. The
         sensor of pending runs knows its location, so that nothing waits forever for another location's schedule.
         """
-        # Dagster's third status says that the code decides.
-        statuses = {"RUNNING": True, "STOPPED": False}
         found = [
-            statuses.get(status, default)
+            default if status is None else status
             for name, location, status in self._switches
             if name == instigator and self._location in (None, location)
         ]
@@ -136,15 +134,13 @@ class InstanceSnapshot:
         return list(reversed(self._instance.get_runs(filters=dg.RunsFilter(statuses=list(UNFINISHED)))))
 
     @cached_property
-    def _switches(self) -> list[tuple[str, str, str]]:
-        """The name, code location and status of each schedule and sensor that Dagster has stored."""
+    def _switches(self) -> list[tuple[str, str, bool | None]]:
+        """The name and code location of each schedule and sensor, and whether it is on; None if the code decides."""
+        states = [(state, state.origin.repository_origin) for state in self._instance.all_instigator_state()]
+        on = {"RUNNING": True, "STOPPED": False}
         return [
-            (
-                state.instigator_name,
-                state.origin.repository_origin.code_location_origin.location_name,
-                state.status.name,
-            )
-            for state in self._instance.all_instigator_state()
+            (state.instigator_name, origin.code_location_origin.location_name, on.get(state.status.name))
+            for state, origin in states
         ]
 
     def _is_of(self, run: dg.DagsterRun, name: str) -> bool:

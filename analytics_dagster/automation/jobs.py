@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from analytics_dagster.planning.groups import GROUP_TAG, IngestionRuns, ScheduleGroup
-from analytics_dagster.planning.pods import Toleration
 
 if TYPE_CHECKING:
     from analytics_dagster.dagster_internals.asset_job import AssetJob
@@ -68,23 +67,11 @@ def run_tags(group: ScheduleGroup, project: str) -> dict[str, Any]:
 
 def _pod(group: ScheduleGroup) -> dict[str, Any]:
     """Return the pod configuration that a group sets, in the form that dagster-k8s reads."""
-    scheduling: dict[str, Any] = {
-        "node_selector": group.node_selector,
-        "tolerations": None if group.tolerations is None else [_as_kubernetes(one) for one in group.tolerations],
-        "priority_class_name": group.priority_class_name,
-    }
-    spec = {name: value for name, value in scheduling.items() if value is not None}
-    pod: dict[str, Any] = {}
-    if group.resources:
-        resources = {"requests": group.resources.requests, "limits": group.resources.limits}
-        pod["container_config"] = {"resources": {name: values for name, values in resources.items() if values}}
-    if spec:
-        pod["pod_spec_config"] = spec
-    return pod
-
-
-def _as_kubernetes(toleration: Toleration) -> dict[str, Any]:
-    return toleration.model_dump(mode="json", by_alias=True, exclude_none=True)
+    fields = {"resources", "node_selector", "tolerations", "priority_class_name"}
+    spec = group.model_dump(mode="json", by_alias=True, exclude_none=True, include=fields)
+    resources = {name: values for name, values in spec.pop("resources", {}).items() if values}
+    container = {"container_config": {"resources": resources}} if resources else {}
+    return {**container, **({"pod_spec_config": spec} if spec else {})}
 
 
 def _retry_tags(retries: int, project: str) -> dict[str, str]:

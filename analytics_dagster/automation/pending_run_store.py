@@ -24,6 +24,9 @@ AFTER_INGESTION = "analytics_dagster/after_ingestion"
 SCHEDULED_TIME = ".dagster/scheduled_execution_time"
 """The tag in which Dagster's scheduler stores a run's tick; a test compares it with Dagster's own constant."""
 
+SCHEDULE_NAME = "dagster/schedule_name"
+"""The tag by which Dagster finds the runs of a schedule; a test compares it with Dagster's own constant."""
+
 _KEPT = 20
 """How many records of each kind are kept for each group."""
 
@@ -131,30 +134,28 @@ class GroupRecords:
     @cached_property
     def pending(self) -> tuple[TriggerRecord, ...]:
         """The pending runs: at most one of a tick and one of an ingestion, because later triggers join them."""
-        latest = (
-            next((one for one in reversed(records) if self._covering.get(one.trigger) == one.trigger), None)
-            for records in (self.ticks, self.ingestions)
-        )
-        waiting = [record for record in latest if record and record.outcome in {Outcome.PENDING, Outcome.JOINED}]
-        return tuple(record for record in waiting if not self.resolution(record.trigger))
+        found = []
+        for records in (self.ticks, self.ingestions):
+            latest = next((one for one in reversed(records) if self._covering.get(one.trigger) == one.trigger), None)
+            if latest and latest.outcome is not Outcome.LAUNCHED and not self.resolution(latest.trigger):
+                found.append(latest)
+        return tuple(found)
 
     @cached_property
     def _covering(self) -> Mapping[Trigger, Trigger]:
+        """The trigger whose run covers each other one; a skipped tick is covered by a run that had another trigger."""
+        was_skipped = {one.trigger for one in self.resolutions if one.skipped}
         found: dict[Trigger, Trigger] = {}
         for records in (self.ticks, self.ingestions):
             covering: Trigger | None = None
             for record in records:
                 if record.outcome is Outcome.SKIPPED:
                     continue
-                if record.outcome is not Outcome.JOINED or (covering and self._was_skipped(covering)):
+                if record.outcome is not Outcome.JOINED or covering in was_skipped:
                     covering = record.trigger
                 if covering:
                     found[record.trigger] = covering
         return found
-
-    def _was_skipped(self, trigger: Trigger) -> bool:
-        resolution = self.resolution(trigger)
-        return resolution is not None and bool(resolution.skipped)
 
 
 class KeyValueStorage(Protocol):

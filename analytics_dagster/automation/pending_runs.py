@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.pending_run_store import Resolution, Trigger
+from analytics_dagster.automation.pending_run_store import SCHEDULE_NAME, Resolution, Trigger
 from analytics_dagster.automation.run_order import Action, AutomatedGroups
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 SENSOR = "due_runs_sensor"
 """The name of the sensor. It stays as it is: Dagster stores under it whether somebody turned the sensor off."""
-
-SCHEDULE_NAME = "dagster/schedule_name"
-"""The tag by which Dagster finds the runs of a schedule; a test compares it with Dagster's own constant."""
 
 
 def build_pending_runs_sensor(jobs: Sequence[AssetJob], groups: AutomatedGroups) -> dg.SensorDefinition:

@@ -1,21 +1,21 @@
-"""Decides whether and when a failed run is retried, and how its tags say so. Pure."""
+"""Decides whether and when a failed run is retried, by its policy, and how its tags say so. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import TypeAlias
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG, RETRIES_TAG
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG, RETRIES_TAG
 from analytics_dagster.automation.landing_sensor import STARTED_BY
-from analytics_dagster.automation.pending_run_store import AFTER_INGESTION, SCHEDULED_TIME
-from analytics_dagster.automation.retry_policies import RetryPolicy
+from analytics_dagster.automation.pending_run_store import AFTER_INGESTION, SCHEDULE_NAME, SCHEDULED_TIME
 from analytics_dagster.execution.failures.classification import worst
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport, Retry
 from analytics_dagster.execution.remaining_work import RemainingWork
-from analytics_dagster.planning.groups import GROUP_TAG, Backoff
+from analytics_dagster.planning.groups import GROUP_TAG, Backoff, IngestionRuns, ScheduleGroup
 
 RETRIES_SENSOR = "retries_sensor"
 """The name of the sensor that retries runs of the location's jobs."""
@@ -38,8 +38,36 @@ PARENT, ROOT, NUMBER = "dagster/parent_run_id", "dagster/root_run_id", "dagster/
 _COPIED_TAGS = {
     *(GROUP_TAG, PROJECT_TAG, RETRIES_TAG),
     # What started the first run: what a success starts depends on it.
-    *(STARTED_BY, AFTER_INGESTION, SCHEDULED_TIME, "dagster/schedule_name"),
+    *(STARTED_BY, AFTER_INGESTION, SCHEDULED_TIME, SCHEDULE_NAME),
 }
+
+
+RetryPolicy: TypeAlias = ScheduleGroup | IngestionRuns
+"""What has retry settings: ``retries``, ``retry_delay`` (seconds) and ``retry_backoff``."""
+
+
+@dataclass(frozen=True)
+class RetryPolicies:
+    """The policies of a location: of its schedule groups by name, and of ingestion.
+
+    ``assets`` maps each asset of the location's jobs to the name of its schedule group, or to ingestion's.
+    """
+
+    groups: Mapping[str, ScheduleGroup]
+    ingestion: IngestionRuns
+    assets: Mapping[dg.AssetKey, str]
+
+    def of(self, run: dg.DagsterRun) -> RetryPolicy | None:
+        """Return the policy of a run; None if it has none.
+
+        A run that somebody started in the UI may have assets of several groups: it gets the fewest retries of them.
+        """
+        policies: Mapping[str, RetryPolicy] = {**self.groups, INGESTION: self.ingestion}
+        if GROUP_TAG in run.tags or run.job_name == INGESTION:
+            return policies.get(run.tags.get(GROUP_TAG, INGESTION))
+        assets = {*(run.asset_selection or ()), *(check.asset_key for check in run.asset_check_selection or ())}
+        found = [policies[self.assets[asset]] for asset in assets if asset in self.assets]
+        return min(found, key=lambda policy: policy.retries, default=None)
 
 
 def decide_retry(report: FailureReport, policy: RetryPolicy | None, done: int) -> Retry:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -29,17 +29,17 @@ from analytics_dagster.automation.retry_decision import (
     PARENT,
     RETRIED_BY,
     RETRIES_SENSOR,
+    RetryPolicies,
     decide_retry,
     decision_tags,
     due_at,
     number_of,
     retry_request,
 )
-from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.execution.dead_runs import check_liveness
 from analytics_dagster.execution.failures.events import ReportReader, attach_report
 from analytics_dagster.execution.failures.report import FailureReport
 from analytics_dagster.execution.remaining_work import find_remaining_work
+from analytics_dagster.execution.dead_runs import check_liveness
 from analytics_dagster.process_identity import Liveness
 from analytics_dagster.text import pluralize
 
@@ -69,6 +69,18 @@ def build_retry_sensors(
 
     ``project`` is the value of `PROJECT_TAG` on the jobs' runs.
     """
+
+    def evaluate(context: dg.SensorEvaluationContext, **runs: Any) -> dg.SensorResult | dg.SkipReason:
+        now = datetime.now(timezone.utc).timestamp()
+        records = find_failed_runs(context.instance, now, **runs)
+        report = partial(report_reader.read, context.instance, repository=context.repository_def)
+        requests, lines = RetryEvaluation(context.instance, policies, report, now).run(records)
+        for line in lines:
+            context.log.info(line)
+        if requests:
+            return dg.SensorResult(run_requests=requests)
+        return dg.SkipReason(" ".join(lines) or "No failed run is to be retried.")
+
     builder = partial(dg.sensor, default_status=dg.DefaultSensorStatus.RUNNING, minimum_interval_seconds=15)
 
     @builder(
@@ -77,7 +89,7 @@ def build_retry_sensors(
         description="Retries failed runs of jobs after a transient failure: only what failed or was skipped.",
     )
     def retries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        return _evaluate(context, FailedRuns(tags={PROJECT_TAG: project}), policies, report_reader)
+        return evaluate(context, tags={PROJECT_TAG: project})
 
     @builder(
         name=AD_HOC_SENSOR,
@@ -86,50 +98,34 @@ def build_retry_sensors(
     )
     def ad_hoc_retries_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         origin = context.code_location_origin
-        runs = FailedRuns(job=AD_HOC, location=origin.location_name if origin else None)
-        return _evaluate(context, runs, policies, report_reader)
+        return evaluate(context, job=AD_HOC, location=origin.location_name if origin else None)
 
     return [retries_sensor, ad_hoc_retries_sensor]
 
 
-def _evaluate(
-    context: dg.SensorEvaluationContext, runs: FailedRuns, policies: RetryPolicies, report_reader: ReportReader
-) -> dg.SensorResult | dg.SkipReason:
-    now = datetime.now(timezone.utc).timestamp()
-    report = partial(report_reader.read, context.instance, repository=context.repository_def)
-    requests, lines = RetryEvaluation(context.instance, runs, policies, report, now).run()
-    for line in lines:
-        context.log.info(line)
-    if requests:
-        return dg.SensorResult(run_requests=requests)
-    return dg.SkipReason(" ".join(lines) or "No failed run is to be retried.")
+def find_failed_runs(
+    instance: dg.DagsterInstance,
+    now: float,
+    *,
+    tags: Mapping[str, str] | None = None,
+    job: str | None = None,
+    location: str | None = None,
+) -> list[dg.RunRecord]:
+    """Return the failed runs without a decision, and those whose retry has not started; earliest failure first.
+
+    Runs of other code locations than ``location`` are left to these; a run of the command line has no location.
+    """
+    since = datetime.fromtimestamp(now, timezone.utc) - _LOOKBACK
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags=tags, job_name=job, updated_after=since)
+    records = instance.get_run_records(filters=filters, order_by="update_timestamp", ascending=True)
+    return [record for record in records if _is_open(record.dagster_run, location)]
 
 
-@dataclass(frozen=True)
-class FailedRuns:
-    """Which failed runs a sensor retries: those with these tags, or of this job, in this code location."""
-
-    tags: Mapping[str, str] = field(default_factory=dict)
-    job: str | None = None
-    location: str | None = None
-
-    def find(self, instance: dg.DagsterInstance, since: datetime) -> list[dg.RunRecord]:
-        """Return the failed runs without a decision, and those whose retry has not started; earliest failure first."""
-        filters = dg.RunsFilter(
-            statuses=[dg.DagsterRunStatus.FAILURE], tags=dict(self.tags), job_name=self.job, updated_after=since
-        )
-        records = instance.get_run_records(filters=filters, order_by="update_timestamp", ascending=True)
-        return [one for one in records if self._is_here(one.dagster_run) and _is_open(one.dagster_run)]
-
-    def _is_here(self, run: dg.DagsterRun) -> bool:
-        origin = run.remote_job_origin
-        return origin is None or self.location in {None, origin.location_name}
-
-
-def _is_open(run: dg.DagsterRun) -> bool:
-    """Return whether a run has no decision or no retry yet; a run that Dagster itself retries is not open."""
-    retried = RETRIED_BY in run.tags or _DAGSTER_RETRY in run.tags or run.is_complete_and_waiting_to_retry
-    return not retried and (DUE in run.tags or DECISION not in run.tags)
+def _is_open(run: dg.DagsterRun, location: str | None) -> bool:
+    origin = run.remote_job_origin
+    is_here = origin is None or location in {None, origin.location_name}
+    is_retried = RETRIED_BY in run.tags or _DAGSTER_RETRY in run.tags or run.is_complete_and_waiting_to_retry
+    return is_here and not is_retried and (DUE in run.tags or DECISION not in run.tags)
 
 
 @dataclass
@@ -137,15 +133,12 @@ class RetryEvaluation:
     """One tick of a sensor: decides about failed runs, and requests the retries that are due."""
 
     instance: dg.DagsterInstance
-    runs: FailedRuns
     policies: RetryPolicies
     report: Callable[[dg.RunRecord], FailureReport]
     now: float
 
-    def run(self) -> tuple[list[dg.RunRequest], list[str]]:
-        """Return the runs to start, and a line for each run about which something was decided or done."""
-        since = datetime.fromtimestamp(self.now, timezone.utc) - _LOOKBACK
-        records = self.runs.find(self.instance, since)
+    def run(self, records: Sequence[dg.RunRecord]) -> tuple[list[dg.RunRequest], list[str]]:
+        """Return the runs to start, and a line for each failed run about which something was decided or done."""
         requests, lines = [], [line for record in records if (line := self._mark_retried(record.dagster_run))]
         end = time.monotonic() + _TICK_SECONDS
         for record in records:
@@ -173,9 +166,9 @@ class RetryEvaluation:
         """Return whether the command line that started a run is still alive: then it retries the run itself."""
         if run.remote_job_origin is not None:
             return False
-        life = check_liveness(self.instance, run).liveness
+        liveness = check_liveness(self.instance, run).liveness
         since = max(record.end_time or 0.0, due_at(run) or 0.0)
-        return life is Liveness.ALIVE or (life is Liveness.UNKNOWN and self.now - since < _COMMAND_LINE_SECONDS)
+        return liveness is Liveness.ALIVE or (liveness is Liveness.UNKNOWN and self.now - since < _COMMAND_LINE_SECONDS)
 
     def _decide(self, record: dg.RunRecord, run: dg.DagsterRun) -> tuple[str, dg.DagsterRun]:
         report = self.report(record)

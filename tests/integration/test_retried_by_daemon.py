@@ -1,4 +1,4 @@
-"""With Dagster's real daemon: what passes by itself is retried and alerts nobody; what lasts is told, and its end."""
+"""Retries and alerts with Dagster's daemon: transient failures are retried without alerts, permanent ones alert."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FILES = {
     "models/second.sql": f"{SELECT} {FAULT.format('lost', 'server closed the connection unexpectedly')} as a, "
     f"{FAULT.format('wrong', 'no such thing')} as b from {{{{ ref('first') }}}}",
     "models/third.sql": "select * from {{ ref('second') }}",
-    # Takes for ever while there is a file of this name.
+    # It runs until it is killed while a file of this name exists.
     "models/slow.sql": "select count(*) as n from range((select case when count(*) > 0 then 100000000000 else 1 end "
     "from glob('FOLDER/slow'))) as numbers(n), {{ ref('first') }}",
 }
@@ -40,7 +40,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Site:
-    """An open UI with its daemon, and the server that the alerts are sent to."""
+    """An open UI with its daemon, and the server that receives the alerts."""
 
     library: Library
     ui: Ui
@@ -48,23 +48,23 @@ class Site:
     instance: dg.DagsterInstance
 
     def breaks(self, how: str) -> Path:
-        """Break something until the file is gone."""
+        """Create the file that makes a model fail while it exists."""
         path = self.library.folder / how
         path.touch()
         return path
 
     def runs(self) -> list[dg.DagsterRun]:
-        """Return all runs, the oldest first."""
+        """Return all runs, oldest first."""
         return list(reversed(self.instance.get_runs()))
 
     def built(self, run_id: str) -> set[str]:
-        """Return what a run has built."""
+        """Return the assets that a run has built."""
         entries = self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
         keys = [entry.dagster_event.asset_key for entry in entries if entry.dagster_event]
         return {key.to_user_string() for key in keys if key}
 
     def ended(self, number: int) -> dg.DagsterRun:
-        """Wait for the end of the run of this number, from 0."""
+        """Wait for the end of a run; runs are numbered from 0."""
 
         def found() -> list[dg.DagsterRun]:
             runs = self.runs()
@@ -72,8 +72,8 @@ class Site:
 
         return wait_for(f"run {number} has ended", found, 240)[0]
 
-    def told(self) -> list[str]:
-        """Return the texts of the messages that were sent."""
+    def alerts(self) -> list[str]:
+        """Return the texts of the sent messages."""
         return [message["text"] for message in self.fake_channels.accepted("hook")]
 
 
@@ -101,7 +101,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(library, ui, fake_channels, instance)
 
 
-def test_what_passes_by_itself_is_run_again_from_where_it_failed_and_alerts_nobody(site: Site) -> None:
+def test_a_transient_failure_is_retried_from_where_it_failed(site: Site) -> None:
     fault = site.breaks("lost")
     first = site.ui.launch("only")
     assert site.ended(0).status is dg.DagsterRunStatus.FAILURE
@@ -121,13 +121,15 @@ def kill(site: Site, number: int) -> None:
         runs = site.runs()[number:]
         texts = [run.tags.get(tag, "").partition(" of run ")[0] for run in runs for tag in (PROCESS_TAG, CHILD_TAG)]
         found = [process for process in map(Process.from_text, texts) if process]
-        return found if len(found) == len((PROCESS_TAG, CHILD_TAG)) and "second" in _seen(site, runs[0].run_id) else []
+        return (
+            found if len(found) == len((PROCESS_TAG, CHILD_TAG)) and "second" in dbt_log(site, runs[0].run_id) else []
+        )
 
-    for victim in wait_for("dbt is at work", processes, 240):
+    for victim in wait_for("dbt is running", processes, 240):
         psutil.Process(victim.pid).kill()
 
 
-def test_a_run_whose_process_is_killed_goes_on_where_it_was(site: Site) -> None:
+def test_a_run_whose_process_was_killed_is_retried_with_the_remaining_work(site: Site) -> None:
     fault = site.breaks("slow")
     run_id = site.ui.launch("only")
     kill(site, 2)
@@ -140,28 +142,28 @@ def test_a_run_whose_process_is_killed_goes_on_where_it_was(site: Site) -> None:
     assert "killed" in site.runs()[2].tags[DECISION]
 
 
-def _seen(site: Site, run_id: str) -> str:
+def dbt_log(site: Site, run_id: str) -> str:
     return " ".join(path.read_text() for path in site.library.project.glob(f"target/runs/{run_id}*/dbt.log"))
 
 
-def test_what_lasts_is_told_once_and_that_it_is_over(site: Site) -> None:
-    assert site.told() == [], "what was retried with success alerts nobody"
+def test_a_permanent_failure_alerts_once_and_again_on_recovery(site: Site) -> None:
+    assert site.alerts() == [], "a run that was retried successfully sends no alert"
     fault = site.breaks("wrong")
     site.ui.launch("only")
     assert site.ended(4).status is dg.DagsterRunStatus.FAILURE
-    [message] = wait_for("somebody is told", site.told, 120)
+    [message] = wait_for("an alert is sent", site.alerts, 120)
     assert "second failed" in message
     assert "no such thing" in message
     assert "third" in message
     fault.unlink()
     site.ui.launch("only")
     assert site.ended(5).status is dg.DagsterRunStatus.SUCCESS
-    [_, over] = wait_for("it is over", lambda: site.told() if len(site.told()) > 1 else [], 120)
-    assert "Recovered after" in over
-    assert len(site.runs()) == 6, "what would fail again is not run again"
+    [_, recovery] = wait_for("a recovery is sent", lambda: site.alerts() if len(site.alerts()) > 1 else [], 120)
+    assert "Recovered after" in recovery
+    assert len(site.runs()) == 6, "a permanent failure is not retried"
 
 
-def test_what_somebody_has_materialized_in_the_ui_is_run_again_where_it_failed(site: Site) -> None:
+def test_a_run_of_materialize_in_the_ui_is_retried_from_where_it_failed(site: Site) -> None:
     fault = site.breaks("lost")
     launched = site.ui.ask(MATERIALIZE, assets=[{"path": [name]} for name in ("first", "second", "third")])["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
@@ -176,7 +178,7 @@ def test_what_somebody_has_materialized_in_the_ui_is_run_again_where_it_failed(s
     assert site.built(retry.run_id) == {"second", "third"}
 
 
-def test_a_build_of_the_command_line_that_is_killed_is_continued_by_the_daemon(site: Site) -> None:
+def test_a_killed_build_of_the_command_line_is_retried_by_the_daemon(site: Site) -> None:
     fault = site.breaks("slow")
     with site.library.start("build") as process:
         kill(site, 8)
@@ -188,10 +190,10 @@ def test_a_build_of_the_command_line_that_is_killed_is_continued_by_the_daemon(s
     assert retry.tags["dagster/parent_run_id"] == killed.run_id
     assert not site.built(killed.run_id) & site.built(retry.run_id)
     assert site.built(killed.run_id) | site.built(retry.run_id) == {"first", "second", "third", "slow"}
-    assert len(site.told()) == 2, "nobody was told of what was retried with success"
+    assert len(site.alerts()) == 2, "a run that was retried successfully sends no alert"
 
 
-def test_from_failure_in_the_ui_runs_of_dbts_step_what_failed_and_was_skipped_alone(site: Site) -> None:
+def test_from_failure_in_the_ui_builds_only_the_failed_and_skipped_nodes(site: Site) -> None:
     fault = site.breaks("wrong")
     failed = site.ui.launch("only")
     assert site.ended(10).status is dg.DagsterRunStatus.FAILURE

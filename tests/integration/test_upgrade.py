@@ -31,7 +31,7 @@ from analytics_dagster.automation.landing_sensor import LandingCursor
 from analytics_dagster.automation.pending_run_store import Outcome, PendingRunStore, Resolution, Trigger
 from analytics_dagster.automation.pending_runs import check_pending_runs
 from analytics_dagster.automation.retry_decision import PARENT, due_at
-from analytics_dagster.automation.retry_sensors import FailedRuns, RetryEvaluation
+from analytics_dagster.automation.retry_sensors import RetryEvaluation, find_failed_runs
 from analytics_dagster.cli.home import CONFIGURATION, prepare_home
 from analytics_dagster.location import Location, build_location
 from analytics_dagster.settings import Settings
@@ -222,11 +222,11 @@ def test_a_retry_is_requested_when_it_is_due_with_the_remaining_work(site: Upgra
     due = due_at(run)
     assert due is not None
     location = site.location
-    report = partial(location.reporter.read, site.instance, repository=site.repository)
-    runs = FailedRuns(tags={PROJECT_TAG: "upgraded"})
-    early = RetryEvaluation(site.instance, runs, location.policies, report, due - 1).run()
+    report = partial(location.report_reader.read, site.instance, repository=site.repository)
+    records = find_failed_runs(site.instance, due, tags={PROJECT_TAG: "upgraded"})
+    early = RetryEvaluation(site.instance, location.policies, report, due - 1).run(records)
     assert early == ([], [])
-    [request], _ = RetryEvaluation(site.instance, runs, location.policies, report, due + 1).run()
+    [request], _ = RetryEvaluation(site.instance, location.policies, report, due + 1).run(records)
     assert (request.job_name, request.tags[PARENT]) == ("nightly", TRANSIENT)
     assert set(request.asset_selection or ()) == REMAINING
 

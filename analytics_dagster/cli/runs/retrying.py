@@ -10,8 +10,7 @@ from functools import partial
 import dagster as dg
 
 from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG
-from analytics_dagster.automation.retry_decision import PARENT, RETRIED_BY, decide_retry, decision_tags
-from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retry_decision import PARENT, RETRIED_BY, RetryPolicies, decide_retry, decision_tags
 from analytics_dagster.cli.runs.execution import JobRequest
 from analytics_dagster.errors import HomeError
 from analytics_dagster.execution.failures.events import attach_report

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.pending_run_store import Trigger
-from analytics_dagster.automation.pending_runs import SCHEDULE_NAME, check_pending_runs
+from analytics_dagster.automation.pending_run_store import SCHEDULE_NAME, Trigger
+from analytics_dagster.automation.pending_runs import check_pending_runs
 from analytics_dagster.automation.retry_decision import DECISION, NUMBER, RETRIED_BY, may_be_retried
 from analytics_dagster.automation.run_order import GRACE
 from analytics_dagster.automation.schedules import evaluate_tick

@@ -29,15 +29,15 @@ from analytics_dagster.automation.retry_decision import (
     RETRIED_BY,
     RETRIES_SENSOR,
     ROOT,
+    RetryPolicies,
     decide_retry,
     may_be_retried,
     retry_delay,
 )
-from analytics_dagster.automation.retry_policies import RetryPolicies
-from analytics_dagster.automation.retry_sensors import FailedRuns, RetryEvaluation, build_retry_sensors
+from analytics_dagster.automation.retry_sensors import RetryEvaluation, build_retry_sensors, find_failed_runs
+from analytics_dagster.execution.failures.events import REPORT, ReportReader
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
-from analytics_dagster.execution.failures.events import REPORT, ReportReader
 from analytics_dagster.execution.failures.observation import NodeFailure, to_observation
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailureReport
 from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGroup
@@ -167,9 +167,11 @@ def policies(groups: ThreeGroups, **retries: int) -> RetryPolicies:
 
 def evaluate(groups: ThreeGroups, later: float = 0.0, *, ad_hoc: bool = False) -> tuple[list[dg.RunRequest], list[str]]:
     """Evaluate a retry sensor some seconds from now; return its run requests and its messages."""
-    runs = FailedRuns(job=AD_HOC, location="here") if ad_hoc else FailedRuns(tags={PROJECT_TAG: "shop"})
+    now = time.time() + later
+    watched: dict[str, Any] = {"job": AD_HOC, "location": "here"} if ad_hoc else {"tags": {PROJECT_TAG: "shop"}}
+    records = find_failed_runs(groups.instance, now, **watched)
     report = partial(REPORT_READER.read, groups.instance, repository=None)
-    return RetryEvaluation(groups.instance, runs, policies(groups), report, time.time() + later).run()
+    return RetryEvaluation(groups.instance, policies(groups), report, now).run(records)
 
 
 def test_a_retry_is_requested_when_it_is_due_with_the_remaining_work(groups: ThreeGroups) -> None:

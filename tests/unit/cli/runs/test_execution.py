@@ -16,8 +16,7 @@ import pytest
 from dagster._core.execution.api import create_execution_plan, execute_run
 
 from analytics_dagster.automation.jobs import AD_HOC
-from analytics_dagster.automation.retry_decision import DECISION, NUMBER, PARENT, ROOT, may_be_retried
-from analytics_dagster.automation.retry_policies import RetryPolicies
+from analytics_dagster.automation.retry_decision import DECISION, NUMBER, PARENT, ROOT, RetryPolicies, may_be_retried
 from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
 from analytics_dagster.cli.runs.retrying import Retrier
 from analytics_dagster.cli.runs.summary import Status, summarize
