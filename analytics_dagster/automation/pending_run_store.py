@@ -143,7 +143,7 @@ class GroupRecords:
 
     @cached_property
     def _covering(self) -> Mapping[Trigger, Trigger]:
-        """The trigger whose run covers each other one; a skipped tick is covered by a run that had another trigger."""
+        """Maps each trigger to the one whose run covers it; skipped ticks are absent."""
         was_skipped = {one.trigger for one in self.resolutions if one.skipped}
         found: dict[Trigger, Trigger] = {}
         for records in (self.ticks, self.ingestions):
