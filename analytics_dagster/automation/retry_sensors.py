@@ -36,10 +36,10 @@ from analytics_dagster.automation.retry_decision import (
     number_of,
     retry_request,
 )
+from analytics_dagster.execution.dead_runs import check_liveness
 from analytics_dagster.execution.failures.events import ReportReader, attach_report
 from analytics_dagster.execution.failures.report import FailureReport
 from analytics_dagster.execution.remaining_work import find_remaining_work
-from analytics_dagster.execution.dead_runs import check_liveness
 from analytics_dagster.process_identity import Liveness
 from analytics_dagster.text import pluralize
 

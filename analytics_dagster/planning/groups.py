@@ -44,10 +44,6 @@ class FullRefresh(str, Enum):
     """In every run."""
 
 
-GROUP_TAG = "analytics_dagster/schedule_group"
-"""The tag of a run, and of a step of a run, that names its schedule group."""
-
-
 class Backoff(str, Enum):
     """How the delay between a failure and its retry grows with the number of retries."""
 

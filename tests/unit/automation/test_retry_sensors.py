@@ -35,9 +35,9 @@ from analytics_dagster.automation.retry_decision import (
     retry_delay,
 )
 from analytics_dagster.automation.retry_sensors import RetryEvaluation, build_retry_sensors, find_failed_runs
-from analytics_dagster.execution.failures.events import REPORT, ReportReader
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
+from analytics_dagster.execution.failures.events import REPORT, ReportReader
 from analytics_dagster.execution.failures.observation import NodeFailure, to_observation
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailureReport
 from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGroup
