@@ -157,7 +157,7 @@ def _consumers(project: Project) -> Sequence[Consumer]:
 
 
 def _executor(settings: Settings, project: Project) -> dg.ExecutorDefinition:
-    return build_executor({}, writers=count_writers(settings, project.target))
+    return build_executor(writers=count_writers(settings, project.target))
 
 
 def _merge(

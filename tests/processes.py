@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -45,7 +45,6 @@ class RunTask:
     run_id: str
     asset: str
     writers: int = 1
-    exclusive: Mapping[str, str] = field(default_factory=dict)
     launched_here: bool = True
 
 
@@ -64,7 +63,7 @@ def execute_task(task: RunTask) -> None:
     definitions = dg.Definitions(
         [step(name, pool) for name, pool in ASSETS.items()],
         jobs=[dg.define_asset_job(f"job_of_{name}", name) for name in ASSETS],
-        executor=build_executor(task.exclusive, writers=task.writers),
+        executor=build_executor(writers=task.writers),
     )
     job = definitions.resolve_job_def(f"job_of_{task.asset}")
     with dg.DagsterInstance.from_config(str(task.home)) as instance:
@@ -142,12 +141,10 @@ class DagsterHome:
     instance: dg.DagsterInstance
     processes: list[RunProcess] = field(default_factory=list)
 
-    def start(
-        self, asset: str, *, writers: int = 1, launched_here: bool = True, exclusive: Mapping[str, str] | None = None
-    ) -> RunProcess:
+    def start(self, asset: str, *, writers: int = 1, launched_here: bool = True) -> RunProcess:
         """Start a process that executes a run of an asset's job."""
         run_id = f"{len(self.processes) + 1:08d}-0000-4000-8000-000000000000"
-        task = RunTask(self.home, run_id, asset, writers, exclusive or {}, launched_here)
+        task = RunTask(self.home, run_id, asset, writers, launched_here)
         process = _FORKS.Process(target=execute_task, args=(task,))
         process.start()
         self.processes.append(RunProcess(task, process, self.instance))

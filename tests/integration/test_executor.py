@@ -55,18 +55,6 @@ def test_a_step_does_not_meet_its_own_like_even_where_the_pool_has_room(home: Da
     assert home.limits()[POOL] == 4
 
 
-def test_steps_that_must_not_overlap_are_named_together(home: DagsterHome) -> None:
-    exclusive = {"one": "group", "other": "group"}
-    first = home.start("one", writers=4, exclusive=exclusive)
-    first.wait_until_in_step()
-    second = home.start("other", writers=4, exclusive=exclusive)
-    free = home.start("another", writers=4, exclusive=exclusive)
-    second.wait_until_queued()
-    free.wait_until_in_step()
-    first.finish()
-    second.wait_until_in_step()
-
-
 def test_a_step_of_another_pool_waits_for_nobody(home: DagsterHome) -> None:
     one = home.start("one")
     one.wait_until_in_step()

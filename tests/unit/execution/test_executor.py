@@ -1,8 +1,7 @@
-"""The executor within one run, and what of Dagster's own it replaces; runs side by side have tests of their own."""
+"""The executor within one run. `tests/integration/test_executor.py` tests simultaneous runs."""
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run
-from dagster._core.execution.plan.active import ActiveExecution
-from dagster._core.execution.plan.execute_plan import inner_plan_execution_iterator
-from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 
-from analytics_dagster.execution.executor import PoolContext, build_executor
+from analytics_dagster.dagster_internals import guard
+from analytics_dagster.execution.executor import build_executor
 from analytics_dagster.warehouse import POOL
 
 pytestmark = pytest.mark.slow
@@ -22,14 +19,14 @@ pytestmark = pytest.mark.slow
 
 def run_of(*assets: dg.AssetsDefinition, instance: dg.DagsterInstance, **config: Any) -> dg.DagsterRun:
     definitions = dg.Definitions(
-        list(assets), jobs=[dg.define_asset_job("job", "*")], executor=build_executor({}, writers=1)
+        list(assets), jobs=[dg.define_asset_job("job", "*")], executor=build_executor(writers=1)
     )
     job = definitions.resolve_job_def("job")
     run = instance.create_run_for_job(job, run_config={"execution": {"config": config}} if config else {})
     return execute_run(InMemoryJob(job), run, instance).dagster_run
 
 
-def test_the_steps_of_a_run_follow_one_another_a_failed_one_holds_nothing_and_a_retry_claims_anew(
+def test_a_failed_step_frees_its_slot_and_a_retried_step_claims_it_again(
     tmp_path: Path,
 ) -> None:
     tries = []
@@ -60,10 +57,10 @@ def test_the_steps_of_a_run_follow_one_another_a_failed_one_holds_nothing_and_a_
         assert (info.claimed_slots, info.pending_steps) == ([], [])
         tries.clear()
         run_of(succeeds_later, instance=instance, retries={"disabled": {}})
-        assert len(tries) == 1, "it has the stock executor's configuration"
+        assert len(tries) == 1, "the executor has the configuration of the stock executor"
 
 
-def test_an_ephemeral_instance_has_no_slots_to_wait_for() -> None:
+def test_a_run_in_an_ephemeral_instance_claims_no_slots() -> None:
     @dg.asset(pool=POOL)
     def table() -> None: ...
 
@@ -71,28 +68,13 @@ def test_an_ephemeral_instance_has_no_slots_to_wait_for() -> None:
         assert run_of(table, instance=instance).status is dg.DagsterRunStatus.SUCCESS
 
 
-# --- what is overridden -------------------------------------------------------------------------------------
-
-
-def test_the_members_of_dagsters_context_are_those_that_are_overridden() -> None:
-    def public(kind: type) -> dict[str, list[str]]:
-        methods = inspect.getmembers(kind, inspect.isfunction)
-        return {
-            name: list(inspect.signature(method).parameters) for name, method in methods if not name.startswith("_")
-        }
-
-    overridden = {name: parameters for name, parameters in public(PoolContext).items() if name in vars(PoolContext)}
-    assert overridden == {
-        name: parameters for name, parameters in public(InstanceConcurrencyContext).items() if name != "get_pool_info"
-    }
-    # Nothing but the context itself asks for a pool's limit.
-    assert "get_pool_info" not in inspect.getsource(ActiveExecution)
-    assert "_instance_concurrency_context" in inspect.getsource(ActiveExecution)
-
-
-def test_the_engine_takes_the_context_as_its_third_argument() -> None:
-    assert list(inspect.signature(inner_plan_execution_iterator).parameters) == [
-        "job_context",
-        "execution_plan",
-        "instance_concurrency_context",
-    ]
+def test_without_private_names_the_executor_is_dagsters(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(guard, "_logged", set())
+    monkeypatch.setenv(guard.NO_INTERNALS, "1")
+    assert build_executor(writers=1) is dg.in_process_executor
+    [record] = caplog.records
+    assert record.getMessage().endswith(
+        "jobs use Dagster's in_process_executor, which uses a CPU while it waits for a pool"
+    )

@@ -75,7 +75,7 @@ DEFINITIONS = dg.Definitions(
         dg.define_asset_job("bad", dg.AssetSelection.assets("fails")),
         dg.define_asset_job("interrupted", dg.AssetSelection.assets("is_interrupted")),
     ],
-    executor=build_executor({}, writers=1),
+    executor=build_executor(writers=1),
 )
 
 
@@ -218,7 +218,7 @@ def flaky(config: Greeting) -> None:
 FLAKY = dg.Definitions(
     [steady, flaky],
     jobs=[dg.define_asset_job("flaky_job", tags={GROUP_TAG: "g"})],
-    executor=build_executor({}, writers=1),
+    executor=build_executor(writers=1),
 )
 
 
