@@ -1,15 +1,4 @@
 """The location's executor: steps run one after the other in the run's process, and wait idly for a slot of their pool.
-
-It exists beside Dagster's queue (pools of `granularity: run`) and the lock of the DuckDB file because the queue does not
-see runs of the command line and of `dagster dev` without the daemon: with `dg.in_process_executor` 17 of the 20 tests
-in `tests/integration/test_executor.py` and `test_concurrency.py` fail. What is missing then:
-
-- A wait of 20 s uses 14 to 15 CPU seconds, here 0.6 (two alternating pairs; a run of three steps without a wait:
-  0.26 and 0.33, medians of 15 pairs, November 2026), and Ctrl-C does not end it.
-- A run that waits for a killed run waits forever. Here it marks that run as failed and goes on.
-- Ctrl-C in the command line leaves a failed run, here a canceled one.
-- The run's log does not say which run holds the slot.
-- A step overlaps with itself in another run if the pool has several slots, and a home without a limit has no pool.
 """
 
 from __future__ import annotations
