@@ -1,4 +1,4 @@
-"""What of an error's text is told to people: its first useful lines, without secrets, short enough for a message."""
+"""Turns the text of an error into a message: its first useful lines, without secrets, and short."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 
-_HIDDEN = "***"
-_SHORTEST_SECRET = 6
-_SECRET_NAME = re.compile(
-    r"(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE|CREDENTIAL|API_?KEY|ACCESS_?KEY|_KEYS?\b|WEBHOOK)", re.IGNORECASE
-)
+SECRET_NAME = re.compile(r"pass|secret|token|key|credential|private|webhook", re.IGNORECASE)
+"""Found in the name of a variable, a credential or an option whose value is a secret."""
 
-# What looks like a secret, wherever it comes from: the value is hidden, and what tells which one it is stays.
+_HIDDEN = "***"
+_MIN_SECRET_LENGTH = 6
+
+# Text that looks like a secret; the name beside it stays. No pattern begins with a repetition, so that the time is linear
+# in the length of the text.
 _SECRETS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), _HIDDEN),
-    (re.compile(r"(\b[a-z][a-z0-9+.\-]*://[^\s:/@]*):[^\s@/]+@", re.IGNORECASE), rf"\1:{_HIDDEN}@"),
+    (re.compile(r"(://[^\s:/@]*):[^\s@/]+@"), rf"\1:{_HIDDEN}@"),
     (re.compile(r"\b(xox[a-z]-|xapp-)[A-Za-z0-9\-]+"), rf"\1{_HIDDEN}"),
     (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}"), rf"\1{_HIDDEN}"),
-    (re.compile(r"(hooks\.slack\.com/\S*?services)/\S+"), rf"\1/{_HIDDEN}"),
+    (re.compile(r"(hooks\.slack\.com(?:/[a-z\-]+)?)/\S+"), rf"\1/{_HIDDEN}"),
     (re.compile(r"\b(Bearer|Basic|Token token=)\s*[A-Za-z0-9._~+/=\-]{8,}", re.IGNORECASE), rf"\1 {_HIDDEN}"),
     (
+        # Narrower than `SECRET_NAME`: `KeyError: 'id'` or `primary key: id` is no secret.
         re.compile(
-            r"""(["']?\b[\w\-]*(?:password|passwd|pwd|secret|token|api[_\-]?key|access[_\-]?key(?:_id)?|signature|sig)["']?"""
-            r"""\s*(?:[:=]|=>|\bis\b)\s*)(?:"[^"\n]*"|'[^'\n]*'|[^\s,;&)}'"]+)""",
+            r"""((?:password|passwd|pwd|secret|token|api[_\-]?key|access[_\-]?key(?:_id)?|signature|sig)["']?"""
+            r"""\s*(?:=>|[:=]|\bis\b)\s*)(?:"[^"\n]*"|'[^'\n]*'|[^\s,;&)}'"]+)""",
             re.IGNORECASE,
         ),
         rf"\1{_HIDDEN}",
@@ -31,22 +33,23 @@ _SECRETS = (
 )
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
-_WHERE = re.compile(r"^(Runtime|Database|Compilation|Parsing|Dependency) Error( in \w+ .+)?$")
+_LOCATION = re.compile(r"^(Runtime|Database|Compilation|Parsing|Dependency) Error( in \w+ .+)?$")
 _NOISE = re.compile(
     r"^(\s*|\^+|compiled code at .*|> (in|called by) .*|Encountered an error:|See also https?://.*|For more info.*"
     r"|Traceback \(most recent call last\):|Failure in \w+ .+"
     r"|\d+ of \d+ ERROR .*)$"
 )
+_VARYING = re.compile(r"0x[0-9a-f]+|\S*/\S+|\d+([.,:]\d+)*")
 
 
 def secret_values(environment: Mapping[str, str], others: Iterable[str] = ()) -> frozenset[str]:
-    """Return the values that are never told: those of variables whose names say that they hold a secret, and others."""
-    named = (value for name, value in environment.items() if _SECRET_NAME.search(name))
-    return frozenset(value for value in (*named, *others) if len(value) >= _SHORTEST_SECRET)
+    """Return the values to hide: of environment variables with a secret name, and ``others``. Short ones are left out."""
+    named = (value for name, value in environment.items() if SECRET_NAME.search(name))
+    return frozenset(value for value in (*named, *others) if len(value) >= _MIN_SECRET_LENGTH)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return a text without secrets: neither the given values, nor what looks like one."""
+    """Return a text without the given secrets, and without text that looks like one."""
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     for pattern, replacement in _SECRETS:
@@ -55,19 +58,19 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def useful_lines(message: str, *, most: int = 6, longest: int = 700) -> str:
-    """Return the first lines of dbt's message, or of an exception's, that tell a person what is wrong.
+    """Return the first lines of a message of dbt, or of an exception, that say what is wrong.
 
-    Where it happened is told elsewhere, and the macros that called each other help nobody at six in the morning.
+    The location, which reports show elsewhere, and the macros that called each other are left out.
     """
     lines = [line.strip() for line in _COLOR.sub("", message).splitlines()]
-    told = [line for line in lines if not _NOISE.match(line) and not _WHERE.match(line)]
-    kept = told[:most] or [line for line in lines if line][:1]
-    more = [f"({len(told) - most} more lines)"] if len(told) > most else []
+    useful = [line for line in lines if not _NOISE.match(line) and not _LOCATION.match(line)]
+    kept = useful[:most] or [line for line in lines if line][:1]
+    more = [f"({len(useful) - most} more lines)"] if len(useful) > most else []
     return shorten("\n".join([*kept, *more]), longest)
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return a text of at most so many characters: the head and the tail of one that is longer."""
+    """Return a text of at most ``longest`` characters: the beginning and the end of a longer one."""
     if len(text) <= longest:
         return text
     cut = "\n[…]\n"
@@ -76,12 +79,11 @@ def shorten(text: str, longest: int) -> str:
 
 
 def error_fingerprint(message: str) -> str:
-    """Return a short name of a reason: the same for messages that differ in numbers, paths and quoted values alone."""
-    lines = useful_lines(message, most=1, longest=10_000)
-    plain = re.sub(r"0x[0-9a-f]+|\S*/\S+|\d+([.,:]\d+)*", "#", lines.lower())
-    return digest(re.sub(r"\s+", " ", plain))
+    """Return an identifier of an error that is the same for messages with other numbers, paths and addresses."""
+    line = useful_lines(message, most=1, longest=10_000).lower()
+    return digest(re.sub(r"\s+", " ", _VARYING.sub("#", line)))
 
 
 def digest(text: str) -> str:
-    """Return twelve hexadecimal digits that stand for a text."""
+    """Return twelve hexadecimal digits of a hash of a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,5 +1,4 @@
-"""The location's executor: steps run one after the other in the run's process, and wait idly for a slot of their pool.
-"""
+"""The location's executor: runs the steps one by one in the run's process, and waits for pool slots without using CPU."""
 
 from __future__ import annotations
 

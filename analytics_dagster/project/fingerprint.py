@@ -23,7 +23,8 @@ import orjson
 from analytics_dagster.project.files import PROJECT, DbtProjectFiles
 from analytics_dagster.project.manifest import MANIFEST
 from analytics_dagster.project.parse import Selection
-from analytics_dagster.project.profile import SECRET_NAME, Target
+from analytics_dagster.project.profile import Target
+from analytics_dagster.redaction import SECRET_NAME
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"

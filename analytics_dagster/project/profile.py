@@ -16,15 +16,13 @@ import yaml
 
 from analytics_dagster.errors import ProfileError
 from analytics_dagster.project.files import DbtProjectFiles, render
+from analytics_dagster.redaction import SECRET_NAME
 from analytics_dagster.settings import Environment, missing_variables, variable_name
 
 PROFILES = "profiles.yml"
 """The name of the file of dbt's profiles."""
 
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
-
-SECRET_NAME = re.compile(r"pass|secret|token|key|credential", re.IGNORECASE)
-"""Matches the names of variables and credentials whose values are secret."""
 
 _PUBLIC_KEYS = frozenset(
     {

@@ -1,6 +1,6 @@
-"""Why something failed, told from the text of its error alone: whether it may heal by itself, or needs somebody.
+"""Classifies a failure by the text of its error, and says whether it is transient.
 
-Only a failure of a kind that is known to pass is taken for transient: what nobody knows is retried in vain each time.
+Only known kinds are transient: retrying an unknown error would fail each time.
 """
 
 from __future__ import annotations
@@ -11,43 +11,43 @@ from enum import Enum
 
 
 class FailureKind(str, Enum):
-    """What went wrong, as far as the text of an error tells."""
+    """The kind of a failure."""
 
     CONNECTION = "connection"
-    """The warehouse, or another server, could not be reached, or hung up."""
+    """The warehouse or another server could not be reached, or closed the connection."""
     TIMEOUT = "timeout"
-    """It took longer than somebody was ready to wait."""
+    """A time limit was exceeded."""
     LOCK = "lock"
-    """Somebody else held, or changed at the same time, what was to be written."""
+    """Another process locked the data, or changed it at the same time."""
     THROTTLING = "throttling"
-    """A server asked for fewer requests, or was too busy."""
+    """A server was too busy, or limited the number of requests."""
     OUT_OF_MEMORY = "out of memory"
-    """The memory did not suffice: another time there may be more of it."""
+    """There was too little memory. Later there may be more."""
     KILLED = "killed"
-    """The process was ended from outside: killed, evicted, or its machine went away."""
+    """The process was killed or evicted, or its machine stopped."""
     COMPILATION = "compilation"
-    """dbt could not make SQL of the project."""
+    """dbt could not compile the project."""
     SQL = "SQL error"
-    """The warehouse could not make sense of the SQL, or the data did not fit it."""
+    """The warehouse rejected the SQL, or the data did not fit it."""
     CONTRACT = "contract"
-    """What a model returns is not what its contract promises."""
+    """A model does not return what its contract says."""
     DATA_TEST = "data test"
-    """A test found rows that should not be there."""
+    """A data test found rows."""
     PERMISSION = "permission"
-    """Somebody must give a right first, or renew a password."""
+    """A permission is missing, or credentials are invalid."""
     DISK_FULL = "disk full"
-    """Somebody must make room first."""
+    """No disk space is left."""
     CODE = "error"
-    """Anything else: an error of the code, or of its configuration."""
+    """Any other error, of the code or its configuration."""
 
     @property
     def is_transient(self) -> bool:
-        """Whether it may be gone by itself the next time."""
+        """Whether a retry may succeed without a change."""
         return self in _TRANSIENT
 
     @property
     def is_shared(self) -> bool:
-        """Whether one cause of this kind fails whatever is running, so that many failures are one incident."""
+        """Whether one cause makes everything fail that is running, so that many failures are one incident."""
         return self in _SHARED
 
 
@@ -65,29 +65,28 @@ _SHARED = frozenset({*(_TRANSIENT - {FailureKind.TIMEOUT}), FailureKind.DISK_FUL
 
 
 def classify(message: str, *, status: str = "error") -> FailureKind:
-    """Return why something failed.
+    """Return the kind of a failure.
 
-    ``message`` is what dbt or an exception says; ``status`` is dbt's own: `fail` is a data test that found rows,
-    whatever it says.
+    ``message`` is that of dbt or an exception. The dbt status `fail` means a data test that found rows, whatever the
+    message.
     """
     if status == "fail":
         return FailureKind.DATA_TEST
-    said = _reason(message)
+    reason = _reason(message)
     for kind, pattern in _PATTERNS:
-        if pattern.search(said):
+        if pattern.search(reason):
             return kind
     return FailureKind.CODE
 
 
 def worst(kinds: Iterable[FailureKind]) -> FailureKind | None:
-    """Return the kind that several failures come to: one that will not pass, if there is any."""
+    """Return the kind of several failures together: a permanent one, if there is any; None without failures."""
     found = list(kinds)
-    lasting = [kind for kind in found if not kind.is_transient]
-    return next(iter([*lasting, *found]), None)
+    permanent = [kind for kind in found if not kind.is_transient]
+    return next(iter([*permanent, *found]), None)
 
 
-# What has no say: where it happened, what is quoted of the SQL (a column may be named `timeout`), and what is quoted at
-# all (a value that could not be converted may be any text).
+# Text to ignore: the location, SQL (a column may be named `timeout`), and quotations (a value may be any text).
 _NO_REASON = (
     re.compile(r"\bin (model|test|unit_test|snapshot|seed|function|macro|operation) [^(\n]+ \([^)\n]*\)"),
     re.compile(r"^\s*(LINE \d+:.*\n.*\^.*|LINE \d+:.*|compiled code at .*|> (in|called by) .*)$", flags=re.MULTILINE),
@@ -97,7 +96,7 @@ _NO_REASON = (
 
 
 def _reason(message: str) -> str:
-    """Return what of a message tells the reason."""
+    """Return a message without its location, SQL and quotations."""
     for pattern in _NO_REASON:
         message = pattern.sub(" ", message)
     return message
@@ -107,8 +106,8 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), flags=re.IGNORECASE)
 
 
-# In this order: the earlier is the more certain. The words are those of DuckDB, PostgreSQL, Snowflake, BigQuery and
-# Databricks, of their drivers, and of Dagster and Kubernetes; the tests have each of them in a message.
+# The first match wins: earlier patterns are more specific. The words are those of DuckDB, PostgreSQL, Snowflake, BigQuery
+# and Databricks, of their drivers, and of Dagster and Kubernetes. The tests have a message for each.
 _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (
         FailureKind.CONTRACT,
@@ -234,7 +233,7 @@ _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
             r"\b250001\b|\b08(000|001|003|004|006|S01)\b",
         ),
     ),
-    # The landing zone's or the reports', whose names are settings.
+    # A bucket of the landing zone or the reports, which a setting names.
     (FailureKind.CODE, _any_of(r"NoSuchBucket|\b(bucket|container) does not exist")),
     (
         FailureKind.SQL,

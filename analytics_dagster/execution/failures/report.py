@@ -1,4 +1,4 @@
-"""The failure report: what a run that failed comes to. One value, from which every channel tells the same story."""
+"""The failure report of a run, from which all alert channels build their messages."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from analytics_dagster.execution.failures.classification import FailureKind, wor
 
 @dataclass(frozen=True)
 class FailedNode:
-    """A node that dbt, or a Python asset that its own code, could not build."""
+    """A dbt node or Python asset that could not be built; ``compiled`` is the path of its SQL, if known."""
 
     asset: str
     kind: FailureKind
     message: str
     compiled: str = ""
-    """Where the SQL lies that failed, as far as it is known."""
 
 
 @dataclass(frozen=True)
 class FailedCheck:
-    """A check that found something, or that could not be evaluated; ``rows`` is how many rows it found."""
+    """A check that failed or could not be evaluated; ``rows`` is the number of rows that it found."""
 
     asset: str
     name: str
@@ -36,13 +35,13 @@ class FailedCheck:
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The check and its asset, as messages name them."""
         return f"{self.name} on {self.asset}"
 
 
 @dataclass(frozen=True)
 class FailedStep:
-    """A step, or the run itself (an empty name), that ended without saying which asset failed."""
+    """A failed step, or the failed run itself (empty name), that names no failed node or check."""
 
     name: str
     kind: FailureKind
@@ -52,7 +51,7 @@ class FailedStep:
 
 @dataclass(frozen=True)
 class Retry:
-    """What becomes of a failed run: it is run again at a moment (seconds since 1970), or it is not, and why."""
+    """Whether a failed run is retried, and why; ``due`` is the time of the retry in seconds since 1970."""
 
     reason: str
     due: float | None = None
@@ -62,9 +61,10 @@ class Retry:
 
 @dataclass(frozen=True)
 class FailureReport:
-    """All that is told of a run; times are in seconds since 1970, durations in seconds.
+    """A run with its failures; times are in seconds since 1970, durations in seconds.
 
-    ``skipped`` are the assets that were not built because of what failed; ``exposures`` those whose data is stale now.
+    ``usual`` is the usual duration. ``skipped`` are assets that were not built because of a failure, ``exposures`` those
+    that read failed or skipped assets.
     """
 
     run_id: str
@@ -90,27 +90,22 @@ class FailureReport:
 
     @property
     def seconds(self) -> float | None:
-        """How long the run took."""
+        """The duration of the run; None if it is unknown."""
         return None if self.started is None or self.ended is None else self.ended - self.started
 
     @cached_property
     def errors(self) -> tuple[FailedCheck, ...]:
-        """The checks that failed and do not only warn."""
+        """The failed checks of severity error."""
         return tuple(check for check in self.checks if not check.warns)
 
     @property
     def is_transient(self) -> bool:
-        """Whether every failure of the run may be gone by itself the next time; False where nothing is known."""
-        kinds = [
-            *(one.kind for one in self.nodes),
-            *(one.kind for one in self.errors),
-            *(one.kind for one in self.steps),
-        ]
-        kind = worst(kinds)
+        """Whether all failures are transient; False without any."""
+        kind = worst(one.kind for one in (*self.nodes, *self.errors, *self.steps))
         return kind is not None and kind.is_transient
 
     def to_json(self) -> Mapping[str, Any]:
-        """Return it as JSON's own values, for machines and for Dagster's metadata."""
+        """Return the report as JSON values."""
         document: Mapping[str, Any] = _REPORTS.dump_python(self, mode="json", exclude={"built", "passed"})
         return document
 
