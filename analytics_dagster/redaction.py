@@ -12,8 +12,8 @@ SECRET_NAME = re.compile(r"pass|secret|token|key|credential|private|webhook", re
 _HIDDEN = "***"
 _MIN_SECRET_LENGTH = 6
 
-# Text that looks like a secret; the name beside it stays. No pattern begins with a repetition, so that the time is linear
-# in the length of the text.
+# Text that looks like a secret; the name beside it stays. No pattern begins with a repetition: the time is linear in the
+# length of the text.
 _SECRETS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), _HIDDEN),
     (re.compile(r"(://[^\s:/@]*):[^\s@/]+@"), rf"\1:{_HIDDEN}@"),
@@ -43,7 +43,7 @@ _VARYING = re.compile(r"0x[0-9a-f]+|\S*/\S+|\d+([.,:]\d+)*")
 
 
 def secret_values(environment: Mapping[str, str], others: Iterable[str] = ()) -> frozenset[str]:
-    """Return the values to hide: of environment variables with a secret name, and ``others``. Short ones are left out."""
+    """Return the values to hide: those of variables with a secret name, and ``others``. Short ones are left out."""
     named = (value for name, value in environment.items() if SECRET_NAME.search(name))
     return frozenset(value for value in (*named, *others) if len(value) >= _MIN_SECRET_LENGTH)
 

@@ -1,4 +1,4 @@
-"""The location's executor: runs the steps one by one in the run's process, and waits for pool slots without using CPU."""
+"""The location's executor: runs steps one by one in the run's process, and waits for pool slots without using CPU."""
 
 from __future__ import annotations
 

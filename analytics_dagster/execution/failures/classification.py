@@ -106,8 +106,8 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), flags=re.IGNORECASE)
 
 
-# The first match wins: earlier patterns are more specific. The words are those of DuckDB, PostgreSQL, Snowflake, BigQuery
-# and Databricks, of their drivers, and of Dagster and Kubernetes. The tests have a message for each.
+# The first match wins: earlier patterns are more specific. The words are those of DuckDB, PostgreSQL, Snowflake,
+# BigQuery and Databricks, of their drivers, and of Dagster and Kubernetes. The tests have a message for each.
 _PATTERNS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (
         FailureKind.CONTRACT,

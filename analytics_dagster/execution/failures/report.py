@@ -63,8 +63,8 @@ class Retry:
 class FailureReport:
     """A run with its failures; times are in seconds since 1970, durations in seconds.
 
-    ``usual`` is the usual duration. ``skipped`` are assets that were not built because of a failure, ``exposures`` those
-    that read failed or skipped assets.
+    ``usual`` is the usual duration. ``skipped`` are assets that were not built because of a failure; ``exposures`` read
+    failed or skipped assets.
     """
 
     run_id: str
@@ -101,7 +101,9 @@ class FailureReport:
     @property
     def is_transient(self) -> bool:
         """Whether all failures are transient; False without any."""
-        kind = worst(one.kind for one in (*self.nodes, *self.errors, *self.steps))
+        kind = worst(
+            [*(one.kind for one in self.nodes), *(one.kind for one in self.errors), *(one.kind for one in self.steps)]
+        )
         return kind is not None and kind.is_transient
 
     def to_json(self) -> Mapping[str, Any]:
