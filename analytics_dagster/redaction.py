@@ -12,8 +12,8 @@ SECRET_NAME = re.compile(r"pass|secret|token|key|credential|private|webhook", re
 _HIDDEN = "***"
 _MIN_SECRET_LENGTH = 6
 
-# Text that looks like a secret; the name beside it stays. No pattern begins with a repetition: the time is linear in the
-# length of the text.
+# Text that looks like a secret; the name beside it stays. No pattern begins with a repetition: the time is linear in
+# the length of the text.
 _SECRETS = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), _HIDDEN),
     (re.compile(r"(://[^\s:/@]*):[^\s@/]+@"), rf"\1:{_HIDDEN}@"),
