@@ -27,8 +27,8 @@ def start_dbt() -> None:
 def warm_up_dbt(dbt_assets: DbtAssets) -> None:
     """Let the worker parse the project with the vars of the location, which most groups use."""
     if _uses_worker():
-        variables = dbt_assets.assets.variables
-        dbt_worker_pool.preload([dbt_assets.dbt.warm_up(dbt_assets.assets.partial_parse(variables), variables)])
+        location = dbt_assets.assets
+        dbt_worker_pool.preload([dbt_assets.dbt.warm_up(location, location.variables)])
 
 
 def executes_run(arguments: Sequence[str], *, is_child: bool) -> bool:

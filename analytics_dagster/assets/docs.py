@@ -3,7 +3,6 @@
 No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +16,12 @@ import orjson
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions
 from analytics_dagster.assets.keys import DOCS, PROJECT, docs_key
 from analytics_dagster.execution.arguments import docs_arguments
-from analytics_dagster.execution.artifacts import RunFolders
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.dbt_supervision import stop_dbt
 from analytics_dagster.project.files import read_configuration
 from analytics_dagster.redaction import redact, secret_values
-from analytics_dagster.settings import DbtArtifacts, environment_variables
+from analytics_dagster.settings import environment_variables
 from analytics_dagster.warehouse import POOL, Warehouse
 from analytics_dagster.warehouse.folder import Folder
 
@@ -150,13 +148,7 @@ def _generate(
 ) -> Mapping[str, Any]:
     """Let dbt make the page, and put it in its place; return what is to be known of it."""
     started = time.monotonic()
-    folders = RunFolders(
-        assets.project.artifacts,
-        context.run.run_id,
-        _FOLDER,
-        days=dbt.artifacts_days,
-        all_kept=dbt.artifacts == DbtArtifacts.ALL.value,
-    )
+    folders = dbt.run_folders(assets, context.run.run_id, _FOLDER)
     made = folders.make(1)
     _call_dbt(context, made, assets, dbt, warehouse)
     catalog = orjson.loads((made / _CATALOG).read_bytes())
@@ -179,17 +171,13 @@ def _generate(
 def _call_dbt(
     context: dg.AssetExecutionContext, folder: Path, assets: BuildContext, dbt: DbtResource, warehouse: Warehouse
 ) -> None:
-    partial_parse = assets.partial_parse(assets.variables)
     with warehouse.exclusively() as hold:
-        if partial_parse.exists():
-            # dbt then parses only what changed since.
-            shutil.copyfile(partial_parse, folder / partial_parse.name)
         invocation = dbt.invoke(
             docs_arguments(assets.variables),
             target_path=folder,
+            location=assets,
             variables=assets.variables,
             warehouse=warehouse,
-            is_current=assets.project.is_current,
         )
         hold.note_child(invocation.process.pid)
         try:

@@ -6,8 +6,9 @@ dagster-dbt takes as long to import as Dagster, so it is imported at the first d
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ import dagster as dg
 
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.execution.arguments import variable_arguments
-from analytics_dagster.execution.dbt_worker_pool import DbtCommand, RowCounting, WarmUp
-from analytics_dagster.settings import DbtRunner, environment_variables
+from analytics_dagster.execution.artifacts import RunFolders
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_worker_pool import DbtCommand, WarmUp
+from analytics_dagster.settings import DbtArtifacts, DbtRunner, environment_variables
 from analytics_dagster.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -38,8 +41,9 @@ class DbtResource(dg.ConfigurableResource[None]):
     artifacts_days: float
     """How many days the artifacts of a failed build are kept."""
 
-    def warm_up(self, partial_parse: Path, variables: Mapping[str, Any]) -> WarmUp:
-        """Return what a worker can do before it is invoked with these vars; ``partial_parse`` is dbt's last parse."""
+    def warm_up(self, location: BuildContext, variables: Mapping[str, Any]) -> WarmUp:
+        """Return what a worker can do before it is invoked with these vars."""
+        partial_parse = location.partial_parse(variables)
         return WarmUp(
             folder=Path(self.project_dir),
             arguments=self._parse_arguments(variables),
@@ -52,18 +56,18 @@ class DbtResource(dg.ConfigurableResource[None]):
         arguments: Sequence[str],
         *,
         target_path: Path,
+        location: BuildContext,
         variables: Mapping[str, Any],
         warehouse: Warehouse,
-        is_current: Callable[[], bool],
     ) -> DbtCliInvocation:
-        """Start dbt and return the invocation, as `DbtCliResource.cli` does.
-
-        ``arguments`` include the vars. ``is_current`` returns whether the project is unchanged since the location was
-        loaded; only then is a worker's earlier parse used.
-        """
+        """Start dbt and return the invocation, as `DbtCliResource.cli` does; ``arguments`` include the vars."""
         from analytics_dagster.dagster_internals.dbt_cli_resource import DBT_VERSION, QuickDbtCliResource
         from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 
+        partial_parse = location.partial_parse(variables)
+        if partial_parse.exists():
+            # dbt then parses only what has changed since.
+            shutil.copyfile(partial_parse, target_path / partial_parse.name)
         cli = self._dbt_cli()
         # Only the stock resource makes an adapter for every invocation by itself.
         if self.runner == DbtRunner.PLAIN.value or not isinstance(cli, QuickDbtCliResource):
@@ -75,8 +79,9 @@ class DbtResource(dg.ConfigurableResource[None]):
                 folder=Path(self.project_dir),
                 environment=self._environment(target_path),
                 parse=self._parse_arguments(variables),
-                unchanged=is_current(),
-                row_counting=row_counting(warehouse),
+                # Only then is the worker's early parse used.
+                unchanged=location.project.is_current(),
+                live_row_counts=can_count_live(warehouse),
             )
         )
         # dagster-dbt quotes them in errors: there the dbt command is meant, not the worker's.
@@ -90,6 +95,11 @@ class DbtResource(dg.ConfigurableResource[None]):
             raise_on_error=True,
             cli_version=DBT_VERSION,
         )
+
+    def run_folders(self, location: BuildContext, run_id: str, step: str) -> RunFolders:
+        """Return the artifact folders of a step of a run."""
+        all_kept = self.artifacts == DbtArtifacts.ALL.value
+        return RunFolders(location.project.artifacts, run_id, step, days=self.artifacts_days, all_kept=all_kept)
 
     def open_adapter(self, invocation: DbtCliInvocation) -> AbstractContextManager[Any]:
         """Open dbt's adapter after an invocation has ended; None in its place if there is none."""
@@ -143,6 +153,6 @@ def dbt_executable() -> str:
     return str(beside) if beside.exists() else "dbt"
 
 
-def row_counting(warehouse: Warehouse) -> RowCounting:
-    """Return when rows are counted: DuckDB without a file, such as DuckLake, takes one query at a time."""
-    return RowCounting.AT_THE_END if warehouse.adapter == "duckdb" and not warehouse.path else RowCounting.LIVE
+def can_count_live(warehouse: Warehouse) -> bool:
+    """Return whether rows can be counted during a build: DuckDB without a file (DuckLake) takes one query at a time."""
+    return warehouse.adapter != "duckdb" or bool(warehouse.path)

@@ -169,8 +169,7 @@ def _run(request: Mapping[str, Any], manifest: Any) -> int:
     arguments = list(request["arguments"])
     # dbt writes its command line to its artifacts.
     sys.argv = ["dbt", *arguments]
-    row_counter = _RowCounter(live=request["row_counting"] == "live") if request["row_counting"] else None
-    listener = _Listener(manifest if request["unchanged"] else None, row_counter)
+    listener = _Listener(manifest if request["unchanged"] else None, _RowCounter(live=request["live_row_counts"]))
     result: Any = None
     try:
         result = dbtRunner(manifest=listener.manifest, callbacks=[listener]).invoke(arguments)
@@ -209,7 +208,7 @@ def _enter(request: Mapping[str, Any]) -> None:
 class _Listener:
     """Receives each of dbt's log events, in the thread that logs it."""
 
-    def __init__(self, manifest: Any, row_counter: _RowCounter | None) -> None:
+    def __init__(self, manifest: Any, row_counter: _RowCounter) -> None:
         self.manifest = manifest
         self.has_logged_error = False
         self._row_counter = row_counter
@@ -226,9 +225,9 @@ class _Listener:
         name = message.info.name
         if name == "MainEncounteredError":
             self.has_logged_error = True
-        elif self._row_counter is not None and name in _BUILT:
+        elif name in _BUILT:
             self._row_counter.add(message)
-        elif self._row_counter is not None and name == _LAST_EVENT:
+        elif name == _LAST_EVENT:
             self._row_counter.finish()
 
 

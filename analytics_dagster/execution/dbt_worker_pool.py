@@ -15,22 +15,12 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from analytics_dagster.project.parse import DBT_FOLDER_VARIABLES
 
 _WORKER = Path(__file__).with_name("dbt_worker.py")
-
-
-class RowCounting(str, Enum):
-    """When the dbt process counts the rows of built tables."""
-
-    LIVE = "live"
-    """While it builds the rest."""
-    AT_THE_END = "at the end"
-    """After the last node, for a warehouse that takes one query at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +42,7 @@ class DbtCommand:
     """A dbt command with its folder and environment.
 
     ``parse`` are the arguments that affect the parse. ``unchanged`` says that the project has not changed since the
-    warm-up.
+    warm-up. ``live_row_counts`` says whether rows are counted during the build, or after the last node.
     """
 
     arguments: tuple[str, ...]
@@ -60,7 +50,7 @@ class DbtCommand:
     environment: Mapping[str, str] = field(repr=False)
     parse: tuple[str, ...]
     unchanged: bool
-    row_counting: RowCounting | None = None
+    live_row_counts: bool
 
     def can_use(self, warm_up: WarmUp | None) -> bool:
         """Return whether a parse now would have the same result as that of the warm-up."""
@@ -87,10 +77,6 @@ class _DbtWorker:
         )
         self.warm_up: WarmUp | None = None
 
-    @property
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
-
     def preload(self, warm_up: WarmUp) -> None:
         self.warm_up = warm_up
         # `run` notices that the process has ended.
@@ -111,7 +97,7 @@ class _DbtWorker:
             folder=str(command.folder),
             environment=dict(command.environment),
             unchanged=command.can_use(self.warm_up),
-            row_counting=command.row_counting.value if command.row_counting else "",
+            live_row_counts=command.live_row_counts,
         )
 
     def end(self) -> None:
@@ -172,7 +158,7 @@ class _WorkerPool:
             self._ensure().preload(self._warm_ups.popleft())
 
     def _ensure(self) -> _DbtWorker:
-        if self._waiting is not None and not self._waiting.is_alive:
+        if self._waiting is not None and self._waiting.process.poll() is not None:
             self._waiting.end()
             self._waiting = None
         if self._waiting is None:

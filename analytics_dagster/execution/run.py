@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +18,6 @@ from analytics_dagster.execution.arguments import (
     selection_content,
     with_tested_models,
 )
-from analytics_dagster.execution.artifacts import RunFolders
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.build_report import BuildReport, count_rows
 from analytics_dagster.execution.dbt_resource import DbtResource
@@ -48,10 +46,9 @@ from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.manifest import read_manifest
 from analytics_dagster.redaction import secret_values
-from analytics_dagster.settings import DbtArtifacts, environment_variables, missing_variables
+from analytics_dagster.settings import environment_variables, missing_variables
 from analytics_dagster.warehouse import Warehouse
 
-_SELECTION = "selection"
 _MAX_LISTED = 50
 
 
@@ -87,7 +84,7 @@ class Builder:
             graph = self._graph(build)
             self._require_upstreams(build, graph, group)
             graph = graph or self.location.graph
-            folders = self._folders
+            folders = self.dbt.run_folders(self.location, self.context.run.run_id, self.context.op.name)
             folders.delete_old()
             state = _BuildState()
             progress = ProgressLog(self.context, total=len(build.unique_ids))
@@ -97,8 +94,7 @@ class Builder:
                 if not selected:
                     continue
                 folder = folders.make(number)
-                self._write_inputs(folder, build, with_tested_models(selected, graph))
-                state.invocation = self._invoke(build, folder)
+                state.invocation = self._invoke(build, folder, with_tested_models(selected, graph))
                 hold.note_child(state.invocation.process.pid)
                 yield from self._report(state.invocation, build, state, progress)
                 if state.is_interrupted:
@@ -108,13 +104,16 @@ class Builder:
             self._require_all(build, state)
             folders.clear(range(1, len(batches) + 1))
 
-    def _invoke(self, build: Build, folder: Path) -> DbtCliInvocation:
+    def _invoke(self, build: Build, folder: Path, selected: Collection[str]) -> DbtCliInvocation:
+        selection = folder / "selection"
+        selection.mkdir(exist_ok=True)
+        (selection / SELECTION_FILE).write_text(json.dumps(selection_content(selected)), encoding="utf-8")
         return self.dbt.invoke(
-            build_arguments(build, str(folder / _SELECTION)),
+            build_arguments(build, str(selection)),
             target_path=folder,
+            location=self.location,
             variables=build.variables,
             warehouse=self.warehouse,
-            is_current=self.location.project.is_current,
         )
 
     def _report(
@@ -148,26 +147,6 @@ class Builder:
                 return []
             _, table = adapter.execute(sql, fetch=True)
             return [tuple(row) for row in table]
-
-    @property
-    def _folders(self) -> RunFolders:
-        return RunFolders(
-            self.location.project.artifacts,
-            self.context.run.run_id,
-            self.context.op.name,
-            days=self.dbt.artifacts_days,
-            all_kept=self.dbt.artifacts == DbtArtifacts.ALL.value,
-        )
-
-    def _write_inputs(self, folder: Path, build: Build, selected: Collection[str]) -> None:
-        """Write the selection file and the last parse with the same vars to dbt's artifact folder."""
-        selection = folder / _SELECTION
-        selection.mkdir(exist_ok=True)
-        (selection / SELECTION_FILE).write_text(json.dumps(selection_content(selected)), encoding="utf-8")
-        partial_parse = self.location.partial_parse(build.variables)
-        if partial_parse.exists():
-            # dbt then parses only what has changed since.
-            shutil.copyfile(partial_parse, folder / partial_parse.name)
 
     def _graph_after_parse(self, build: Build, invocation: DbtCliInvocation) -> Graph:
         return self._graph(build, invocation.target_path) or self.location.graph

@@ -10,15 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from analytics_dagster.dagster_internals.guard import NO_INTERNALS
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.execution.dbt_worker import ROW_COUNTS
-from analytics_dagster.execution.dbt_worker_pool import DbtCommand, RowCounting, WarmUp
+from analytics_dagster.execution.dbt_worker_pool import DbtCommand, WarmUp
 from tests.conftest import Library
 
 pytestmark = pytest.mark.integration
@@ -73,7 +75,7 @@ class Commands:
             environment=self.environment(self.folder, **others),
             parse=self.parse,
             unchanged=unchanged,
-            row_counting=RowCounting.LIVE,
+            live_row_counts=True,
         )
 
     def plain(self, *arguments: str) -> tuple[int, str]:
@@ -241,7 +243,7 @@ def test_the_worker_formats_no_hidden_log_lines(both: Mapping[str, tuple[Command
         "made = []; create = _JsonLogger.create_line;"
         "_JsonLogger.create_line = lambda self, msg: made.append(msg.info.level) or create(self, msg);"
         "code = dbt_worker._run(dict(environment=dict(__import__('os').environ), folder='.', arguments=sys.argv[1:],"
-        " unchanged=False, row_counting=''), None); print('made', sorted(set(made)), code)"
+        " unchanged=False, live_row_counts=False), None); print('made', sorted(set(made)), code)"
     )
     commands = both["plain"][0]
     done = subprocess.run(
@@ -264,6 +266,21 @@ def test_a_parse_for_another_connection_is_repeated_early_and_once(commands: Com
     assert code == 0, output
     assert "arsing" not in commands.log, "the log mentions no parse"
     assert outcomes(output) == {"seed.lending_library.books": "success"}
+
+
+@pytest.mark.parametrize("name", [NO_INTERNALS, ""])
+def test_without_internals_the_worker_builds_the_same_and_leaves_parse_and_counts_to_others(
+    commands: Commands, name: str
+) -> None:
+    variables: dict[str, Any] = {name: "1"} if name else {}
+    warm_up = commands.warm_up()
+    start_warm_worker(replace(warm_up, environment={**warm_up.environment, **variables}))
+    code, output = run(commands.command("build", "--select", "books", "--indirect-selection", "empty", **variables))
+    assert code == 0, output
+    assert outcomes(output) == {"seed.lending_library.books": "success"}
+    assert ("arsing" in commands.log) is bool(name), "the early parse is used only with internals"
+    assert bool(row_counts(output)) is not bool(name)
+    assert output.count("Not using the private name") == (3 if name else 0)
 
 
 # --- changes after the warm-up ------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def warm_ups(location: Location, works: Iterable[JobRequest]) -> list[WarmUp]:
     dbt, assets = location.dbt_assets.dbt, location.dbt_assets.assets
     groups = [location.plan.by_name[work.job].group for work in works if work.job in location.plan.by_name]
     builds = [make_build((), group, RunOptions(), assets.variables) for group in groups]
-    return [dbt.warm_up(assets.partial_parse(build.variables), build.variables) for build in builds]
+    return [dbt.warm_up(assets, build.variables) for build in builds]
 
 
 def asset_groups(definitions: dg.Definitions) -> dict[dg.AssetKey, str]:

@@ -7,20 +7,27 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from analytics_dagster.dagster_internals.guard import NO_INTERNALS
 from analytics_dagster.execution import dbt_resource, dbt_worker_pool
-from analytics_dagster.execution.dbt_resource import DbtResource, row_counting
-from analytics_dagster.execution.dbt_worker_pool import RowCounting
+from analytics_dagster.execution.build_context import BuildContext
+from analytics_dagster.execution.dbt_resource import DbtResource, can_count_live
 from analytics_dagster.settings import DbtRunner
 from analytics_dagster.warehouse import Warehouse
 from tests.conftest import LENDING_LIBRARY
 
 pytestmark = pytest.mark.slow
 
+LOCATION = cast(
+    "BuildContext",
+    SimpleNamespace(
+        project=SimpleNamespace(is_current=lambda: True), partial_parse=lambda _variables: Path("/target/never_parsed")
+    ),
+)
 WAREHOUSE = Warehouse(adapter="duckdb", path="/library.duckdb", lock_timeout=1.0)
 LAZY = "analytics_dagster.dagster_internals.lazy_dagster_dbt"
 VARIABLES = {"rate": 7, "name": "ana"}
@@ -63,7 +70,7 @@ def test_the_worker_gets_the_same_arguments_and_environment_as_the_dbt_command(
             artifacts_days=7.0,
         )
         invocation = ours.invoke(
-            ARGUMENTS, target_path=tmp_path, variables=VARIABLES, warehouse=WAREHOUSE, is_current=lambda: True
+            ARGUMENTS, target_path=tmp_path, location=LOCATION, variables=VARIABLES, warehouse=WAREHOUSE
         )
         assert invocation.process.stdout is not None
         invocation.process.stdout.read()
@@ -79,6 +86,40 @@ def test_the_worker_gets_the_same_arguments_and_environment_as_the_dbt_command(
     assert warm["environment"] == {**expected, "DBT_LOG_FORMAT_FILE": "debug"}
 
 
+def test_an_invocation_starts_with_the_last_parse_of_the_same_vars(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = tmp_path / "partial_parse.msgpack"
+    parsed.write_text("parsed")
+    monkeypatch.setattr(dbt_worker_pool, "run", lambda _command: SimpleNamespace(args=[]))
+    monkeypatch.delenv(NO_INTERNALS, raising=False)
+    vars_of_the_parse: list[object] = []
+
+    def partial_parse(variables: object) -> Path:
+        vars_of_the_parse.append(variables)
+        return parsed
+
+    location = SimpleNamespace(project=LOCATION.project, partial_parse=partial_parse)
+    (tmp_path / "run").mkdir()
+    DbtResource(
+        project_dir=str(LENDING_LIBRARY),
+        profiles_dir=str(LENDING_LIBRARY / "profiles"),
+        profile="library",
+        target="laptop",
+        runner="warm",
+        artifacts="failed",
+        artifacts_days=7.0,
+    ).invoke(
+        ARGUMENTS,
+        target_path=tmp_path / "run",
+        location=cast("BuildContext", location),
+        variables=VARIABLES,
+        warehouse=WAREHOUSE,
+    )
+    assert (tmp_path / "run" / parsed.name).read_text() == "parsed"
+    assert vars_of_the_parse == [VARIABLES]
+
+
 def _program(path: Path, *, is_worker: bool) -> Path:
     """Write a program that records its arguments and environment."""
     answer = str(path.with_name("answer.json"))
@@ -90,15 +131,15 @@ def _program(path: Path, *, is_worker: bool) -> Path:
 @pytest.mark.parametrize(
     ("adapter", "path", "expected"),
     [
-        ("duckdb", Path("/shop.duckdb"), RowCounting.LIVE),
-        ("duckdb", None, RowCounting.AT_THE_END),
-        ("postgres", None, RowCounting.LIVE),
+        ("duckdb", Path("/shop.duckdb"), True),
+        ("duckdb", None, False),
+        ("postgres", None, True),
     ],
 )
 def test_rows_are_counted_live_if_the_warehouse_takes_several_queries(
-    adapter: str, path: Path | None, expected: RowCounting
+    adapter: str, path: Path | None, *, expected: bool
 ) -> None:
-    assert row_counting(Warehouse(adapter=adapter, path=str(path or ""), lock_timeout=1.0)) is expected
+    assert can_count_live(Warehouse(adapter=adapter, path=str(path or ""), lock_timeout=1.0)) is expected
 
 
 def test_dagster_dbt_is_imported_without_dbt_which_can_be_imported_later() -> None:

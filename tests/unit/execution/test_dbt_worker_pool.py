@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from analytics_dagster.execution import dbt_worker_pool
-from analytics_dagster.execution.dbt_worker_pool import DbtCommand, RowCounting, WarmUp
+from analytics_dagster.execution.dbt_worker_pool import DbtCommand, WarmUp
 
 FOLDER = Path("/project")
 ENVIRONMENT = {"HOME": "/home/ana", "RATE": "7", "DBT_TARGET_PATH": "/target", "DBT_LOG_PATH": "/target"}
@@ -29,7 +29,7 @@ COMMAND = DbtCommand(
     environment={**ENVIRONMENT, "DBT_TARGET_PATH": "/target/run", "DBT_LOG_PATH": "/target/run"},
     parse=PARSE,
     unchanged=True,
-    row_counting=RowCounting.LIVE,
+    live_row_counts=True,
 )
 
 PRINTS_REQUESTS = """
