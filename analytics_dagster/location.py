@@ -84,7 +84,7 @@ def prepare_location(settings: Settings, announce: Announce) -> bool:
     parsed = prepare_manifest(files, target, groups.selections, announce)
     project = load_project(files, target, groups.selections)
     cache = DefinitionsCache(project, groups, settings.unit_tests)
-    if not cache.fits:
+    if not cache.is_current:
         plan = _plan(groups, project)
         # A plan with problems has no definitions: `prepare` must succeed so that `plan` can show the problems.
         if not plan.problems:
@@ -166,7 +166,7 @@ def _merge(
     """Return all parts merged into ``base``; ``jobs_executor`` is the executor of this location's jobs alone."""
     project, plan = loaded.project, loaded.dbt_definitions.plan
     dbt_assets = build_dbt_assets(settings, project, loaded.dbt_definitions)
-    ingestion = build_ingestion(settings, loaded.dbt_definitions.manifest_subset, dbt_assets.sources)
+    ingestion = build_ingestion(settings, loaded.dbt_definitions.manifest_subset, dbt_assets.dbt_definitions.sources)
     consumers = connect_consumers(_consumers(project), settings, dbt_assets)
     parts = Parts(plan, dbt_assets, ingestion, consumers, jobs_executor)
     policies = build_policies(loaded.groups, parts)

@@ -27,7 +27,7 @@ def start_dbt() -> None:
 def warm_up_dbt(dbt_assets: DbtAssets) -> None:
     """Let the worker parse the project with the vars of the location, which most groups use."""
     if _uses_worker():
-        location = dbt_assets.assets
+        location = dbt_assets.build_context()
         dbt_worker_pool.preload([dbt_assets.dbt.warm_up(location, location.variables)])
 
 

@@ -1,1 +1,1 @@
-"""The plan as Dagster assets and checks: keys, translator, steps, documentation, cached definitions."""
+"""The plan as Dagster assets and checks: keys, translator, steps, documentation, cached definitions, consumers."""

@@ -1,10 +1,10 @@
-"""dbt in Dagster: which node runs when, how it looks, and the assets that build it."""
+"""Builds the assets, checks, exposures and resources of a dbt project from its definitions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 import dagster as dg
 
@@ -17,109 +17,78 @@ from analytics_dagster.planning.plan import GroupPlan
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
-from analytics_dagster.warehouse import Warehouse, build_warehouse
+from analytics_dagster.warehouse import build_warehouse
 from analytics_dagster.warehouse.folder import reports_folder
 
 
 @dataclass(frozen=True)
 class DbtAssets:
-    """The dbt part of the location, and what the other parts need of it: asset and check keys by dbt unique id.
+    """The dbt part of the code location.
 
-    ``sources`` are those that are assets of their own: not the ones which are a built node under another name.
-    ``checks`` are those of every data test, and of the unit tests where runs are to execute them. ``docs`` is dbt's
-    documentation, if a group asks for it.
+    ``definitions`` has no sources: ingestion decides which of them it loads. ``docs`` is None unless a schedule group
+    asks for dbt's documentation. ``build_context`` reads the manifest when it is first called.
     """
 
     definitions: dg.Definitions
-    sources: Mapping[str, dg.AssetSpec]
-    nodes: Mapping[str, dg.AssetKey]
-    checks: Mapping[str, dg.AssetCheckSpec]
-    builds: Builds
+    dbt_definitions: DbtDefinitions
+    dbt: DbtResource
     docs: Docs | None
+    build_context: Callable[[], BuildContext]
+
+    @property
+    def nodes(self) -> Mapping[str, dg.AssetKey]:
+        """The asset key of each node that dbt builds, by unique id."""
+        return {unique_id: spec.key for unique_id, spec in self.dbt_definitions.nodes.items()}
 
     @property
     def paths(self) -> Mapping[dg.AssetKey, str]:
-        """Where the file of each node lies."""
-        return {self.nodes[node]: path for node, path in self.builds.dbt_definitions.paths.items()}
-
-    @property
-    def dbt(self) -> DbtResource:
-        """What calls dbt."""
-        return self.builds.dbt
-
-    @property
-    def assets(self) -> BuildContext:
-        """What every build needs to know."""
-        return self.builds.assets
+        """The path of each node's file, by asset key."""
+        nodes = self.dbt_definitions.nodes
+        return {nodes[unique_id].key: path for unique_id, path in self.dbt_definitions.paths.items()}
 
     def assets_of(self, group: GroupPlan) -> list[dg.AssetKey]:
-        """Return the assets that a run of a group makes: its own, those of others that it refreshes, and the docs."""
+        """Return the assets that a run of a group builds: its own, those that it refreshes, and dbt's documentation."""
         docs = [self.docs.key] if self.docs is not None and group.group.docs else []
-        return [*(self.nodes[node] for node in (*group.nodes, *group.refreshes)), *docs]
+        return [*(self.dbt_definitions.nodes[node].key for node in (*group.nodes, *group.refreshes)), *docs]
 
     def checks_of(self, group: GroupPlan) -> list[dg.AssetCheckKey]:
         """Return the checks that a run of a group evaluates."""
+        checks = self.dbt_definitions.checks
         tests = (*(test.unique_id for test in group.tests), *group.refreshed_tests, *group.unit_tests)
-        return [self.checks[test].key for test in tests if test in self.checks]
-
-
-@dataclass(frozen=True)
-class Builds:
-    """What only those need who build: it is made when it is first asked for."""
-
-    settings: Settings
-    project: Project
-    dbt_definitions: DbtDefinitions
-    dbt: DbtResource
-    warehouse: Warehouse
-
-    @cached_property
-    def assets(self) -> BuildContext:
-        """What every build needs to know."""
-        return BuildContext(
-            project=self.project,
-            graph=Graph(self.project.manifest),
-            variables=self.settings.dbt_vars,
-            groups={part.group.name: part.group for part in self.dbt_definitions.plan.groups},
-            group_of=self.dbt_definitions.plan.group_of,
-            keys=self.dbt_definitions.keys,
-            checks={unique_id: check.key for unique_id, check in self.dbt_definitions.checks.items()},
-        )
+        return [checks[test].key for test in tests if test in checks]
 
 
 def build_dbt_assets(settings: Settings, project: Project, dbt_definitions: DbtDefinitions) -> DbtAssets:
-    """Return the assets, checks, exposures and resources of a dbt project; sources are left to who loads them."""
+    """Return the assets, checks, exposures and resources of a dbt project."""
     docs = find_docs(project.name, reports_folder(settings), dbt_definitions)
     dbt_definitions = with_links(dbt_definitions, docs)
-    builds = Builds(
-        settings=settings,
-        project=project,
-        dbt_definitions=dbt_definitions,
-        dbt=DbtResource(
-            project_dir=str(project.directory),
-            profiles_dir=str(project.target.profiles_dir),
-            profile=project.target.profile,
-            target=project.target.name,
-            runner=settings.dbt_runner.value,
-            artifacts=settings.dbt_artifacts.value,
-            artifacts_days=settings.dbt_artifacts_days,
-        ),
-        warehouse=build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout),
+    dbt = DbtResource(
+        project_dir=str(project.directory),
+        profiles_dir=str(project.target.profiles_dir),
+        profile=project.target.profile,
+        target=project.target.name,
+        runner=settings.dbt_runner.value,
+        artifacts=settings.dbt_artifacts.value,
+        artifacts_days=settings.dbt_artifacts_days,
     )
-    return DbtAssets(
-        definitions=dg.Definitions(
-            assets=[
-                *build_group_assets(
-                    dbt_definitions.steps, dbt_definitions.nodes, dbt_definitions.checks, lambda: builds.assets
-                ),
-                *dbt_definitions.others,
-                *([] if docs is None else [build_docs_asset(docs, lambda: builds.assets)]),
-            ],
-            resources={"dbt": builds.dbt, "warehouse": builds.warehouse},
-        ),
-        sources=dbt_definitions.sources,
-        nodes={unique_id: dbt_definitions.keys[unique_id] for unique_id in dbt_definitions.plan.group_of},
-        checks=dbt_definitions.checks,
-        builds=builds,
-        docs=docs,
-    )
+    warehouse = build_warehouse(project.target, project.directory, lock_timeout=settings.warehouse_lock_timeout)
+
+    @cache
+    def build_context() -> BuildContext:
+        return BuildContext(
+            project=project,
+            graph=Graph(project.manifest),
+            variables=settings.dbt_vars,
+            groups={part.group.name: part.group for part in dbt_definitions.plan.groups},
+            group_of=dbt_definitions.plan.group_of,
+            keys=dbt_definitions.keys,
+            checks={unique_id: check.key for unique_id, check in dbt_definitions.checks.items()},
+        )
+
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
+        *build_group_assets(dbt_definitions.steps, dbt_definitions.nodes, dbt_definitions.checks, build_context),
+        *dbt_definitions.others,
+        *([] if docs is None else [build_docs_asset(docs, build_context)]),
+    ]
+    definitions = dg.Definitions(assets=assets, resources={"dbt": dbt, "warehouse": warehouse})
+    return DbtAssets(definitions, dbt_definitions, dbt, docs, build_context)

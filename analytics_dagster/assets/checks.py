@@ -1,4 +1,4 @@
-"""Every dbt test as a check of one asset; unit tests too, where runs are to execute them."""
+"""Asset checks of dbt tests; each test is a check of one asset. Unit tests are checks if runs execute them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from analytics_dagster.project.graph import Graph
 
 
 @dataclass(frozen=True)
-class _Test:
-    """A test of the manifest, the asset that it checks, and what else it reads."""
+class _CheckedTest:
+    """A test of the manifest, the asset that it checks, and all assets that it reads."""
 
     node: Mapping[str, Any]
     asset: dg.AssetKey
@@ -33,9 +33,9 @@ class _Test:
 def build_check_specs(
     plan: Plan, graph: Graph, manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey], *, unit_tests: bool
 ) -> Mapping[str, dg.AssetCheckSpec]:
-    """Return the check of every planned test, by dbt unique id; of the unit tests too, if they are wanted.
+    """Return the check of every planned data test, and of unit tests if ``unit_tests`` is set, by dbt unique id.
 
-    ``keys`` are the asset keys of nodes and sources by unique id. A test that reads neither checks the project itself.
+    ``keys`` are the asset keys of nodes and sources by unique id. A test that reads neither checks the project.
     """
     tests = list(_data_tests(plan, graph, manifest, keys))
     if unit_tests:
@@ -55,17 +55,17 @@ def build_check_specs(
 
 
 def check_names(tests: Iterable[tuple[Mapping[str, Any], dg.AssetKey]]) -> Mapping[str, str]:
-    """Return the name of each test's check by the test's unique id, given each test and the asset that it checks.
+    """Return the name of each test's check by unique id, given the tests and the assets that they check.
 
-    It is the test's own. Tests of one name on one asset (of two packages, for example) have their package in front,
-    or, where that is the same too, are named by dbt's unique id.
+    It is the name of the test. If that is not unique for the asset, it has the package as a prefix; if that is not
+    unique either, it is dbt's unique id.
     """
     names: dict[str, str] = {}
     taken: set[tuple[dg.AssetKey, str]] = set()
     pending = list(tests)
     for naming in (_own_name, _name_with_package, _unique_name):
-        asked = Counter((asset, naming(test)) for test, asset in pending)
-        free = {name for name, times in asked.items() if times == 1} - taken
+        wanted = Counter((asset, naming(test)) for test, asset in pending)
+        free = {name for name, times in wanted.items() if times == 1} - taken
         names |= {test["unique_id"]: naming(test) for test, asset in pending if (asset, naming(test)) in free}
         taken |= free
         pending = [(test, asset) for test, asset in pending if test["unique_id"] not in names]
@@ -74,10 +74,10 @@ def check_names(tests: Iterable[tuple[Mapping[str, Any], dg.AssetKey]]) -> Mappi
 
 def _data_tests(
     plan: Plan, graph: Graph, manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey]
-) -> Iterator[_Test]:
+) -> Iterator[_CheckedTest]:
     steps = Steps(plan, graph)
     for test in plan.tests.values():
-        yield _Test(
+        yield _CheckedTest(
             node=graph.nodes[test.unique_id],
             asset=project_key(manifest) if test.node is None else keys[test.node],
             reads=frozenset(keys[read] for read in test.reads),
@@ -87,18 +87,18 @@ def _data_tests(
 
 def _unit_tests(
     plan: Plan, graph: Graph, manifest: Mapping[str, Any], keys: Mapping[str, dg.AssetKey]
-) -> Iterator[_Test]:
+) -> Iterator[_CheckedTest]:
     for group in plan.groups:
         last = max(group.nodes, key=graph.position.__getitem__, default=None)
         for unique_id in group.unit_tests:
             node = manifest["unit_tests"][unique_id]
-            # An ephemeral model is no asset: its unit test is shown where a data test of it would be.
+            # An ephemeral model is no asset: its unit test checks the same asset as a data test of it.
             checked = graph.checked(unique_id) or last
-            yield _Test(
+            yield _CheckedTest(
                 node,
                 asset=project_key(manifest) if checked is None else keys[checked],
                 reads=frozenset(keys[read] for read in graph.reads(unique_id)),
-                # dbt does not build a model whose unit test has failed.
+                # dbt does not build a model whose unit test failed.
                 blocking=checked in node["depends_on"]["nodes"],
             )
 

@@ -88,10 +88,10 @@ def models_read(consumers: Sequence[Consumer], nodes: Mapping[str, Mapping[str, 
 def connect_consumers(consumers: Sequence[Consumer], settings: Settings, dbt_assets: DbtAssets) -> Consumers:
     """Return the consumers as assets downstream of a dbt project's models, guarded by its blocking checks."""
     blocking_checks: dict[dg.AssetKey, list[dg.AssetCheckKey]] = defaultdict(list)
-    for check in dbt_assets.checks.values():
+    dbt_definitions = dbt_assets.dbt_definitions
+    for check in dbt_definitions.checks.values():
         if check.blocking:
             blocking_checks[check.asset_key].append(check.key)
-    dbt_definitions = dbt_assets.builds.dbt_definitions
     return build_consumers(
         consumers,
         find_marts(dbt_definitions.manifest_subset, dbt_assets.nodes, dbt_definitions.plan.group_of),

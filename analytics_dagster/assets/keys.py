@@ -1,4 +1,4 @@
-"""Asset keys of all that a dbt project has, and the names that Dagster makes of them: that none of them collide."""
+"""Asset keys and names that Dagster accepts for the parts of a dbt project, without collisions."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ EXPOSURES = "exposures"
 """The asset group of dbt's exposures, and the first part of their keys."""
 
 PROJECT = "project"
-"""The asset group of what is of the dbt project as a whole."""
+"""The asset group of assets that belong to the whole dbt project."""
 
 DOCS = "dbt_docs"
-"""The first part of the key of dbt's own documentation, and the folder that it lies in."""
+"""The first part of the key of dbt's documentation, and its folder in the reports."""
 
 RESERVED = frozenset(
     {
@@ -35,18 +35,19 @@ RESERVED = frozenset(
         *("int", "str", "float", "bool", "input", "output", "type"),
     }
 )
-"""The names that Dagster gives to no input or output; a test holds them against Dagster's own list."""
+"""Names that Dagster accepts for no input or output; a test compares them with Dagster's list."""
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
+_EMAIL = re.compile(r"^[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}$")
 
 Thing = TypeVar("Thing")
 
 
 def asset_key(resource: Mapping[str, Any]) -> dg.AssetKey:
-    """Return the asset key of a node, function, source or exposure: dagster-dbt's own.
+    """Return the asset key of a node, function, source or exposure, as dagster-dbt does.
 
-    Of an exposure, which dagster-dbt has no assets for, it is `exposures` and the name. For all of them
-    `meta: {dagster: {asset_key: [...]}}` in their configuration says otherwise.
+    dagster-dbt has no assets for exposures: their key is `exposures` and the name. For each of them
+    `meta: {dagster: {asset_key: [...]}}` sets another key.
     """
     if resource["resource_type"] == "exposure" and not _configured(resource):
         return dg.AssetKey([EXPOSURES, resource["name"]])
@@ -54,7 +55,7 @@ def asset_key(resource: Mapping[str, Any]) -> dg.AssetKey:
 
 
 def asset_keys(manifest: Mapping[str, Any], graph: Graph) -> Mapping[str, dg.AssetKey]:
-    """Return the asset key of everything that is an asset, by unique id."""
+    """Return the asset keys of built nodes, sources and exposures by unique id."""
     resources = [
         *(graph.nodes[node] for node in sorted(graph.built)),
         *(manifest["sources"][source] for source in sorted(manifest["sources"])),
@@ -64,28 +65,28 @@ def asset_keys(manifest: Mapping[str, Any], graph: Graph) -> Mapping[str, dg.Ass
 
 
 def exposures(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the exposures that are not disabled; dbt leaves some of these in its manifest."""
+    """Return the enabled exposures; the manifest may contain disabled ones."""
     found = [manifest["exposures"][unique_id] for unique_id in sorted(manifest["exposures"])]
     return [exposure for exposure in found if (exposure.get("config") or {}).get("enabled", True)]
 
 
 def project_key(manifest: Mapping[str, Any]) -> dg.AssetKey:
-    """Return the key of the asset that stands for the project itself, where a test checks nothing else."""
+    """Return the key of the project's own asset, for the checks of tests that read nothing."""
     return dg.AssetKey(manifest["metadata"]["project_name"])
 
 
 def docs_key(project: str) -> dg.AssetKey:
-    """Return the key of dbt's own documentation of a project, which has its name: an instance may know several."""
+    """Return the key of dbt's documentation; it has the project's name, since an instance may have several projects."""
     return dg.AssetKey([DOCS, project])
 
 
 def same_assets(keys: Mapping[str, dg.AssetKey], graph: Graph) -> frozenset[str]:
-    """Return the sources that are the same asset as the node which builds them: the same relation, the same key."""
+    """Return the sources that are the same asset as the node that builds their relation: they have the same key."""
     return frozenset(source for source, node in graph.built_as.items() if keys[source] == keys[node])
 
 
 def check_asset_keys(plan: Plan, manifest: Mapping[str, Any]) -> Plan:
-    """Return the plan, with a problem more where two nodes, sources or exposures would be one asset."""
+    """Return the plan, with a problem if two nodes, sources or exposures have the same asset key."""
     graph = Graph(manifest)
     keys = asset_keys(manifest, graph)
     merged = same_assets(keys, graph)
@@ -102,11 +103,11 @@ def check_asset_keys(plan: Plan, manifest: Mapping[str, Any]) -> Plan:
         return plan
     problem = Problem(
         code="asset-key-collision",
-        message="Several nodes, sources or exposures would be the same asset in Dagster:",
+        message="Several nodes, sources or exposures have the same asset key:",
         nodes=tuple(
             f"{unique_id} (asset {key.to_user_string()})" for key, unique_ids in colliding for unique_id in unique_ids
         ),
-        remedy="Give all of them but one another key: in the properties of each, "
+        remedy="Set another key for all but one of them: in the properties of each, "
         "`config: {meta: {dagster: {asset_key: [any, other, name]}}}`; for a node of a package in dbt_project.yml, "
         "`models: {the_package: {the_model: {+meta: {dagster: {asset_key: [any, other, name]}}}}}`.",
     )
@@ -114,10 +115,10 @@ def check_asset_keys(plan: Plan, manifest: Mapping[str, Any]) -> Plan:
 
 
 def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
-    """Return things by names that Dagster takes for inputs and outputs, each name once.
+    """Return things by unique names that Dagster accepts for inputs and outputs, given the wanted names.
 
-    A name is the one that is wanted, with `_` for what no name may hold, and with a number behind it where an
-    earlier thing has it already; so the order decides, and must be the same in every process.
+    A character that no name may have becomes `_`. A name that an earlier thing has gets a number: the order must be the
+    same in every process.
     """
     named: dict[str, Thing] = {}
     for thing, name in wanted:
@@ -128,9 +129,16 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
     return named
 
 
+def dagster_owner(name: str) -> str:
+    """Return an owner in a form that Dagster accepts: an e-mail address, or `team:` and a slug."""
+    if _EMAIL.match(name) or name.startswith("team:"):
+        return name
+    return "team:" + (re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "unknown")
+
+
 @cache
 def _stock_translator() -> DagsterDbtTranslator:
-    # Whoever finds the keys ready need not import it.
+    # A load from the cache does not import dagster-dbt.
     from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator
 
     return DagsterDbtTranslator()

@@ -1,4 +1,4 @@
-"""How a dbt node looks in Dagster: group, owners, tags, kinds, description, metadata."""
+"""Turns a dbt node into an asset specification: group, owners, tags, kinds, description, metadata."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_dagster.assets.keys import dagster_owner
 from analytics_dagster.dagster_internals.lazy_dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -18,11 +19,11 @@ from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.graph import Graph
 
 SOURCES = "sources"
-"""The asset group of the dbt sources that this location does not load itself."""
+"""The asset group of dbt sources that this location does not load."""
 
 
 class Translator(DagsterDbtTranslator):
-    """Takes the group and what is read from the plan and its graph, and the rest from the manifest.
+    """Takes the groups from the plan, the dependencies from the graph, and the rest from the manifest.
 
     ``keys`` are the asset keys of nodes and sources by unique id.
     """
@@ -35,12 +36,12 @@ class Translator(DagsterDbtTranslator):
         self._specs: dict[str, dg.AssetSpec] = {}
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Return the specification of a node, function or source, as dagster-dbt makes it but for what is said here.
+        """Return the specification of a node, function or source, as dagster-dbt does with three differences.
 
-        It depends on what the graph says that it reads: dagster-dbt looks through functions, and does not know that
-        a source is the relation of a node. Its materialization is one of its kinds. It is made at once, where
-        dagster-dbt makes one, and three copies with more metadata each: in a large project that takes seconds. The
-        manifest and this translator are not in its metadata: then nothing that loads the location has to have them.
+        Dependencies come from the graph: dagster-dbt skips functions, and ignores that a node builds a source. The
+        materialization is one of the kinds. Manifest and translator are not in the metadata, so that a load of the
+        location needs neither. dagster-dbt copies each specification three times, which takes seconds for a large
+        project; here it is made once.
         """
         if unique_id not in self._specs:
             properties = self.get_resource_props(manifest, unique_id)
@@ -68,7 +69,7 @@ class Translator(DagsterDbtTranslator):
     def _reads(self, unique_id: str) -> Iterable[str]:
         if unique_id in self._graph.nodes:
             return self._graph.reads(unique_id)
-        # A source that a node builds comes after it.
+        # A source is downstream of the node that builds it.
         return [self._graph.built_as[unique_id]] if unique_id in self._graph.built_as else []
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
@@ -76,13 +77,13 @@ class Translator(DagsterDbtTranslator):
         return self._plan.group_of.get(dbt_resource_props["unique_id"], SOURCES)
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
-        """Return the description alone: the SQL is one click away by its code reference."""
+        """Return the description without the SQL, which the code reference links to."""
         return dbt_resource_props.get("description") or ""
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
-        """Return who owns a node: `meta.dagster.owners`, its dbt group's owner, or `meta.owner`.
+        """Return the owners of a node: `meta.dagster.owners`, the owner of its dbt group, or `meta.owner`.
 
-        Dagster takes e-mail addresses and `team:` names; another name becomes a team's.
+        Dagster accepts e-mail addresses and `team:` names; any other name becomes a team.
         """
         meta = (dbt_resource_props.get("config") or {}).get("meta") or dbt_resource_props.get("meta") or {}
         group = dbt_resource_props.get("group")
@@ -94,25 +95,15 @@ class Translator(DagsterDbtTranslator):
         return [dagster_owner(name) for name in names if isinstance(name, str) and name.strip()]
 
     def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return dbt's tags, without those that Dagster's rules for tags forbid."""
+        """Return dbt's tags, without those that Dagster rejects."""
         return {tag: "" for tag in dbt_resource_props.get("tags", []) if _VALID_TAG.match(tag)}
 
 
 _VALID_TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.\-]{0,61}[A-Za-z0-9_]?$")
 
 
-_EMAIL = re.compile(r"^[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+\.[A-Za-z]{2,}$")
-
-
-def dagster_owner(name: str) -> str:
-    """Return an owner's name in a form that Dagster takes: an e-mail address, or `team:` and a slug."""
-    if _EMAIL.match(name) or name.startswith("team:"):
-        return name
-    return "team:" + (re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_").lower() or "unknown")
-
-
 def _group(manifest: Mapping[str, Any], properties: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the dbt group of a node, which has an owner."""
+    """Return the dbt group of a node, or None; it may have an owner."""
     name = properties.get("group")
     groups = manifest.get("groups") or {}
     return next((group for group in groups.values() if group["name"] == name), None) if name else None
@@ -121,11 +112,11 @@ def _group(manifest: Mapping[str, Any], properties: Mapping[str, Any]) -> Mappin
 def _code_reference(
     manifest: Mapping[str, Any], properties: Mapping[str, Any], project: DbtProject | None
 ) -> Mapping[str, object]:
-    """Return a link to a node's file, unless it is a package's: dbt does not tell where that lies."""
+    """Return a link to a node's file, unless it is in a package: the manifest does not have its folder."""
     if project is None or properties["package_name"] != manifest["metadata"]["project_name"]:
         return {}
     path = str((project.project_dir / properties["original_file_path"]).resolve())
-    # Beta in Dagster's words, though years old; the message for each node would bury all others.
+    # Code references are marked beta; one warning for each node would hide all others.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*CodeReference", category=dg.BetaWarning)
         reference = dg.LocalFileCodeReference(file_path=path)

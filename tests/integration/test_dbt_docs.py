@@ -57,7 +57,7 @@ def test_a_build_is_good_where_dbt_fails_to_describe_it_and_its_log_says_why(
         warnings = [entry.user_message for entry in instance.all_logs(run.run_id) if entry.level == 30]
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert any("there is no catalog today" in message for message in warnings)
-    assert any("dbt's documentation was not made" in message for message in warnings)
+    assert any("dbt's documentation was not updated" in message for message in warnings)
     assert not page_of(bare).exists()
 
 

@@ -226,7 +226,7 @@ def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Co
     ]
     definitions = dg.Definitions.merge(
         dbt_assets.definitions,
-        build_ingestion(settings, project.manifest, dbt_assets.sources).definitions,
+        build_ingestion(settings, project.manifest, dbt_assets.dbt_definitions.sources).definitions,
         dg.Definitions(jobs=jobs, executor=dg.in_process_executor),
     )
     dg.Definitions.validate_loadable(definitions)
@@ -375,8 +375,12 @@ def test_a_function_is_an_asset_which_what_calls_it_depends_on(corner: Corner) -
 
 
 def test_a_seed_that_is_read_as_a_source_is_one_asset(corner: Corner) -> None:
-    assert "source.corner.shop.orders" not in corner.dbt_assets.sources
-    assert corner.dbt_assets.checks["test.corner.source_not_null_shop_orders_id.d4f1"[:47]] if False else True
+    assert "source.corner.shop.orders" not in corner.dbt_assets.dbt_definitions.sources
+    assert (
+        corner.dbt_assets.dbt_definitions.checks["test.corner.source_not_null_shop_orders_id.d4f1"[:47]]
+        if False
+        else True
+    )
     assert parents_of(corner, "early") == {"shop/orders"}
 
 

@@ -54,7 +54,7 @@ def _work(location: Location, part: GroupRun, first: set[str]) -> JobRequest:
     if part.whole:
         return JobRequest(part.group, after=after)
     assets = {location.dbt_assets.nodes[node] for node in part.nodes}
-    checks = {location.dbt_assets.checks[test].key for test in part.tests}
+    checks = {location.dbt_assets.dbt_definitions.checks[test].key for test in part.tests}
     if part.last:
         consumers = set(location.consumers.started_with.get(part.group, ()))
         assets |= consumers
@@ -74,7 +74,7 @@ def _refreshed(location: Location, work: JobRequest) -> JobRequest:
 
 def warm_ups(location: Location, works: Iterable[JobRequest]) -> list[WarmUp]:
     """Return the warm-ups of dbt for the jobs that use it, in their order."""
-    dbt, assets = location.dbt_assets.dbt, location.dbt_assets.assets
+    dbt, assets = location.dbt_assets.dbt, location.dbt_assets.build_context()
     groups = [location.plan.by_name[work.job].group for work in works if work.job in location.plan.by_name]
     builds = [make_build((), group, RunOptions(), assets.variables) for group in groups]
     return [dbt.warm_up(assets, build.variables) for build in builds]

@@ -137,7 +137,7 @@ def test_a_test_is_a_step_of_its_own_where_no_step_surely_comes_after_all_that_i
         .test("t", *reads, beside=reads[0])
     )
     plan = manifest.plan(group("b"), group("a"), on_overlap=OnOverlap.ALL).require()
-    assert Steps(plan, manifest.graph).of_test["test.p.t"].is_beside is apart
+    assert Steps(plan, manifest.graph).of_test["test.p.t"].is_tests_only is apart
 
 
 def test_where_nothing_is_refreshed_every_test_is_in_its_groups_step() -> None:
@@ -156,8 +156,26 @@ def test_a_test_in_a_step_of_its_own_holds_back_no_step_that_it_waits_for() -> N
         .test("t", "model.p.m1", "model.p.m2", beside="model.p.m2")
     )
     plan = manifest.plan(group("a"), group("b"), on_overlap=OnOverlap.ALL).require()
-    assert Steps(plan, manifest.graph).of_test["test.p.t"] == Step("a", is_beside=True)
+    assert Steps(plan, manifest.graph).of_test["test.p.t"] == Step("a", is_tests_only=True)
     assert blocking(manifest, plan) == set()
+
+
+def test_two_steps_of_which_tests_read_the_others_node_do_not_block_each_other() -> None:
+    # The step of `late` reads `first` and waits for `b`, which reads `middle` and would wait for `late`.
+    manifest = (
+        Manifest()
+        .model("first", tag=["a", "c"])
+        .model("middle", tag="c")
+        .model("last", "model.p.first", "model.p.middle", tag="b")
+        .test("early", "model.p.first", "model.p.last", beside="model.p.first")
+        .test("late", "model.p.middle", "model.p.first", beside="model.p.middle")
+    )
+    groups = group("a", reads_previous=("b", "c")), group("c", reads_previous=("a", "b"))
+    plan = manifest.plan(
+        *groups, group("b", reads_previous=("a", "c"), default=True), on_overlap=OnOverlap.ALL
+    ).require()
+    assert Steps(plan, manifest.graph).of_test["test.p.late"] == Step("c", is_tests_only=True)
+    assert blocking(manifest, plan) == {"late"}
 
 
 # --- specs --------------------------------------------------------------------------------------------------

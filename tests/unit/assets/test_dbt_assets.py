@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analytics_dagster.assets.checks import build_check_specs
-from analytics_dagster.assets.dbt_assets import build_group_assets, plan_steps
+from analytics_dagster.assets.dbt_assets import build_group_assets
+from analytics_dagster.assets.steps import plan_steps
 from analytics_dagster.execution.arguments import Build
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource

@@ -201,7 +201,7 @@ def test_a_run_is_good_without_and_its_log_says_why_it_was_not_made(
     done, log = run(instance, tmp_path, zebra, asked=asked)
     assert done.success
     assert asked == ["for the assets"]
-    assert "dbt's documentation was not made, and stays as it was: The token=*** is no good." in log
+    assert "dbt's documentation was not updated: The token=*** is no good." in log
     assert "Get another." in log
     assert done.get_asset_materialization_events()[0].asset_key == zebra.key
     assert len(done.get_asset_materialization_events()) == 1
@@ -219,7 +219,7 @@ def test_it_is_made_after_all_else_and_not_where_that_has_failed(instance: dg.Da
     done, log = run(instance, tmp_path, zebra, fails, asked=asked)
     assert not done.success
     assert asked == [], "dbt was not to be called"
-    assert "dbt's documentation stays as it was: something has failed in this run." in log
+    assert "dbt's documentation stays as it was: a step of this run failed." in log
     started = [event.step_key for event in done.filter_events(lambda event: event.is_step_start)]
     assert started[-1] == "generate_dbt_docs"
     assert [event.step_key for event in done.filter_events(lambda event: event.is_step_failure)] == ["aardvark"]

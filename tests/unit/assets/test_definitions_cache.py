@@ -91,7 +91,7 @@ def test_what_would_be_another_when_it_is_read_is_not_kept(prepared: Library) ->
     with pytest.raises(SerializationError):
         dg.serialize_value(object())  # type: ignore[arg-type] # what the next line rests on
     assert not file.write(replace(facts, nodes={**facts.nodes, MEMBERS: unwritable}))
-    assert not file.fits
+    assert not file.is_current
     assert file.read() is None
 
 
@@ -232,7 +232,7 @@ def test_a_project_that_was_moved_keeps_its_facts_and_its_code_references_are_of
 def test_dagster_dev_keeps_the_facts_that_it_had_to_make(prepared: Library) -> None:
     (prepared.artifacts / CACHE_FILE).unlink()
     build_location(prepared.settings(is_dev_cli=True))
-    assert facts_of(prepared)[0].fits
+    assert facts_of(prepared)[0].is_current
 
 
 def test_a_preparation_makes_facts_that_are_missing_and_says_truly_that_dbt_had_nothing_to_do(
@@ -240,7 +240,7 @@ def test_a_preparation_makes_facts_that_are_missing_and_says_truly_that_dbt_had_
 ) -> None:
     (prepared.artifacts / CACHE_FILE).unlink()
     assert not prepare_location(prepared.settings(), print)
-    assert facts_of(prepared)[0].fits
+    assert facts_of(prepared)[0].is_current
 
 
 # --- a load -------------------------------------------------------------------------------------------------

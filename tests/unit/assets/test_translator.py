@@ -10,7 +10,7 @@ import pytest
 
 from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
 from analytics_dagster.assets.dbt_definitions import make_dbt_definitions
-from analytics_dagster.assets.translator import dagster_owner
+from analytics_dagster.assets.keys import dagster_owner
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.planning.plan import Plan
@@ -45,7 +45,7 @@ def dbt_assets(made: tuple[Plan, DbtAssets]) -> DbtAssets:
 
 @pytest.fixture(scope="module")
 def graph(dbt_assets: DbtAssets) -> dg.AssetGraph:
-    sources = dg.Definitions(assets=list(dbt_assets.sources.values()))
+    sources = dg.Definitions(assets=list(dbt_assets.dbt_definitions.sources.values()))
     return dg.Definitions.merge(dbt_assets.definitions, sources).resolve_asset_graph()
 
 
@@ -92,7 +92,7 @@ def test_an_asset_depends_on_what_it_reads_through_ephemeral_models_too(graph: d
 
 
 def test_a_source_is_an_asset_in_the_group_of_sources(dbt_assets: DbtAssets) -> None:
-    (source,) = dbt_assets.sources.values()
+    (source,) = dbt_assets.dbt_definitions.sources.values()
     assert source.key == dg.AssetKey(["seeded", "loans"])
     assert source.group_name == "sources"
 
@@ -155,13 +155,13 @@ def test_each_data_test_is_exactly_one_check(made: tuple[Plan, DbtAssets], graph
 def test_a_check_is_of_the_right_asset_and_blocks_if_its_severity_is_error(
     dbt_assets: DbtAssets, name: str, asset: str, *, blocks: bool
 ) -> None:
-    (spec,) = [spec for spec in dbt_assets.checks.values() if spec.name == name]
+    (spec,) = [spec for spec in dbt_assets.dbt_definitions.checks.values() if spec.name == name]
     assert spec.asset_key.to_user_string() == asset
     assert spec.blocking is blocks
 
 
 def test_a_check_that_reads_another_asset_depends_on_it(dbt_assets: DbtAssets) -> None:
-    (spec,) = [spec for spec in dbt_assets.checks.values() if spec.name.startswith("relationships_")]
+    (spec,) = [spec for spec in dbt_assets.dbt_definitions.checks.values() if spec.name.startswith("relationships_")]
     assert {dep.asset_key.to_user_string() for dep in spec.additional_deps} == {"circulation/members"}
 
 
