@@ -1,4 +1,4 @@
-"""From a click to fresh tables: the launch that the UI sends, answered by the processes of a development UI."""
+"""Measures the time from a launch in the UI to fresh tables, with the processes of a development UI."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STATUS = """query ($run: ID!) { runOrError(runId: $run) { ... on Run { status e
 
 
 def clicks(arena: Arena, pairs: int) -> Comparison:
-    """Compare a click in either UI with a plain `dbt build` of the same group; the UI stays open between the clicks."""
+    """Compare a click in each UI with a plain `dbt build` of the same group; the UI keeps running between clicks."""
     ours = arena.ours.command("analytics-dagster dev", "analytics-dagster", "dev")
     stock = arena.stock.command("stock dagster dev", "dagster", "dev", "-f", "definitions.py")
     measured = []
@@ -46,7 +46,7 @@ def clicks(arena: Arena, pairs: int) -> Comparison:
 
 @contextmanager
 def _open(command: Command) -> Iterator[Callable[[], Cost]]:
-    """Open a UI for as long as the context lasts; yield what launches the job, waits for its success and measures."""
+    """Run a UI within the context; yield a function that launches the job, waits for its success and measures it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -70,30 +70,30 @@ def _open(command: Command) -> Iterator[Callable[[], Cost]]:
             try:
                 process.wait(timeout=60)
             except subprocess.TimeoutExpired:
-                # Its own session: nobody else's processes are in it.
+                # The UI has its own session, so only its processes are measured.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 
 def _wait_for_job(address: str, process: subprocess.Popen[bytes], log: Path) -> Mapping[str, str]:
-    """Return how the job of the group is named to GraphQL, once the UI knows it."""
+    """Wait until the UI knows the job of the group; return its GraphQL selector."""
     deadline = time.monotonic() + _LONGEST_START
     while time.monotonic() < deadline and process.poll() is None:
         try:
             repositories = _ask(address, _LOCATIONS)["repositoriesOrError"].get("nodes", [])
         except OSError:
-            # Not listening yet.
+            # The server does not listen yet.
             repositories = []
         for repository in repositories:
             if any(job["name"] == GROUP for job in repository["jobs"]):
                 location = repository["location"]["name"]
                 return {"repositoryName": repository["name"], "repositoryLocationName": location, "jobName": GROUP}
         time.sleep(_BETWEEN_LOOKS)
-    raise RuntimeError(f"The UI never showed the job {GROUP}:\n{log.read_text(errors='replace')[-4000:]}")
+    raise RuntimeError(f"The UI did not load the job {GROUP}:\n{log.read_text(errors='replace')[-4000:]}")
 
 
 def _click(address: str, selector: Mapping[str, str], pid: int) -> Cost:
-    """Launch the job and wait for its success; the end is the one that Dagster noted, not the one that we saw.
+    """Launch the job and wait for its success; the end is the time that Dagster recorded.
 
     The CPU time is that of all processes of the UI meanwhile.
     """
@@ -110,7 +110,7 @@ def _click(address: str, selector: Mapping[str, str], pid: int) -> Cost:
                 return Cost(state["endTime"] - launched, tree.cpu() - before, tree.peak)
             if state["status"] in {"FAILURE", "CANCELED"}:
                 break
-    raise RuntimeError(f"The run {run} ended as {state['status']}.")
+    raise RuntimeError(f"The run {run} ended with {state['status']}.")
 
 
 def _ask(address: str, query: str, **variables: Any) -> dict[str, Any]:
@@ -119,5 +119,5 @@ def _ask(address: str, query: str, **variables: Any) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - our own server
         answer = json.load(response)
     if "errors" in answer:
-        raise RuntimeError(f"GraphQL refused: {answer['errors']}")
+        raise RuntimeError(f"GraphQL error: {answer['errors']}")
     return dict(answer["data"])

@@ -1,4 +1,4 @@
-"""Who competes: plain dbt, the tutorials' Dagster code and this location, each on a copy of one project."""
+"""The contenders: plain dbt, the Dagster code from the tutorials, and this code location, each with a project copy."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _IN_PROCESS_FILE = "in_process.yaml"
 
 @dataclass(frozen=True)
 class Place:
-    """A project's copy for one contender, with a Dagster home beside it."""
+    """The project copy of a contender, with a Dagster home."""
 
     project: Path
 
     @property
     def home(self) -> Path:
-        """Dagster's home."""
+        """The Dagster home."""
         return self.project.parent / "home"
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment of its commands: nothing of the caller's that would change what they do."""
+        """The environment of its commands, without settings of the caller."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_CALLERS)}
         return {
             **inherited,
@@ -54,20 +54,20 @@ class Place:
         }
 
     def command(self, name: str, program: str, *arguments: str, folder: Path | None = None) -> Command:
-        """Return a command of this environment."""
+        """Return a command with this environment."""
         return Command(name, (str(BIN / program), *arguments), self.environment, folder or self.project.parent)
 
 
 @dataclass(frozen=True)
 class Arena:
-    """The contenders' copies of a project of one size, parsed and built once."""
+    """The project copies of all contenders for one size, parsed and built once."""
 
     folder: Path
     size: Size
 
     @classmethod
     def prepare(cls, folder: Path, size: Size) -> Arena:
-        """Make the copies below a folder; each has a warehouse of its own, with all tables in it."""
+        """Create the copies in a folder; each has its own warehouse with all tables."""
         arena = cls(folder / str(size.models), size)
         plain = arena.plain
         shutil.copytree(kept_project(size), plain.project, ignore=shutil.ignore_patterns("target", "logs"))
@@ -83,41 +83,41 @@ class Arena:
 
     @property
     def title(self) -> str:
-        """What is built."""
+        """The size of the built group."""
         return f"{self.size.group} models, {self.size.group * TESTS_A_MODEL} tests"
 
     @property
     def plain(self) -> Place:
-        """Where plain dbt builds."""
+        """The copy of plain dbt."""
         return Place(self.folder / "plain" / "project")
 
     @property
     def ours(self) -> Place:
-        """Where this location builds."""
+        """The copy of this code location."""
         return Place(self.folder / "ours" / "project")
 
     @property
     def stock(self) -> Place:
-        """Where the tutorials' code builds."""
+        """The copy of the stock code."""
         return Place(self.folder / "stock" / "project")
 
     def dbt_build(self) -> Command:
-        """Return plain dbt: the same selection, profile and threads, with its partial parse warm."""
+        """Return plain dbt with the same selection, profile and threads, and a warm partial parse."""
         place = self.plain
         return place.command("dbt build", "dbt", "build", "--select", f"tag:{GROUP}", folder=place.project)
 
     def our_build(self) -> Command:
-        """Return this location's own command."""
+        """Return the command of this code location."""
         return self.ours.command("analytics-dagster build", "analytics-dagster", "build", "--group", GROUP)
 
     def stock_build(self, *, in_process: bool) -> Command:
-        """Return Dagster's own command with the tutorials' code; several processes are its default."""
+        """Return Dagster's command for the stock code; the multiprocess executor is its default."""
         name = f"stock Dagster, {'in-process executor' if in_process else 'its default (multiprocess)'}"
         options = ["-c", _IN_PROCESS_FILE] if in_process else []
         return self.stock.command(name, "dagster", "job", "execute", "-f", "definitions.py", "-j", GROUP, *options)
 
     def require_equal_work(self) -> tuple[str, ...]:
-        """Raise `RuntimeError` unless our last run recorded all that plain dbt ran; return what stock left out.
+        """Raise `RuntimeError` if our last run recorded less than plain dbt ran; return remarks on what stock omitted.
 
         What it left out makes its figures better, not worse: worth a remark, but no reason to measure nothing.
         """
@@ -144,7 +144,7 @@ def _hooks(results: list[Mapping[str, str]]) -> int:
 
 @dataclass(frozen=True)
 class Recorded:
-    """How many nodes a run recorded as materialized, tests as evaluated checks, and tests as observations alone."""
+    """The numbers of materialized nodes, evaluated checks, and tests recorded only as observations."""
 
     nodes: int
     tests: int
@@ -152,7 +152,7 @@ class Recorded:
 
 
 def _recorded(home: Path) -> Recorded:
-    """Return what the last run of a home recorded."""
+    """Return the numbers for the last run in a Dagster home."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         [run] = instance.get_runs(limit=1)
 
@@ -173,19 +173,19 @@ def _recorded(home: Path) -> Recorded:
 
 
 def write_stock(folder: Path) -> Path:
-    """Copy the tutorials' code beside a folder `project`; return the file."""
+    """Copy the stock code next to a folder `project`; return the file."""
     return Path(shutil.copy(STOCK, folder))
 
 
 @dataclass(frozen=True)
 class Loads:
-    """The location's load by each contender, of one manifest: none of them writes what another reads."""
+    """The load of the code location by each contender, with one shared read-only manifest."""
 
     place: Place
 
     @classmethod
     def prepare(cls, folder: Path, size: Size) -> Loads:
-        """Parse the kept project where it has not been parsed yet, and put the tutorials' code beside a link to it."""
+        """Parse the cached project if needed; put the stock code next to a link to it."""
         project = kept_project(size)
         place = Place(folder / f"load-{size.models}" / "project")
         place.home.mkdir(parents=True)
@@ -196,15 +196,15 @@ class Loads:
         return cls(place)
 
     def ours(self) -> Command:
-        """Return the load of this location."""
+        """Return the load of this code location."""
         return self._python("this location", _LOAD.format(how="from analytics_dagster.definitions import defs"))
 
     def stock(self) -> Command:
-        """Return the load of the tutorials' code, as a code server and each run's process do it."""
+        """Return the load of the stock code, as a code server and each run process do it."""
         return self._python("stock Dagster", _LOAD.format(how="from definitions import defs"))
 
     def libraries(self) -> Command:
-        """Return what no location can do without."""
+        """Return the import of Dagster, which every code location needs."""
         return self._python("import dagster", "import dagster")
 
     def _python(self, name: str, code: str) -> Command:

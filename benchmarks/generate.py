@@ -1,4 +1,4 @@
-"""A dbt project of any size, drawn by chance from a seed: the same one every time, and one that dbt really builds.
+"""Generates a random dbt project of any size from a seed; the same seed gives the same project, and dbt can build it.
 
 Usage: python -m benchmarks.generate FOLDER [--models N] [--tests N] [--seed N]
 """
@@ -16,7 +16,7 @@ GROUPS = ("hourly", "nightly", "weekly")
 """The schedule groups of the project, upstream first."""
 
 DEFAULT = 1
-"""The place of the default group, whose nodes need no tag."""
+"""The index of the default group, whose nodes need no tag."""
 
 _SHARES = (5, 4, 2)
 _MODELS_A_LAYER = 250
@@ -25,7 +25,7 @@ _TAGS = 200
 
 @dataclass(frozen=True)
 class Node:
-    """A table of the project: what it reads, by name, and which group it is meant for, by its place in `GROUPS`.
+    """A table of the project: the names of the nodes that it reads, and the index of its group in `GROUPS`.
 
     A source and an ephemeral model are in no group.
     """
@@ -41,7 +41,7 @@ class Node:
 
 @dataclass(frozen=True)
 class DrawnTest:
-    """A data test: what it reads, by name; `relationships` from the first to the second, or `singular` over all."""
+    """A data test: the nodes that it reads; `relationships` from the first to the second, or `singular`."""
 
     name: str
     kind: str
@@ -50,19 +50,19 @@ class DrawnTest:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A project before it is written: nodes and tests by name, each node after all that it reads."""
+    """A generated project: nodes and tests by name, each node after the nodes that it reads."""
 
     nodes: Mapping[str, Node]
     tests: Mapping[str, DrawnTest]
 
 
 def draw(models: int, tests: int, seed: int) -> Drawn:
-    """Draw a project of layers; each node reads a few of earlier layers whose groups run no later than its own."""
+    """Generate a project of layers; each node reads some nodes of earlier layers in the same or earlier groups."""
     chance = random.Random(seed)  # noqa: S311 - a benchmark, not a secret
     nodes = {f"source_{number:03}": Node(f"source_{number:03}", "source", "", None) for number in range(50)}
     for number in range(30):
         nodes[f"seed_{number:03}"] = Node(f"seed_{number:03}", "seed", "seed", 0, tags=(GROUPS[0],))
-    # What a node of each group may read: the nodes of all groups up to it, the youngest last.
+    # The nodes that a node of each group can read: those of all groups up to it, the latest last.
     readable: list[list[str]] = [list(nodes) for _ in GROUPS]
     for layer in range(-(-models // _MODELS_A_LAYER)):
         drawn = [
@@ -87,7 +87,7 @@ def _model(chance: random.Random, number: int, layer: int, readable: Sequence[Se
     materialized = chance.choices(("view", "table", "incremental", "ephemeral"), (5, 3, 1, 1))[0]
     tags = [f"tag_{one}" for one in chance.sample(range(_TAGS), k=chance.randint(0, 4))]
     if materialized == "ephemeral":
-        # In no group itself, but whoever reads it reads what it reads: it counts as of its rank above.
+        # An ephemeral node has no group, but counts with the rank of what it reads.
         return Node(f"model_{number:05}", "model", materialized, None, reads, tuple(tags), layer), rank
     if rank != DEFAULT or chance.random() < 0.5:  # noqa: PLR2004 - every other node of the default group has a tag
         tags.append(GROUPS[rank])
@@ -111,7 +111,7 @@ def _tests(chance: random.Random, nodes: Sequence[Node], count: int) -> list[Dra
 
 
 def write(drawn: Drawn, folder: Path) -> None:
-    """Write the project, its profile (a DuckDB file beside it) and its schedule groups into an empty folder."""
+    """Write project, profile (with a DuckDB file) and schedule groups into an empty folder."""
     files: dict[str, str] = {
         "dbt_project.yml": _project(drawn),
         "profiles.yml": "large: {target: local, outputs: {local: {type: duckdb, path: large.duckdb, threads: 2}}}\n",
@@ -208,7 +208,7 @@ def _yaml(nodes: Sequence[Node], beside: Mapping[str, Sequence[DrawnTest]], draw
 
 
 def main() -> None:
-    """Write a project into the folder that the command line names."""
+    """Write a project into the folder on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", type=int, default=3000)

@@ -1,4 +1,4 @@
-"""Things measured in pairs, A B A B …: wall and CPU seconds and peak memory of process trees, ratios pair by pair.
+"""Measures in pairs, A B A B …: wall and CPU seconds and peak memory of process trees, with ratios per pair.
 
 Machines drift: only figures of one call are to be compared with each other.
 """
@@ -22,7 +22,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took, of it and all its children.
+    """The cost of one run, including all child processes.
 
     ``wall`` and ``cpu`` (user and system) are in seconds. ``memory`` is in MiB: the most that all processes together
     had resident at one moment, where a page that several processes share counts for each of them.
@@ -43,13 +43,13 @@ class Command:
     folder: Path
 
     def __call__(self) -> Cost:
-        """Run the command once, and return what it took."""
+        """Run the command once; return its cost."""
         return measure(self)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Whatever can be run once and says what it took, with a name for the table; a `Command` is one."""
+    """Something with a name that runs once and returns its cost; a `Command` is one."""
 
     name: str
     run: Callable[[], Cost]
@@ -61,21 +61,21 @@ class Contender:
 
 @dataclass(frozen=True)
 class Pairs:
-    """What a contender took, and what its yardstick took, run by run."""
+    """The costs of a contender and of its baseline, run by run."""
 
     name: str
     yardstick_name: str
     costs: Sequence[Cost]
-    yardstick: Sequence[Cost]
+    baseline: Sequence[Cost]
 
     def ratios(self, figure: str) -> list[float]:
-        """Return the contender's figure over the yardstick's, pair by pair."""
-        return [getattr(a, figure) / getattr(b, figure) for a, b in zip(self.costs, self.yardstick, strict=True)]
+        """Return the ratio of contender to baseline for each pair."""
+        return [getattr(a, figure) / getattr(b, figure) for a, b in zip(self.costs, self.baseline, strict=True)]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A table: a title, contenders of which each ran in pairs with the same yardstick, and remarks on them."""
+    """A table: a title, contenders measured in pairs with the same baseline, and remarks."""
 
     title: str
     pairs: Sequence[Pairs]
@@ -83,19 +83,19 @@ class Comparison:
 
 
 class ProcessTree:
-    """A process and all that it has started."""
+    """A process and all its descendants."""
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
         self.peak = 0.0
-        """The most memory seen while it was `watched`, in MiB."""
+        """The peak memory while `watched`, in MiB."""
 
     def cpu(self) -> float:
-        """Return the CPU seconds that the processes that live have used, and those that they have waited for."""
+        """Return the CPU seconds of all living processes and of their ended child processes."""
         return sum(_used(process) for process in self._living())
 
     def look(self) -> None:
-        """Take note of the memory that is resident now."""
+        """Record the current resident memory."""
         self.peak = max(self.peak, sum(_resident(process) for process in self._living()) / _MIB)
 
     def _living(self) -> list[psutil.Process]:
@@ -106,7 +106,7 @@ class ProcessTree:
 
 @contextmanager
 def watched(pid: int) -> Iterator[ProcessTree]:
-    """Look at a process and all that it starts, for as long as the context lasts."""
+    """Watch a process and its descendants within the context."""
     tree = ProcessTree(pid)
     ended = threading.Event()
 
@@ -126,7 +126,7 @@ def watched(pid: int) -> Iterator[ProcessTree]:
 
 
 def _resident(process: psutil.Process) -> int:
-    # It may have ended since it was listed.
+    # The process can have ended since it was listed.
     with suppress(psutil.NoSuchProcess):
         return int(process.memory_info().rss)
     return 0
@@ -140,7 +140,7 @@ def _used(process: psutil.Process) -> float:
 
 
 def measure(command: Command) -> Cost:
-    """Run a command once; raises `RuntimeError` with its output if it fails, since a failed run measures nothing."""
+    """Run a command once; raise `RuntimeError` with its output if it fails."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command.arguments,
@@ -159,14 +159,14 @@ def measure(command: Command) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise RuntimeError(f"{command.name} failed:\n{output.decode(errors='replace')[-4000:]}")
-    # Not the system's own note of the largest process: a child's begins with what this process has.
+    # Do not use the peak of the operating system: that of a child starts with the memory of this process.
     return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=tree.peak)
 
 
-def compare(contender: Command | Contender, yardstick: Command | Contender, *, pairs: int, warm: bool = True) -> Pairs:
-    """Run both once to warm up, unless they are warm, then alternately; return what each run took."""
+def compare(contender: Command | Contender, baseline: Command | Contender, *, pairs: int, warm: bool = True) -> Pairs:
+    """Run both once as a warm-up, unless they are warm, then alternately; return the cost of each run."""
     if warm:
-        for one in (contender, yardstick):
+        for one in (contender, baseline):
             one()
-    costs = [(contender(), yardstick()) for _ in range(pairs)]
-    return Pairs(contender.name, yardstick.name, [a for a, _ in costs], [b for _, b in costs])
+    costs = [(contender(), baseline()) for _ in range(pairs)]
+    return Pairs(contender.name, baseline.name, [a for a, _ in costs], [b for _, b in costs])

@@ -1,4 +1,4 @@
-"""Other orchestrators of dbt on the same project, each in an environment of its own: prefect-dbt and Cosmos.
+"""Measures other orchestrators of dbt on the same project, each in a separate environment: prefect-dbt and Cosmos.
 
 Usage: python -m benchmarks.peers [--pairs N] [--models N]
 """
@@ -27,19 +27,19 @@ _DBT = tuple(f"{name}=={version(name)}" for name in ("dbt-core", "dbt-duckdb", "
 
 
 class NotInstallableError(Exception):
-    """A peer can't be installed here, with the installer's last words."""
+    """A peer cannot be installed; the message is the end of the installer's output."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """An orchestrator: what to install, and the commands that it builds the group with, once its place is ready."""
+    """An orchestrator: its packages, and the commands that build the group in its project copy."""
 
     name: str
     requirements: Sequence[str]
     commands: Callable[[Place, Path], Sequence[Command]]
 
     def install(self) -> Path:
-        """Install it where it is not yet, and return the folder of its programs; raises `NotInstallableError`."""
+        """Install the packages if needed; return the folder of the programs; raise `NotInstallableError`."""
         folder = CACHE / "peers" / self.name
         programs = folder / "bin"
         done = folder / "requirements.txt"
@@ -65,7 +65,7 @@ def _prefect(place: Place, programs: Path) -> Sequence[Command]:
         **place.environment,
         "PATH": f"{programs}:{place.environment['PATH']}",
         "PREFECT_HOME": str(place.home),
-        # It starts a server for each flow run, and a slow machine needs longer than its 20 seconds.
+        # Prefect starts a server for each flow run; on a slow machine that takes longer than its limit of 20 seconds.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     }
@@ -98,12 +98,12 @@ def _cosmos(place: Place, programs: Path) -> Sequence[Command]:
     }
     airflow = str(programs / "airflow")
     measure(Command("airflow db migrate", (airflow, "db", "migrate"), environment, place.project.parent))
-    name = f"Cosmos {version_of(programs, 'astronomer-cosmos')}, a task a model (airflow dags test)"
+    name = f"Cosmos {version_of(programs, 'astronomer-cosmos')}, one task per model (airflow dags test)"
     return [Command(name, (airflow, "dags", "test", GROUP), environment, place.project.parent)]
 
 
 PEERS = (
-    # FastAPI 0.165 takes away what Prefect 3.8 still uses.
+    # FastAPI 0.165 removes a function that Prefect 3.8 uses.
     Peer("prefect-dbt", ("prefect-dbt>=0.7", "fastapi<0.160", *_DBT), _prefect),
     Peer("cosmos", ("astronomer-cosmos>=1.10", "apache-airflow>=3,<4"), _cosmos),
 )
@@ -116,13 +116,13 @@ def version_of(programs: Path, name: str) -> str:
 
 
 def compare_peers(arena: Arena, pairs: int) -> Iterator[Comparison]:
-    """Yield a table for each peer that can be installed; say of the others why not."""
+    """Yield a table for each peer that can be installed; print the reason for the others."""
     for peer in PEERS:
         print(f"Installing {peer.name}", flush=True)
         try:
             programs = peer.install()
         except NotInstallableError as error:
-            print(f"{peer.name} can't be installed here:\n{error}", flush=True)
+            print(f"{peer.name} cannot be installed:\n{error}", flush=True)
             continue
         place = Place(arena.folder / peer.name / "project")
         shutil.copytree(arena.plain.project, place.project)

@@ -1,4 +1,4 @@
-"""The dbt project that is measured: two schedule groups of one size, as a team's would be, in any number of models.
+"""The measured dbt project: two schedule groups of the same size, with any number of models.
 
 Writing 10,000 models takes seconds and dbt's first parse of them minutes, so a project is kept, parsed, in a folder
 that git does not see, for as long as it would be written in the same way.
@@ -18,7 +18,7 @@ from benchmarks import generate
 from benchmarks.generate import Drawn, DrawnTest, Node
 
 CACHE = Path(__file__).with_name(".cache")
-"""Where projects are kept between calls."""
+"""The cache of projects between calls."""
 
 GROUPS = ("hourly", "nightly")
 """The schedule groups, upstream first; each is a tag, and every node has one."""
@@ -31,24 +31,24 @@ _SEEDS = 3
 
 @dataclass(frozen=True)
 class Size:
-    """How many models the whole project has; half of them are in each group."""
+    """The number of models in the project; each group has half of them."""
 
     models: int
 
     @property
     def group(self) -> int:
-        """How many models a group has."""
+        """The number of models per group."""
         return self.models // len(GROUPS)
 
 
 _SAMPLE = Size(200)
-"""What a project of this size is made of tells what those of all other sizes are."""
+"""A project of this size represents the generator for all sizes."""
 
 
 def draw(size: Size) -> Drawn:
-    """Draw the project: models in layers, tests of every kind, all inside one group, so that everyone runs the same.
+    """Generate the project: models in layers, and tests within one group, so that all contenders run the same tests.
 
-    A test that crosses groups is run by dbt in both, by the tutorials' code sometimes by none: no yardstick.
+    A test that crosses groups is run by dbt in both, by the tutorials' code sometimes by none: no baseline.
     """
     chance = random.Random(size.models)  # noqa: S311 - a benchmark, not a secret
     nodes = {f"source_{number:03}": Node(f"source_{number:03}", "source", "", None) for number in range(_SOURCES)}
@@ -92,10 +92,10 @@ def _tests(chance: random.Random, rank: int, nodes: list[Node], models: int) -> 
 
 
 def write(size: Size, folder: Path) -> None:
-    """Write the project into an empty folder, with a profile whose DuckDB file lies in the same folder."""
+    """Write the project and a profile with a DuckDB file into an empty folder."""
     generate.write(draw(size), folder)
     with (folder / "dbt_project.yml").open("a", encoding="utf-8") as project:
-        # A second build of an incremental model must not double its rows: its tests would fail.
+        # A second build of an incremental model must not duplicate rows, because its tests would fail.
         project.write("models: {+unique_key: id}\n")
     lines = ["groups:"]
     for place, name in enumerate(GROUPS):
@@ -104,8 +104,8 @@ def write(size: Size, folder: Path) -> None:
 
 
 def kept_project(size: Size) -> Path:
-    """Return the folder of the project, written if it is not there yet; whoever parses it, does so in this folder."""
-    folder = CACHE / f"{size.models}-{_kind_of_project()}"
+    """Return the cached folder of the project; write it if needed. dbt's parse is kept in this folder."""
+    folder = CACHE / f"{size.models}-{_generator_key()}"
     if not folder.exists():
         CACHE.mkdir(exist_ok=True)
         (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -118,8 +118,8 @@ def kept_project(size: Size) -> Path:
     return folder
 
 
-def _kind_of_project() -> str:
-    """Return what changes when a project would be written otherwise, or parsed by another dbt."""
+def _generator_key() -> str:
+    """Return a key that changes with the generator and the version of dbt."""
     digest = hashlib.sha256(version("dbt-core").encode())
     with tempfile.TemporaryDirectory() as name:
         write(_SAMPLE, Path(name))

@@ -1,4 +1,4 @@
-"""Measured pairs as tables, for a terminal and for the README alike."""
+"""Formats measured pairs as tables for the terminal and the README."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from benchmarks.measure import Comparison, Cost
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- the last run: begin -->", "<!-- the last run: end -->"
-"""What encloses the part of the README that a run may write."""
+"""The markers around the generated part of the README."""
 
 _FIGURES = {"wall": ("wall s", 1), "cpu": ("CPU s", 1), "memory": ("memory MiB", 0)}
 _WIDTH = 1_000
-"""Wider than any table gets: a wrapped line is no Markdown."""
+"""Wider than any table, because a wrapped line is invalid Markdown."""
 
 
 def table_of(comparison: Comparison) -> str:
-    """Return a Markdown table: a row for each yardstick and for each contender, medians with (min-max).
+    """Return a Markdown table: a row for each baseline and for each contender, medians with (min-max).
 
-    A contender's ratios are medians of the ratios of its pairs; a yardstick's figures are those of all its runs.
+    A contender's ratios are medians of the ratios of its pairs; a baseline's figures are those of all its runs.
     """
     table = Table(box=box.MARKDOWN)
     table.add_column("")
     for title, _ in _FIGURES.values():
         table.add_column(title, justify="right")
         table.add_column("ratio", justify="right")
-    for yardstick in dict.fromkeys(pairs.yardstick_name for pairs in comparison.pairs):
-        measured = [pairs for pairs in comparison.pairs if pairs.yardstick_name == yardstick]
-        table.add_row(yardstick, *_cells([cost for pairs in measured for cost in pairs.yardstick], {}))
+    for baseline in dict.fromkeys(pairs.yardstick_name for pairs in comparison.pairs):
+        measured = [pairs for pairs in comparison.pairs if pairs.yardstick_name == baseline]
+        table.add_row(baseline, *_cells([cost for pairs in measured for cost in pairs.baseline], {}))
         for pairs in measured:
             table.add_row(pairs.name, *_cells(pairs.costs, {figure: pairs.ratios(figure) for figure in _FIGURES}))
     text = io.StringIO()
@@ -53,13 +53,13 @@ def _cells(costs: Sequence[Cost], ratios: dict[str, list[float]]) -> Iterable[st
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """Return the median, and what it lies between where there is more than one value."""
+    """Return the median, with the range if there is more than one value."""
     median, low, high = (f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
     return median if len(values) == 1 else f"{median} ({low}-{high})"
 
 
 def machine() -> str:
-    """Say on what it was measured: processor, memory, system, versions."""
+    """Return a description of the machine: processor, memory, system, versions."""
     names = ("dagster", "dagster-dbt", "dbt-core", "dbt-duckdb", "duckdb")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
@@ -75,7 +75,7 @@ def _processor() -> str:
 
 
 def write_readme(text: str, readme: Path = README) -> None:
-    """Replace the last run in the README by this one; raises `ValueError` where the README has no place for it."""
+    """Replace the last run in the README by this one; raise `ValueError` if the README has no markers."""
     content = readme.read_text(encoding="utf-8")
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -1,4 +1,4 @@
-"""What Dagster adds to plain dbt: builds, loads of the location and clicks in the UI, ours against the tutorials' code.
+"""Measures what Dagster adds to plain dbt, for this project and for stock code: builds, loads, clicks in the UI.
 
 Usage: python -m benchmarks.run [--pairs N] [--tables build load click] [--models N ...] [--quick] [--write]
 """
@@ -22,7 +22,7 @@ from benchmarks.report import machine, table_of, write_readme
 
 @dataclass(frozen=True)
 class Program:
-    """What is measured: how often, models a group for builds and clicks, models of the project for loads."""
+    """What to measure: number of pairs, models per group for builds and clicks, models per project for loads."""
 
     pairs: int
     builds: Sequence[int]
@@ -30,7 +30,7 @@ class Program:
     clicks: Sequence[int]
 
     def restricted_to(self, models: Collection[int] | None) -> Program:
-        """Return the same of these sizes alone; None leaves all."""
+        """Return the same with only these sizes; None keeps all."""
         if models is None:
             return self
 
@@ -42,11 +42,11 @@ class Program:
 
 FULL = Program(pairs=3, builds=(20, 60, 200), loads=(20, 200, 2_000, 10_000), clicks=(20,))
 QUICK = Program(pairs=1, builds=(4,), loads=(8,), clicks=(4,))
-"""Shows that all of it works, in a minute or two; its figures say nothing."""
+"""A check in one or two minutes that everything works; its figures mean nothing."""
 
 
 def main() -> None:
-    """Measure in folders of its own, print the tables as they come, and write them into the README where asked to."""
+    """Measure in temporary folders, print each table, and write them into the README if requested."""
     arguments = _arguments()
     program = (QUICK if arguments.quick else FULL).restricted_to(arguments.models)
     pairs = arguments.pairs or program.pairs
@@ -69,7 +69,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--pairs", type=int, help=f"how often each runs beside its yardstick ({FULL.pairs})")
+    parser.add_argument("--pairs", type=int, help=f"number of pairs ({FULL.pairs})")
     parser.add_argument("--tables", nargs="+", choices=("build", "load", "click"), default=("build", "load", "click"))
     parser.add_argument("--models", nargs="+", type=int, help="only the tables of these numbers of models")
     parser.add_argument("--quick", action="store_true", help="one pair of a tiny project: only shows that it works")
@@ -96,14 +96,14 @@ def _comparisons(program: Program, pairs: int, tables: Sequence[str], folder: Pa
 
 
 def _builds(arena: Arena, pairs: int) -> Comparison:
-    yardstick = arena.dbt_build()
+    baseline = arena.dbt_build()
     contenders = [arena.our_build(), arena.stock_build(in_process=True), arena.stock_build(in_process=False)]
-    for one in (yardstick, *contenders):
+    for one in (baseline, *contenders):
         one()
     remarks = arena.require_equal_work()
     return Comparison(
         f"Build of a group: {arena.title}",
-        [compare(contender, yardstick, pairs=pairs, warm=False) for contender in contenders],
+        [compare(contender, baseline, pairs=pairs, warm=False) for contender in contenders],
         remarks,
     )
 

@@ -1,4 +1,4 @@
-"""How many of N builds are clean in PostgreSQL and in DuckLake, by dbt's number of threads, with readers beside them.
+"""Counts clean builds in PostgreSQL and in DuckLake, by number of dbt threads, with concurrent readers.
 
 `python -m benchmarks.warehouses --builds 50` runs, for each warehouse and number of threads, N builds into a new schema
 each and N into one that is there, each in a process of its own, while two readers look at the tables. A build is clean
@@ -75,7 +75,7 @@ _EXPECTED = {"orders": ORDERS, "everything": ORDERS, "customers": 1000, "days": 
 
 @dataclass
 class Outcome:
-    """What came of the builds of one kind."""
+    """The result of the builds of one kind."""
 
     warehouse: str
     threads: int
@@ -113,8 +113,8 @@ def write_project(folder: Path) -> None:
 
 
 def write_profile(folder: Path) -> None:
-    """Write the bundled profile with a schema and a number of threads of our own."""
-    import yaml  # readers need none
+    """Write the bundled profile with another schema and number of threads."""
+    import yaml  # not needed by readers
 
     profiles = yaml.safe_load((ROOT / "dbt_project" / "profiles.yml").read_text(encoding="utf-8"))
     for output in profiles["jaffle_shop"]["outputs"].values():
@@ -124,7 +124,7 @@ def write_profile(folder: Path) -> None:
 
 
 def in_a_process(folder: Path, action: Callable[[], int]) -> tuple[float, str]:
-    """Do something in a copy of this process; return the seconds that it took, and what was wrong, or nothing.
+    """Run a function in a fork of this process; return its seconds and its error, if any.
 
     This process imports dbt and never opens a warehouse: so each copy is as good as a process of its own.
     """
@@ -138,7 +138,7 @@ def in_a_process(folder: Path, action: Callable[[], int]) -> tuple[float, str]:
                 os.dup2(file.fileno(), 1)
                 os.dup2(file.fileno(), 2)
             code = action()
-        except Exception as error:  # noqa: BLE001 - told by the log
+        except Exception as error:  # noqa: BLE001 - the log has the error
             log.write_text(f"{type(error).__name__}: {error}")
         finally:
             os._exit(code)
@@ -154,8 +154,8 @@ def in_a_process(folder: Path, action: Callable[[], int]) -> tuple[float, str]:
 
 
 def parse(folder: Path, target: str, schema: str) -> Any:
-    """Return the manifest of the project in a schema; nothing is connected to."""
-    from dbt.cli.main import dbtRunner  # readers need none
+    """Return the manifest of the project in a schema, without connecting."""
+    from dbt.cli.main import dbtRunner  # not needed by readers
 
     os.environ.update(BENCH_SCHEMA=schema, DBT_LOG_PATH=str(folder / "logs"))
     result = dbtRunner().invoke(["--quiet", "parse", *_where(folder, target), "--no-partial-parse"])
@@ -166,7 +166,7 @@ def parse(folder: Path, target: str, schema: str) -> Any:
 
 def build(folder: Path, target: str, schema: str, threads: int, manifest: Any) -> int:
     """Run dbt; return its exit code."""
-    from dbt.cli.main import dbtRunner  # imported by the parent
+    from dbt.cli.main import dbtRunner  # the parent has imported it
 
     os.environ.update(BENCH_SCHEMA=schema, BENCH_THREADS=str(threads), DBT_LOG_PATH=str(folder / "logs"))
     result = dbtRunner(manifest=manifest).invoke(["build", *_where(folder, target), "--no-use-colors"])
@@ -174,7 +174,7 @@ def build(folder: Path, target: str, schema: str, threads: int, manifest: Any) -
 
 
 def drop(folder: Path, target: str, schema: str) -> int:
-    """Drop a schema and what is in it; return an exit code."""
+    """Drop a schema with its tables; return an exit code."""
     with opened(folder, target, read_only=False) as access:
         connection = access._connection  # noqa: SLF001 - statements of all kinds
         (connection.cursor() if target == "prod" else connection).execute(f"drop schema if exists {schema} cascade")
@@ -206,7 +206,7 @@ def _fault(code: int, log: Path) -> str:
 
 
 def check(folder: Path, target: str, schema: str) -> int:
-    """Look whether the tables hold what they should after a build; return an exit code."""
+    """Check the row counts after a build; return an exit code."""
     with opened(folder, target) as access:
         query = " union all ".join(f"select '{name}', count(*) from {schema}.{name}" for name in _EXPECTED)  # noqa: S608
         found: Mapping[str, int] = dict(access.rows(query))
@@ -218,7 +218,7 @@ def check(folder: Path, target: str, schema: str) -> int:
 
 @contextmanager
 def opened(folder: Path, target: str, *, read_only: bool = True) -> Iterator[Any]:
-    """Open the warehouse as our Python assets open it."""
+    """Open the warehouse like our Python assets."""
     from analytics_dagster.warehouse import Warehouse  # brings Dagster
 
     warehouse = Warehouse(
@@ -235,8 +235,8 @@ def opened(folder: Path, target: str, *, read_only: bool = True) -> Iterator[Any
 
 
 def read_on(folder: Path, target: str, schema: str) -> int:
-    """Look at the tables of a schema again and again until the input ends; tell each query in a line."""
-    import select  # a reader's own
+    """Query the tables of a schema repeatedly until the input ends; print one line per query."""
+    import select  # only readers need it
 
     while not select.select([sys.stdin], [], [], 1.0)[0]:
         try:
@@ -244,13 +244,13 @@ def read_on(folder: Path, target: str, schema: str) -> int:
                 [(rows,)] = access.rows(f"select count(*) from {schema}.orders")  # noqa: S608
                 access.rows(f"select count(*), sum(total) from {schema}.customers")  # noqa: S608
             print("ok" if rows == ORDERS else f"reader: {rows} orders", flush=True)
-        except Exception as error:  # noqa: BLE001, PERF203 - whatever goes wrong is what is counted
+        except Exception as error:  # noqa: BLE001, PERF203 - every error is counted
             print(f"reader: {type(error).__name__}: {str(error).splitlines()[0][:160]}", flush=True)
     return 0
 
 
 def measure(folder: Path, warehouse: str, threads: int, builds: int, enough: int) -> None:
-    """Build into new schemas and into an old one, and print what came of it; ``enough`` faults end either."""
+    """Build into new schemas and into an existing one, and print the result; ``enough`` faults end each."""
     target = TARGETS[warehouse]
     new, old = f"new_{threads}", f"old_{threads}"
     manifests = {schema: parse(folder, target, schema) for schema in (new, old)}
@@ -301,7 +301,7 @@ def _reader(folder: Path, warehouse: str, schema: str) -> subprocess.Popen[str]:
 
 
 def make_raw(folder: Path, target: str) -> int:
-    """Write what the project's source is."""
+    """Write the source tables of the project."""
     columns = "i as id, i % 1000 as customer_id, i % 365 as day, cast(i % 97 as numeric(16, 2)) as amount"
     sql = f"create table raw.orders as select {columns} from generate_series(0, {ORDERS - 1}) as t(i)"  # noqa: S608
     with opened(folder, target, read_only=False) as access:
@@ -313,24 +313,26 @@ def make_raw(folder: Path, target: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and print a line for each warehouse, number of threads, and kind of schema."""
+    """Measure; print a line for each warehouse, number of threads and kind of schema."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--builds", type=int, default=50, help="into new schemas, and as many into an old one")
+    parser.add_argument(
+        "--builds", type=int, default=50, help="number of builds into new schemas, and into an existing one"
+    )
     parser.add_argument("--only", choices=list(TARGETS), action="append", help="the warehouse")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--enough", type=int, default=0, help="so many faults end the builds of a kind (0: none do)")
+    parser.add_argument("--enough", type=int, default=0, help="stop a kind of build after this many faults (0: never)")
     parser.add_argument("--read", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.read:
         return read_on(options.folder, TARGETS[options.only[0]], options.read)
-    # Once, for all builds: each is a copy of this process.
+    # Import once: each build is a fork of this process.
     import dbt.cli.main  # noqa: F401
 
     import analytics_dagster.warehouse  # noqa: F401
     from scripts.servers import run_both
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers end with it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the servers, too
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="bench-warehouses-") as name:
         folder = Path(name)
         folder.chmod(0o711)

@@ -1,4 +1,4 @@
-"""The DAG of Cosmos' documentation: a task group from the dbt manifest, each model with its tests a task of its own."""
+"""The DAG of Cosmos' documentation: a task group from the dbt manifest, one task per model and its tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 
-from cosmos import (  # type: ignore[import-not-found] # installed beside, never with ours
+from cosmos import (  # type: ignore[import-not-found] # installed in a separate environment
     DbtDag,
     ExecutionConfig,
     LoadMode,

@@ -1,4 +1,4 @@
-"""The flows of prefect-dbt's documentation, one for each way that it has of running a dbt build.
+"""The flows of prefect-dbt's documentation, one for each way to run a dbt build.
 
 Run by the peers' own Python: ``python prefect_flows.py operation|runner|waves PROJECT SELECTION``.
 """
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from prefect import flow  # type: ignore[import-not-found] # installed beside, never with ours
+from prefect import flow  # type: ignore[import-not-found] # installed in a separate environment
 
 
 def _operation(project: Path, selection: str) -> None:

@@ -1,4 +1,4 @@
-"""What the tutorials of Dagster and dagster-dbt teach: one `@dbt_assets` a tag, a job and a schedule for each."""
+"""The code from the tutorials of Dagster and dagster-dbt: one `@dbt_assets`, job and schedule per tag."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +12,12 @@ project.prepare_if_dev()
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, select="tag:hourly")
-def hourly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:  # noqa: D103 - as the tutorials write it
+def hourly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:  # noqa: D103 - as in the tutorials
     yield from dbt.cli(["build"], context=context).stream()
 
 
 @dbt_assets(manifest=project.manifest_path, project=project, select="tag:nightly")
-def nightly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:  # noqa: D103 - as the tutorials write it
+def nightly_assets(context: dg.AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:  # noqa: D103 - as in the tutorials
     yield from dbt.cli(["build"], context=context).stream()
 
 

@@ -9,7 +9,7 @@
 
 
 {#
-    How far this incremental model has read one raw table: the highest load id among its rows.
+    The watermark of an incremental model for one raw table: the highest load id among its rows.
 
     Arrival is the watermark, not `updated_at`: an order that comes two days late carries a two days old `updated_at`
     and would be below the mark for ever. Each raw table has a mark of its own, because tables are loaded one

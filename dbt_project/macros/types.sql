@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 
-{# A share or a rate; null where there is nothing to divide by. #}
+{# A share or a rate; null if the denominator is zero or null. #}
 {% macro ratio(numerator, denominator) -%}
     cast(1.0 * ({{ numerator }}) / nullif({{ denominator }}, 0) as numeric(12, 4))
 {%- endmacro %}

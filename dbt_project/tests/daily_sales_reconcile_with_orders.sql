@@ -21,7 +21,7 @@ daily_sales as (
 
 ),
 
--- orders move on every hour, daily_sales once a night: what arrived since is not its fault
+-- orders change every hour, daily_sales once a night: ignore later arrivals
 read_so_far as (
 
     select max(order_load_id) as order_load_id

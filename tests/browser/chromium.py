@@ -1,4 +1,4 @@
-"""Chromium as the tests use it: the machine's own, without a window, in a profile that is gone afterwards."""
+"""Starts the installed Chromium for tests: headless, with a temporary profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Route, expect, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _ARGUMENTS = (
-    "--no-sandbox",  # a container's root has none
+    "--no-sandbox",  # root in a container has no sandbox
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",
@@ -20,18 +20,18 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_LONGEST_WAIT = 30_000.0  # milliseconds, on a machine that is busy with runs
+_LONGEST_WAIT = 30_000.0  # milliseconds; runs keep the machine busy
 
 
 def find_chromium() -> str | None:
-    """Return the path of the machine's Chromium, or of the one that `CHROMIUM` names; None where there is none."""
+    """Return the path of the installed Chromium, or of the one in the variable `CHROMIUM`; None if there is none."""
     named = os.environ.get("CHROMIUM")
     return next((path for path in map(shutil.which, [named] if named else _NAMES) if path), None)
 
 
 @contextmanager
-def opened(executable: str) -> Iterator[BrowserContext]:
-    """Run Chromium, whose pages reach nothing but this machine, and are as large and as late everywhere."""
+def open_browser(executable: str) -> Iterator[BrowserContext]:
+    """Run Chromium. Its pages can load only from this machine; size, locale and time zone are fixed."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=_ARGUMENTS)
         context = browser.new_context(
@@ -43,12 +43,12 @@ def opened(executable: str) -> Iterator[BrowserContext]:
         )
         context.set_default_timeout(_LONGEST_WAIT)
         expect.set_options(timeout=_LONGEST_WAIT)
-        context.route("**/*", _stay_here)
+        context.route("**/*", _block_other_hosts)
         yield context
         browser.close()
 
 
-def _stay_here(route: Route) -> None:
+def _block_other_hosts(route: Route) -> None:
     if urlsplit(route.request.url).hostname in {"127.0.0.1", None}:
         route.continue_()
     else:

@@ -1,4 +1,4 @@
-"""The pictures of the documents, taken while the tests look at what they show: `make screenshots`."""
+"""Takes the screenshots of the documentation during the browser tests: `make screenshots`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _LARGEST = 300_000  # bytes
 
 
 def wanted() -> bool:
-    """Whether pictures are taken."""
+    """Return whether screenshots are taken."""
     return "PICTURES" in os.environ
 
 
 def take(shown: Page | Locator, name: str) -> None:
-    """Take a picture of a page or a part of it, if pictures are taken; raises `AssertionError` if it gets too large."""
+    """Take a screenshot of a page or an element, if enabled; raise `AssertionError` if the file is too large."""
     if not wanted():
         return
     picture = Image.open(io.BytesIO(shown.screenshot(animations="disabled", caret="hide")))
     path = Path(os.environ["PICTURES"]) / f"{name}.png"
-    # A screen has few colors: with a palette a picture takes a third of the room, and looks the same.
+    # The UI has few colors: a palette reduces the file to a third of its size without a visible change.
     picture.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE).save(path, optimize=True)
-    assert path.stat().st_size <= _LARGEST, f"{path} is too large for a repository: show less of the page"
+    assert path.stat().st_size <= _LARGEST, f"{path} is too large for the repository: show a smaller part of the page"

@@ -1,4 +1,4 @@
-"""A team's days with the UI, in a real browser: all of it, one group, full refresh, a failure mended, automation on."""
+"""Daily work in the UI, in a real browser: all assets, one group, full refresh, re-execution, automation."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout
 
 @pytest.fixture(scope="module")
 def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Development]:
-    """Open a UI in which the nightly schedule, once it is on, ticks every minute."""
-    # A picture shows a year better than some weeks.
+    """Open a UI whose nightly schedule ticks every minute when it is on."""
+    # Screenshots show one year of data.
     days = 330 if wanted() else 40
     folder = tmp_path_factory.mktemp("shop")
     with make_development(folder, days=days, variables={"ANALYTICS_CRON__NIGHTLY": "* * * * *"}) as development:
@@ -30,12 +30,12 @@ def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Developmen
 
 @pytest.fixture
 def dagster(development: Development, page: Page) -> Dagster:
-    return development.seen_by(page)
+    return development.on_page(page)
 
 
 @pytest.fixture(scope="module")
 def graph(development: Development) -> dict[str, set[str]]:
-    """Return the keys of the assets that can be built, by their group."""
+    """Return the keys of the executable assets by group."""
     nodes = development.ui.ask("{ assetNodes { groupName isExecutable assetKey { path } } }")["assetNodes"]
     groups: dict[str, set[str]] = {}
     for node in nodes:
@@ -46,29 +46,29 @@ def graph(development: Development) -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def run_of_all(development: Development, browser: BrowserContext) -> str:
-    """Press "Materialize all" in the graph and watch the run to green; return its id."""
+    """Click "Materialize all" in the graph and wait for the success of the run; return its id."""
     with browser.new_page() as page:
-        dagster = development.seen_by(page)
+        dagster = development.on_page(page)
         dagster.open_graph()
         run = dagster.materialize()
         dagster.watch()
     return run
 
 
-def test_all_assets_are_materialized_by_one_click(
+def test_one_click_materializes_all_assets(
     development: Development, run_of_all: str, graph: dict[str, set[str]]
 ) -> None:
     assert development.ui.built(run_of_all) == set().union(*graph.values())
 
 
-def test_what_the_run_has_made_is_seen_in_the_graph_and_on_the_pages_of_run_and_asset(
+def test_the_results_of_a_run_are_on_the_pages_of_run_asset_and_graph(
     dagster: Dagster, run_of_all: str, graph: dict[str, set[str]]
 ) -> None:
     page = dagster.page
     dagster.open(f"/runs/{run_of_all}")
     dagster.watch()
     expect(page.get_by_text("Succeeded (13)")).to_be_visible()
-    # What dbt has made of its nodes: the log's last lines have the names of folders.
+    # Show the events of dbt nodes in the screenshot: the last lines of the log contain folder names.
     page.get_by_placeholder("Filter…").fill("Materialized value marts")
     expect(page.get_by_text("Materialized value marts").first).to_be_visible()
     take(page, "run")
@@ -81,19 +81,19 @@ def test_what_the_run_has_made_is_seen_in_the_graph_and_on_the_pages_of_run_and_
     expect(page.get_by_text("Last 7 days")).to_be_visible()
     expect(page.get_by_role("row", name="order_id").first).to_contain_text("The order")
     take(page, "asset")
-    # No higher than the graph of groups, which is drawn to fit.
+    # The height of the graph of groups, which is scaled to fit.
     page.set_viewport_size({"width": 1300, "height": 560})
     dagster.open_graph()
     dagster.hide_list()
     for group in graph:
         expect(page.get_by_text(group, exact=True).first).to_be_visible()
-    # Edges are drawn last, in a moment that nothing tells of.
+    # Edges are drawn last, and no event signals it.
     page.wait_for_timeout(2000)
     take(page, "graph")
 
 
 @pytest.mark.usefixtures("run_of_all")
-def test_a_group_is_materialized_on_its_own_page(dagster: Dagster, graph: dict[str, set[str]]) -> None:
+def test_the_page_of_a_group_materializes_the_group(dagster: Dagster, graph: dict[str, set[str]]) -> None:
     dagster.open(f"{LOCATION}/asset-groups/consumers")
     run = dagster.materialize()
     dagster.watch()
@@ -101,10 +101,8 @@ def test_a_group_is_materialized_on_its_own_page(dagster: Dagster, graph: dict[s
 
 
 @pytest.mark.usefixtures("run_of_all")
-def test_the_hourly_job_is_launched_with_a_full_refresh_from_the_launchpad(
-    dagster: Dagster, graph: dict[str, set[str]]
-) -> None:
-    # What no source holds is gone only if the table is built anew.
+def test_the_launchpad_starts_the_hourly_job_with_a_full_refresh(dagster: Dagster, graph: dict[str, set[str]]) -> None:
+    # Only a full refresh removes a row that no source has.
     dagster.development.execute(
         "insert into marts.order_items select * replace ('stray' as order_item_id) from marts.order_items limit 1"
     )
@@ -120,27 +118,25 @@ def test_the_hourly_job_is_launched_with_a_full_refresh_from_the_launchpad(
 
 
 @pytest.mark.usefixtures("run_of_all")
-def test_a_run_that_failed_is_re_executed_from_the_failure_and_only_the_failed_part_runs(
-    dagster: Dagster, graph: dict[str, set[str]]
-) -> None:
+def test_re_execution_from_failure_runs_only_the_failed_part(dagster: Dagster, graph: dict[str, set[str]]) -> None:
     with dagster.development.broken("models/intermediate/core/int_customer_order_totals.sql"):
         dagster.open(f"{LOCATION}/jobs/hourly/playground")
-        # The launchpad keeps what was typed there.
+        # The launchpad keeps the text of the previous test.
         dagster.type_config("{}")
         dagster.button(re.compile("^Launch Run$")).click()
         first = dagster.shown_run()
         dagster.watch(fails=True)
-    left = graph["hourly"] - dagster.ui.built(first)
-    assert {"intermediate/int_customer_order_totals", "marts/customers"} <= left < graph["hourly"]
+    remaining = graph["hourly"] - dagster.ui.built(first)
+    assert {"intermediate/int_customer_order_totals", "marts/customers"} <= remaining < graph["hourly"]
     dagster.re_execute("From failure")
     second = dagster.shown_run()
     dagster.watch()
     assert second != first
-    assert dagster.ui.built(second) == left
+    assert dagster.ui.built(second) == remaining
 
 
 @pytest.mark.usefixtures("run_of_all")
-def test_a_schedule_that_is_turned_on_starts_a_run(dagster: Dagster) -> None:
+def test_a_schedule_that_is_turned_on_starts_runs(dagster: Dagster) -> None:
     dagster.open(f"{LOCATION}/schedules/nightly_schedule")
     dagster.turn(on=True)
     run = _started_by(dagster, "dagster/schedule_name", "nightly_schedule", 1)
@@ -150,13 +146,13 @@ def test_a_schedule_that_is_turned_on_starts_a_run(dagster: Dagster) -> None:
 
 
 @pytest.mark.usefixtures("run_of_all")
-def test_a_file_that_lands_starts_a_run_of_its_table_while_the_sensor_is_on(dagster: Dagster) -> None:
+def test_a_new_file_starts_a_run_of_its_table_while_the_sensor_is_on(dagster: Dagster) -> None:
     dagster.open(f"{LOCATION}/sensors/landing_sensor")
     dagster.turn(on=True)
-    # The first finds all that there is; nothing of it is new to the warehouse.
+    # The first run finds all files; none is new for the warehouse.
     first = _started_by(dagster, "dagster/sensor_name", "landing_sensor", 1)
     assert dagster.ui.wait_for_end(first.id) == "SUCCESS"
-    _land(dagster.development.shop.landing / "customers" / "by_hand.csv")
+    _write_landing_file(dagster.development.shop.landing / "customers" / "by_hand.csv")
     run = _started_by(dagster, "dagster/sensor_name", "landing_sensor", 2)
     dagster.turn(on=False)
     dagster.open(f"/runs/{run.id}")
@@ -166,7 +162,7 @@ def test_a_file_that_lands_starts_a_run_of_its_table_while_the_sensor_is_on(dags
 
 
 def _started_by(dagster: Dagster, tag: str, name: str, count: int) -> UiRun:
-    """Return the newest of so many runs that a schedule or sensor has started, once there are so many."""
+    """Wait until a schedule or sensor has started ``count`` runs; return the newest."""
 
     def found() -> list[UiRun]:
         runs = [run for run in dagster.ui.runs() if run.tags.get(tag) == name]
@@ -175,7 +171,7 @@ def _started_by(dagster: Dagster, tag: str, name: str, count: int) -> UiRun:
     return wait_for(f"run {count} of {name} has started", found, 120)[0]
 
 
-def _land(path: Path) -> None:
+def _write_landing_file(path: Path) -> None:
     now = datetime.now(tz=timezone.utc).isoformat()
     part = path.with_name(f".{path.name}.part")
     part.write_text(f"id,name,created_at,updated_at\nby-hand,Ada Lovelace,{now},{now}\n")

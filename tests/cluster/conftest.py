@@ -1,4 +1,4 @@
-"""What tests of the cluster have timed is told at their end."""
+"""Prints the timings that cluster tests measured at the end of the test run."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TypeAlias
 import pytest
 
 Timings: TypeAlias = dict[str, float]
-_TOLD = pytest.StashKey[Timings]()
+_TIMINGS = pytest.StashKey[Timings]()
 
 
 @pytest.fixture(scope="session")
-def told(pytestconfig: pytest.Config) -> Timings:
-    """Give what a test puts a time into, in seconds, by what it was the time of."""
-    return pytestconfig.stash.setdefault(_TOLD, {})
+def timings(pytestconfig: pytest.Config) -> Timings:
+    """Return the measured seconds by name, to which tests add."""
+    return pytestconfig.stash.setdefault(_TIMINGS, {})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the times."""
-    timings = config.stash.get(_TOLD, {})
+    """Print the timings."""
+    timings = config.stash.get(_TIMINGS, {})
     if timings:
         terminalreporter.section("timings")
     for name, seconds in timings.items():

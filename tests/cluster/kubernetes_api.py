@@ -1,8 +1,8 @@
-"""A small Kubernetes API: Jobs, their Pods, logs, events and Secrets, for one namespace and by strict rights.
+"""A small Kubernetes API for tests: Jobs, Pods, logs, events and Secrets of one namespace, with strict permissions.
 
-It serves what the project calls and nothing else: a request that it does not know is answered 501 and remembered as a
-fault, as is one that the caller has no right to, a body that Kubernetes' schema refuses, and a parameter that it does
-not heed. What a Job's Pod runs is for a kubelet to say.
+It serves only the calls of the project. It records a fault for an unknown request (answered with 501), a missing
+permission, a body that is invalid for the Kubernetes schema, and an unsupported parameter. The kubelet function
+starts the container of a Pod.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 import kubernetes_validate
 from typing_extensions import Self
 
-from tests.cluster.rights import Right
+from tests.cluster.permissions import Permission
 
 VERSION = "1.37"
 
@@ -34,16 +34,16 @@ Object = dict[str, Any]
 
 
 class Process(Protocol):
-    """What a Pod's container runs."""
+    """The process of a container."""
 
     def exit_code(self) -> int | None:
-        """Return how it ended, or None while it runs."""
+        """Return the exit code, or None while the process runs."""
 
     def log(self) -> str:
-        """Return what it has written."""
+        """Return the log."""
 
     def stop(self, grace: float) -> None:
-        """Ask it to end, and end it after the seconds of grace."""
+        """Ask the process to stop, and kill it after ``grace`` seconds."""
 
 
 Kubelet = Callable[[Object], Process]
@@ -80,7 +80,7 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True)
 class _Request:
-    right: Right
+    permission: Permission
     name: str
     parameters: Mapping[str, str]
     body: Object | None
@@ -88,23 +88,23 @@ class _Request:
 
 @dataclass
 class KubernetesApi(AbstractContextManager["KubernetesApi"]):
-    """The API of a namespace: ``accounts`` are service accounts by their tokens, ``rights`` what they may do."""
+    """The API of a namespace; ``accounts`` maps tokens to service accounts."""
 
     namespace: str
     kubelet: Kubelet
     accounts: Mapping[str, str]
-    rights: frozenset[Right]
+    permissions: frozenset[Permission]
     secrets: dict[str, Object] = field(default_factory=dict)
     tls: ssl.SSLContext | None = None
 
     faults: list[str] = field(default_factory=list)
-    """What was asked that must not be: a test that ends with one has failed."""
+    """Invalid requests; tests assert that there are none."""
 
-    used: set[Right] = field(default_factory=set)
-    """The rights that were needed."""
+    used: set[Permission] = field(default_factory=set)
+    """The permissions that requests used."""
 
     def __post_init__(self) -> None:
-        """Take a free port."""
+        """Bind a free port."""
         self._jobs: dict[str, Object] = {}
         self._pods: dict[str, _Pod] = {}
         self._events: list[Object] = []
@@ -116,14 +116,14 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     def __enter__(self) -> Self:
-        """Serve."""
+        """Start serving."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End, with every Pod."""
+        """Stop the server and all Pods."""
         self._server.shutdown()
         self._server.server_close()
         for pod in self._pods.values():
@@ -131,35 +131,37 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
 
     @property
     def port(self) -> int:
-        """The port that it is served on."""
+        """The port of the API."""
         return self._server.server_port
 
     @property
     def url(self) -> str:
-        """Where it is served."""
+        """The URL of the API."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def unused(self) -> frozenset[Right]:
-        """The rights that nobody needed."""
-        return frozenset(right for right in self.rights if not any(right.covers(asked) for asked in self.used))
+    def unused(self) -> frozenset[Permission]:
+        """The granted permissions that no request used."""
+        return frozenset(
+            permission for permission in self.permissions if not any(permission.covers(asked) for asked in self.used)
+        )
 
     def jobs(self) -> list[Object]:
-        """Return the Jobs that there are, with their status."""
+        """Return the existing Jobs with their status."""
         with self._lock:
             return [self._with_status(job) for job in self._jobs.values()]
 
     def pods(self) -> list[Object]:
-        """Return the Pods that there are, with their status."""
+        """Return the existing Pods with their status."""
         with self._lock:
             return [_with_phase(pod) for pod in self._pods.values()]
 
     def kill_pod(self, name: str) -> None:
-        """End a Pod's container at once, as when its node is gone."""
+        """Kill the container of a Pod, as if its node were lost."""
         self._pods[name].process.stop(0)
 
     def answer(self, method: str, target: str, token: str, body: bytes) -> _Answer:
-        """Return what a request comes to."""
+        """Return the response to a request."""
         with self._lock:
             try:
                 return self._answer(method, target, token, body)
@@ -173,27 +175,27 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
             if route.method != method or match is None:
                 continue
             parameters = {name: values[-1] for name, values in parse_qs(split.query).items()}
-            self._require(parameters.keys() <= route.parameters, f"{method} {target}: a parameter that is not heeded")
+            self._require(parameters.keys() <= route.parameters, f"{method} {target}: an unsupported parameter")
             self._require(match["namespace"] == self.namespace, f"{method} {target}: another namespace")
             name = match.groupdict().get("name", "")
-            right = Right(self.accounts.get(token, ""), route.verb, route.group, route.resource, name)
-            self._authorize(right)
+            permission = Permission(self.accounts.get(token, ""), route.verb, route.group, route.resource, name)
+            self._authorize(permission)
             content = json.loads(body) if body else None
-            return route.serve(self, _Request(right, name, parameters, content))
+            return route.serve(self, _Request(permission, name, parameters, content))
         self._require(known=False, problem=f"{method} {target}: not served")
         raise AssertionError
 
-    def _require(self, known: bool, problem: str) -> None:  # noqa: FBT001 - the question itself
+    def _require(self, known: bool, problem: str) -> None:  # noqa: FBT001 - reads like an assertion
         if not known:
             self.faults.append(problem)
             raise _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", problem)
 
-    def _authorize(self, asked: Right) -> None:
+    def _authorize(self, asked: Permission) -> None:
         if not asked.account:
-            raise _RefusedError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "no such token")
-        # A name is unknown before a thing is made: no right by name allows to make it.
-        nameless = Right(asked.account, asked.verb, asked.group, asked.resource)
-        covering = next((right for right in self.rights if right.covers(asked)), None)
+            raise _RefusedError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "unknown token")
+        # A permission with a name cannot allow the creation of an object.
+        nameless = Permission(asked.account, asked.verb, asked.group, asked.resource)
+        covering = next((permission for permission in self.permissions if permission.covers(asked)), None)
         if covering is None:
             problem = f"{asked.account} may not {asked.verb} {asked.resource} in the group {asked.group!r}"
             self.faults.append(problem)
@@ -211,7 +213,7 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         return content
 
     def create_job(self, request: _Request) -> _Answer:
-        """Keep a Job, and start its Pod."""
+        """Store a Job and start its Pod."""
         job = self._validated(request.body, "Job")
         name = job["metadata"]["name"]
         if name in self._jobs:
@@ -226,7 +228,7 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         return _listed("batch/v1", "JobList", self.jobs(), request)
 
     def delete_job(self, request: _Request) -> _Answer:
-        """Forget a Job; its Pods stay, as they do where nobody says what is to become of them."""
+        """Delete a Job. Its Pods stay, as in Kubernetes without a propagation policy."""
         if self._jobs.pop(request.name, None) is None:
             raise _missing("jobs.batch", request.name)
         return _Answer(HTTPStatus.OK, {"apiVersion": "v1", "kind": "Status", "status": "Success"})
@@ -242,7 +244,7 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         return _listed("v1", "PodList", self.pods(), request)
 
     def delete_pod(self, request: _Request) -> _Answer:
-        """End a Pod, with its grace."""
+        """Stop a Pod within its grace period."""
         pod = self._pods.pop(request.name, None)
         if pod is None:
             raise _missing("pods", request.name)
@@ -251,7 +253,7 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         return _Answer(HTTPStatus.OK, _with_phase(pod))
 
     def get_pod_log(self, request: _Request) -> _Answer:
-        """Return what a Pod has written."""
+        """Return the log of a Pod."""
         if request.name not in self._pods:
             raise _missing("pods", request.name)
         lines = self._pods[request.name].process.log().splitlines(keepends=True)
@@ -263,7 +265,7 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
         return _listed("v1", "EventList", self._events, request)
 
     def create_secret(self, request: _Request) -> _Answer:
-        """Keep a Secret."""
+        """Store a Secret."""
         secret = self._validated(request.body, "Secret")
         name = secret["metadata"]["name"]
         if name in self.secrets:
@@ -294,10 +296,10 @@ class KubernetesApi(AbstractContextManager["KubernetesApi"]):
             "spec": template["spec"],
         }
         self._pods[name] = _Pod(content, self.kubelet(content))
-        self._tell(content, "Scheduled", f"Successfully assigned {self.namespace}/{name}")
-        self._tell(job, "SuccessfulCreate", f"Created pod: {name}")
+        self._record_event(content, "Scheduled", f"Successfully assigned {self.namespace}/{name}")
+        self._record_event(job, "SuccessfulCreate", f"Created pod: {name}")
 
-    def _tell(self, about: Object, reason: str, message: str) -> None:
+    def _record_event(self, about: Object, reason: str, message: str) -> None:
         metadata = about["metadata"]
         self._events.append(
             {
@@ -420,7 +422,7 @@ def _handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            token = self.headers.get("Authorization", "").partition(" ")[2]  # `Bearer`, in whatever case
+            token = self.headers.get("Authorization", "").partition(" ")[2]  # `Bearer` in any case
             answer = api.answer(self.command, self.path, token, body)
             is_text = isinstance(answer.body, str)
             content = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
@@ -434,6 +436,6 @@ def _handler(api: KubernetesApi) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815 - the library's names
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler

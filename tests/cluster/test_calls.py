@@ -1,4 +1,4 @@
-"""What the installed dagster-k8s calls of Kubernetes: the chart's Roles give exactly that, to those who call it."""
+"""The Kubernetes calls of the installed dagster-k8s: the Roles of the chart grant exactly these, to each caller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import kubernetes
 import pytest
 import yaml
 
-# No public names; this test fails when they have gone.
+# Private names of Dagster: this test fails if they are removed.
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.launcher import LaunchRunContext
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
@@ -24,7 +24,7 @@ from dagster_k8s import K8sRunLauncher
 from scripts.chart_files import CHART
 from scripts.local_process import LocalProcess
 from tests.cluster.kubernetes_api import KubernetesApi, Object
-from tests.cluster.rights import Right, granted
+from tests.cluster.permissions import Permission, granted_permissions
 from tests.unit.chart.rendered import NAMESPACE, RELEASE, instance, rendered
 
 WEBSERVER = f"{RELEASE}-analytics-dagster-webserver"
@@ -40,14 +40,14 @@ def api(tmp_path: Path) -> Iterator[KubernetesApi]:
         return LocalProcess([sys.executable, "-c", program], tmp_path / f"{pod['metadata']['name']}.log")
 
     accounts = {f"token-{account}": account for account in (WEBSERVER, DAEMON, SECRET)}
-    with KubernetesApi(NAMESPACE, start, accounts, granted(rendered("default"))) as served:
+    with KubernetesApi(NAMESPACE, start, accounts, granted_permissions(rendered("default"))) as served:
         yield served
     assert served.faults == []
 
 
 @pytest.fixture
 def launcher_of(api: KubernetesApi, tmp_path: Path) -> Callable[[str], K8sRunLauncher]:
-    """Make the launcher of the chart's own `dagster.yaml`, for one account; only the way to the API is another."""
+    """Return a factory of the launcher in the chart's `dagster.yaml` for one account, with the URL of the test API."""
 
     def make(account: str) -> K8sRunLauncher:
         file = tmp_path / f"{account}.kubeconfig"
@@ -60,7 +60,7 @@ def launcher_of(api: KubernetesApi, tmp_path: Path) -> Callable[[str], K8sRunLau
     return make
 
 
-def test_the_roles_give_exactly_what_is_called(
+def test_the_roles_grant_exactly_the_calls_of_dagster_k8s(
     api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher], tmp_path: Path
 ) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as storage:
@@ -77,17 +77,17 @@ def test_the_roles_give_exactly_what_is_called(
         assert daemon.check_run_worker_health(lost).status.value == "FAILED"
         assert "a last line" in str(daemon.get_run_worker_debug_info(lost))
         assert _terminate(daemon, maximum)
-        # Of a Job whose Pods are gone the events alone are told.
+        # If the Pods of a Job are deleted, only its events are left.
         assert daemon.get_run_worker_debug_info(maximum) is not None
         assert _terminate(webserver, cancelled)
     _make_secret(api)
     _make_secret(api)
 
     assert api.unused == frozenset()
-    assert {right.account for right in api.used} == {WEBSERVER, DAEMON, SECRET}
+    assert {permission.account for permission in api.used} == {WEBSERVER, DAEMON, SECRET}
 
 
-def test_what_a_role_does_not_give_is_refused(api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher]) -> None:
+def test_a_call_without_permission_is_refused(api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher]) -> None:
     with pytest.raises(kubernetes.client.ApiException) as refused:
         launcher_of(WEBSERVER)._api_client.batch_api.list_namespaced_job(NAMESPACE)
 
@@ -95,9 +95,7 @@ def test_what_a_role_does_not_give_is_refused(api: KubernetesApi, launcher_of: C
     assert api.faults.pop() == f"{WEBSERVER} may not list jobs in the group 'batch'"
 
 
-def test_what_is_not_served_is_a_fault_and_never_200(
-    api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher]
-) -> None:
+def test_an_unsupported_request_is_an_error(api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher]) -> None:
     with pytest.raises(kubernetes.client.ApiException) as refused:
         launcher_of(DAEMON)._api_client.core_api.list_namespaced_config_map(NAMESPACE)
 
@@ -105,9 +103,7 @@ def test_what_is_not_served_is_a_fault_and_never_200(
     assert "configmaps: not served" in api.faults.pop()
 
 
-def test_a_job_that_kubernetes_would_refuse_is_refused(
-    api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher]
-) -> None:
+def test_an_invalid_job_is_refused(api: KubernetesApi, launcher_of: Callable[[str], K8sRunLauncher]) -> None:
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": {"templte": {}}}
 
     with pytest.raises(kubernetes.client.ApiException) as refused:
@@ -117,11 +113,11 @@ def test_a_job_that_kubernetes_would_refuse_is_refused(
     assert "templte" in api.faults.pop()
 
 
-def test_a_right_that_nobody_needs_is_seen(api: KubernetesApi) -> None:
-    superfluous = Right(DAEMON, "get", "batch", "jobs")
-    api.rights |= {superfluous}
+def test_an_unused_permission_is_detected(api: KubernetesApi) -> None:
+    unused = Permission(DAEMON, "get", "batch", "jobs")
+    api.permissions |= {unused}
 
-    assert superfluous in api.unused
+    assert unused in api.unused
 
 
 def _run(storage: dg.DagsterInstance) -> dg.DagsterRun:
@@ -149,15 +145,15 @@ def _launch(launcher: K8sRunLauncher, run: dg.DagsterRun) -> None:
 
 
 def _terminate(launcher: Any, run: dg.DagsterRun) -> bool:
-    # Any: the method has no types.
+    # The method has no type hints.
     return bool(launcher.terminate(run.run_id))
 
 
 def _make_secret(api: KubernetesApi) -> None:
-    """Run the chart's own script, as the hook's Job does."""
+    """Run the script of the chart, like the Job of the hook."""
     source = (CHART / "files" / "generate_secret.py").read_text(encoding="utf-8")
     scope: dict[str, Any] = {"__name__": "generate_secret"}
-    exec(compile(source, "generate_secret.py", "exec"), scope)  # noqa: S102 - it is ours
+    exec(compile(source, "generate_secret.py", "exec"), scope)  # noqa: S102 - our own file
 
     def load() -> None:
         kubernetes.config.load_kube_config_from_dict(_kubeconfig(api.url, f"token-{SECRET}"))
@@ -170,8 +166,8 @@ def _kubeconfig(url: str, token: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "box", "cluster": {"server": url}}],
-        "users": [{"name": "box", "user": {"token": token}}],
-        "contexts": [{"name": "box", "context": {"cluster": "box", "user": "box"}}],
-        "current-context": "box",
+        "clusters": [{"name": "local", "cluster": {"server": url}}],
+        "users": [{"name": "local", "user": {"token": token}}],
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local"}}],
+        "current-context": "local",
     }

@@ -1,4 +1,4 @@
-"""The pages that people read, taken apart: their fenced blocks, and the commands in these."""
+"""Parses the documentation pages: fenced blocks, and the commands in them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), *ROOT.glob("helm/*/*.md"))
 )
-"""Every page of the checkout, by its path."""
+"""The path of every page."""
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)\s*$")
 _HEADING = re.compile(r"^#{1,6} (?P<title>.*)$")
@@ -22,7 +22,7 @@ _COMMENT = re.compile(r"(?:^|\s+)#(?: .*|$)")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: where it stands, below which heading, its language, and what is in it."""
+    """A fenced block: page, line, heading, language and text."""
 
     page: str
     line: int
@@ -31,12 +31,12 @@ class Block:
     text: str
 
     def __str__(self) -> str:
-        """Return where it stands."""
+        """Return page and line."""
         return f"{self.page}:{self.line}"
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a shell's block, without comments and with continued lines joined."""
+        """The commands of a shell block, without comments and with continued lines joined."""
         joined = self.text.replace("\\\n", " ")
         lines = [_COMMENT.sub("", line).strip() for line in joined.splitlines()]
         return [" ".join(line.split()) for line in lines if line]
@@ -55,7 +55,7 @@ def blocks_of(page: str) -> Iterator[Block]:
             opening = None
         else:
             held.append(line.removeprefix(opening["indent"]))
-    assert opening is None, f"{page}:{start}: this block does not end"
+    assert opening is None, f"{page}:{start}: this block has no end"
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
@@ -68,13 +68,13 @@ INLINE = {
         r"`(analytics-dagster [a-z][^`]*)`", re.sub(r"(?s)```.*?```", "", (ROOT / page).read_text("utf-8"))
     )
 }
-"""Our own commands that stand within the text."""
+"""The `analytics-dagster` commands in running text."""
 
 
 def shown(text: str, printed: str) -> bool:
-    """Return whether something like a text was printed: `…` stands for anything short, a number for any number.
+    """Return whether output matches a text: `…` matches any short text, a number any number.
 
-    Every line must be there, in order; how lines are broken does not matter, nor do spaces and the rules of tables.
+    All lines must occur in order. Line breaks, spaces and the rules of tables are ignored.
     """
     pattern = ".*?".join(_line(line) for line in text.splitlines() if line.strip(" ─"))
     return re.search(pattern, " ".join(printed.split())) is not None

@@ -1,4 +1,4 @@
-"""The commands of the pages, executed in a small shop; a runbook's in its order, with what it says that one sees."""
+"""Executes the commands of the documentation in a small shop; runbooks in their order, with the output they show."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ QUICK = (
     "analytics-dagster alerts test",
     "analytics-dagster alerts watch",
 )
-"""Commands that are executed in this process, in the state of a shop that was built."""
+"""Commands that are executed in this process after the shop was built."""
 
 FAILING = {"analytics-dagster alerts watch": 1}
-"""The exit codes that are no error here: no daemon runs."""
+"""Expected exit codes: no daemon runs."""
 
 SLOW = (
     "analytics-dagster build --group nightly --upstream",
@@ -67,7 +67,7 @@ IN_README = {command for command in OWN_PROJECT if command.startswith("cd ")}
 
 
 class Runbook:
-    """A section of the page of runbooks: its commands in order, and the texts that it says one sees."""
+    """A section of the runbooks: its commands in order, and the output that it shows."""
 
     def __init__(self, section: str) -> None:
         found = [block for block in BLOCKS if block.page == RUNBOOKS and block.section == section]
@@ -77,7 +77,7 @@ class Runbook:
 
 
 BROKEN = "select *, no_such_column"
-"""What a model selects that can't be built."""
+"""A query that fails."""
 
 SECTIONS = (
     "A run failed",
@@ -88,7 +88,7 @@ SECTIONS = (
 )
 
 
-def test_every_runbook_is_tried() -> None:
+def test_every_runbook_has_a_test() -> None:
     assert {block.section for block in BLOCKS if block.page == RUNBOOKS} - {"Runbooks"} == set(SECTIONS)
 
 
@@ -99,7 +99,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> SmallShop:
 
 @pytest.fixture(scope="module")
 def failed_run(shop: SmallShop) -> str:
-    """Build the shop for the first time, with a model that can't be built; return the run."""
+    """Build the shop for the first time with a failing model; return the run id."""
     seen = Runbook("A run failed").texts[0]
     shop.orders.write_text(shop.orders.read_text().replace("select *", BROKEN))
     printed = shop.run("analytics-dagster build", code=1)
@@ -112,27 +112,27 @@ def failed_run(shop: SmallShop) -> str:
 
 @pytest.fixture(scope="module")
 def built(shop: SmallShop, failed_run: str) -> SmallShop:
-    """Take the shop through the runbook of a run that failed."""
+    """Follow the runbook of a failed run."""
     book = Runbook("A run failed")
     explain, retry = book.commands
-    _, explained, left = book.texts
+    _, explained, remaining = book.texts
     told = shop.run_here(*shlex.split(explain.replace("RUN_ID", failed_run))[1:])
     assert shown(explained, told), told
     shop.orders.write_text(shop.orders.read_text().replace(BROKEN, "select *"))
     again = shop.run(retry)
-    assert shown(left, again), again
+    assert shown(remaining, again), again
     assert shop.totals() == {1: 7, 2: 9}
     return shop
 
 
-def test_a_run_that_failed_is_explained_and_what_is_left_of_it_run_again(built: SmallShop, failed_run: str) -> None:
+def test_a_failed_run_is_explained_and_its_remaining_work_retried(built: SmallShop, failed_run: str) -> None:
     with dg.DagsterInstance.from_config(str(built.home)) as instance:
         [again] = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/parent_run_id": failed_run}))
     assert again.status is dg.DagsterRunStatus.SUCCESS
 
 
 @pytest.mark.parametrize("command", QUICK)
-def test_a_command_that_builds_nothing_is_executed(built: SmallShop, command: str) -> None:
+def test_commands_that_build_nothing_succeed(built: SmallShop, command: str) -> None:
     typed, _, file = command.partition(" > ")
     printed = built.run_here(*shlex.split(typed)[1:], code=FAILING.get(command, 0))
     assert printed
@@ -142,9 +142,9 @@ def test_a_command_that_builds_nothing_is_executed(built: SmallShop, command: st
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("command", SLOW)
-def test_a_command_that_takes_its_time_is_executed(built: SmallShop, failed_run: str, command: str) -> None:
+def test_slow_commands_succeed(built: SmallShop, failed_run: str, command: str) -> None:
     if command.startswith("pip install"):
-        # The same, without the network, and beside the environment that the tests run in.
+        # Install without the network, into a separate folder.
         flags = "--no-deps --no-build-isolation --quiet --target installed"
         built.run(f"python -m {command.removesuffix('.')} {flags} {ROOT}")
         assert (built.folder / "installed" / "analytics_dagster" / "py.typed").exists()
@@ -156,18 +156,18 @@ def test_a_command_that_takes_its_time_is_executed(built: SmallShop, failed_run:
 @pytest.mark.parametrize(
     "block", [pytest.param(block, id=str(block)) for block in BLOCKS if block.language == "python"]
 )
-def test_python_is_executed(built: SmallShop, block: Block) -> None:
+def test_python_snippets_run(built: SmallShop, block: Block) -> None:
     script = built.folder / "snippet.py"
     script.write_text(block.text, encoding="utf-8")
     built.run(f"python {script.name}", DAGSTER_HOME=str(built.home))
 
 
 @pytest.mark.thorough
-def test_the_five_minutes_of_the_readme_work_on_a_project_of_other_shape(library: Library) -> None:
+def test_the_readme_commands_work_for_another_dbt_project(library: Library) -> None:
     install, change, *typed, opened = OWN_PROJECT
     assert (install, change.split()[0], opened) == ("pip install .", "cd", "analytics-dagster dev")
     for command in typed:
-        # The profile is found as dbt finds it.
+        # dbt's variable names the profile.
         done = subprocess.run(
             ["/bin/bash", "-c", command],
             cwd=library.project,
@@ -181,7 +181,7 @@ def test_the_five_minutes_of_the_readme_work_on_a_project_of_other_shape(library
 
 
 @pytest.mark.thorough
-def test_a_warehouse_that_is_held_names_who_holds_it(built: SmallShop) -> None:
+def test_a_locked_warehouse_error_names_the_holder(built: SmallShop) -> None:
     book = Runbook("The warehouse is locked")
     waiting, failing = book.texts
     reader = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
@@ -200,18 +200,18 @@ def test_a_warehouse_that_is_held_names_who_holds_it(built: SmallShop) -> None:
 
 
 @pytest.mark.thorough
-def test_the_commands_for_a_warehouse_that_is_held_say_who_has_it(built: SmallShop) -> None:
+def test_the_runbook_commands_show_the_holder_of_a_locked_warehouse(built: SmallShop) -> None:
     look, *rest = Runbook("The warehouse is locked").commands
     with built.start("analytics-dagster build --group hourly --full-refresh") as build:
         holder = Path(f"{built.warehouse}.holder")
 
         def held_by_the_group() -> str:
-            """Return what the command says while the group is at it; ingestion comes before."""
+            """Return the output of the command while the group runs; ingestion runs first."""
             assert build.poll() is None, "the build has ended"
             said = built.run(look) if holder.exists() else ""
             return said if "of hourly" in said else ""
 
-        said = wait_for("the group has the warehouse", held_by_the_group, 120)
+        said = wait_for("the group holds the warehouse", held_by_the_group, 120)
         build.communicate(timeout=300)
     assert '"child"' in said
     printed = built.run("\n".join(rest))
@@ -219,7 +219,7 @@ def test_the_commands_for_a_warehouse_that_is_held_say_who_has_it(built: SmallSh
 
 
 @pytest.mark.thorough
-def test_a_source_that_is_late_is_told_and_what_came_late_is_loaded(built: SmallShop) -> None:
+def test_a_late_source_is_reported_and_late_files_are_loaded(built: SmallShop) -> None:
     book = Runbook("A source is late")
     freshness, newest, rejected, load = book.commands
     [told] = book.texts
@@ -236,7 +236,7 @@ def test_a_source_that_is_late_is_told_and_what_came_late_is_loaded(built: Small
 
 
 @pytest.mark.thorough
-def test_a_release_is_rolled_back_and_what_it_wrote_is_rebuilt(built: SmallShop) -> None:
+def test_a_release_is_rolled_back_and_its_tables_are_rebuilt(built: SmallShop) -> None:
     book = Runbook("Roll back a release")
     checkout, prepare, plan, helm, differing, rebuild = book.commands
     assert (checkout.split()[:2], helm.split()[:2]) == (["git", "checkout"], ["helm", "upgrade"])
@@ -244,7 +244,7 @@ def test_a_release_is_rolled_back_and_what_it_wrote_is_rebuilt(built: SmallShop)
     built.orders.write_text(sound.replace("select *", "select * replace (order_total * 100 as order_total)"))
     built.run("analytics-dagster build --select orders --full-refresh")
     assert built.totals() != totals
-    # The checkout of the release before is this.
+    # This stands for the checkout of the previous release.
     built.orders.write_text(sound)
     built.run(prepare)
     built.run(plan)

@@ -1,4 +1,4 @@
-"""The site, and what is made of the code: nothing is stale, every page is there, every link leads on."""
+"""The documentation site: generated parts are up to date, every page is included, every link works."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIGURATION: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text(e
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.name) for path in generated_files()])
-def test_what_is_made_of_the_code_is_what_the_code_says(path: Path) -> None:
+def test_generated_files_are_up_to_date(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generated_files()[path], "run `make docs`"
 
 
@@ -36,19 +36,19 @@ def test_every_page_is_in_the_site() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_file_that_a_page_links_to_is_there(page: str) -> None:
+def test_every_linked_file_exists(page: str) -> None:
     text = re.sub(r"(?s)```.*?```", "", (ROOT / page).read_text(encoding="utf-8"))
     links = re.findall(r"\]\((?!https?:|mailto:)([^)#\s]+)(#[^)\s]*)?\)", text)
     assert [path for path, _ in links if not (ROOT / page).parent.joinpath(path).is_file()] == []
 
 
-def test_every_make_target_that_a_page_names_is_there() -> None:
+def test_every_make_target_on_a_page_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     named = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", (ROOT / page).read_text("utf-8"))}
     assert {"run", "docs"} <= named <= targets
 
 
-def test_nothing_of_the_site_is_asked_of_another_server() -> None:
+def test_the_site_loads_nothing_from_other_servers() -> None:
     theme = CONFIGURATION["theme"]
     assert theme["font"] is False
     assert "extra_javascript" not in CONFIGURATION
@@ -56,7 +56,7 @@ def test_nothing_of_the_site_is_asked_of_another_server() -> None:
 
 
 @pytest.mark.integration
-def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_path: Path) -> None:
+def test_the_site_builds_without_warnings_and_loads_nothing_from_the_network(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -71,7 +71,7 @@ def test_the_site_builds_without_a_warning_and_asks_nothing_of_the_network(tmp_p
     assert fetched == set()
 
 
-def test_boxes_that_import_each_other_are_an_error_that_names_them() -> None:
+def test_boxes_that_import_each_other_are_an_error() -> None:
     boxes = {"one": "", "other": ""}
     with pytest.raises(ValueError, match="one, other"):
         layers(Architecture(boxes, {"one": frozenset({"other"}), "other": frozenset({"one"})}, {}))

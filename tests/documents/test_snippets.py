@@ -1,4 +1,4 @@
-"""Every command and snippet of the pages is executed or validated by a test: what nobody has looked at fails here."""
+"""Every command and snippet of the documentation is executed or validated by a test; a new one fails here."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def blocks(language: str) -> list[Any]:
 
 def executed() -> set[str]:
     """Return the commands that `test_commands.py` executes."""
-    from tests.documents import test_commands  # a module that starts nothing by being imported
+    from tests.documents import test_commands  # its import has no side effects
 
     return {*test_commands.QUICK, *test_commands.SLOW, *test_commands.IN_RUNBOOKS, *test_commands.IN_README}
 
@@ -68,15 +68,17 @@ def test_every_command_is_executed(command: str) -> None:
         or EXTRA.match(command)
         or command in executed()
     )
-    assert way, f"name in tests/documents how `{command}` is executed: in test_commands.py, or by which test"
+    assert way, (
+        f"execute `{command}` in tests/documents/test_commands.py, or name its test in tests/documents/covered.py"
+    )
 
 
-def test_nothing_is_said_of_commands_that_no_page_has() -> None:
+def test_every_listed_command_is_on_a_page() -> None:
     assert {*COVERED, *executed()} - {*COMMANDS, *INLINE} == set()
 
 
 @pytest.mark.parametrize("where", sorted({*COVERED.values(), *SHOWN.values()}))
-def test_the_test_that_is_named_is_there(where: str) -> None:
+def test_every_named_test_exists(where: str) -> None:
     if where == GATE or where.startswith(BY_HAND):
         return
     path, _, name = where.partition("::")
@@ -84,27 +86,27 @@ def test_the_test_that_is_named_is_there(where: str) -> None:
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("make ")])
-def test_every_make_target_is_there(command: str) -> None:
+def test_every_make_target_exists(command: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
     assert {word for word in shlex.split(command)[1:] if "=" not in word} <= targets
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith("analytics-dagster ")])
-def test_our_commands_take_the_options_that_are_shown(command: str) -> None:
+def test_our_commands_accept_the_options_on_the_pages(command: str) -> None:
     found, arguments = _our_command(command)
-    # An unknown option, and an argument that is missing, is an error here.
+    # An unknown option or a missing argument raises an error.
     found.make_context(found.name, arguments)
 
 
 @pytest.mark.parametrize("command", sorted(INLINE))
-def test_our_commands_within_the_text_are_there(command: str) -> None:
+def test_our_commands_in_running_text_exist(command: str) -> None:
     found, arguments = _our_command(command)
     known = {option for parameter in found.params for option in parameter.opts}
     assert {word for word in arguments if word.startswith("-")} <= known
 
 
 def _our_command(typed: str) -> tuple[Any, list[str]]:
-    """Return the command that is typed, and what is typed behind it."""
+    """Return the command and its arguments."""
     arguments = shlex.split(typed.partition(" > ")[0])[1:]
     found: Any = typer.main.get_command(app)
     while hasattr(found, "commands"):
@@ -114,14 +116,14 @@ def _our_command(typed: str) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if ASSIGNMENT.match(one)])
-def test_every_variable_that_is_set_is_one(command: str) -> None:
+def test_every_variable_on_a_page_exists(command: str) -> None:
     known = {variable_name(name) for name in Settings.model_fields}
     profile = (ROOT / "dbt_project" / "profiles.yml").read_text("utf-8")
     named = re.findall(r"(?:^| )([A-Z][A-Z0-9_]*)=", command)
     assert [name for name in named if name.partition("__")[0] not in known and f"'{name}'" not in profile] == []
 
 
-def test_every_extra_that_is_installed_is_one() -> None:
+def test_every_extra_on_a_page_exists() -> None:
     extras = (ROOT / "pyproject.toml").read_text("utf-8").partition("[project.optional-dependencies]")[2]
     text = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
     named = set(re.findall(r"analytics-dagster\[(\w+)\]", text))
@@ -129,7 +131,7 @@ def test_every_extra_that_is_installed_is_one() -> None:
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.startswith(("helm install ", "helm upgrade "))])
-def test_the_chart_can_be_rendered_as_it_is_installed(command: str) -> None:
+def test_helm_commands_render_the_chart(command: str) -> None:
     chosen = shlex.split(command)[2:]
     with FileLock(f"{sys.prefix}/helm.lock"):
         install_helm()
@@ -154,7 +156,7 @@ def test_every_yaml_is_valid(block: Block) -> None:
         assert landed_tables(_sources(content))
     elif keys == {"models"}:
         assert content in [yaml.safe_load(one.text) for one in BLOCKS if one.page == "docs/quality.md"], (
-            "the models of docs/quality.md alone are those that test_commands.py builds"
+            "test_commands.py builds only the models of docs/quality.md"
         )
     elif keys == {"ops"}:
         for step in content["ops"].values():
@@ -167,7 +169,7 @@ def test_every_yaml_is_valid(block: Block) -> None:
 
 
 def _with_text_dates(content: Any) -> Any:
-    """Return the same with dates as the text that they are in JSON."""
+    """Return the same with dates as text, as in JSON."""
     if isinstance(content, Mapping):
         return {key: _with_text_dates(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -176,7 +178,7 @@ def _with_text_dates(content: Any) -> Any:
 
 
 def _sources(content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return the sources of a yml as dbt's manifest has them, as far as ingestion reads them."""
+    """Return the sources of a YAML file in the form of dbt's manifest, as far as ingestion reads it."""
     return {
         f"source.page.{source['name']}.{table['name']}": {
             **table,
@@ -190,19 +192,19 @@ def _sources(content: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
 
 
 @pytest.mark.parametrize("language", sorted({block.language for block in BLOCKS} - {"sh", "yaml", "python"}))
-def test_every_other_block_is_held_against_what_is_real(language: str) -> None:
+def test_every_other_block_has_a_test(language: str) -> None:
     unseen = [
         str(block)
         for block in BLOCKS
         if block.language == language
         and (block.page, block.section) not in SHOWN
-        # A runbook's outputs are compared with what its commands print.
+        # test_commands.py compares the output in runbooks.
         and not (block.page == "docs/operations.md" and language == "text")
     ]
-    assert unseen == [], "name in tests/documents/covered.py the test that holds these against what is real"
+    assert unseen == [], "name in tests/documents/covered.py the test that checks these blocks"
 
 
-# --- what is like what --------------------------------------------------------------------------------------
+# --- comparison of output --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,9 +218,7 @@ def test_every_other_block_is_held_against_what_is_real(language: str) -> None:
         ("three\none", "one\ntwo\nthree", False),
     ],
 )
-def test_what_was_printed_is_compared_but_for_numbers_spaces_and_ellipses(
-    text: str, printed: str, *, is_shown: bool
-) -> None:
+def test_output_is_compared_without_numbers_spaces_and_ellipses(text: str, printed: str, *, is_shown: bool) -> None:
     assert shown(text, printed) is is_shown
 
 
@@ -232,12 +232,12 @@ def _first_column(page: str, heading: str) -> set[str]:
     return {name for line in table for name in re.findall(r"`([^`]+)`", line.split("|")[1])}
 
 
-def test_every_sensor_is_told() -> None:
+def test_every_sensor_is_documented() -> None:
     sensors = {module.SENSOR for module in (after_ingestion, alerts, dead_runs, landing_sensor, pending_runs)}
     others = {retry_decision.RETRIES_SENSOR, retry_decision.AD_HOC_SENSOR}
     assert _first_column("docs/concepts.md", "## What starts a run") == sensors | others
 
 
-def test_every_key_of_landing_is_told() -> None:
+def test_every_key_of_landing_is_documented() -> None:
     told = _first_column("docs/ingestion.md", "data_tests: [unique, not_null]\n```\n")
     assert told - {"landing"} == set(_Declaration.model_fields)

@@ -1,8 +1,7 @@
-"""The image is built without a registry of images, and what a cluster runs of it is run.
+"""Builds the image without an image registry, and runs the commands that a cluster runs.
 
-Its base is a Debian with Python, made by debootstrap; its builder is buildah, which needs no daemon. Where packages
-come by other ways than the defaults, IMAGE_BUILD_OPTIONS tells the builder (`--volume /etc/pip.conf:/etc/pip.conf:ro`),
-and DEBIAN_MIRROR debootstrap.
+debootstrap creates the base, a Debian with Python; buildah builds the image without a daemon. IMAGE_BUILD_OPTIONS has
+additional options of buildah (`--volume /etc/pip.conf:/etc/pip.conf:ro`), DEBIAN_MIRROR the mirror of debootstrap.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.box import serves, wait_until
+from tests.cluster.local_cluster import serves, wait_until
 from tests.integration.ui import Ui, free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout(3600)]
@@ -26,7 +25,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout
 ROOT = Path(__file__).parents[2]
 NAME = "localhost/analytics-dagster-test"
 BASE = f"{NAME}-base"
-WRITABLE = "/tmp"  # noqa: S108 - the only folder of the image that its user can write
+WRITABLE = "/tmp"  # noqa: S108 - the only writable folder of the image
 COMMIT = "0123456789abcdef"
 PROD = {
     "ANALYTICS_ENVIRONMENT": "prod",
@@ -45,13 +44,13 @@ PROD = {
 
 @dataclass(frozen=True)
 class Image:
-    """A container made of the image, with which commands are run as the image's own user."""
+    """A container of the image that runs commands as the user of the image."""
 
     container: str
     storage: Sequence[str]
 
     def command(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Sequence[str]:
-        """Return the command that runs another one in the container, through the image's entry point."""
+        """Return the command that runs another command in the container, with the entry point of the image."""
         given = [f"--env={name}={value}" for name, value in (environment or {}).items()]
         entry = "/opt/analytics/entrypoint"
         return [
@@ -68,7 +67,7 @@ class Image:
         ]
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-        """Return what a command prints in the container; it must succeed."""
+        """Run a command in the container; it must succeed. Return its output."""
         done = subprocess.run(
             self.command(*arguments, environment=environment), capture_output=True, text=True, check=False, timeout=600
         )
@@ -78,17 +77,17 @@ class Image:
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Sequence[str]:
-    """Give the options of a builder's storage of its own."""
-    lacking = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
-    if lacking or os.geteuid() != 0:
-        pytest.skip(f"needs root, buildah and debootstrap (lacking: {', '.join(lacking) or 'root'})")
+    """Return the buildah options for a temporary storage."""
+    missing = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
+    if missing or os.geteuid() != 0:
+        pytest.skip(f"needs root, buildah and debootstrap (missing: {', '.join(missing) or 'root'})")
     folder = tmp_path_factory.mktemp("images")
     return ["--storage-driver", "vfs", "--root", str(folder / "root"), "--runroot", str(folder / "run")]
 
 
 @pytest.fixture(scope="module")
 def base(storage: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Make an image of Debian with Python."""
+    """Create the base image: Debian with Python."""
     root = tmp_path_factory.mktemp("debian") / "root"
     mirror = [found] if (found := os.environ.get("DEBIAN_MIRROR")) else []
     include = "--include=python3,python3-venv,ca-certificates"
@@ -118,7 +117,7 @@ def check(*command: str) -> str:
     return done.stdout.strip()
 
 
-def test_it_is_labelled_with_its_commit_and_version_and_runs_as_its_own_user(image: Image) -> None:
+def test_the_image_has_commit_and_version_labels_and_an_unprivileged_user(image: Image) -> None:
     inspected = json.loads(check("buildah", *image.storage, "inspect", "--type", "image", NAME))
     config = inspected["OCIv1"]["config"]
     labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()}
@@ -127,31 +126,31 @@ def test_it_is_labelled_with_its_commit_and_version_and_runs_as_its_own_user(ima
     assert image.run("id", "-u").strip() == "10001"
 
 
-def test_nothing_of_it_can_be_written_but_folders_for_temporary_files(image: Image) -> None:
+def test_only_temporary_folders_are_writable(image: Image) -> None:
     search = "find / -xdev -writable -not -type l -not -path '/proc/*' -not -path '/dev/*' 2>/dev/null"
-    # What can't even be entered ends the search with an error.
+    # Folders without permission make the search exit with an error.
     found = image.run("sh", "-c", f"{search} || true")
     assert {path for path in found.split() if not path.startswith(WRITABLE)} <= {"/var/tmp", "/run/lock"}  # noqa: S108
 
 
 @pytest.mark.parametrize("tool", ["pip", "gcc", "git", "curl"])
-def test_there_is_no_installer_and_no_builder_in_it(image: Image, tool: str) -> None:
+def test_the_image_has_no_installer_and_no_compiler(image: Image, tool: str) -> None:
     assert image.run("sh", "-c", f"command -v {tool} || echo none").strip() == "none"
     assert image.run("sh", "-c", "/opt/venv/bin/python -m pip 2>&1 || true").strip().endswith("No module named pip")
 
 
-def test_the_baked_manifest_fits_the_cluster_s_connection_and_is_not_made_again(image: Image) -> None:
-    said = image.run("analytics-dagster", "prepare", environment=PROD)
-    assert "The manifest is up to date." in said
+def test_the_manifest_of_the_image_is_valid_for_the_connection_of_the_cluster(image: Image) -> None:
+    output = image.run("analytics-dagster", "prepare", environment=PROD)
+    assert "The manifest is up to date." in output
 
 
-def test_the_plan_is_that_of_the_checkout(image: Image) -> None:
+def test_the_plan_of_the_image_has_no_problems(image: Image) -> None:
     planned = json.loads(image.run("analytics-dagster", "plan", "--json", environment=PROD))
     assert set(planned["groups"]) == {"hourly", "nightly"}
     assert planned["problems"] == []
 
 
-def test_a_ducklake_finds_its_extensions_without_a_network(image: Image) -> None:
+def test_ducklake_extensions_load_without_a_network(image: Image) -> None:
     code = (
         "import duckdb, os; folder = os.environ['ANALYTICS_DUCKDB_EXTENSIONS']; "
         "c = duckdb.connect(config={'extension_directory': folder}); "
@@ -174,7 +173,7 @@ def test_the_web_server_and_the_code_location_of_the_image_serve(image: Image, t
     log = tmp_path / "log"
     with log.open("wb") as output, subprocess.Popen(code, stdout=output, stderr=output) as location:
         try:
-            # As in a cluster, where nobody is sent to it before its probe passes.
+            # Like in a cluster: wait for the readiness probe first.
             wait_until(lambda: serves(grpc, "DagsterApi"), 120, "the code location serves", log.read_text)
             with subprocess.Popen(server, stdout=output, stderr=output) as webserver:
                 try:

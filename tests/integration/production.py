@@ -1,4 +1,4 @@
-"""A real PostgreSQL and a real S3 for tests, and the bundled profile's targets in them."""
+"""A real PostgreSQL and a real S3 server for tests, and the targets of the bundled profile."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ EXTENSIONS = ["ducklake", "postgres_scanner", "httpfs"]
 
 @dataclass(frozen=True)
 class Servers:
-    """A real PostgreSQL and a real S3."""
+    """A real PostgreSQL and a real S3 server."""
 
     postgres: Postgres
     s3: S3
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The variables by which the bundled profile finds them."""
+        """The environment variables for the bundled profile."""
         lake = {"ANALYTICS_LAKE_DATA_PATH": f"s3://{self.s3.bucket}/lake"}
         return {**self.postgres.environment, **self.s3.environment, **lake}
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What fsspec's driver finds the bucket by."""
+        """The fsspec options of the bucket."""
         return {"key": self.s3.key, "secret": self.s3.secret, "endpoint_url": self.s3.url}
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
@@ -53,7 +53,7 @@ class Servers:
             return list(cursor.fetchall()) if cursor.description else []
 
     def objects(self, prefix: str = "") -> list[str]:
-        """Return the keys of what lies in the bucket."""
+        """Return the keys of the objects in the bucket."""
         client = boto3.client(
             "s3",
             endpoint_url=self.s3.url,
@@ -68,7 +68,7 @@ class Servers:
 
 @contextmanager
 def run_servers() -> Iterator[Servers]:
-    """Run both servers, with DuckDB's extensions in place."""
+    """Run both servers; install DuckDB's extensions."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL does not run as root
@@ -78,10 +78,10 @@ def run_servers() -> Iterator[Servers]:
 
 
 def target_of(name: str) -> Target:
-    """Return a target of the bundled profile, by the environment."""
+    """Return a target of the bundled profile with the current environment."""
     return load_target(find_project(Settings(dbt_project_dir=PROJECT, dbt_target=name)))
 
 
 def opened(name: str) -> Warehouse:
-    """Return the warehouse of a target, as the location has it; nothing is opened."""
+    """Return the warehouse of a target, without opening it."""
     return build_warehouse(target_of(name), PROJECT, lock_timeout=1)

@@ -1,4 +1,4 @@
-"""The bundled shop in folders of its own: its environment, its commands, and what Dagster and the warehouse hold."""
+"""The bundled shop in a temporary folder: environment, commands, and access to Dagster and the warehouse."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Shop:
-    """A landing zone, a warehouse and a Dagster home below one folder."""
+    """A landing zone, a warehouse and a Dagster home in one folder."""
 
     folder: Path
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """The environment in which the project's own commands work on this shop."""
+        """The environment variables for commands on this shop."""
         inherited = {
             name: value for name, value in os.environ.items() if not name.startswith(("ANALYTICS_", "DAGSTER_"))
         }
@@ -40,15 +40,15 @@ class Shop:
         }
 
     def deliver(self, now: str) -> str:
-        """Let the shop sell until a moment; return what the script printed."""
+        """Write sample data up to a time; return the output of the script."""
         return self.run(sys.executable, "scripts/sample_data.py", "--landing", str(self.landing), "--now", now).stdout
 
     def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line's build."""
+        """Run `analytics-dagster build`."""
         return self.run(str(BIN / "analytics-dagster"), "build", *arguments, check=False)
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command from the project's root in this shop's environment."""
+        """Run a command in the root of the checkout with the environment of this shop."""
         done = subprocess.run(
             command, cwd=ROOT, env=dict(self.environment), capture_output=True, text=True, check=False, timeout=500
         )
@@ -66,9 +66,9 @@ class Shop:
             return connection.execute(sql).fetchall()
 
     def state(self) -> dict[str, tuple[int, str]]:
-        """Return the number of rows and a digest of every table that dbt and the consumers built.
+        """Return the number of rows and a digest of every table of dbt and the consumers.
 
-        The columns that say when or in which load a row came are left out.
+        Columns with load ids are not included.
         """
         columns = self.query(
             "select table_schema, table_name, list(column_name order by column_name) from information_schema.columns "
@@ -85,6 +85,6 @@ class Shop:
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        """Yield Dagster's instance, with all that the runs recorded."""
+        """Yield the Dagster instance."""
         with dg.DagsterInstance.from_config(str(self.folder / "home")) as instance:
             yield instance

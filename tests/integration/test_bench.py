@@ -1,4 +1,4 @@
-"""The benchmark runs: its smallest table is printed, of a project that dbt really parsed and both locations loaded."""
+"""The benchmark prints its smallest table, for a project that dbt parsed and both code locations loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_the_quick_mode_prints_a_table_with_a_row_for_each_and_says_where_it_was_measured() -> None:
+def test_the_quick_mode_prints_a_table_and_the_machine() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.run", "--quick", "--tables", "load"],
         cwd=REPOSITORY,

@@ -1,4 +1,4 @@
-"""The package as others install it: a wheel with all that it reads, in an environment of its own, in another folder."""
+"""The package as users install it: a wheel with all its files, in a separate environment and folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the Python of an environment with the wheel in it; what the wheel needs is that of the tests."""
+    """Return the Python of an environment with the wheel; it uses the dependencies of the test environment."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
@@ -44,8 +44,8 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         text=True,
         check=True,
     ).stdout.strip()
-    # The editable install of the tests is a `.pth` too, and is not read from there.
-    Path(site, "what_it_needs.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    # The editable install of the test environment is a `.pth` file, which is not read from there.
+    Path(site, "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     return python
 
 
@@ -70,28 +70,28 @@ def _run(program: Path, preparation: Preparation, folder: Path, *arguments: str)
     )
 
 
-def test_it_is_what_is_imported(python: Path, preparation: Preparation, tmp_path: Path) -> None:
-    said = _run(python, preparation, tmp_path, "-c", "import analytics_dagster; print(analytics_dagster.__file__)")
-    assert said.stdout.startswith(str(python.parents[1])), said.stdout + said.stderr
+def test_the_installed_wheel_is_imported(python: Path, preparation: Preparation, tmp_path: Path) -> None:
+    output = _run(python, preparation, tmp_path, "-c", "import analytics_dagster; print(analytics_dagster.__file__)")
+    assert output.stdout.startswith(str(python.parents[1])), output.stdout + output.stderr
 
 
-def test_it_works_in_a_folder_with_nothing_in_it(python: Path, preparation: Preparation, tmp_path: Path) -> None:
+def test_the_wheel_works_in_an_empty_folder(python: Path, preparation: Preparation, tmp_path: Path) -> None:
     validate = ["-m", "dagster", "definitions", "validate", "-m", "analytics_dagster.definitions"]
-    said = _run(python, preparation, tmp_path, *validate)
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert "All code locations passed validation" in said.stdout + said.stderr
+    output = _run(python, preparation, tmp_path, *validate)
+    assert output.returncode == 0, output.stdout + output.stderr
+    assert "All code locations passed validation" in output.stdout + output.stderr
     plan = _run(python.with_name("analytics-dagster"), preparation, tmp_path, "plan")
     assert "6 nodes and 8 tests in 2 schedule groups" in plan.stdout, plan.stderr
 
 
-def test_its_types_are_seen_by_those_who_use_it(python: Path, tmp_path: Path) -> None:
+def test_mypy_sees_the_types_of_the_wheel(python: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from analytics_dagster import Settings, build_dbt_definitions\n"
         'reveal_type(build_dbt_definitions("dbt", settings=Settings()))\n'
         'build_dbt_definitions(project="dbt")\n'
     )
     mypy = [sys.executable, "-m", "mypy", "--python-executable", str(python), "mine.py"]
-    said = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600).stdout
-    assert 'Revealed type is "dagster._core.definitions.definitions_class.Definitions"' in said
-    assert 'Unexpected keyword argument "project"' in said
-    assert "py.typed" not in said
+    output = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600).stdout
+    assert 'Revealed type is "dagster._core.definitions.definitions_class.Definitions"' in output
+    assert 'Unexpected keyword argument "project"' in output
+    assert "py.typed" not in output

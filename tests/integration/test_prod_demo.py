@@ -1,4 +1,4 @@
-"""The main job in production: on PostgreSQL and on DuckLake it builds what it builds on a laptop."""
+"""The main job on PostgreSQL and on DuckLake builds the same tables as in a DuckDB file."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough, pytest.mark.timeout
 SAMPLE = ("--now", "2026-11-02T12:00:00+00:00", "--days-ahead", "330")
 TABLES = (
     "select table_schema, table_name from information_schema.tables "
-    # A DuckLake's own catalog is attached beside it.
+    # The catalog of a DuckLake is attached, too.
     "where table_catalog = current_database() and left(table_name, 1) <> '_' "
     "and table_schema in ('raw', 'seeds', 'snapshots', 'marts', 'consumers')"
 )
 
 
 @pytest.fixture(scope="module")
-def on_a_laptop(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, int]:
-    """Return the rows of every table of the same shop in a DuckDB file."""
+def in_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, int]:
+    """Return the number of rows of every table of the same shop in a DuckDB file."""
     shop = Shop(tmp_path_factory.mktemp("shop"))
     shop.run(sys.executable, "scripts/sample_data.py", "--landing", str(shop.landing), *SAMPLE)
     done = shop.build()
@@ -43,7 +43,7 @@ def on_a_laptop(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, int]:
 
 @pytest.fixture(scope="module")
 def production() -> Iterator[Production]:
-    """Start the servers, and let the shop sell into the bucket."""
+    """Start the servers, and write the sample data to the bucket."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL does not run as root
@@ -75,18 +75,18 @@ def warehouse_of(production: Production, name: str, patch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("on_postgres", "on_ducklake")
 @pytest.mark.parametrize("name", list(TARGETS))
-def test_every_table_has_the_rows_that_it_has_on_a_laptop(
-    production: Production, on_a_laptop: Mapping[str, int], name: str, monkeypatch: pytest.MonkeyPatch
+def test_every_table_has_the_same_rows_as_in_duckdb(
+    production: Production, in_duckdb: Mapping[str, int], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse = warehouse_of(production, name, monkeypatch)
     found = {f"{schema}.{table}" for schema, table in warehouse.rows(TABLES)}
     counts = " union all ".join(f"select '{table}', count(*) from {table}" for table in sorted(found))  # noqa: S608
-    assert dict(warehouse.rows(counts)) == on_a_laptop
+    assert dict(warehouse.rows(counts)) == in_duckdb
 
 
 @pytest.mark.usefixtures("on_postgres")
-def test_hourly_and_nightly_runs_write_postgresql_at_once(production: Production) -> None:
-    # The longer one first.
+def test_hourly_and_nightly_runs_write_to_postgresql_concurrently(production: Production) -> None:
+    # Start the longer run first.
     with (
         production.start("postgres", "--group", "nightly") as nightly,
         production.start("postgres", "--group", "hourly") as hourly,
@@ -99,7 +99,7 @@ def test_hourly_and_nightly_runs_write_postgresql_at_once(production: Production
 
 
 @pytest.mark.usefixtures("on_postgres", "on_ducklake")
-def test_a_secret_is_in_no_file_that_a_build_leaves(production: Production) -> None:
+def test_no_file_of_a_build_contains_a_secret(production: Production) -> None:
     secrets = [production.postgres.password, production.s3.secret]
     for name in TARGETS:
         files = [path for path in production.runs(name).rglob("*") if path.is_file()]
@@ -109,6 +109,6 @@ def test_a_secret_is_in_no_file_that_a_build_leaves(production: Production) -> N
             assert [secret for secret in secrets if secret.encode() in content] == [], path
 
 
-def test_a_build_that_fails_is_told(production: Production) -> None:
+def test_a_failed_build_is_an_error(production: Production) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         production.build("postgres", "--group", "no_such_group")

@@ -1,4 +1,4 @@
-"""The main job, end to end, on the bundled shop: what `make run` runs, twice, killed, and with new data."""
+"""The main job (`make run`) on the bundled shop, end to end: repeated, killed, and with new data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _events(shop: Shop, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
     return [entry.dagster_event for entry in entries if entry.dagster_event]
 
 
-def test_the_first_build_succeeds_and_says_what_it_built(first_build: subprocess.CompletedProcess[str]) -> None:
+def test_the_first_build_succeeds_and_prints_its_assets(first_build: subprocess.CompletedProcess[str]) -> None:
     assert first_build.returncode == 0, first_build.stdout + first_build.stderr
     assert "marts/orders" in first_build.stdout
     assert "consumers/revenue_report" in first_build.stdout
@@ -65,7 +65,7 @@ def test_every_node_of_the_manifest_is_materialized_exactly_once(
     assert built == Counter(nodes)
 
 
-def test_every_data_test_is_a_check_that_is_evaluated_exactly_once_and_none_a_bare_observation(
+def test_every_data_test_is_evaluated_once_as_a_check_and_never_an_observation(
     shop: Shop, manifest: dict[str, dict[str, dict[str, str]]]
 ) -> None:
     evaluated = Counter(
@@ -77,9 +77,7 @@ def test_every_data_test_is_a_check_that_is_evaluated_exactly_once_and_none_a_ba
     assert _events(shop, dg.DagsterEventType.ASSET_OBSERVATION) == []
 
 
-def test_the_row_counts_in_the_metadata_are_those_of_the_warehouse(
-    shop: Shop, manifest: dict[str, dict[str, dict[str, str]]]
-) -> None:
+def test_row_counts_in_metadata_match_the_warehouse(shop: Shop, manifest: dict[str, dict[str, dict[str, str]]]) -> None:
     counted = {
         str(materialization.metadata["unique_id"].value): materialization.metadata["dagster/row_count"].value
         for event in _events(shop, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -92,7 +90,7 @@ def test_the_row_counts_in_the_metadata_are_those_of_the_warehouse(
         assert shop.query(f"select count(*) from {relation}") == [(count,)], unique_id  # noqa: S608
 
 
-def test_a_materialization_carries_its_compiled_sql_and_execution_time(
+def test_a_materialization_has_its_compiled_sql_and_duration(
     shop: Shop, first_build: subprocess.CompletedProcess[str]
 ) -> None:
     assert first_build.returncode == 0
@@ -105,7 +103,7 @@ def test_a_materialization_carries_its_compiled_sql_and_execution_time(
     assert float(str(orders.metadata["Execution Duration"].value)) > 0
 
 
-def test_the_main_job_ends_with_dbts_documentation_of_every_node_and_source(
+def test_the_main_job_builds_dbts_documentation_of_every_node(
     shop: Shop, manifest: dict[str, dict[str, dict[str, str]]]
 ) -> None:
     page = (shop.folder / "data" / "reports" / "dbt_docs" / "index.html").read_text()
@@ -121,7 +119,7 @@ def test_the_main_job_ends_with_dbts_documentation_of_every_node_and_source(
 
 
 @pytest.mark.thorough
-def test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_deprecation(
+def test_plain_dbt_build_runs_with_unit_tests_and_without_deprecations(
     shop: Shop, first_build: subprocess.CompletedProcess[str]
 ) -> None:
     assert first_build.returncode == 0
@@ -142,7 +140,7 @@ def test_dbt_build_alone_works_in_the_project_with_its_unit_tests_and_without_a_
 
 
 @pytest.mark.thorough
-def test_a_second_build_loads_only_what_is_new_and_ends_where_one_build_of_all_would(
+def test_an_incremental_build_gives_the_same_tables_as_one_full_build(
     shop: Shop, first_build: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
     assert first_build.returncode == 0
@@ -162,7 +160,7 @@ def test_a_second_build_loads_only_what_is_new_and_ends_where_one_build_of_all_w
     hours_with_sales = 7
     assert 0 < loaded <= 4 * hours_with_sales
 
-    # The same data built in one go, elsewhere, is the yardstick.
+    # Build the same data at once in another folder.
     state = shop.state()
     other = Shop(tmp_path)
     other.landing.parent.mkdir(parents=True)
@@ -170,15 +168,13 @@ def test_a_second_build_loads_only_what_is_new_and_ends_where_one_build_of_all_w
     assert other.build().returncode == 0
     assert other.state() == state
 
-    # And once more, with nothing new: the same state (for the hourly group the next test shows it).
+    # A build without new data gives the same state (the next test checks the hourly group).
     assert shop.build("--group", "nightly").returncode == 0
     assert shop.state() == state
 
 
 @pytest.mark.thorough
-def test_a_build_that_was_killed_midway_is_recovered_by_the_next(
-    shop: Shop, first_build: subprocess.CompletedProcess[str]
-) -> None:
+def test_the_next_build_recovers_from_a_killed_build(shop: Shop, first_build: subprocess.CompletedProcess[str]) -> None:
     assert first_build.returncode == 0
     state = shop.state()
     command = [str(BIN / "analytics-dagster"), "build", "--group", "hourly"]
@@ -189,7 +185,7 @@ def test_a_build_that_was_killed_midway_is_recovered_by_the_next(
     for line in process.stdout:
         if " of " in line and "dbt_hourly" not in line:
             break
-    # The whole group of processes, as when a machine or a pod goes down.
+    # Kill the whole process group, as if the machine or pod were lost.
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
@@ -210,7 +206,7 @@ def test_a_build_that_was_killed_midway_is_recovered_by_the_next(
         (["dg", "list", "defs", "--json"], '"asset_key": "marts/orders"'),
     ],
 )
-def test_the_standard_commands_work_from_the_root(
+def test_dagster_and_dg_commands_work_in_the_checkout(
     shop: Shop, first_build: subprocess.CompletedProcess[str], command: list[str], said: str
 ) -> None:
     assert first_build.returncode == 0
@@ -218,6 +214,6 @@ def test_the_standard_commands_work_from_the_root(
     assert said in done.stdout + done.stderr
 
 
-def test_the_readme_shows_what_the_build_prints(first_build: subprocess.CompletedProcess[str]) -> None:
+def test_the_readme_shows_the_output_of_the_build(first_build: subprocess.CompletedProcess[str]) -> None:
     summary = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- summary -->")[2].split("```")[1]
     assert shown(summary, first_build.stdout)

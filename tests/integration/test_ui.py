@@ -1,4 +1,4 @@
-"""`make dev`: the location loads, a launch runs, history is kept, the shop sells on, and Ctrl-C ends all of it."""
+"""`make dev`: the location loads, a launched run succeeds, history is kept, sample data arrives, Ctrl-C stops all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 LIBRARY = ROOT / "tests" / "projects" / "lending_library"
 
 
-def test_a_job_launched_from_the_ui_builds_its_group_and_its_run_outlives_a_restart(tmp_path: Path) -> None:
+def test_a_job_launched_in_the_ui_builds_its_group_and_its_run_survives_a_restart(tmp_path: Path) -> None:
     project = shutil.copytree(LIBRARY, tmp_path / "library")
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ANALYTICS_", "DAGSTER_"))},

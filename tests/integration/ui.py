@@ -1,4 +1,4 @@
-"""A development UI as a process, and its GraphQL: how tests open it, ask it, launch by it, and end it."""
+"""Starts the UI as a process for tests, queries its GraphQL API, launches runs, and stops it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 
 def free_port() -> int:
-    """Return a port that nobody listens to now."""
+    """Return a free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
@@ -51,7 +51,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class UiRun:
-    """A run as the UI knows it."""
+    """A run in the UI."""
 
     id: str
     job: str
@@ -60,13 +60,13 @@ class UiRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether the run has ended."""
         return self.status in _ENDED
 
 
 @dataclass(frozen=True)
 class Ui:
-    """An open UI."""
+    """A running UI."""
 
     port: int
     process: subprocess.Popen[bytes]
@@ -74,11 +74,11 @@ class Ui:
 
     @property
     def address(self) -> str:
-        """Where it is opened."""
+        """The URL of the UI."""
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        """Return the data that GraphQL answers."""
+        """Send a GraphQL query; return its data."""
         request = urllib.request.Request(  # noqa: S310 - our own server
             f"{self.address}/graphql",
             data=json.dumps({"query": query, "variables": variables}).encode(),
@@ -91,7 +91,7 @@ class Ui:
         return data
 
     def launch(self, job: str) -> str:
-        """Launch a job; return the id of its run."""
+        """Launch a job; return the run id."""
         launched = self.ask(_LAUNCH, job=job)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
@@ -108,17 +108,17 @@ class Ui:
         ]
 
     def built(self, run: str) -> set[str]:
-        """Return the keys of the assets that a run has materialized."""
+        """Return the keys of the assets that a run materialized."""
         materializations = self.ask(_BUILT, run=run)["runOrError"]["assetMaterializations"]
         return {"/".join(one["assetKey"]["path"]) for one in materializations}
 
     def wait_for_end(self, run: str, seconds: float = 150) -> str:
-        """Return the status with which a run ends."""
+        """Wait for the end of a run; return its status."""
         wait_for(f"run {run} has ended", lambda: self.status(run) in _ENDED, seconds)
         return self.status(run)
 
     def wait_until_loaded(self) -> None:
-        """Wait until the location is loaded, without an error."""
+        """Wait until the code location is loaded without an error."""
 
         def entries() -> list[dict[str, Any]]:
             assert self.process.poll() is None, self.log.read_text()
@@ -136,7 +136,7 @@ class Ui:
 def opened(
     command: Sequence[str | Path], *, port: int, environment: Mapping[str, str], folder: Path, log: Path
 ) -> Iterator[Ui]:
-    """Run a command that opens a UI at a port, until the location is loaded; end it by Ctrl-C, as a terminal does."""
+    """Run a command that serves the UI, and wait until the location is loaded; stop it with Ctrl-C at the end."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -163,16 +163,16 @@ def opened(
 
 @contextmanager
 def make_dev(environment: Mapping[str, str], *, landing: Path, log: Path) -> Iterator[Ui]:
-    """Run `make dev` on a free port until the location is loaded; end it, and see that nothing of it is left."""
+    """Run `make dev` on a free port; stop it at the end, and check that no process remains."""
     port = free_port()
     command = [
-        # The environment is there already: make is told not to look whether it is older than its requirements.
+        # The environment exists: make must not check whether it is older than the requirements.
         *("make", "dev", f"VENV={BIN.parent}", "--old-file", f"{BIN.parent}/shop"),
         *(f"PORT={port}", f"LANDING={landing}"),
     ]
     with opened(command, port=port, environment=environment, folder=ROOT, log=log) as ui:
         yield ui
-    wait_for("all that make started has ended", lambda: not _is_alive(ui.process.pid), 60)
+    wait_for("all processes of make have exited", lambda: not _is_alive(ui.process.pid), 60)
 
 
 def _is_alive(group: int) -> bool:

@@ -1,4 +1,4 @@
-"""Set-up says in one line what is wrong with the Python that it finds."""
+"""The set-up script reports an unusable Python in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("script", "message"),
     [
         (
             'case "$*" in --version) echo Python 3.9.2 ;; *version_info*) exit 1 ;; esac',
@@ -26,9 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
     ids=["too old", "too new", "without venv", "absent"],
 )
-def test_a_python_that_can_not_be_used_gets_one_line_with_the_remedy(
-    script: str | None, said: str, tmp_path: Path
-) -> None:
+def test_an_unusable_python_is_one_line_with_the_remedy(script: str | None, message: str, tmp_path: Path) -> None:
     python = tmp_path / "python3"
     if script is not None:
         python.write_text(f"#!/bin/sh\n{script}\n")
@@ -42,6 +40,6 @@ def test_a_python_that_can_not_be_used_gets_one_line_with_the_remedy(
     )
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert said in line
+    assert message in line
     assert "install" in line
     assert not (tmp_path / "venv").exists()

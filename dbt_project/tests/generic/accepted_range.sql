@@ -1,4 +1,4 @@
-{# Fails for rows whose value lies outside the range; either end may be left open. Nulls are not judged. #}
+{# Fails for rows whose value lies outside the range; either end is optional. Nulls pass. #}
 {% test accepted_range(model, column_name, min_value=none, max_value=none) %}
 
 select *

@@ -1,4 +1,4 @@
-{# Fails for rows for which the expression is not true: false, or unknown for want of a value. #}
+{# Fails for rows for which the expression is not true: false, or unknown because of a null. #}
 {% test expression_holds(model, expression) %}
 
 select *

@@ -23,13 +23,13 @@ def test_each_group_has_half_of_the_models_and_two_tests_for_each(models: int) -
         assert len(tests) == TESTS_A_MODEL * models / 2
 
 
-def test_no_test_crosses_groups_so_that_everyone_runs_the_same() -> None:
+def test_no_test_crosses_groups_so_all_contenders_run_the_same_tests() -> None:
     drawn = draw(Size(200))
     for test in drawn.tests.values():
         assert len({drawn.nodes[name].group for name in test.reads}) == 1, test
 
 
-def test_no_group_reads_what_a_later_one_builds_and_each_node_comes_after_what_it_reads() -> None:
+def test_nodes_read_only_earlier_nodes_of_the_same_or_an_earlier_group() -> None:
     drawn = draw(Size(200))
     seen: list[str] = []
     for node in drawn.nodes.values():
@@ -38,12 +38,12 @@ def test_no_group_reads_what_a_later_one_builds_and_each_node_comes_after_what_i
         seen.append(node.name)
 
 
-def test_every_node_has_the_tag_of_its_group_since_the_tutorials_code_would_lose_it_else() -> None:
+def test_every_node_has_the_tag_that_the_stock_code_selects() -> None:
     for node in draw(Size(200)).nodes.values():
         assert node.kind == "source" or (node.group is not None and GROUPS[node.group] in node.tags)
 
 
-def test_the_same_size_is_the_same_project(tmp_path: Path) -> None:
+def test_the_same_size_gives_the_same_project(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write(Size(20), tmp_path / name)
@@ -55,7 +55,7 @@ def test_the_same_size_is_the_same_project(tmp_path: Path) -> None:
     assert [group["name"] for group in yaml.safe_load(a[Path("schedule_groups.yaml")])["groups"]] == [*GROUPS]
 
 
-def test_a_project_is_kept_where_git_does_not_see_it_until_the_code_that_draws_it_changes(
+def test_a_project_is_cached_outside_git_until_its_generator_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(project, "CACHE", tmp_path)
@@ -71,7 +71,7 @@ def test_a_project_is_kept_where_git_does_not_see_it_until_the_code_that_draws_i
     assert not (new / "target").exists()
 
 
-def test_a_contenders_environment_holds_nothing_of_the_callers_that_would_change_what_it_does(
+def test_the_environment_of_a_contender_has_no_settings_of_the_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ANALYTICS_DBT_TARGET", "DAGSTER_IS_DEV_CLI", "DBT_THREADS"):
@@ -82,7 +82,7 @@ def test_a_contenders_environment_holds_nothing_of_the_callers_that_would_change
 
 
 @pytest.mark.parametrize(("recorded", "equal"), [((2, 1), True), ((1, 1), False), ((2, 0), False)])
-def test_who_recorded_less_than_dbt_ran_is_no_contender(
+def test_a_contender_that_recorded_less_than_dbt_ran_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recorded: tuple[int, int], *, equal: bool
 ) -> None:
     arena = Arena(tmp_path, Size(4))

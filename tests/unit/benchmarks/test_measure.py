@@ -27,27 +27,27 @@ def _python(code: str) -> Command:
     return Command("it", (sys.executable, "-c", code), os.environ, Path.cwd())
 
 
-def test_the_cpu_time_of_children_counts() -> None:
+def test_cpu_time_includes_child_processes() -> None:
     assert measure(_python(BUSY)).cpu > measure(_python("pass")).cpu
 
 
-def test_a_sleep_is_wall_time_and_no_cpu_time() -> None:
+def test_sleeping_takes_wall_time_and_no_cpu_time() -> None:
     cost = measure(_python("import time; time.sleep(1.5)"))
     assert cost.wall > 1.5 > cost.cpu
 
 
-def test_the_memory_is_what_all_children_have_at_once() -> None:
+def test_memory_is_the_sum_of_all_child_processes() -> None:
     nothing, hungry = measure(_python("pass")).memory, measure(_python(TWO_HUNGRY)).memory
     assert 0 < nothing < 100
     assert 200 < hungry < 400
 
 
-def test_a_command_that_fails_measures_nothing_and_shows_what_it_printed() -> None:
+def test_a_failed_command_is_an_error_with_its_output() -> None:
     with pytest.raises(RuntimeError, match="no such thing"):
         measure(_python("raise SystemExit('no such thing')"))
 
 
-def test_a_tree_knows_the_cpu_time_of_those_that_live_and_of_those_that_have_ended() -> None:
+def test_the_cpu_time_of_a_process_tree_includes_ended_processes() -> None:
     code = f"{BUSY}\nprint('done', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -62,24 +62,24 @@ def test_a_tree_knows_the_cpu_time_of_those_that_live_and_of_those_that_have_end
 
 
 def test_each_pair_runs_both_once_after_one_run_to_warm_up(tmp_path: Path) -> None:
-    def noting(name: str) -> Command:
+    def recording(name: str) -> Command:
         return _python(f"open({str(tmp_path / 'order')!r}, 'a').write({name!r})")
 
-    pairs = compare(noting("a"), noting("b"), pairs=2)
+    pairs = compare(recording("a"), recording("b"), pairs=2)
     assert (tmp_path / "order").read_text() == "ab" + "abab"
-    assert len(pairs.costs) == len(pairs.yardstick) == 2
+    assert len(pairs.costs) == len(pairs.baseline) == 2
 
 
-def test_who_is_warm_is_not_warmed_up_again() -> None:
+def test_a_warm_contender_has_no_warm_up_run() -> None:
     ran: list[str] = []
 
-    def noting(name: str) -> Contender:
+    def recording(name: str) -> Contender:
         def run() -> Cost:
             ran.append(name)
             return Cost(len(ran), 1, 1)
 
         return Contender(name, run)
 
-    pairs = compare(noting("a"), noting("b"), pairs=2, warm=False)
+    pairs = compare(recording("a"), recording("b"), pairs=2, warm=False)
     assert ran == ["a", "b", "a", "b"]
     assert pairs.ratios("wall") == [1 / 2, 3 / 4]

@@ -1,4 +1,4 @@
-"""The chart rendered by the real helm for a matrix of values, and how to look at what comes out."""
+"""Renders the chart with helm for a matrix of values, and finds things in the documents."""
 
 from __future__ import annotations
 
@@ -215,16 +215,16 @@ def helm(*arguments: str, values: Mapping[str, Any], version: str = "4") -> subp
 
 
 def render(values: Mapping[str, Any], release: str = RELEASE, version: str = "4") -> list[Document]:
-    """Return the documents that values come to; fail with what helm said where it refuses them."""
+    """Return the documents for values; fail with the message of helm if it rejects them."""
     done = helm("template", release, "--namespace", NAMESPACE, values=values, version=version)
     assert done.returncode == 0, done.stderr
-    # The loader in C takes a fifth of the time.
+    # The C loader is five times faster.
     return [document for document in yaml.load_all(done.stdout, yaml.CSafeLoader) if document]
 
 
 @cache
 def rendered(case: str, release: str = RELEASE, version: str = "4") -> list[Document]:
-    """Return the documents of one of the cases."""
+    """Return the documents of a case."""
     return render(CASES[case], release, version)
 
 
@@ -234,18 +234,18 @@ def of_kind(documents: list[Document], *kinds: str) -> list[Document]:
 
 
 def name_of(document: Document) -> str:
-    """Return how a document is called in a message."""
+    """Return the name of a document for messages."""
     return f"{document['kind']} {document['metadata']['name']}"
 
 
 def named(documents: list[Document], kind: str, end: str) -> Document:
-    """Return the one document of a kind whose name ends so."""
+    """Return the document of a kind whose name has this ending."""
     (found,) = [one for one in of_kind(documents, kind) if one["metadata"]["name"].endswith(end)]
     return found
 
 
 def templates(documents: list[Document]) -> Iterator[tuple[Document, Document]]:
-    """Yield each workload, or what makes Jobs, with its pod template."""
+    """Yield each workload, Job and CronJob with its pod template."""
     for document in of_kind(documents, "Deployment", "StatefulSet", "Job"):
         yield document, document["spec"]["template"]
     for document in of_kind(documents, "CronJob"):
@@ -253,7 +253,7 @@ def templates(documents: list[Document]) -> Iterator[tuple[Document, Document]]:
 
 
 def instance(documents: list[Document]) -> dict[str, Any]:
-    """Return what `dagster.yaml` says."""
+    """Return the content of `dagster.yaml`."""
     content = named(documents, "ConfigMap", "-instance")["data"]["dagster.yaml"]
     loaded: dict[str, Any] = yaml.safe_load(content)
     return loaded

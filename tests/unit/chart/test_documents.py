@@ -1,4 +1,4 @@
-"""Every document that the chart comes to, for every case of values: valid for Kubernetes, and right with each other."""
+"""All documents of the chart, for every case of values: valid for Kubernetes, and consistent with each other."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ SERVICE_MONITOR = {
         },
     },
 }
-"""What we use of a kind that is not Kubernetes' own."""
+"""The part of this custom kind that the chart uses."""
 
 GENERATED = "-generated"
 
 JOBS = {"Job", "CronJob"}
-"""What selects no pods, and ends."""
+"""Kinds without a pod selector, whose pods end."""
 
 cases = pytest.mark.parametrize("case", CASES)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _schemas_are_read_once() -> Iterator[None]:
+def _cache_schemas() -> Iterator[None]:
     read = utils.schema_contents
     utils.schema_contents = cache(read)
     yield
@@ -97,7 +97,7 @@ def test_every_document_is_valid_in_kubernetes(version: str) -> None:
             kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_what_kubernetes_does_not_know_is_seen() -> None:
+def test_an_unknown_key_fails_the_kubernetes_schema() -> None:
     (document,) = of_kind(rendered("dev"), "Deployment")[:1]
     wrong = {**document, "spec": {**document["spec"], "replica": 1}}
 
@@ -111,17 +111,17 @@ def test_no_two_documents_of_a_kind_have_the_same_name(case: str) -> None:
 
 
 @cases
-def test_everything_lies_in_the_release_s_namespace(case: str) -> None:
+def test_every_document_is_in_the_namespace_of_the_release(case: str) -> None:
     assert {document["metadata"].get("namespace", NAMESPACE) for document in rendered(case)} == {NAMESPACE}
 
 
 @cases
-def test_names_and_labels_are_short_enough_also_of_the_longest_release(case: str) -> None:
+def test_names_and_labels_are_short_enough_for_the_longest_release_name(case: str) -> None:
     documents = rendered(case, LONGEST)
 
     for document in documents:
         name = document["metadata"]["name"]
-        # A StatefulSet's pods are labelled with its name, a dash and ten characters.
+        # The pods of a StatefulSet have a label with its name, a dash and ten characters.
         assert len(name) <= (52 if document["kind"] in {"StatefulSet", "CronJob"} else 63), name
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name), name
     for labels in map(dict, _labels(documents)):
@@ -131,7 +131,7 @@ def test_names_and_labels_are_short_enough_also_of_the_longest_release(case: str
 
 
 @cases
-def test_two_releases_in_one_namespace_have_nothing_in_common(case: str) -> None:
+def test_two_releases_in_one_namespace_share_nothing(case: str) -> None:
     one, other = rendered(case), rendered(case, "other")
 
     assert {name_of(document) for document in one} & {name_of(document) for document in other} == set()
@@ -140,7 +140,7 @@ def test_two_releases_in_one_namespace_have_nothing_in_common(case: str) -> None
         assert not any(_selects(selector, labels) for labels in pods), name_of(document)
 
 
-def test_long_releases_that_begin_alike_have_nothing_in_common() -> None:
+def test_long_release_names_with_the_same_start_share_nothing() -> None:
     one, other = rendered("default", LONGEST), rendered("default", LONGEST[:-1] + "x")
 
     assert {name_of(document) for document in one} & {name_of(document) for document in other} == set()
@@ -164,18 +164,18 @@ def test_no_workload_selects_the_pods_of_another(case: str) -> None:
 
 
 @cases
-def test_everything_that_selects_pods_selects_some(case: str) -> None:
+def test_every_pod_selector_matches_a_pod(case: str) -> None:
     documents = rendered(case)
     pods = [_labels_of(template) for _, template in templates(documents)]
     pods.append(_labels_of_a_run(documents))
     for document, selector in _selectors(documents):
-        # The policies of code locations are there before the first of them is.
+        # The network policies of code locations exist even without code locations.
         if not (case == "everything off" and document["kind"] == "NetworkPolicy"):
             assert any(_selects(selector, labels) for labels in pods), name_of(document)
 
 
 @cases
-def test_a_service_s_ports_are_those_of_its_pods(case: str) -> None:
+def test_the_ports_of_a_service_are_ports_of_its_pods(case: str) -> None:
     documents = rendered(case)
     for service in of_kind(documents, "Service"):
         (template,) = _selected(documents, service["spec"]["selector"])
@@ -185,7 +185,7 @@ def test_a_service_s_ports_are_those_of_its_pods(case: str) -> None:
 
 
 @cases
-def test_a_network_policy_lets_the_ports_of_its_pods_through(case: str) -> None:
+def test_a_network_policy_allows_exactly_the_ports_of_its_pods(case: str) -> None:
     documents = rendered(case)
     for policy in of_kind(documents, "NetworkPolicy"):
         allowed = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
@@ -204,7 +204,7 @@ def test_every_pod_with_a_port_has_a_network_policy() -> None:
 
 
 @cases
-def test_the_workspace_names_services_that_are_there(case: str) -> None:
+def test_the_workspace_names_existing_services(case: str) -> None:
     documents = rendered(case)
     services = {one["metadata"]["name"]: one["spec"]["ports"][0]["port"] for one in of_kind(documents, "Service")}
     workspace = yaml.safe_load(named(documents, "ConfigMap", "-workspace")["data"]["workspace.yaml"])
@@ -214,7 +214,7 @@ def test_the_workspace_names_services_that_are_there(case: str) -> None:
 
 
 @cases
-def test_an_ingress_leads_to_a_service_that_is_there(case: str) -> None:
+def test_an_ingress_names_an_existing_service(case: str) -> None:
     documents = rendered(case)
     services = {
         one["metadata"]["name"]: {port["name"] for port in one["spec"]["ports"]} for one in _services(documents)
@@ -227,18 +227,18 @@ def test_an_ingress_leads_to_a_service_that_is_there(case: str) -> None:
 
 
 @cases
-def test_what_scales_or_protects_a_workload_names_one_that_is_there(case: str) -> None:
+def test_an_autoscaler_names_an_existing_deployment_without_replicas(case: str) -> None:
     documents = rendered(case)
     deployments = {document["metadata"]["name"]: document for document in of_kind(documents, "Deployment")}
     for scaler in of_kind(documents, "HorizontalPodAutoscaler"):
         scaled = deployments[scaler["spec"]["scaleTargetRef"]["name"]]
-        assert "replicas" not in scaled["spec"], "two would count the replicas"
+        assert "replicas" not in scaled["spec"], "the autoscaler sets the replicas"
         (container,) = scaled["spec"]["template"]["spec"]["containers"]
         assert "cpu" in container["resources"]["requests"]
 
 
 @cases
-def test_every_config_map_and_secret_that_a_pod_names_is_there(case: str) -> None:
+def test_every_config_map_and_secret_of_a_pod_exists(case: str) -> None:
     documents = rendered(case)
     config_maps = {document["metadata"]["name"] for document in of_kind(documents, "ConfigMap")}
     made = any("generate_secret.py" in str(template) for _, template in templates(documents))
@@ -250,7 +250,7 @@ def test_every_config_map_and_secret_that_a_pod_names_is_there(case: str) -> Non
 
 
 @cases
-def test_every_key_that_a_pod_takes_of_the_made_secret_is_made(case: str) -> None:
+def test_the_generated_secret_has_exactly_the_keys_that_pods_use(case: str) -> None:
     documents = rendered(case)
     made = {
         key
@@ -268,7 +268,7 @@ def test_every_key_that_a_pod_takes_of_the_made_secret_is_made(case: str) -> Non
 
 
 @cases
-def test_every_service_account_is_there_and_only_those_with_rights_have_a_token(case: str) -> None:
+def test_every_service_account_exists_and_only_those_with_permissions_have_a_token(case: str) -> None:
     documents = rendered(case)
     accounts = {document["metadata"]["name"] for document in of_kind(documents, "ServiceAccount")}
     bound = {subject["name"] for one in of_kind(documents, "RoleBinding") for subject in one["subjects"]}
@@ -284,14 +284,14 @@ def test_every_service_account_is_there_and_only_those_with_rights_have_a_token(
 
 
 @cases
-def test_no_role_gives_more_than_named_verbs_on_named_things(case: str) -> None:
+def test_no_role_has_wildcards_or_is_cluster_wide(case: str) -> None:
     for role in of_kind(rendered(case), "Role"):
         assert "*" not in str(role["rules"]), name_of(role)
     assert of_kind(rendered(case), "ClusterRole", "ClusterRoleBinding") == []
 
 
 @cases
-def test_every_container_is_bounded_and_has_few_rights(case: str) -> None:
+def test_every_container_has_limits_and_a_restricted_security_context(case: str) -> None:
     for document, template in templates(rendered(case)):
         pod = template["spec"]["securityContext"]
         assert pod["runAsNonRoot"] is True, name_of(document)
@@ -308,7 +308,7 @@ def test_every_container_is_bounded_and_has_few_rights(case: str) -> None:
 
 
 @cases
-def test_a_run_is_bounded_and_has_few_rights_too(case: str) -> None:
+def test_a_run_has_requests_and_a_restricted_security_context(case: str) -> None:
     launcher = instance(rendered(case))["run_launcher"]["config"]
     deployment = of_kind(rendered(case), "Deployment")[0]["spec"]["template"]["spec"]
 
@@ -318,7 +318,7 @@ def test_a_run_is_bounded_and_has_few_rights_too(case: str) -> None:
 
 
 @cases
-def test_every_container_that_stays_is_probed(case: str) -> None:
+def test_every_long_running_container_has_probes(case: str) -> None:
     for document, template in templates(rendered(case)):
         if document["kind"] in JOBS:
             continue
@@ -334,7 +334,7 @@ def test_every_container_that_stays_is_probed(case: str) -> None:
 
 
 @cases
-def test_quantities_are_valid_and_nothing_asks_for_more_than_its_limit(case: str) -> None:
+def test_quantities_are_valid_and_requests_do_not_exceed_limits(case: str) -> None:
     documents = _with_instance(rendered(case))
     for resources in _found(documents, "resources"):
         if not isinstance(resources, dict):
@@ -344,7 +344,7 @@ def test_quantities_are_valid_and_nothing_asks_for_more_than_its_limit(case: str
 
 
 @cases
-def test_no_secret_is_written_anywhere(case: str) -> None:
+def test_no_document_contains_a_secret(case: str) -> None:
     documents = rendered(case)
 
     assert of_kind(documents, "Secret") == []
@@ -356,7 +356,7 @@ def test_no_secret_is_written_anywhere(case: str) -> None:
 
 
 @cases
-def test_what_can_be_written_is_a_volume(case: str) -> None:
+def test_every_writable_path_is_a_volume(case: str) -> None:
     for document, template in templates(rendered(case)):
         volumes = {volume["name"] for volume in template["spec"]["volumes"]}
         volumes |= {claim["metadata"]["name"] for claim in document["spec"].get("volumeClaimTemplates", [])}
@@ -365,7 +365,7 @@ def test_what_can_be_written_is_a_volume(case: str) -> None:
             assert "/tmp" in {mount["mountPath"] for mount in mounts}, name_of(document)  # noqa: S108 - in a container
             assert {mount["name"] for mount in mounts} <= volumes, name_of(document)
             assert len({mount["mountPath"] for mount in mounts}) == len(mounts), name_of(document)
-            assert not any("subPath" in mount for mount in mounts), "a change would never reach the pod"
+            assert not any("subPath" in mount for mount in mounts), "subPath mounts are never updated"
 
 
 @cases
@@ -376,7 +376,7 @@ def test_no_variable_is_set_twice(case: str) -> None:
             assert [name for name, number in names.items() if number > 1] == [], name_of(document)
 
 
-def test_there_is_one_daemon_and_never_two() -> None:
+def test_there_is_never_more_than_one_daemon() -> None:
     for case in CASES:
         daemon = named(rendered(case), "Deployment", "-daemon")
         assert (daemon["spec"]["replicas"], daemon["spec"]["strategy"]) == (1, {"type": "Recreate"})
@@ -399,14 +399,14 @@ def test_there_is_one_daemon_and_never_two() -> None:
     ],
     ids=str,
 )
-def test_a_change_rolls_the_pods_that_read_it_and_no_others(values: dict[str, Any], rolled: str) -> None:
+def test_a_change_restarts_only_the_pods_that_read_it(values: dict[str, Any], rolled: str) -> None:
     before, after = _pods(rendered("default")), _pods(render(values))
 
     assert {component for component in before if before[component] != after[component]} == set(rolled.split())
 
 
 @cases
-def test_what_a_hook_reads_is_there_when_it_runs(case: str) -> None:
+def test_the_objects_that_a_hook_reads_exist_before_it_runs(case: str) -> None:
     documents = rendered(case)
     hooks = {name_of(document): _hook(document) for document in documents if _hook(document) is not None}
     for document, template in templates(documents):
@@ -422,7 +422,7 @@ def test_what_a_hook_reads_is_there_when_it_runs(case: str) -> None:
             assert weight < hook[1], f"{name_of(document)} needs {name}"
 
 
-def test_passwords_are_made_before_the_storage_is_migrated() -> None:
+def test_passwords_are_generated_before_the_migration() -> None:
     documents = rendered("default")
     made, migrated = (_hook(named(documents, "Job", end)) for end in ("-secret", "-migrate"))
 
@@ -432,7 +432,7 @@ def test_passwords_are_made_before_the_storage_is_migrated() -> None:
 
 
 @pytest.mark.parametrize("case", ["prod", "everything on"])
-def test_the_watch_over_the_daemon_has_no_rights_and_the_secrets_of_its_channels_alone(case: str) -> None:
+def test_the_alerts_watch_has_no_permissions_and_only_the_secrets_of_its_channels(case: str) -> None:
     documents = rendered(case)
     (watch,) = of_kind(documents, "CronJob")
     spec = watch["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -449,7 +449,7 @@ def test_the_watch_over_the_daemon_has_no_rights_and_the_secrets_of_its_channels
     assert watch["spec"]["concurrencyPolicy"] == "Forbid"
 
 
-def test_the_routes_reach_the_code_the_runs_and_the_watch_as_they_are(tmp_path: Path) -> None:
+def test_code_runs_and_alerts_watch_get_the_alert_routes_unchanged(tmp_path: Path) -> None:
     documents = rendered("everything on")
     file = tmp_path / "alerts.yaml"
     file.write_text(named(documents, "ConfigMap", "-alert-routes")["data"]["alerts.yaml"])
@@ -466,7 +466,7 @@ def test_the_routes_reach_the_code_the_runs_and_the_watch_as_they_are(tmp_path: 
         assert "/etc/analytics-dagster-alerts" in {mount["mountPath"] for mount in found[0]["volumeMounts"]}
 
 
-def test_the_watch_may_connect_to_the_bundled_postgresql_and_nobody_to_it() -> None:
+def test_the_alerts_watch_can_connect_to_postgresql_and_nothing_connects_to_it() -> None:
     documents = rendered("everything on")
     (watch,) = of_kind(documents, "CronJob")
     component = watch["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
@@ -476,8 +476,8 @@ def test_the_watch_may_connect_to_the_bundled_postgresql_and_nobody_to_it() -> N
     assert of_kind(rendered("default"), "CronJob") == []
 
 
-def test_the_chart_asks_the_cluster_nothing() -> None:
-    """`lookup` is empty under `helm template` and GitOps: the same values come to the same documents everywhere."""
+def test_the_chart_does_not_query_the_cluster() -> None:
+    """`lookup` is empty under `helm template` and GitOps: the same values must give the same documents."""
     assert render({}) == render({})
 
 
@@ -524,7 +524,7 @@ def _with_instance(documents: list[Document]) -> list[Any]:
 
 
 def _found(part: Any, key: str) -> Iterator[Any]:
-    """Yield every value of a key, however deep."""
+    """Yield every value of a key at any depth."""
     if isinstance(part, dict):
         for name, value in part.items():
             if name == key:
@@ -542,7 +542,7 @@ def _variables(part: Any) -> Iterator[dict[str, Any]]:
 
 
 def _references(documents: list[Document]) -> Iterator[tuple[Document, str, str]]:
-    """Yield every ConfigMap and Secret that a pod or a run names."""
+    """Yield every ConfigMap and Secret of a pod or a run."""
     launcher = {"kind": "run", "metadata": {"name": RELEASE}, "spec": instance(documents)["run_launcher"]["config"]}
     for document in [*documents, launcher]:
         if document["kind"] not in ("Deployment", "StatefulSet", *JOBS, "run"):

@@ -1,4 +1,4 @@
-"""The image's entry point, run as it is, and what the Dockerfile takes from the checkout."""
+"""The entry point of the image, executed as a script, and the rules of the Dockerfile."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ENTRYPOINT = ROOT / "scripts" / "entrypoint.sh"
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Path:
-    """Make a folder with a baked manifest, and programs that say how they are called."""
+def container(tmp_path: Path) -> Path:
+    """Create a folder with the manifest of the image, and programs that print their arguments."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("dagster", "dagster-webserver", "analytics-dagster"):
@@ -29,11 +29,11 @@ def box(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(box: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def start(container: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {
-        "PATH": f"{box / 'bin'}:{os.environ['PATH']}",
-        "ANALYTICS_BAKED_TARGET": str(box / "baked"),
-        "ANALYTICS_DBT_TARGET_PATH": str(box / "target"),
+        "PATH": f"{container / 'bin'}:{os.environ['PATH']}",
+        "ANALYTICS_BAKED_TARGET": str(container / "baked"),
+        "ANALYTICS_DBT_TARGET_PATH": str(container / "target"),
     }
     return subprocess.run(
         ["/bin/sh", str(ENTRYPOINT), *command], capture_output=True, text=True, env=environment, check=False
@@ -41,43 +41,43 @@ def start(box: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("what", ["grpc --port 3030", "execute_run {}", "resume_run {}"])
-def test_what_loads_the_code_finds_the_baked_manifest_where_it_can_be_written(box: Path, what: str) -> None:
-    done = start(box, "dagster", "api", *what.split())
+def test_processes_that_load_the_code_get_a_writable_copy_of_the_manifest(container: Path, what: str) -> None:
+    done = start(container, "dagster", "api", *what.split())
 
     assert done.stdout.splitlines() == ["analytics-dagster prepare", f"dagster api {what}"]
-    assert (box / "target" / "manifest.json").exists()
+    assert (container / "target" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize("command", ["dagster-webserver --port 3000", "dagster instance migrate"])
-def test_what_does_not_load_the_code_prepares_nothing(box: Path, command: str) -> None:
-    done = start(box, *command.split())
+def test_other_processes_prepare_nothing(container: Path, command: str) -> None:
+    done = start(container, *command.split())
 
     assert done.stdout.splitlines() == [command]
-    assert not (box / "target").exists()
+    assert not (container / "target").exists()
 
 
-def test_a_manifest_that_is_there_is_not_replaced(box: Path) -> None:
-    (box / "target").mkdir()
-    start(box, "dagster", "api", "grpc")
+def test_an_existing_manifest_is_not_replaced(container: Path) -> None:
+    (container / "target").mkdir()
+    start(container, "dagster", "api", "grpc")
 
-    assert list((box / "target").iterdir()) == []
-
-
-def test_a_project_that_can_t_be_prepared_ends_the_container(box: Path) -> None:
-    (box / "bin" / "analytics-dagster").write_text("#!/bin/sh\nexit 2\n", encoding="utf-8")
-
-    assert start(box, "dagster", "api", "grpc").returncode == 2
+    assert list((container / "target").iterdir()) == []
 
 
-def test_the_container_is_what_it_runs(box: Path) -> None:
-    (box / "bin" / "dagster").write_text("#!/bin/sh\nexec sh -c 'echo $PPID $$'\n", encoding="utf-8")
-    parent, own = map(int, start(box, "dagster", "instance", "migrate").stdout.split())
+def test_a_failed_prepare_ends_the_container(container: Path) -> None:
+    (container / "bin" / "analytics-dagster").write_text("#!/bin/sh\nexit 2\n", encoding="utf-8")
+
+    assert start(container, "dagster", "api", "grpc").returncode == 2
+
+
+def test_the_command_replaces_the_entry_point_and_gets_signals(container: Path) -> None:
+    (container / "bin" / "dagster").write_text("#!/bin/sh\nexec sh -c 'echo $PPID $$'\n", encoding="utf-8")
+    parent, own = map(int, start(container, "dagster", "instance", "migrate").stdout.split())
 
     assert (parent, own) != (os.getpid(), 0)
     assert parent == os.getpid(), "a signal must reach the program itself"
 
 
-def test_everything_that_the_image_copies_is_sent_to_the_builder() -> None:
+def test_everything_that_the_image_copies_is_in_the_build_context() -> None:
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     sent = {line.lstrip("!").rstrip("/") for line in ignored if line.startswith("!")}
     lines = re.findall(r"^COPY (?!--from)(.+) \S+$", _dockerfile(), re.MULTILINE)
@@ -88,13 +88,13 @@ def test_everything_that_the_image_copies_is_sent_to_the_builder() -> None:
         assert source in sent or str(Path(source).parent) in sent, source
 
 
-def test_the_image_s_user_is_the_chart_s() -> None:
+def test_image_and_chart_use_the_same_user() -> None:
     context = Values().pod_security_context
 
     assert f"USER {context['runAsUser']}:{context['runAsGroup']}" in _dockerfile()
 
 
-def test_nothing_is_installed_but_what_a_hash_pins() -> None:
+def test_every_installed_package_is_pinned_by_hash() -> None:
     for line in _commands():
         if re.search(r"pip\b.* install ", line) and "/wheels/" not in line:
             assert "--require-hashes" in line, line

@@ -1,4 +1,4 @@
-"""What the chart tells Dagster is what Dagster takes: `dagster.yaml`, and what runs get of their code location."""
+"""Dagster accepts the configuration in the chart: `dagster.yaml`, and the container context of code locations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-# No public names; this test fails when they have gone.
+# Private names of Dagster: this test fails if they are removed.
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
@@ -27,10 +27,10 @@ from tests.unit.chart.rendered import CASES, Document, instance, of_kind, render
 
 
 def reference(case: str, folder: Path) -> InstanceRef:
-    """Return what Dagster reads of a case's `dagster.yaml`."""
+    """Return the instance reference that Dagster reads from the `dagster.yaml` of a case."""
     configuration = instance(rendered(case))
     configuration["run_launcher"]["config"]["load_incluster_config"] = False
-    # A home of its own: nothing is asked of the cluster that a developer's machine may know.
+    # Use a separate kubeconfig, so that tests never call the developer's cluster.
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
         yaml.safe_dump(
@@ -51,7 +51,7 @@ def reference(case: str, folder: Path) -> InstanceRef:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_dagster_takes_the_configuration(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_accepts_the_configuration(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "DAGSTER_PG_PASSWORD"):
         monkeypatch.setenv(name, "test")
     read = reference(case, tmp_path)
@@ -67,13 +67,13 @@ def test_dagster_takes_the_configuration(case: str, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_location_hands_to_its_runs_is_understood(case: str) -> None:
+def test_dagster_k8s_accepts_the_container_context_of_a_location(case: str) -> None:
     for deployment in _locations(case):
         (context,) = _variables(deployment, "DAGSTER_CONTAINER_CONTEXT")
         K8sContainerContext.create_from_config(json.loads(context))
 
 
-def test_a_run_gets_the_environment_and_the_volumes_of_its_location(tmp_path: Path) -> None:
+def test_a_run_gets_the_environment_and_volumes_of_its_location(tmp_path: Path) -> None:
     with_bank = {deployment["metadata"]["name"]: deployment for deployment in _locations("several locations")}
     context = _variables(with_bank["shop-analytics-dagster-code-bank"], "DAGSTER_CONTAINER_CONTEXT")[0]
     other = next(deployment for name, deployment in with_bank.items() if "code-a-" in name)
@@ -90,7 +90,7 @@ def test_a_run_gets_the_environment_and_the_volumes_of_its_location(tmp_path: Pa
     assert json.loads(_variables(other, "DAGSTER_CONTAINER_CONTEXT")[0]) == {"k8s": {}}
 
 
-def test_a_run_of_each_case_is_a_valid_job(tmp_path: Path) -> None:
+def test_the_run_of_every_case_is_a_valid_job(tmp_path: Path) -> None:
     for number, case in enumerate(CASES):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -98,8 +98,8 @@ def test_a_run_of_each_case_is_a_valid_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "everything off"])
-def test_a_group_s_resources_take_the_place_of_the_chart_s_and_nothing_else_changes(case: str, tmp_path: Path) -> None:
-    # More memory than the chart's limit, which must be gone.
+def test_the_resources_of_a_group_replace_only_those_of_the_chart(case: str, tmp_path: Path) -> None:
+    # More memory than the limit of the chart, which must not apply.
     asked = {"requests": {"cpu": "2", "memory": "8Gi"}}
     for number, deployment in enumerate(_locations(case)):
         context = json.loads(_variables(deployment, "DAGSTER_CONTAINER_CONTEXT")[0])
@@ -115,9 +115,7 @@ def test_a_group_s_resources_take_the_place_of_the_chart_s_and_nothing_else_chan
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "everything off"])
-def test_where_a_group_s_runs_run_takes_the_place_of_the_chart_s_and_nothing_else_changes(
-    case: str, tmp_path: Path
-) -> None:
+def test_the_placement_of_a_group_replaces_only_that_of_the_chart(case: str, tmp_path: Path) -> None:
     asked: dict[str, Any] = {
         "node_selector": {"example.com/memory": "high"},
         "tolerations": [{"key": "memory", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}],
@@ -139,13 +137,13 @@ def test_where_a_group_s_runs_run_takes_the_place_of_the_chart_s_and_nothing_els
         assert _sorted(made) == _sorted(without)
 
 
-def test_a_run_without_a_group_s_resources_has_the_chart_s(tmp_path: Path) -> None:
+def test_a_group_without_resources_uses_those_of_the_chart(tmp_path: Path) -> None:
     (container,) = _job("default", tmp_path)["spec"]["template"]["spec"]["containers"]
 
     assert container["resources"] == {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}
 
 
-def test_a_run_can_write_nothing_but_its_volumes_and_has_no_rights(tmp_path: Path) -> None:
+def test_a_run_can_write_only_to_volumes_and_has_no_permissions(tmp_path: Path) -> None:
     spec = _job("default", tmp_path)["spec"]["template"]["spec"]
 
     assert spec["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
@@ -154,14 +152,14 @@ def test_a_run_can_write_nothing_but_its_volumes_and_has_no_rights(tmp_path: Pat
     assert spec["serviceAccountName"] == "shop-analytics-dagster-code"
 
 
-def test_a_lost_pod_is_left_to_run_retries_and_not_to_kubernetes(tmp_path: Path) -> None:
+def test_kubernetes_never_restarts_the_pod_of_a_run(tmp_path: Path) -> None:
     job = _job("default", tmp_path)["spec"]
 
     assert (job["backoffLimit"], job["template"]["spec"]["restartPolicy"]) == (0, "Never")
 
 
 def _job(case: str, folder: Path, context: Any = None, tags: dict[str, str] | None = None) -> Document:
-    """Return the Job of a run, as dagster-k8s makes it of launcher, code location and tags."""
+    """Return the Job of a run, as dagster-k8s builds it from launcher, code location and tags."""
     launcher = reference(case, folder).run_launcher
     assert isinstance(launcher, K8sRunLauncher)
     pointer = ModuleCodePointer("analytics_dagster.definitions", "defs")

@@ -1,4 +1,4 @@
-"""What `docs/production.md` says of the chart is true."""
+"""`docs/production.md` describes the chart correctly."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import yaml
 
 from scripts.chart_files import CHART
 from scripts.chart_model import Values
-from tests.cluster.rights import granted
+from tests.cluster.permissions import granted_permissions
 from tests.unit.chart.rendered import render, rendered
 
 PAGE = CHART.parent.parent / "docs" / "production.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_its_table_of_rights_is_what_the_roles_give() -> None:
+def test_the_table_of_permissions_matches_the_roles() -> None:
     header, _, *rows = [line for line in TEXT.partition("### Who may do what")[2].splitlines() if line.startswith("|")]
     resources = [cell.strip() for cell in header.strip("|").split("|")[1:]]
     told = {
@@ -25,14 +25,14 @@ def test_its_table_of_rights_is_what_the_roles_give() -> None:
         for resource, cell in zip(resources, row.strip("|").split("|")[1:], strict=True)
     }
     given: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-    for right in granted(rendered("default")):
-        if right.resource != "secrets":
-            given[right.account.rpartition("-")[2], right.resource].add(right.verb)
+    for permission in granted_permissions(rendered("default")):
+        if permission.resource != "secrets":
+            given[permission.account.rpartition("-")[2], permission.resource].add(permission.verb)
 
     assert {key: verbs for key, verbs in told.items() if verbs} == given
 
 
-def test_every_value_that_its_table_names_is_there() -> None:
+def test_every_value_in_the_table_exists() -> None:
     values = Values().model_dump(by_alias=True)
     table = TEXT.partition("| what | values |")[2].partition("\n\n")[0]
     named = re.findall(r"`((?:postgresql|s3|warehouse|serviceAccounts)\.[A-Za-z.]+)", table)
@@ -45,7 +45,7 @@ def test_every_value_that_its_table_names_is_there() -> None:
             part = part[key]
 
 
-def test_its_example_of_values_is_one() -> None:
+def test_the_example_values_render() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
     render(yaml.safe_load(example))

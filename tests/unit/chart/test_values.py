@@ -1,4 +1,4 @@
-"""The chart's values: what is made of the models is what they say, and what is wrong is refused with the place."""
+"""The values of the chart: generated files are up to date, and invalid values are rejected with their place."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.unit.chart.rendered import CASES, helm, instance, render, rendered
 
 
 @pytest.mark.parametrize("path", chart_files(), ids=lambda path: path.name)
-def test_what_is_made_of_the_models_is_what_they_say(path: Any) -> None:
+def test_generated_chart_files_are_up_to_date(path: Any) -> None:
     assert path.read_text(encoding="utf-8") == chart_files()[path], "run `make chart`"
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "expected"),
     [
         ({"dagsterWebsever": {}}, "dagsterWebsever"),
         ({"dagsterWebserver": {"replicas": 2}}, "replicas"),
@@ -47,25 +47,25 @@ def test_what_is_made_of_the_models_is_what_they_say(path: Any) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_value_is_refused_with_its_place(values: dict[str, Any], told: str) -> None:
-    refused = helm("template", "shop", values=values)
+def test_an_invalid_value_is_rejected_with_its_place(values: dict[str, Any], expected: str) -> None:
+    result = helm("template", "shop", values=values)
 
-    assert refused.returncode != 0
-    assert "schema" in refused.stderr
-    assert told in refused.stderr
+    assert result.returncode != 0
+    assert "schema" in result.stderr
+    assert expected in result.stderr
 
 
-def test_helm_3_refuses_wrong_values_too() -> None:
+def test_helm_3_also_rejects_invalid_values() -> None:
     values = {"dagsterWebsever": {}, "dagsterDaemon": {"resources": {"limits": {"memory": "1Gib"}}}}
-    refused = helm("template", "shop", values=values, version="3")
+    result = helm("template", "shop", values=values, version="3")
 
-    assert refused.returncode != 0
-    assert "dagsterWebsever" in refused.stderr
-    assert "dagsterDaemon.resources.limits.memory" in refused.stderr
+    assert result.returncode != 0
+    assert "dagsterWebsever" in result.stderr
+    assert "dagsterDaemon.resources.limits.memory" in result.stderr
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "expected"),
     [
         ({"postgresql": {"enabled": False, "existingSecret": "a"}}, "postgresql.postgresqlHost"),
         ({"postgresql": {"enabled": False, "postgresqlHost": "a"}}, "postgresql.existingSecret"),
@@ -85,36 +85,36 @@ def test_helm_3_refuses_wrong_values_too() -> None:
     ],
     ids=str,
 )
-def test_values_that_do_not_fit_together_are_refused_with_what_to_do(values: dict[str, Any], told: str) -> None:
-    refused = helm("template", "shop", values=values)
+def test_contradictory_values_are_rejected_with_the_remedy(values: dict[str, Any], expected: str) -> None:
+    result = helm("template", "shop", values=values)
 
-    assert refused.returncode != 0
-    assert told in refused.stderr
+    assert result.returncode != 0
+    assert expected in result.stderr
 
 
-def test_all_that_does_not_fit_is_told_at_once() -> None:
-    refused = helm("template", "shop", values={"postgresql": {"enabled": False}, "s3": {"enabled": False}})
+def test_all_contradictions_are_reported_together() -> None:
+    result = helm("template", "shop", values={"postgresql": {"enabled": False}, "s3": {"enabled": False}})
 
-    assert refused.stderr.count("\n  - ") == 3
+    assert result.stderr.count("\n  - ") == 3
 
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("version", ["3", "4"])
-def test_helm_itself_has_nothing_to_complain_of(case: str, version: str) -> None:
+def test_helm_lint_passes(case: str, version: str) -> None:
     done = helm("lint", "--strict", "--quiet", values=CASES[case], version=version)
 
     assert (done.returncode, done.stdout.strip()) == (0, "")
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_both_helms_render_the_same(case: str) -> None:
+def test_helm_3_and_4_render_the_same_documents(case: str) -> None:
     three, four = rendered(case, version="3"), rendered(case)
 
     assert sorted(map(repr, three)) == sorted(map(repr, four))
 
 
 @pytest.mark.parametrize(
-    ("case", "told", "untold"),
+    ("case", "expected", "unexpected"),
     [
         (
             "default",
@@ -127,14 +127,14 @@ def test_both_helms_render_the_same(case: str) -> None:
         ("everything off", ["The bundled PostgreSQL and S3"], ["helm --namespace", "delete secret/"]),
     ],
 )
-def test_the_notes_say_what_to_do_next(case: str, told: list[str], untold: list[str]) -> None:
-    # Helm 3 asks the cluster even for a dry run of the client alone.
+def test_the_notes_list_the_next_steps(case: str, expected: list[str], unexpected: list[str]) -> None:
+    # Helm 3 calls the cluster even for a client-side dry run.
     done = helm("install", "shop", "--namespace", "analytics", "--dry-run=client", values=CASES[case])
     notes = done.stdout.partition("NOTES:")[2]
 
     assert done.returncode == 0, done.stderr
-    assert [text for text in told if text not in notes] == []
-    assert [text for text in untold if text in notes] == []
+    assert [text for text in expected if text not in notes] == []
+    assert [text for text in unexpected if text in notes] == []
 
 
 def test_every_value_is_used_by_a_template() -> None:
@@ -143,7 +143,7 @@ def test_every_value_is_used_by_a_template() -> None:
     assert [key for key in _keys(Values().model_dump(by_alias=True)) if not re.search(rf"\b{key}\b", text)] == []
 
 
-def test_every_value_that_a_template_names_is_there() -> None:
+def test_every_value_in_a_template_exists() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in (CHART / "templates").iterdir())
     values = Values().model_dump(by_alias=True)
 
@@ -151,13 +151,13 @@ def test_every_value_that_a_template_names_is_there() -> None:
     assert [path for path in paths if not _has(values, path.split("."))] == []
 
 
-def test_a_location_of_a_name_alone_has_all_that_a_location_has() -> None:
+def test_a_code_location_with_only_a_name_gets_all_defaults() -> None:
     alone = render({"dagster-user-deployments": {"deployments": [{"name": "analytics-dagster"}]}})
 
     assert alone == rendered("default")
 
 
-def test_a_location_may_change_one_thing_of_a_default() -> None:
+def test_a_code_location_can_override_one_key_of_a_default() -> None:
     values = {"dagster-user-deployments": {"deployments": [{"name": "a", "startupProbe": {"failureThreshold": 9}}]}}
 
     (probe,) = [
@@ -173,7 +173,7 @@ def test_a_location_may_change_one_thing_of_a_default() -> None:
     }
 
 
-def test_further_keys_of_dagster_yaml_are_taken_over() -> None:
+def test_additional_keys_of_dagster_yaml_are_rendered() -> None:
     assert instance(rendered("everything on"))["code_servers"] == {"reload_timeout": 300}
 
 
@@ -182,7 +182,7 @@ def _keys(values: Any) -> set[str]:
         return set()
     found = set()
     for key, value in values.items():
-        # What Kubernetes defines is passed on whole.
+        # Kubernetes types are passed on without changes.
         inside = _keys(value) if key not in _PASSED_ON else set()
         found |= {key} | inside
     return found

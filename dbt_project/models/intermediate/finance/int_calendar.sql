@@ -20,7 +20,7 @@ holidays as (
 
 ),
 
--- ten years of days, which the trading period is cut out of
+-- ten years of days, filtered to the trading period below
 numbers as (
 
     {{ dbt.generate_series(3660) }}

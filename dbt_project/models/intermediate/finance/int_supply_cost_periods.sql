@@ -26,7 +26,7 @@ periods as (
         supply_name,
         unit_cost,
         cast(version_number as integer) as version_number,
-        -- the snapshot began after the shop did: the first cost known is the best guess for the time before
+        -- the snapshot began after the shop did: use the first known cost for the time before
         case
             when version_number = 1 then cast('1900-01-01' as timestamp)
             else cast(dbt_valid_from as timestamp)

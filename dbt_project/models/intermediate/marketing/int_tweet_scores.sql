@@ -14,7 +14,7 @@ phrases as (
 
 ),
 
--- materialized: PostgreSQL would otherwise search for words anew in every pair
+-- materialized: PostgreSQL would otherwise repeat the word search for every pair
 searchable_tweets as materialized (
 
     select

@@ -15,7 +15,7 @@ orders as (
 
 ),
 
--- an hour is recomputed whole, from all of its orders, as soon as one of them is new, late or corrected
+-- recompute the whole hour if one of its orders is new, late or corrected
 changed_hours as (
 
     select distinct

@@ -15,7 +15,7 @@ orders as (
 
 ),
 
--- an item whose order or product is not there yet waits: it comes in with them, by their load id
+-- skip items without their order or product: they are included when these arrive, by their load id
 order_items as (
 
     select
@@ -33,7 +33,7 @@ order_items as (
 
 ),
 
--- whole orders, since one more item changes the share of the others
+-- whole orders, because an additional item changes the shares of the others
 changed_orders as (
 
     {% if is_incremental() -%}

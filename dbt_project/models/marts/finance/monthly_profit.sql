@@ -51,7 +51,7 @@ final as (
         {{ money('revenue_target') }} as revenue_target,
         {{ ratio('revenue', 'revenue_target') }} as target_attainment,
         {{ money('1.0 * revenue / trading_days') }} as revenue_per_day,
-        -- per day, so that a month which has just begun compares with a whole one
+        -- per day, so that an incomplete month can be compared with a complete one
         {{ ratio('1.0 * revenue / trading_days - 1.0 * previous_revenue / previous_trading_days',
                  '1.0 * previous_revenue / previous_trading_days') }} as revenue_per_day_growth
     from compared

@@ -55,7 +55,7 @@ activity as (
 
 ),
 
--- every month since the cohort began, including those in which nobody came back
+-- every month since the cohort began, including those without orders
 joined as (
 
     select

@@ -93,7 +93,7 @@ measured as (
 
 ),
 
--- a customer who has been away for three of their usual gaps, and two weeks at least, has probably left
+-- a customer has probably left after three times their usual gap, and at least two weeks
 judged as (
 
     select

@@ -31,7 +31,7 @@ last_day as (
 
 ),
 
--- whole days only: the last one is still going on
+-- complete days only: the last day is not over
 recent_days as (
 
     select
@@ -102,7 +102,7 @@ final as (
         cast(average_orders as numeric(12, 2)) as average_orders,
         cast(average_items as numeric(12, 2)) as average_items,
         cast(peak_items as integer) as peak_items,
-        -- two open the shop; one more for each that the items of an hour keep busy
+        -- at least two people, and one more per `items_per_barista_hour` items
         cast(greatest(2, 1 + ceil(1.0 * average_items / {{ var('items_per_barista_hour') }})) as integer) as suggested_staff
     from demand
 

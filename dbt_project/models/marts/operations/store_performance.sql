@@ -12,7 +12,7 @@ calendar as (
 
 ),
 
--- how many days ago each day was, seen from the last day with sales
+-- the number of days before the last day with sales
 aged_days as (
 
     select

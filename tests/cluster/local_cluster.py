@@ -1,8 +1,8 @@
-"""A cluster in a box: each container of the rendered chart is a process with a file system of its own.
+"""Runs the rendered chart without Kubernetes: each container is a local process with a separate file system.
 
-A container sees the machine's files, read-only, and its volumes where it mounts them; it runs as the chart's user, with
-exactly its command, arguments and environment. The names of Services lead to the loopback. The Kubernetes API that
-launches runs is a small one of ours; PostgreSQL and S3 are the real servers, out of wheels.
+A container sees the files of the machine, read-only, and its volumes. It runs as the user of the chart, with its
+command, arguments and environment. Service names resolve to the loopback address. `kubernetes_api` serves the API calls
+that launch runs. PostgreSQL and S3 are real servers.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from scripts.chart_files import CHART
 from scripts.local_process import LocalProcess
 from tests.cluster.kubernetes_api import KubernetesApi, Object
-from tests.cluster.rights import granted
+from tests.cluster.permissions import granted_permissions
 
 ROOT = CHART.parent.parent
-"""The checkout."""
+"""The root of the checkout."""
 
 TOKENS = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def image_environment() -> dict[str, str]:
-    """Return what the Dockerfile sets, but for the paths of what the box has elsewhere."""
+    """Return the environment of the Dockerfile, with the paths of this machine."""
     last = (ROOT / "Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[-1]
     found = dict[str, str]()
     for block in re.findall(r"^ENV ((?:.*\\\n)*.*)$", last, re.MULTILINE):
@@ -54,20 +54,20 @@ def image_environment() -> dict[str, str]:
 
 
 @dataclass
-class Box:
+class LocalCluster:
     """The processes of one release in one namespace."""
 
     documents: list[Object]
     namespace: str
     folder: Path
     image: Mapping[str, str]
-    """What the image sets beside the Dockerfile's own, by name."""
+    """Additional environment variables of the image."""
 
     secrets: dict[str, Object] = field(default_factory=dict)
     running: dict[str, LocalProcess] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Serve the API, and make what containers read of it."""
+        """Start the API, and create the files that containers need for it."""
         self._stack = ExitStack()
         self._count = 0
         accounts = {f"token-{name}": name for name in self._names("ServiceAccount")}
@@ -75,14 +75,16 @@ class Box:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "ca.crt", self.folder / "key.pem")
         self.api = self._stack.enter_context(
-            KubernetesApi(self.namespace, self.start_pod, accounts, granted(self.documents), self.secrets, tls=context)
+            KubernetesApi(
+                self.namespace, self.start_pod, accounts, granted_permissions(self.documents), self.secrets, tls=context
+            )
         )
         names = " ".join(self._names("Service"))
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost {names}\n", encoding="utf-8")
         self._forward()
 
     def close(self) -> None:
-        """End everything."""
+        """Stop all processes."""
         for name in list(self.running):
             self.stop(name, grace=0)
         self._stack.close()
@@ -91,12 +93,12 @@ class Box:
         return [document["metadata"]["name"] for document in self.documents if document["kind"] == kind]
 
     def find(self, kind: str, end: str) -> Object:
-        """Return the one document of a kind whose name ends so."""
+        """Return the document of a kind whose name has this ending."""
         (found,) = [one for one in self.documents if one["kind"] == kind and one["metadata"]["name"].endswith(end)]
         return found
 
     def run_hook(self, end: str) -> None:
-        """Run a hook's Job to its end; it must succeed."""
+        """Run the Job of a hook; it must succeed."""
         job = self.find("Job", end)
         process = self.start_pod({**job["spec"]["template"], "metadata": {"name": job["metadata"]["name"]}})
         seconds = float(job["spec"]["activeDeadlineSeconds"])
@@ -104,9 +106,9 @@ class Box:
         assert process.exit_code() == 0, process.log()
 
     def upgrade(self, documents: list[Object]) -> set[str]:
-        """Do what `helm upgrade` and Kubernetes do; return the workloads whose pods are others now.
+        """Do what `helm upgrade` and Kubernetes do; return the workloads whose pods were replaced.
 
-        The hooks run first, in their order; then a pod whose template has changed is ended and started anew.
+        Hooks run first, in order of their weight. Then pods with a changed template restart.
         """
         old = {end: self._workload(end)["spec"]["template"] for end in self.running}
         self.documents = documents
@@ -120,7 +122,7 @@ class Box:
         return changed
 
     def run_cron_job(self, end: str, seconds: float = 120) -> tuple[int, str]:
-        """Run the pod of a CronJob once; return how it ended, and what it said."""
+        """Run the pod of a CronJob once; return its exit code and log."""
         template = self.find("CronJob", end)["spec"]["jobTemplate"]["spec"]["template"]
         process = self.start_pod({**template, "metadata": {"name": end.strip("-")}})
         wait_until(lambda: process.exit_code() is not None, seconds, f"the pod of {end}", process.log)
@@ -140,11 +142,11 @@ class Box:
         return self.running[end]
 
     def stop(self, end: str, grace: float = 30) -> None:
-        """End a pod."""
+        """Stop a pod."""
         self.running.pop(end).stop(grace)
 
     def wait_until_healthy(self, end: str, seconds: float = 180) -> float:
-        """Wait until every probe of a workload passes; return the seconds that it took."""
+        """Wait until all probes of a workload pass; return the seconds."""
         (container,) = self._workload(end)["spec"]["template"]["spec"]["containers"]
         probes = [container[kind] for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in container]
         started = time.monotonic()
@@ -155,13 +157,13 @@ class Box:
         return time.monotonic() - started
 
     def _probe(self, process: LocalProcess, container: Object, probe: Object) -> bool:
-        assert process.exit_code() is None, f"it has ended:\n{process.log()[-3000:]}"
+        assert process.exit_code() is None, f"the container has exited:\n{process.log()[-3000:]}"
         if "httpGet" in probe:
             ports = {port["name"]: port["containerPort"] for port in container["ports"]}
             return answers(f"http://127.0.0.1:{ports[probe['httpGet']['port']]}{probe['httpGet']['path']}")
         if "grpc" in probe:
             return serves(probe["grpc"]["port"], probe["grpc"]["service"])
-        # As kubelet does it: in the container's file system and folder, as its user and with its environment.
+        # Like kubelet: in the file system and folder of the container, with its user and environment.
         owner = Path(f"/proc/{process.pid}").stat()
         user = [f"--setuid={owner.st_uid}", f"--setgid={owner.st_gid}"]
         enter = ["nsenter", "--target", str(process.pid), "--mount", "--root", *user, "env", "--chdir=/tmp"]
@@ -180,7 +182,7 @@ class Box:
         volumes = {volume["name"]: self._volume(volume, folder) for volume in spec.get("volumes", [])}
         for claim in ("data",):
             if any(mount["name"] == claim for mount in container["volumeMounts"]) and claim not in volumes:
-                # A volume claim outlives its pod.
+                # A volume claim is kept when its pod is deleted.
                 volumes[claim] = self.folder / f"claim-{pod['metadata']['name']}"
                 volumes[claim].mkdir(exist_ok=True)
         mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
@@ -197,7 +199,7 @@ class Box:
         script = _script(mounts, read_only, self.folder / "hosts", (user["runAsUser"], user["runAsGroup"]))
         (folder / "start.sh").write_text(script, encoding="utf-8")
         command = ["unshare", "--mount", "sh", str(folder / "start.sh"), *program, *container["args"]]
-        # What the image `postgres` asks to be stopped by: the other signal waits for every client.
+        # The image `postgres` is stopped with SIGINT, because SIGTERM waits for all clients.
         stop_signal = signal.SIGINT if container["image"].startswith("postgres:") else signal.SIGTERM
         return LocalProcess(command, folder / "log.txt", environment, stop_signal)
 
@@ -230,7 +232,7 @@ class Box:
             else:
                 value = variable.get("value", "")
             found[variable["name"]] = value
-        assert not container.get("envFrom"), "not known here"
+        assert not container.get("envFrom"), "envFrom is not supported"
         return found
 
     def _token(self, account: str, folder: Path) -> Path:
@@ -245,7 +247,7 @@ class Box:
     def _certificate(self) -> None:
         subprocess.run(
             [
-                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=box",
+                "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=local-cluster",
                 "-addext", "subjectAltName=IP:127.0.0.1",
                 "-keyout", str(self.folder / "key.pem"), "-out", str(self.folder / "ca.crt"),
             ],
@@ -254,7 +256,7 @@ class Box:
         )  # fmt: skip
 
     def _forward(self) -> None:
-        """Serve each Service's port by that of its pods, where they differ."""
+        """Forward the port of each Service to the port of its pods, if they differ."""
         for service in (document for document in self.documents if document["kind"] == "Service"):
             for workload in (one for one in self.documents if one["kind"] in ("Deployment", "StatefulSet")):
                 labels = workload["spec"]["template"]["metadata"]["labels"]
@@ -273,7 +275,7 @@ def _annotation(document: Object, name: str) -> str:
 
 
 def _program(image: str) -> list[str]:
-    """Return what an image starts with: ours by its entry point, PostgreSQL and SeaweedFS by stand-ins of theirs."""
+    """Return the entry point of an image: ours, or a replacement for that of PostgreSQL and SeaweedFS."""
     repository = image.partition("@")[0].rpartition(":")[0]
     if repository == "postgres":
         return ["sh", str(Path(__file__).with_name("postgres_entrypoint.sh"))]
@@ -283,9 +285,9 @@ def _program(image: str) -> list[str]:
 
 
 def _script(mounts: Mapping[str, Path], read_only: Collection[str], hosts: Path, user: tuple[int, int]) -> str:
-    """Return what makes a container's file system, and becomes its program.
+    """Return the script that creates the file system of a container and executes its program.
 
-    It is the machine's own below a layer that ends with the container and is read-only in the end, as an image's is.
+    The file system is that of the machine with a temporary overlay, mounted read-only.
     """
     root = "/mnt/root"
     lines = [
@@ -295,13 +297,13 @@ def _script(mounts: Mapping[str, Path], read_only: Collection[str], hosts: Path,
         f"mkdir /mnt/layer /mnt/work /mnt/kept {root}",
         f"mount -t overlay overlay -o lowerdir=/,upperdir=/mnt/layer,workdir=/mnt/work {root}",
         *(f"mount --rbind /{path} {root}/{path}" for path in ("proc", "dev", "sys")),
-        # An image has nothing of the machine's in these.
+        # These folders are empty in an image.
         *(f"mount -t tmpfs none {root}/{path}" for path in ("tmp", "opt", "run")),
         f"mount --bind {hosts} {root}/etc/hosts",
-        # An image knows its user by name.
+        # The user has a name in the image.
         f"echo 'container:x:{user[0]}:{user[1]}::/tmp:/bin/sh' >> {root}/etc/passwd",
     ]
-    # A Python in somebody's home may be read by its owner alone.
+    # A Python in a home folder can be readable only for its owner.
     lines += [f"chmod o+x {root}{path}" for path in Path(os.path.realpath(sys.executable)).parents]
     for path, source in sorted(mounts.items()):
         target = f"{root}{path}".replace("/var/run/", "/run/")
@@ -311,7 +313,7 @@ def _script(mounts: Mapping[str, Path], read_only: Collection[str], hosts: Path,
         lines += [f"mkdir -p {root}{kept}", f"mount --bind {kept} {root}{kept}"]
         lines += [f"mount -o remount,ro,bind {root}{kept}"]
     identity = f"setpriv --reuid {user[0]} --regid {user[1]} --clear-groups --no-new-privs --bounding-set=-all"
-    # It becomes the program, so that a signal reaches it.
+    # exec: the program gets the signals.
     lines += [f"mount -o remount,ro {root}", f'exec chroot {root} {identity} env --chdir=/tmp "$@"']
     return "\n".join(lines) + "\n"
 
@@ -323,17 +325,17 @@ def _own(path: Path, group: int) -> None:
             one.chmod(one.stat().st_mode | (0o070 if one.is_dir() else 0o060))
 
 
-def wait_until(fulfilled: Callable[[], bool], seconds: float, what: str, log: Callable[[], str] | None = None) -> None:
-    """Wait for something; fail with what it was, and the end of a log, when it does not come."""
+def wait_until(condition: Callable[[], bool], seconds: float, what: str, log: Callable[[], str] | None = None) -> None:
+    """Wait for a condition; on a timeout raise an error with its name and the end of a log."""
     deadline = time.monotonic() + seconds
-    while not fulfilled():
+    while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:g} s\n{log()[-3000:] if log else ''}")
         time.sleep(0.5)
 
 
 def answers(url: str) -> bool:
-    """Return whether an address answers 200."""
+    """Return whether a URL answers with 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return int(response.status) == 200
@@ -342,7 +344,7 @@ def answers(url: str) -> bool:
 
 
 def serves(port: int, service: str) -> bool:
-    """Return whether a gRPC server says that it serves, as kubelet asks it."""
+    """Return whether the gRPC health check of a server succeeds, as kubelet does it."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
             request = health_pb2.HealthCheckRequest(service=service)
@@ -353,7 +355,7 @@ def serves(port: int, service: str) -> bool:
 
 
 def ask(url: str, query: str, **variables: Any) -> Any:
-    """Return the data of a GraphQL answer."""
+    """Send a GraphQL query; return the data of the response."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
@@ -363,7 +365,7 @@ def ask(url: str, query: str, **variables: Any) -> Any:
 
 
 def _forwarder(port: int, target: int) -> socket.socket:
-    """Serve one port of the loopback by another."""
+    """Forward a port of the loopback interface to another."""
     server = socket.create_server(("127.0.0.1", port))
 
     def accept() -> None:

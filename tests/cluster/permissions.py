@@ -1,4 +1,4 @@
-"""Who may do what in a namespace, by the Roles and RoleBindings that the chart comes to."""
+"""The permissions that the Roles and RoleBindings of the rendered chart grant in a namespace."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, order=True)
-class Right:
-    """What one service account may do; ``name`` is empty where it may do it to all things of a kind."""
+class Permission:
+    """A permission of a service account; an empty ``name`` means all objects of the resource."""
 
     account: str
     verb: str
@@ -19,19 +19,19 @@ class Right:
     resource: str
     name: str = ""
 
-    def covers(self, asked: Right) -> bool:
-        """Return whether this right allows what is asked."""
+    def covers(self, asked: Permission) -> bool:
+        """Return whether this permission includes another one."""
         return self == asked or (
-            not self.name and self == Right(asked.account, asked.verb, asked.group, asked.resource)
+            not self.name and self == Permission(asked.account, asked.verb, asked.group, asked.resource)
         )
 
 
-def granted(documents: Iterable[Document]) -> frozenset[Right]:
-    """Return every right that documents give to service accounts."""
+def granted_permissions(documents: Iterable[Document]) -> frozenset[Permission]:
+    """Return all permissions that documents grant to service accounts."""
     documents = list(documents)
     roles = {document["metadata"]["name"]: document["rules"] for document in documents if document["kind"] == "Role"}
     return frozenset(
-        Right(subject["name"], verb, group, resource, name)
+        Permission(subject["name"], verb, group, resource, name)
         for binding in documents
         if binding["kind"] == "RoleBinding"
         for subject in binding["subjects"]

@@ -1,4 +1,4 @@
-"""What helps contributors names what there is: workflows, hooks, the devcontainer, templates, the list of changes."""
+"""Workflows, hooks, devcontainer, issue forms and changelog refer only to existing things."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def _commands(workflow: Path) -> list[str]:
     return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
 
 
-def test_there_is_a_workflow_for_each_of_the_habits() -> None:
+def test_every_required_workflow_exists() -> None:
     assert {path.stem for path in WORKFLOWS} >= {"test", "image", "chart", "release", "update"}
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_calls_what_people_call(workflow: Path) -> None:
+def test_workflows_call_only_existing_make_targets_and_scripts(workflow: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
     commands = _commands(workflow)
     called = {target for command in commands for target in re.findall(r"\bmake ([a-z-]+)", command)}
@@ -43,7 +43,7 @@ def test_a_workflow_calls_what_people_call(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_has_an_end_few_rights_and_a_python_that_is_supported(workflow: Path) -> None:
+def test_workflows_have_a_timeout_permissions_and_a_supported_python(workflow: Path) -> None:
     content = _yaml(workflow)
     assert content["permissions"]
     supported = SpecifierSet(PROJECT["requires-python"])
@@ -54,7 +54,7 @@ def test_a_workflow_has_an_end_few_rights_and_a_python_that_is_supported(workflo
         assert all(one in supported for one in named if one and "{" not in one)
 
 
-def test_the_hooks_call_tools_of_the_environment() -> None:
+def test_pre_commit_hooks_use_the_tools_of_the_environment() -> None:
     [local] = _yaml(ROOT / ".pre-commit-config.yaml")["repos"]
     assert local["repo"] == "local"
     for hook in local["hooks"]:
@@ -63,7 +63,7 @@ def test_the_hooks_call_tools_of_the_environment() -> None:
         assert Path(sys.executable).with_name(program.name).exists()
 
 
-def test_the_devcontainer_makes_the_environment_that_its_editor_uses() -> None:
+def test_the_devcontainer_creates_the_environment_of_its_editor() -> None:
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
     assert container["postCreateCommand"] == "make .venv/dev"
     assert re.search(r"^\$\(VENV\)/dev:", MAKEFILE, flags=re.MULTILINE)
@@ -72,7 +72,7 @@ def test_the_devcontainer_makes_the_environment_that_its_editor_uses() -> None:
     assert all((ROOT / schema).exists() for schema in settings["yaml.schemas"])
 
 
-def test_the_forms_of_issues_ask_for_something() -> None:
+def test_issue_forms_have_labelled_fields() -> None:
     forms = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config"]
     assert forms
     for form in forms:
@@ -81,14 +81,14 @@ def test_the_forms_of_issues_ask_for_something() -> None:
         assert all(field["attributes"]["label"] for field in content["body"])
 
 
-def test_every_rule_of_owners_fits_a_file() -> None:
+def test_every_code_owners_rule_matches_a_file() -> None:
     lines = (ROOT / ".github" / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
     patterns = [line.split()[0] for line in lines if line and not line.startswith("#")]
     assert patterns[0] == "*"
     assert all((ROOT / pattern.strip("/")).exists() for pattern in patterns[1:])
 
 
-def test_the_version_of_the_package_and_of_the_chart_is_in_the_list_of_changes() -> None:
+def test_the_changelog_has_the_version_of_package_and_chart() -> None:
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"## [{PROJECT['version']}]" in changes
     chart = _yaml(ROOT / "helm" / "analytics-dagster" / "Chart.yaml")
