@@ -20,19 +20,19 @@ class FailureClass:
     produced: str
     sql: str
     properties: str = ""
-    again: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    rebuilt: tuple[str, ...] = ()
+    alerted: tuple[str, ...] = ()
 
     @property
     def row(self) -> tuple[str, str, str, str, str]:
         """The row of the table."""
-        again = ", ".join(f"`{name}`" for name in self.again)
+        rebuilt = ", ".join(f"`{name}`" for name in self.rebuilt)
         return (
             self.kind.value,
             self.produced,
-            "yes, and the retry succeeded" if self.again else "no",
-            again or "nothing",
-            ", ".join(self.told) or "nobody",
+            "yes, and the retry succeeded" if self.rebuilt else "no",
+            rebuilt or "nothing",
+            ", ".join(self.alerted) or "nobody",
         )
 
 
@@ -43,7 +43,7 @@ CLASSES = (
         "a model selects a column that does not exist",
         "select no_such_column from {{ ref('sql_before') }}",
         "config: {meta: {owner: 'team:finance'}}",
-        told=("finance",),
+        alerted=("finance",),
     ),
     FailureClass(
         "data_test",
@@ -51,7 +51,7 @@ CLASSES = (
         "a `not_null` test finds a row",
         "select null as id from {{ ref('data_test_before') }}",
         "columns: [{name: id, data_tests: [not_null]}]",
-        told=("data",),
+        alerted=("data",),
     ),
     FailureClass(
         "contract",
@@ -59,21 +59,21 @@ CLASSES = (
         "a model with an enforced contract returns a number instead of a text; it has the tag `critical`",
         "select 1 as id from {{ ref('contract_before') }}",
         "config: {contract: {enforced: true}, tags: [critical]}, columns: [{name: id, data_type: varchar}]",
-        told=("data", "on_call"),
+        alerted=("data", "on_call"),
     ),
     FailureClass(
         "permission",
         FailureKind.PERMISSION,
         "a model reads a file without permission (mode 000)",
         "select * from read_csv('FOLDER/secret.csv'), {{ ref('permission_before') }}",
-        told=("data",),
+        alerted=("data",),
     ),
     FailureClass(
         "lock",
         FailureKind.LOCK,
         "another process keeps the DuckDB file open for longer than `ANALYTICS_WAREHOUSE_LOCK_TIMEOUT`",
         "select * from {{ ref('lock_before') }}",
-        again=("lock_before", "lock", "lock_after"),
+        rebuilt=("lock_before", "lock", "lock_after"),
     ),
     FailureClass(
         "killed",
@@ -81,7 +81,7 @@ CLASSES = (
         "the dbt process is killed (SIGKILL) during the model",
         "select count(*) as n from range((select case when count(*) > 0 then 100000000000 else 1 end "
         "from glob('FOLDER/killed'))) as numbers(n), {{ ref('killed_before') }}",
-        again=("killed", "killed_after"),
+        rebuilt=("killed", "killed_after"),
     ),
     FailureClass(
         "memory",
@@ -90,13 +90,13 @@ CLASSES = (
         "{{ config(pre_hook=[\"set memory_limit = '50MB'\", \"set temp_directory = ''\"]) }} "
         "select count(*) as n from (select distinct n from range((select case when count(*) > 0 then 30000000 "
         "else 1 end from glob('FOLDER/memory'))) as numbers(n)), {{ ref('memory_before') }}",
-        again=("memory", "memory_after"),
+        rebuilt=("memory", "memory_after"),
     ),
 )
 
 
 def project_files(folder: str) -> Mapping[str, str]:
-    """Return the files of a dbt project with all of them, each of which fails while there is a file of its name."""
+    """Return the files of a dbt project with all classes; those with a file in ``folder`` fail while it exists."""
     files = {
         "dbt_project.yml": "name: faults\nversion: '1.0'\nprofile: faults\nflags: {send_anonymous_usage_stats: false}\n"
         "models: {+materialized: table}\n",
@@ -109,12 +109,12 @@ def project_files(folder: str) -> Mapping[str, str]:
         "alerts.yaml": ROUTES,
     }
     for one in CLASSES:
-        place = f"models/{one.name}/{one.name}"
-        files[f"{place}_before.sql"] = "select 1 as one"
-        files[f"{place}.sql"] = one.sql
-        files[f"{place}_after.sql"] = "select * from {{ ref('NAME') }}".replace("NAME", one.name)
+        path = f"models/{one.name}/{one.name}"
+        files[f"{path}_before.sql"] = "select 1 as one"
+        files[f"{path}.sql"] = one.sql
+        files[f"{path}_after.sql"] = "select * from {{ ref('NAME') }}".replace("NAME", one.name)
         properties = f", {one.properties}" if one.properties else ""
-        files[f"{place}.yml"] = f"models: [{{name: {one.name}{properties}}}]\n"
+        files[f"{path}.yml"] = f"models: [{{name: {one.name}{properties}}}]\n"
     return {name: content.replace("FOLDER", folder) for name, content in files.items()}
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side: equal steps never overlap, waiting is idle and logged, and no signal or death leaves a slot."""
+"""Simultaneous runs: equal steps never overlap, a wait is idle and logged, and no signal or kill leaves a slot."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def home(tmp_path: Path) -> Iterator[DagsterHome]:
         yield home
 
 
-# --- who may work at the same time --------------------------------------------------------------------------
+# --- simultaneous steps -------------------------------------------------------------------------------------
 
 
-def test_the_warehouses_pool_gets_its_limit_from_the_first_step_where_there_is_none(home: DagsterHome) -> None:
+def test_the_first_step_sets_the_limit_of_the_warehouses_pool(home: DagsterHome) -> None:
     assert home.limits() == {}
     one, other = home.start("one"), home.start("other")
     in_step = wait_for("one of them is in its step", lambda: [worker for worker in (one, other) if worker.is_in_step])
@@ -41,7 +41,7 @@ def test_the_warehouses_pool_gets_its_limit_from_the_first_step_where_there_is_n
     assert [one.status, other.status] == [dg.DagsterRunStatus.SUCCESS] * 2
 
 
-def test_a_step_does_not_meet_its_own_like_even_where_the_pool_has_room(home: DagsterHome) -> None:
+def test_a_step_never_overlaps_with_itself_even_if_the_pool_has_slots(home: DagsterHome) -> None:
     first, other = home.start("one", writers=4), home.start("other", writers=4)
     first.wait_until_in_step()
     other.wait_until_in_step()
@@ -55,7 +55,7 @@ def test_a_step_does_not_meet_its_own_like_even_where_the_pool_has_room(home: Da
     assert home.limits()[POOL] == 4
 
 
-def test_a_step_of_another_pool_waits_for_nobody(home: DagsterHome) -> None:
+def test_a_step_of_another_pool_does_not_wait(home: DagsterHome) -> None:
     one = home.start("one")
     one.wait_until_in_step()
     apart, same = home.start("apart"), home.start("apart")
@@ -66,7 +66,7 @@ def test_a_step_of_another_pool_waits_for_nobody(home: DagsterHome) -> None:
 # --- waiting ------------------------------------------------------------------------------------------------
 
 
-def test_who_waits_says_for_whom_and_does_nothing_else(home: DagsterHome) -> None:
+def test_a_waiting_step_logs_the_holder_and_uses_no_cpu(home: DagsterHome) -> None:
     holder = home.start("other")
     holder.wait_until_in_step()
     waiting = home.start("one")
@@ -86,9 +86,7 @@ def test_who_waits_says_for_whom_and_does_nothing_else(home: DagsterHome) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_wait_at_once_and_cancels_a_run_that_its_own_process_made(
-    home: DagsterHome, number: signal.Signals
-) -> None:
+def test_a_signal_ends_the_wait_and_cancels_a_run_of_its_own_process(home: DagsterHome, number: signal.Signals) -> None:
     holder = home.start("other")
     holder.wait_until_in_step()
     waiting = home.start("one")
@@ -105,7 +103,7 @@ def test_a_signal_ends_the_wait_at_once_and_cancels_a_run_that_its_own_process_m
     assert not waiting.is_in_step
 
 
-def test_a_run_that_was_launched_is_canceled_by_who_says_so_and_fails_when_nobody_does(home: DagsterHome) -> None:
+def test_a_signal_fails_a_launched_run_unless_it_was_being_canceled(home: DagsterHome) -> None:
     holder = home.start("other")
     holder.wait_until_in_step()
     canceled, cut_off = home.start("one", launched_here=False), home.start("another", launched_here=False)
@@ -133,13 +131,11 @@ def test_a_signal_in_the_step_frees_its_slots(home: DagsterHome) -> None:
     assert home.holders_and_queue(POOL) == home.holders_and_queue(f"{EXCLUSIVE}one") == (set(), set())
 
 
-# --- deaths -------------------------------------------------------------------------------------------------
+# --- killed runs --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("asset", ["one", "other"])
-def test_who_waits_finds_out_that_the_holder_was_killed_marks_its_run_as_failed_and_goes_on(
-    home: DagsterHome, asset: str
-) -> None:
+def test_a_waiting_run_marks_a_killed_holder_as_failed_and_goes_on(home: DagsterHome, asset: str) -> None:
     holder = home.start("one")
     holder.wait_until_in_step()
     waiting = home.start(asset)
@@ -154,7 +150,7 @@ def test_who_waits_finds_out_that_the_holder_was_killed_marks_its_run_as_failed_
     assert waiting.status is dg.DagsterRunStatus.SUCCESS
 
 
-def test_a_slot_is_not_kept_for_one_who_was_killed_in_the_line(home: DagsterHome) -> None:
+def test_a_run_that_was_killed_in_the_queue_gets_no_slot(home: DagsterHome) -> None:
     holder = home.start("one")
     holder.wait_until_in_step()
     killed = home.start("other")

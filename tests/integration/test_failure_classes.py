@@ -1,4 +1,4 @@
-"""Each class of failures, produced for real on DuckDB: what is retried, what of it is run again, and who is told."""
+"""Each class of failures, produced for real on DuckDB: what is retried, what is rebuilt, and who is alerted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HOLD = "import duckdb, sys; held = duckdb.connect(sys.argv[1]); print('held', fl
 
 @dataclass
 class Faults:
-    """A location with a schedule group for each class of failures, and all that hears of them."""
+    """A location with a schedule group for each class of failures, and fake alert channels."""
 
     folder: Path
     settings: Settings
@@ -49,22 +49,22 @@ class Faults:
     stack: ExitStack
     rows: list[tuple[str, ...]] = field(default_factory=list)
 
-    def look(self) -> None:
-        """Let the alerts look once."""
+    def tick_alerts(self) -> None:
+        """Run one tick of the alert sensor."""
         one = self.location
         alerting = Alerting(self.settings, one.project, one.plan, one.report_reader)
         alerting.monitor(self.instance, one.definitions.get_repository_def(), None).tick()
 
     def built(self, run_id: str | None) -> list[str]:
-        """Return what a run has built."""
+        """Return the names of the assets that a run built."""
         entries = self.instance.all_logs(str(run_id), of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
         keys = [entry.dagster_event.asset_key for entry in entries if entry.dagster_event]
         return [key.path[-1] for key in keys if key]
 
-    # --- how each is produced ------------------------------------------------------------------------------------
+    # --- producing the failures -----------------------------------------------------------------------------
 
     def arrange(self, name: str) -> Callable[[], None]:
-        """Arrange a fault; return what mends it."""
+        """Arrange a failure; return a function that repairs it."""
         arranged = {"lock": self._hold, "killed": self._kill, "memory": self._flag}.get(name)
         return arranged(name) if arranged else lambda: None
 
@@ -86,42 +86,42 @@ class Faults:
         return end
 
     def _kill(self, name: str) -> Callable[[], None]:
-        mend = self._flag(name)
+        repair = self._flag(name)
         thread = threading.Thread(target=self._kill_dbt)
         thread.start()
 
         def joined() -> None:
             thread.join(60)
-            mend()
+            repair()
 
         return joined
 
     def _kill_dbt(self) -> None:
-        def at_work() -> list[Process]:
+        def running_dbt() -> list[Process]:
             logs = " ".join(path.read_text() for path in self.settings.project_dir.glob("target/runs/*/dbt.log"))
             runs = self.instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
             texts = [run.tags.get(CHILD_TAG, "").partition(" of run ")[0] for run in runs]
             found = [process for process in map(Process.from_text, texts) if process]
             return found if "START sql table model main.killed " in logs else []
 
-        for victim in wait_for("dbt builds the model", at_work, 120):
+        for victim in wait_for("dbt builds the model", running_dbt, 120):
             psutil.Process(victim.pid).kill()
 
-    # --- and run -------------------------------------------------------------------------------------------------
+    # --- running a group ------------------------------------------------------------------------------------
 
     def run(self, one: FailureClass) -> JobResult:
-        """Run the group of a class until it is done with."""
+        """Run the group of a class, with its retries."""
         if one.name == "permission":
             return self._run_without_overrides(one)
-        mend = self.arrange(one.name)
-        retrier = make_retrier(self.location, self.instance, lambda _: mend())
+        repair = self.arrange(one.name)
+        retrier = make_retrier(self.location, self.instance, lambda _: repair())
         [result] = execute_jobs(
             self.location.definitions, [JobRequest(one.name)], instance=self.instance, retrier=retrier
         )
         return result
 
     def _run_without_overrides(self, one: FailureClass) -> JobResult:
-        """Run it by the command line; root may read whatever the modes say, unless it is told not to."""
+        """Run the group in the command line. Root may read any file unless it lacks the capabilities for it."""
         secret = self.folder / "secret.csv"
         secret.write_text("id\n1\n")
         secret.chmod(0)
@@ -174,16 +174,14 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
         location = build_location(settings)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(prepare_home(settings))))
         found = Faults(folder, settings, location, instance, fake_channels, stack)
-        found.look()
+        found.tick_alerts()
         yield found
         for row in found.rows:
             sys.stdout.write(f"| {' | '.join(row)} |\n")
 
 
 @pytest.mark.parametrize("one", CLASSES, ids=lambda one: one.name)
-def test_what_may_pass_is_retried_where_it_failed_and_the_rest_is_told_to_whom_it_concerns(
-    faults: Faults, one: FailureClass
-) -> None:
+def test_transient_failures_are_retried_and_owners_are_alerted_of_others(faults: Faults, one: FailureClass) -> None:
     before = len(faults.fake_channels.requests)
     result = faults.run(one)
     first = (*result.earlier, str(result.run_id))[0]
@@ -195,28 +193,28 @@ def test_what_may_pass_is_retried_where_it_failed_and_the_rest_is_told_to_whom_i
         *(check.kind for check in report.errors),
         *(step.kind for step in report.steps),
     }
-    faults.look()
+    faults.tick_alerts()
     channels = {"finance": "*rule*: finance", "data": "*rule*: all the rest"}
     said = faults.fake_channels.requests[before:]
     texts = [message.body["text"] for message in said if message.method == "hook"]
-    told = [name for name, rule in channels.items() for text in texts if rule in text]
-    told += ["on_call" for message in said if message.method == "pager"]
-    again = faults.built(result.run_id) if result.earlier else []
+    alerted = [name for name, rule in channels.items() for text in texts if rule in text]
+    alerted += ["on_call" for message in said if message.method == "pager"]
+    rebuilt = faults.built(result.run_id) if result.earlier else []
     faults.rows.append(
         (
             ", ".join(kind.value for kind in kinds),
             one.produced,
             record.dagster_run.tags[DECISION],
-            ", ".join(again) or "nothing",
-            ", ".join(told) or "nobody",
+            ", ".join(rebuilt) or "nothing",
+            ", ".join(alerted) or "nobody",
         )
     )
 
     assert kinds == {one.kind}, report
-    assert result.succeeded is bool(one.again)
-    assert sorted(again) == sorted(one.again)
-    assert not set(again) & set(faults.built(first)), "what worked is not built again"
-    assert tuple(told) == one.told
-    if one.told:
+    assert result.succeeded is bool(one.rebuilt)
+    assert sorted(rebuilt) == sorted(one.rebuilt)
+    assert not set(rebuilt) & set(faults.built(first)), "completed assets are not rebuilt"
+    assert tuple(alerted) == one.alerted
+    if one.alerted:
         assert all(one.name in text for text in texts)
         assert record.dagster_run.tags[DECISION].startswith("not retried: it would fail again")

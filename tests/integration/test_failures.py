@@ -1,4 +1,4 @@
-"""A model that dbt can't build, for real: its message on its own asset, who would hear of it, and the retry."""
+"""A model that dbt cannot build: its message on its asset, who would be alerted, and the retry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MEMBERS = "transformations/circulation/members.sql"
 
 @dataclass(frozen=True)
 class Broken:
-    """A library of which one model could not be built, and what the command line said."""
+    """A library in which one model could not be built, and the output of the command."""
 
     library: Library
     build: str
@@ -54,22 +54,22 @@ def test_a_failed_model_shows_dbts_message_on_its_own_asset(broken: Broken, inst
 
 
 @pytest.mark.integration
-def test_it_is_explained_who_would_hear_of_it_and_why(broken: Broken) -> None:
+def test_alerts_explain_names_the_owners_and_the_retry(broken: Broken) -> None:
     done = broken.library.run("alerts", "explain", broken.run_id, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     [node] = report["nodes"]
     assert node["kind"] == "SQL error"
     assert node["message"].startswith('Binder Error: Referenced column "no_such_column" not found')
-    assert not report["steps"], "dbt's step has no reason of its own"
+    assert not report["steps"], "the node explains the failed step"
     assert report["owners"] == ["team:front_desk"]
-    assert report["exposures"] == [], "the screen reads other models"
+    assert report["exposures"] == [], "the dashboard reads other models"
     assert report["retry"]["due"] is None
     assert report["retry"]["reason"] == "not retried: the schedule groups file sets no retries for it"
 
 
 @pytest.mark.integration
-def test_a_retry_runs_what_failed_and_was_skipped_alone(broken: Broken, instance_of: dg.DagsterInstance) -> None:
+def test_a_retry_runs_only_failed_and_skipped_nodes(broken: Broken, instance_of: dg.DagsterInstance) -> None:
     model = broken.library.project / MEMBERS
     model.write_text(model.read_text().replace("no_such_column as nothing, ", ""))
     done = broken.library.run("retry")
@@ -78,7 +78,7 @@ def test_a_retry_runs_what_failed_and_was_skipped_alone(broken: Broken, instance
     [retry] = instance_of.get_runs(filters=dg.RunsFilter(tags={"dagster/parent_run_id": broken.run_id}))
     first = _built(instance_of, broken.run_id)
     again = _built(instance_of, retry.run_id)
-    assert not first & again, "what worked is not built again"
+    assert not first & again, "completed assets are not rebuilt"
     assert "members" in {key.path[-1] for key in again}
     assert retry.root_run_id == broken.run_id
 

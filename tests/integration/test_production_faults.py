@@ -1,4 +1,4 @@
-"""What is wrong with a PostgreSQL, a DuckLake or a bucket is told with the remedy: by the doctor, and by a run."""
+"""The doctor and a run name what is wrong with a PostgreSQL, a DuckLake or a bucket, and the remedy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def own(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Point the bundled profile at both; return the name of what is this test's own: a DuckLake and a schema."""
+    """Point the bundled profile at both; return the name of the DuckLake and schema of this test."""
     name = f"own_{uuid4().hex[:8]}"
     mine = {
         "ANALYTICS_POSTGRES_SCHEMA": name,
@@ -57,34 +57,32 @@ def own(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     servers.execute(f"drop schema if exists {name} cascade")
 
 
-def looked_at() -> list[Finding]:
-    """Return what the doctor finds of the PostgreSQL warehouse."""
+def check_postgres_target() -> list[Finding]:
+    """Return the doctor's findings about the PostgreSQL warehouse."""
     return list(_guarded(warehouse.CHECK, lambda: postgres.check_postgres(target_of("prod")).findings))
 
 
-def looked_at_lake() -> list[Finding]:
-    """Return what the doctor finds of the DuckLake."""
+def check_lake_target() -> list[Finding]:
+    """Return the doctor's findings about the DuckLake."""
     return list(_guarded(warehouse.CHECK, lambda: lake.check_lake(target_of("ducklake"), PROJECT)))
 
 
-def require_ill(findings: list[Finding], said: str, remedy: str, *secrets: str) -> None:
-    """Assert that one thing is wrong, and told so, without a secret."""
+def assert_one_error(findings: list[Finding], said: str, remedy: str, *secrets: str) -> None:
+    """Assert that the only finding is this error, without a secret."""
     assert [finding.status for finding in findings] == [Status.ERROR], findings
     assert said in findings[0].said
     assert remedy in findings[0].remedy
     assert not [secret for secret in (WRONG, *secrets) if secret in str(findings)]
 
 
-# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+# --- PostgreSQL ---------------------------------------------------------------------------------------------
 
 _SCHEMAS = "select nspname from pg_namespace order by 1"
 _TABLES = "select oid from pg_class where relkind in ('r', 'v') order by 1"
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_a_postgresql_that_can_be_written_is_well_and_stays_as_it_was(
-    servers: Servers, own: str, *, is_there: bool
-) -> None:
+def test_a_writable_postgresql_is_ok_and_not_changed(servers: Servers, own: str, *, is_there: bool) -> None:
     if is_there:
         servers.execute(f"create schema {own}")
     before = [servers.execute(_SCHEMAS), servers.execute(_TABLES)]
@@ -106,16 +104,16 @@ def test_a_postgresql_that_can_be_written_is_well_and_stays_as_it_was(
         ("ANALYTICS_POSTGRES_DBNAME", "no_such_database", "does not exist", "Create it"),
     ],
 )
-def test_a_postgresql_that_can_not_be_opened_is_told_with_the_remedy(
+def test_a_postgresql_that_cannot_be_opened_is_an_error_with_a_remedy(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str, remedy: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    require_ill(looked_at(), said, remedy, servers.postgres.password)
+    assert_one_error(check_postgres_target(), said, remedy, servers.postgres.password)
 
 
 @pytest.fixture
 def guest(servers: Servers, own: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Make a user who may connect and nothing else, and let the profile name it."""
+    """Create a user who may only connect, and use it in the profile."""
     user = f"guest_{own}"
     servers.execute(f"create role {user} login password 'guest'")
     monkeypatch.setenv("ANALYTICS_POSTGRES_USER", user)
@@ -124,37 +122,39 @@ def guest(servers: Servers, own: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
     servers.execute(f"drop owned by {user} cascade; drop role {user}")
 
 
-def test_a_user_who_lacks_a_right_is_told_which_and_having_it_is_well(servers: Servers, own: str, guest: str) -> None:
-    [refused] = looked_at()
+def test_a_missing_privilege_is_named_and_granting_it_is_enough(servers: Servers, own: str, guest: str) -> None:
+    [refused] = check_postgres_target()
     assert refused.status is Status.ERROR
     assert refused.said.endswith(f"the schema {own} is not there, and {guest} may not make it.")
     servers.execute(f"create schema {own}")
-    [denied] = looked_at()
+    [denied] = check_postgres_target()
     assert (denied.status, "permission denied for schema" in denied.said) == (Status.ERROR, True)
     servers.execute(denied.remedy.partition(": ")[2])
-    [lacking, reached] = looked_at()
+    [lacking, reached] = check_postgres_target()
     assert [lacking.status, reached.status] == [Status.WARNING, Status.OK], "one that others made the schemas for"
     assert lacking.remedy == refused.remedy
     servers.execute(lacking.remedy.partition(": ")[2])
-    assert [finding.status for finding in looked_at()] == [Status.OK], "the remedies are what helps"
+    assert [finding.status for finding in check_postgres_target()] == [Status.OK], "the remedies are what helps"
 
 
-def test_a_server_that_takes_no_writes_is_told(servers: Servers, guest: str) -> None:
+def test_a_read_only_server_is_an_error(servers: Servers, guest: str) -> None:
     servers.execute(f"alter role {guest} set default_transaction_read_only = on")
-    require_ill(looked_at(), "can be read", f'alter role "{guest}" set default_transaction_read_only = off')
+    assert_one_error(
+        check_postgres_target(), "can be read", f'alter role "{guest}" set default_transaction_read_only = off'
+    )
 
 
-# --- DuckLake -------------------------------------------------------------------------------------------------------
+# --- DuckLake -----------------------------------------------------------------------------------------------
 
 
 def catalog(servers: Servers, own: str) -> list[tuple[Any, ...]]:
-    """Return how many rows each table of the DuckLake's catalog has; nothing where it is not there."""
+    """Return the row counts of the tables of the DuckLake's catalog; empty without a catalog."""
     tables = servers.execute(f"select tablename from pg_tables where schemaname = '{own}' order by 1")  # noqa: S608
     return [(name, *servers.execute(f'select count(*) from {own}."{name}"')) for (name,) in tables]  # noqa: S608
 
 
-def test_a_ducklake_that_is_not_there_yet_is_not_made(servers: Servers, own: str) -> None:
-    [finding] = looked_at_lake()
+def test_a_missing_ducklake_is_not_created(servers: Servers, own: str) -> None:
+    [finding] = check_lake_target()
     assert finding.status is Status.OK, finding
     assert f"s3://{servers.s3.bucket}/{own}" in finding.said
     assert "made by the first build" in finding.said
@@ -162,11 +162,11 @@ def test_a_ducklake_that_is_not_there_yet_is_not_made(servers: Servers, own: str
     assert servers.objects(own) == []
 
 
-def test_a_ducklake_is_written_for_a_try_and_stays_as_it_was(servers: Servers, own: str) -> None:
+def test_a_ducklake_is_tested_by_a_write_and_not_changed(servers: Servers, own: str) -> None:
     opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
     before = [catalog(servers, own), servers.objects(own)]
     assert before[1], "its files are in the bucket"
-    [finding] = looked_at_lake()
+    [finding] = check_lake_target()
     assert finding.status is Status.OK, finding
     assert [catalog(servers, own), servers.objects(own)] == before
 
@@ -183,11 +183,11 @@ def test_a_ducklake_is_written_for_a_try_and_stays_as_it_was(servers: Servers, o
         ("AWS_ACCESS_KEY_ID", "AKIAWRONG", "403", "Correct the key or the secret"),
     ],
 )
-def test_a_ducklake_that_is_not_there_and_can_not_be_is_told_with_the_remedy(
+def test_a_ducklake_that_cannot_be_created_is_an_error_with_a_remedy(
     servers: Servers, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str, remedy: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    require_ill(looked_at_lake(), said, remedy, servers.postgres.password, servers.s3.secret)
+    assert_one_error(check_lake_target(), said, remedy, servers.postgres.password, servers.s3.secret)
 
 
 def _of_another_version(servers: Servers, own: str) -> None:
@@ -205,26 +205,24 @@ def _at_another_path(servers: Servers, own: str) -> None:
         (_at_another_path, "_elsewhere", "Use the data path that this DuckLake was made with"),
     ],
 )
-def test_a_ducklake_that_does_not_fit_is_told_with_the_remedy(
+def test_an_incompatible_ducklake_is_an_error_with_a_remedy(
     servers: Servers, own: str, harm: Callable[[Servers, str], None], said: str, remedy: str
 ) -> None:
     opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
     before = catalog(servers, own)
     harm(servers, own)  # the environment is put back after the test: `own` has set these variables
-    require_ill(looked_at_lake(), said, remedy)
+    assert_one_error(check_lake_target(), said, remedy)
     assert catalog(servers, own) == before
     with pytest.raises(AnalyticsError) as raised:
         opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
     assert not classify(str(raised.value)).is_transient, "it is not run again in vain"
 
 
-def test_a_user_who_may_not_write_the_catalog_is_told_which_right_is_missing(
-    servers: Servers, own: str, guest: str
-) -> None:
-    [refused] = looked_at_lake()
+def test_a_missing_privilege_on_the_catalog_is_named(servers: Servers, own: str, guest: str) -> None:
+    [refused] = check_lake_target()
     assert (refused.status, f"may not make the schema {own}" in refused.said) == (Status.ERROR, True), refused
     servers.execute(refused.remedy.partition(": ")[2])
-    assert [finding.status for finding in looked_at_lake()] == [Status.OK], "the remedy is what helps"
+    assert [finding.status for finding in check_lake_target()] == [Status.OK], "the remedy is what helps"
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANALYTICS_POSTGRES_USER", servers.postgres.user)
@@ -232,27 +230,25 @@ def test_a_user_who_may_not_write_the_catalog_is_told_which_right_is_missing(
         opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
     servers.execute(f"grant usage on schema {own} to {guest}; grant select on all tables in schema {own} to {guest}")
     assert opened("ducklake").rows("select count(*) from consumers.t") == [(1000,)]
-    [denied] = looked_at_lake()
+    [denied] = check_lake_target()
     assert (denied.status, f"may not write the schema {own}" in denied.said) == (Status.ERROR, True), denied
     servers.execute(denied.remedy.partition(": ")[2])
-    assert [finding.status for finding in looked_at_lake()] == [Status.OK], "the remedy is what helps"
+    assert [finding.status for finding in check_lake_target()] == [Status.OK], "the remedy is what helps"
 
 
 @pytest.mark.usefixtures("own")
-def test_extensions_that_are_not_there_are_told_with_the_package_and_the_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_extensions_are_named_with_package_and_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_DUCKDB_EXTENSIONS", str(tmp_path))
     findings = list(warehouse.check_extensions(target_of("ducklake").credentials))
     assert [finding.said.split()[0] for finding in findings] == ["ducklake", "postgres_scanner", "httpfs"]
     assert {finding.remedy for finding in findings} == {"analytics-dagster prepare"}, "their packages are installed"
 
 
-# --- buckets --------------------------------------------------------------------------------------------------------
+# --- buckets ------------------------------------------------------------------------------------------------
 
 
-def broken_places(servers: Servers) -> Mapping[str, tuple[str, Mapping[str, Any], str, FailureKind]]:
-    """Return addresses and options that lead nowhere, each with the remedy and the kind of failure that it is."""
+def unusable_buckets(servers: Servers) -> Mapping[str, tuple[str, Mapping[str, Any], str, FailureKind]]:
+    """Return unusable addresses and options, each with its remedy and kind of failure."""
     good, bucket = servers.options, f"s3://{servers.s3.bucket}"
     return {
         "bucket": ("s3://no-such-bucket/x", good, "Create the bucket", FailureKind.CODE),
@@ -262,10 +258,8 @@ def broken_places(servers: Servers) -> Mapping[str, tuple[str, Mapping[str, Any]
 
 
 @pytest.mark.parametrize("fault", ["bucket", "secret", "key"])
-def test_a_bucket_that_can_not_be_used_is_told_by_the_doctor_and_by_who_reads_or_writes_it(
-    servers: Servers, fault: str, tmp_path: Path
-) -> None:
-    url, options, remedy, kind = broken_places(servers)[fault]
+def test_doctor_reader_and_writer_name_an_unusable_bucket(servers: Servers, fault: str, tmp_path: Path) -> None:
+    url, options, remedy, kind = unusable_buckets(servers)[fault]
     settings = Settings(
         data_dir=tmp_path,
         landing_url=url,
@@ -290,7 +284,7 @@ def test_a_bucket_that_can_not_be_used_is_told_by_the_doctor_and_by_who_reads_or
     assert not [secret for secret in (WRONG, servers.s3.secret) if secret in f"{found} {told}"]
 
 
-def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers, tmp_path: Path) -> None:
+def test_a_usable_bucket_is_ok_and_can_be_read_and_written(servers: Servers, tmp_path: Path) -> None:
     url = f"s3://{servers.s3.bucket}/places"
     settings = Settings(
         data_dir=tmp_path,
@@ -311,12 +305,12 @@ def test_a_bucket_that_can_be_used_is_well_and_read_and_written(servers: Servers
     folder.delete("a.txt")
 
 
-# --- run logs -------------------------------------------------------------------------------------------------------
+# --- run logs -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def instance_of(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., dg.DagsterInstance]]:
-    """Give what opens an instance whose runs' logs go to the bucket, with some of the options changed."""
+    """Return a function that opens an instance with run logs in the bucket; arguments change its options."""
     with ExitStack() as opened:
 
         def open_instance(**changed: str) -> dg.DagsterInstance:
@@ -328,7 +322,7 @@ def instance_of(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., dg.D
         yield open_instance
 
 
-def test_a_bucket_that_takes_the_runs_logs_is_well_and_left_as_it_was(
+def test_a_bucket_for_run_logs_is_ok_and_not_changed(
     servers: Servers, own: str, instance_of: Callable[..., dg.DagsterInstance]
 ) -> None:
     [finding] = check_run_logs(instance_of(prefix=own))
@@ -345,7 +339,7 @@ def test_a_bucket_that_takes_the_runs_logs_is_well_and_left_as_it_was(
     ids=["secret", "address"],
 )
 @pytest.mark.usefixtures("own")
-def test_a_bucket_that_does_not_take_the_runs_logs_is_told_with_the_remedy(
+def test_an_unusable_bucket_for_run_logs_is_an_error_with_a_remedy(
     variables: Mapping[str, str],
     changed: Mapping[str, str],
     remedy: str,
@@ -354,7 +348,7 @@ def test_a_bucket_that_does_not_take_the_runs_logs_is_told_with_the_remedy(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the credentials of the first who asked
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the session keeps its first credentials
     [finding] = check_run_logs(instance_of(**changed))
     assert (finding.check, finding.status) == ("run logs", Status.ERROR)
     assert remedy in finding.remedy
@@ -362,16 +356,16 @@ def test_a_bucket_that_does_not_take_the_runs_logs_is_told_with_the_remedy(
     assert WRONG not in f"{finding}"
 
 
-def test_logs_in_a_folder_are_not_looked_at(tmp_path: Path) -> None:
+def test_run_logs_in_a_folder_are_not_checked(tmp_path: Path) -> None:
     with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
         assert list(check_run_logs(instance)) == []
 
 
-# --- all of it ------------------------------------------------------------------------------------------------------
+# --- a whole deployment -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["prod", "ducklake"])
-def test_the_doctor_finds_a_production_well_that_is(servers: Servers, own: str, target: str, tmp_path: Path) -> None:
+def test_the_doctor_finds_no_error_in_a_working_target(servers: Servers, own: str, target: str, tmp_path: Path) -> None:
     bucket = f"s3://{servers.s3.bucket}/{own}"
     settings = Settings(
         environment="prod",
@@ -386,12 +380,12 @@ def test_the_doctor_finds_a_production_well_that_is(servers: Servers, own: str, 
         landing_storage_options=dict(servers.options),
     )
     found = {finding.check: finding for finding in examine(lambda: settings) if finding.status is not Status.OK}
-    # The manifest is made by `prepare`, which takes dbt's time, and nobody is told of failures.
+    # `prepare` would create the manifest, and no alerts are configured.
     assert set(found) == {"manifest", "alerts"}, found
     assert "prepare" in found["manifest"].remedy
 
 
-def test_the_doctor_names_every_variable_that_a_production_target_lacks(tmp_path: Path) -> None:
+def test_the_doctor_names_every_missing_variable_of_the_target(tmp_path: Path) -> None:
     settings = Settings(environment="prod", dbt_project_dir=PROJECT, data_dir=tmp_path, dagster_home=tmp_path)
     [finding] = [finding for finding in examine(lambda: settings) if finding.check == "dbt project"]
     assert finding.status is Status.ERROR
@@ -409,13 +403,13 @@ def test_the_doctor_names_every_variable_that_a_production_target_lacks(tmp_path
     ],
     ids=["key", "password", "version"],
 )
-def test_a_build_that_can_not_reach_its_ducklake_fails_and_says_why(
+def test_a_build_that_cannot_reach_its_ducklake_fails_with_the_reason(
     servers: Servers, own: str, harm: Mapping[str, str], told: str, tmp_path: Path
 ) -> None:
     project = copy_project(ProjectCopy(tmp_path, "bare"))
     profile = yaml.safe_load((PROJECT / "profiles.yml").read_text(encoding="utf-8"))["jaffle_shop"]
     (project.project / "profiles.yml").write_text(yaml.safe_dump({"bare": profile}), encoding="utf-8")
-    # More than what DuckLake keeps in its catalog.
+    # More rows than DuckLake inlines in its catalog.
     numbers = "\n".join(map(str, range(1000)))
     (project.project / "seeds" / "numbers.csv").write_text(f"id\n{numbers}\n", encoding="utf-8")
     assert project.run("prepare", ANALYTICS_DBT_TARGET="ducklake").returncode == 0

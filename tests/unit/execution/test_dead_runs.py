@@ -1,12 +1,11 @@
-"""Whether a run's process lives: told by the process, and never called dead while it may live."""
+"""Dead runs are found and marked as failed, and no run is called dead while its process may run."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,6 @@ from analytics_dagster.process_identity import (
     Liveness,
     Process,
     child_tags,
-    is_executed_here,
     process_tags,
 )
 from analytics_dagster.settings import Settings
@@ -42,7 +40,7 @@ ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("lo
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start processes that do nothing, and end them with the test."""
+    """Start processes that only sleep, and kill them after the test."""
     with ExitStack() as stack:
 
         def sleeper() -> subprocess.Popen[bytes]:
@@ -108,53 +106,6 @@ def claim(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     return bool(storage.claim_concurrency_slot("pool", run.run_id, "step").is_claimed)
 
 
-# --- a process ----------------------------------------------------------------------------------------------
-
-
-def test_a_process_is_alive_until_it_ends(start: Start) -> None:
-    process = start()
-    found = of(process)
-    assert found.liveness is ALIVE
-    process.kill()
-    # Its parent has not reaped it yet: it is still in the system's table, but at no work.
-    time.sleep(0.5)
-    assert found.liveness is DEAD
-    process.wait()
-    assert found.liveness is DEAD
-    assert Process.of(process.pid) is None
-
-
-def test_another_process_of_the_same_number_is_not_it(start: Start) -> None:
-    found = of(start())
-    assert replace(found, started=found.started - 60, uptime=found.uptime - 60).liveness is DEAD
-
-
-@pytest.mark.parametrize("changed", [{"started": 7200.0}, {"uptime": 7200.0}])
-def test_a_clock_that_was_put_right_kills_nobody(changed: Mapping[str, float]) -> None:
-    here = Process.current()
-    assert replace(here, **{name: getattr(here, name) + by for name, by in changed.items()}).liveness is ALIVE
-
-
-def test_of_a_process_of_another_machine_nothing_is_known() -> None:
-    assert replace(Process.current(), host="elsewhere").liveness is UNKNOWN
-
-
-def test_a_process_is_the_same_after_it_was_written_down() -> None:
-    here = Process.current()
-    written = Process.from_text(here.to_text())
-    assert written is not None
-    assert written.to_text() == here.to_text()
-    assert written.liveness is ALIVE
-    assert str(written) == f"process {os.getpid()} on {here.host}"
-
-
-@pytest.mark.parametrize(
-    "text", [None, "", "none", "1b2d-44.lock", "12@host", "x@host 1 2", "12@host 1.0 2.0 of run x"]
-)
-def test_any_other_text_names_no_process(text: str | None) -> None:
-    assert Process.from_text(text) is None
-
-
 # --- a run --------------------------------------------------------------------------------------------------
 
 
@@ -171,13 +122,11 @@ def test_any_other_text_names_no_process(text: str | None) -> None:
         ([], UNKNOWN),
     ],
 )
-def test_one_witness_who_saw_life_is_right_and_one_who_knows_nothing_has_no_say(
-    lives: list[Liveness], expected: Liveness
-) -> None:
+def test_alive_outweighs_dead_and_dead_outweighs_unknown(lives: list[Liveness], expected: Liveness) -> None:
     assert combine([LivenessResult(life, life.value) for life in lives]).liveness is expected
 
 
-def test_a_run_is_alive_as_long_as_its_process_is(instance: dg.DagsterInstance, start: Start) -> None:
+def test_a_run_is_alive_as_long_as_its_process(instance: dg.DagsterInstance, start: Start) -> None:
     process = start()
     run = make_run(instance, of(process))
     assert check_liveness(instance, run) == LivenessResult(ALIVE, f"{of(process)} executes it")
@@ -188,7 +137,7 @@ def test_a_run_is_alive_as_long_as_its_process_is(instance: dg.DagsterInstance, 
     assert f"process {process.pid}" in finding.reason
 
 
-def test_a_run_that_left_dbt_behind_is_alive_until_dbt_has_ended(instance: dg.DagsterInstance, start: Start) -> None:
+def test_a_run_is_alive_until_its_dbt_process_ends(instance: dg.DagsterInstance, start: Start) -> None:
     dbt = start()
     run = make_run(instance, gone(), child=of(dbt))
     assert fail_dead_runs(instance) == []
@@ -198,28 +147,20 @@ def test_a_run_that_left_dbt_behind_is_alive_until_dbt_has_ended(instance: dg.Da
     assert [dead.run_id for dead in fail_dead_runs(instance)] == [run.run_id]
 
 
-def test_a_re_execution_that_has_its_parents_tags_is_not_taken_for_dead(instance: dg.DagsterInstance) -> None:
+def test_a_re_execution_with_its_parents_tags_is_not_dead(instance: dg.DagsterInstance) -> None:
     parent = make_run(instance, gone())
     run = instance.create_run_for_job(JOB, status=STATUS.STARTING, tags=dict(parent.tags))
     assert check_liveness(instance, run).liveness is UNKNOWN
 
 
-def test_the_process_that_made_a_run_knows_it(instance: dg.DagsterInstance, start: Start) -> None:
-    assert is_executed_here(make_run(instance, Process.current()))
-    assert not is_executed_here(make_run(instance, of(start())))
-    assert not is_executed_here(make_run(instance))
-
-
 @pytest.mark.parametrize("status", [STATUS.NOT_STARTED, STATUS.STARTING, STATUS.STARTED, STATUS.CANCELING])
-def test_nothing_is_known_of_a_run_that_names_no_process(
-    instance: dg.DagsterInstance, status: dg.DagsterRunStatus
-) -> None:
+def test_a_run_without_a_process_is_left_alone(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> None:
     run = make_run(instance, status=status)
     assert fail_dead_runs(instance) == []
     assert now(instance, run).status is status
 
 
-def test_dagsters_own_events_name_the_process_where_no_tag_does(local: dg.DagsterInstance, start: Start) -> None:
+def test_dagsters_events_name_the_process_if_no_tag_does(local: dg.DagsterInstance, start: Start) -> None:
     instance, run, process = local, make_run(local), start()
     instance.report_engine_event("Started", run, EngineEventData.in_process(gone().pid))
     instance.report_engine_event("Executing", run, EngineEventData.multiprocess(process.pid))
@@ -232,7 +173,7 @@ def test_dagsters_own_events_name_the_process_where_no_tag_does(local: dg.Dagste
     assert str(process.pid) in finding.reason
 
 
-def test_a_process_younger_than_the_event_that_names_its_number_is_another(
+def test_a_process_that_started_after_the_event_is_another_one(
     local: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(local)
@@ -242,14 +183,14 @@ def test_a_process_younger_than_the_event_that_names_its_number_is_another(
     assert check_liveness(local, run).liveness is DEAD
 
 
-def test_events_are_not_believed_where_runs_may_be_executed_on_several_machines(instance: dg.DagsterInstance) -> None:
+def test_events_are_ignored_if_runs_may_be_executed_elsewhere(instance: dg.DagsterInstance) -> None:
     assert not executes_all_runs_here(instance)
     run = make_run(instance)
     instance.report_engine_event("Started", run, EngineEventData.in_process(gone().pid))
     assert check_liveness(instance, run).liveness is UNKNOWN
 
 
-def test_a_home_of_ours_and_a_stock_one_are_local(
+def test_runs_of_a_sqlite_home_are_executed_here(
     local: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert executes_all_runs_here(local)
@@ -259,8 +200,8 @@ def test_a_home_of_ours_and_a_stock_one_are_local(
         assert executes_all_runs_here(ours)
 
 
-class LookingLauncher(dg.DefaultRunLauncher):
-    """A launcher that looks after what it launched, as those of Docker and Kubernetes do."""
+class LauncherWithHealthCheck(dg.DefaultRunLauncher):
+    """A launcher with a health check, like those of Docker and Kubernetes."""
 
     def __init__(self, health: CheckRunHealthResult | Exception) -> None:
         super().__init__()
@@ -268,11 +209,11 @@ class LookingLauncher(dg.DefaultRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Return that it does."""
+        """Return True."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return what it was made to say."""
+        """Return or raise the configured result."""
         assert run.run_id
         if isinstance(self._health, Exception):
             raise self._health
@@ -291,27 +232,27 @@ class LookingLauncher(dg.DefaultRunLauncher):
         (PermissionError("jobs is forbidden"), UNKNOWN),
     ],
 )
-def test_a_run_on_another_machine_is_what_its_launcher_says(
+def test_the_launcher_decides_about_a_run_on_another_machine(
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
     health: CheckRunHealthResult | Exception,
     expected: Liveness,
 ) -> None:
-    monkeypatch.setattr(instance, "_run_launcher", LookingLauncher(health))
+    monkeypatch.setattr(instance, "_run_launcher", LauncherWithHealthCheck(health))
     run = instance.create_run_for_job(JOB, status=STATUS.STARTED, remote_job_origin=ORIGIN)
     elsewhere = replace(Process.current(), host="a-pod")
     instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{elsewhere.to_text()} of run {run.run_id}"})
     assert check_liveness(instance, now(instance, run)).liveness is expected
-    # One that is on its way to start, or to its end, has no pod yet, or none any more; one of a terminal never had one.
+    # A run that is starting or canceling may have no pod, and a run of the command line never has one.
     for status, origin in ((STATUS.STARTING, ORIGIN), (STATUS.CANCELING, ORIGIN), (STATUS.STARTED, None)):
         another = instance.create_run_for_job(JOB, status=status, remote_job_origin=origin)
         assert check_liveness(instance, another).liveness is UNKNOWN
 
 
-# --- the end of dead ones -----------------------------------------------------------------------------------
+# --- marking dead runs --------------------------------------------------------------------------------------
 
 
-def test_a_dead_run_is_marked_as_failed_once_with_the_reason_and_gives_up_its_slot(
+def test_a_dead_run_is_marked_as_failed_once_and_its_slot_is_freed(
     instance: dg.DagsterInstance,
 ) -> None:
     dead, waiting = make_run(instance, gone()), make_run(instance, Process.current())
@@ -328,19 +269,19 @@ def test_a_dead_run_is_marked_as_failed_once_with_the_reason_and_gives_up_its_sl
     assert fail_dead_runs(instance) == []
 
 
-def test_one_that_was_to_be_canceled_is_canceled(instance: dg.DagsterInstance) -> None:
+def test_a_dead_run_that_was_being_canceled_is_canceled(instance: dg.DagsterInstance) -> None:
     run = make_run(instance, gone(), status=STATUS.CANCELING)
     assert len(fail_dead_runs(instance)) == 1
     assert now(instance, run).status is STATUS.CANCELED
 
 
-def test_a_queued_run_is_nobodys_yet(instance: dg.DagsterInstance) -> None:
+def test_a_queued_run_is_left_alone(instance: dg.DagsterInstance) -> None:
     run = make_run(instance, gone(), status=STATUS.QUEUED)
     assert fail_dead_runs(instance) == []
     assert now(instance, run).status is STATUS.QUEUED
 
 
-def test_only_the_runs_that_are_asked_for_are_looked_at(instance: dg.DagsterInstance) -> None:
+def test_only_the_given_runs_are_checked(instance: dg.DagsterInstance) -> None:
     one, other = make_run(instance, gone()), make_run(instance, gone())
     assert fail_dead_runs(instance, []) == []
     assert [dead.run_id for dead in fail_dead_runs(instance, [one.run_id])] == [one.run_id]
@@ -348,7 +289,7 @@ def test_only_the_runs_that_are_asked_for_are_looked_at(instance: dg.DagsterInst
 
 
 @pytest.mark.parametrize("alive", [False, True])
-def test_a_run_that_was_marked_from_outside_gives_up_its_slot_when_its_process_has_gone(
+def test_a_run_marked_from_outside_loses_its_slot_if_its_process_ended(
     local: dg.DagsterInstance, *, alive: bool
 ) -> None:
     run, waiting = make_run(local, Process.current() if alive else gone()), make_run(local, Process.current())
@@ -359,7 +300,7 @@ def test_a_run_that_was_marked_from_outside_gives_up_its_slot_when_its_process_h
     assert claim(local, waiting) is not alive
 
 
-def test_a_run_that_was_deleted_or_ended_long_ago_holds_nothing(
+def test_a_deleted_or_long_finished_run_loses_its_slot(
     local: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deleted, ended, waiting = make_run(local), make_run(local), make_run(local, Process.current())

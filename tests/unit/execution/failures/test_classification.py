@@ -1,5 +1,5 @@
-# ruff: noqa: E501 - messages stand as they were said
-"""A failure is told from its text: what may pass by itself is retried, and nothing else."""
+# ruff: noqa: E501 - original messages
+"""The kind of a failure follows from its message, and only transient kinds are retried."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from analytics_dagster.execution.failures.classification import FailureKind, cla
 
 K = FailureKind
 
-# What DuckDB, dbt and Dagster said when each of these was produced for real on this project's versions.
+# Messages of DuckDB, dbt and Dagster in the versions of this project, each produced for real.
 REAL = [
     (
         K.SQL,
@@ -101,7 +101,7 @@ REAL = [
     (K.KILLED, "The node was low on resource: memory. Pod evicted"),
 ]
 
-# As the warehouses' own documentation and drivers word them.
+# Messages from the documentation of the warehouses and from their drivers.
 DOCUMENTED = [
     # PostgreSQL: https://www.postgresql.org/docs/current/errcodes-appendix.html and libpq.
     (
@@ -183,20 +183,20 @@ DOCUMENTED = [
 
 
 @pytest.mark.parametrize(("kind", "message"), [*REAL, *DOCUMENTED])
-def test_a_message_is_of_its_kind(kind: FailureKind, message: str) -> None:
+def test_each_message_has_its_kind(kind: FailureKind, message: str) -> None:
     assert classify(message) is kind
 
 
-def test_a_test_that_found_rows_is_a_failed_test_whatever_it_says() -> None:
+def test_a_test_with_status_fail_is_a_data_test_whatever_its_message() -> None:
     assert classify("Got 3 results, configured to fail if != 0", status="fail") is K.DATA_TEST
     assert classify("connection refused", status="fail") is K.DATA_TEST
 
 
-def test_every_kind_is_told_by_a_message() -> None:
+def test_every_kind_has_a_message() -> None:
     assert {kind for kind, _ in [*REAL, *DOCUMENTED]} == set(FailureKind) - {K.DATA_TEST}
 
 
-def test_names_and_quoted_values_have_no_say() -> None:
+def test_names_and_quoted_values_are_ignored() -> None:
     for text in (
         "Database Error in model connection lost (models/timeout.sql)\n  Binder Error: no",
         "Database Error in test out_of_memory (models/a.yml)\n  value 'deadlock detected' is wrong",
@@ -206,12 +206,12 @@ def test_names_and_quoted_values_have_no_say() -> None:
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
-def test_what_passes_by_itself_is_what_the_issue_names(kind: FailureKind) -> None:
+def test_the_transient_kinds_are_these(kind: FailureKind) -> None:
     named = {K.CONNECTION, K.TIMEOUT, K.LOCK, K.THROTTLING, K.OUT_OF_MEMORY, K.KILLED}
     assert kind.is_transient is (kind in named)
 
 
-def test_one_lasting_failure_outweighs_all_that_pass() -> None:
+def test_one_permanent_failure_outweighs_all_transient_ones() -> None:
     assert worst([K.CONNECTION, K.SQL, K.LOCK]) is K.SQL
     assert worst([K.CONNECTION, K.LOCK]) is K.CONNECTION
     assert worst([]) is None

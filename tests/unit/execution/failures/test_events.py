@@ -1,4 +1,4 @@
-"""The failure report is read from a run's own events: what failed and why, what was skipped, whose it is."""
+"""The failure report is read from the events of a run: what failed and why, what was skipped, and the owners."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ CATALOG = AssetCatalog(
         CatalogEntry("exposures/board", group=EXPOSURES, reads=("b",)),
     ]
 )
-PLACE = DeploymentInfo("prod", "prod", "abc", "https://dagster.example.com/", frozenset({"hunter22"}))
+DEPLOYMENT = DeploymentInfo("prod", "prod", "abc", "https://dagster.example.com/", frozenset({"hunter22"}))
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -38,10 +38,10 @@ def report_of(instance: dg.DagsterInstance, *assets: Any) -> FailureReport:
     result = job.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET)
     record = instance.get_run_record_by_id(result.run_id)
     assert record is not None
-    return read_report(instance, record, CATALOG, PLACE)
+    return read_report(instance, record, CATALOG, DEPLOYMENT)
 
 
-def test_a_python_asset_that_fails_is_told_by_its_exception_and_what_reads_it_is_skipped(
+def test_a_failed_python_asset_is_reported_with_its_exception_and_skipped_readers(
     instance: dg.DagsterInstance,
 ) -> None:
     @dg.asset
@@ -64,7 +64,7 @@ def test_a_python_asset_that_fails_is_told_by_its_exception_and_what_reads_it_is
     assert "hunter22" not in str(report.to_json())
 
 
-def test_a_nodes_own_message_stands_for_that_of_its_step(instance: dg.DagsterInstance) -> None:
+def test_the_message_of_a_node_replaces_that_of_its_step(instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("a", skippable=True), dg.AssetSpec("b", skippable=True)])
     def dbt(context: dg.AssetExecutionContext) -> Any:
         yield dg.MaterializeResult(asset_key="b")
@@ -83,7 +83,7 @@ def test_a_nodes_own_message_stands_for_that_of_its_step(instance: dg.DagsterIns
     assert not report.is_transient
 
 
-def test_where_dbt_itself_breaks_off_its_log_is_told_and_not_its_command(instance: dg.DagsterInstance) -> None:
+def test_if_dbt_itself_fails_its_log_is_reported_without_the_command(instance: dg.DagsterInstance) -> None:
     @dg.asset
     def a() -> None:
         raise dg.Failure(
@@ -97,7 +97,7 @@ def test_where_dbt_itself_breaks_off_its_log_is_told_and_not_its_command(instanc
     assert step.message.startswith("IO Error: Could not set lock on file")
 
 
-def test_a_test_that_found_rows_is_told_with_their_number_and_not_as_its_step(instance: dg.DagsterInstance) -> None:
+def test_a_failed_test_is_reported_with_its_rows_and_not_as_a_step(instance: dg.DagsterInstance) -> None:
     @dg.multi_asset(specs=[dg.AssetSpec("a")], check_specs=[dg.AssetCheckSpec("unique", asset="a")])
     def dbt() -> Any:
         yield dg.MaterializeResult(asset_key="a")
@@ -111,7 +111,7 @@ def test_a_test_that_found_rows_is_told_with_their_number_and_not_as_its_step(in
     assert (check.rows, check.warns, check.kind) == (17, False, FailureKind.DATA_TEST)
 
 
-def test_a_run_that_was_cut_off_is_told_by_its_end(instance: dg.DagsterInstance) -> None:
+def test_a_run_that_was_cut_off_is_reported_with_its_failure_event(instance: dg.DagsterInstance) -> None:
     @dg.asset
     def a() -> None: ...
 
@@ -120,11 +120,11 @@ def test_a_run_that_was_cut_off_is_told_by_its_end(instance: dg.DagsterInstance)
     instance.report_run_failed(run, "The run was cut off: process 7 on here, which executed it, has ended.")
     record = instance.get_run_record_by_id(run.run_id)
     assert record is not None
-    [step] = read_report(instance, record, CATALOG, PLACE).steps
+    [step] = read_report(instance, record, CATALOG, DEPLOYMENT).steps
     assert (step.name, step.kind) == ("", FailureKind.KILLED)
 
 
-def test_a_run_whose_worker_was_killed_is_told_by_what_its_code_server_saw(instance: dg.DagsterInstance) -> None:
+def test_a_killed_run_worker_is_reported_with_the_code_servers_event(instance: dg.DagsterInstance) -> None:
     @dg.asset
     def a() -> None: ...
 
@@ -138,11 +138,11 @@ def test_a_run_whose_worker_was_killed_is_told_by_what_its_code_server_saw(insta
         instance.report_run_failed(run, "This run has been marked as failed from outside the execution context.")
         record = instance.get_run_record_by_id(run.run_id)
         assert record is not None
-        [step] = read_report(instance, record, CATALOG, PLACE).steps
+        [step] = read_report(instance, record, CATALOG, DEPLOYMENT).steps
         assert step.kind is kind
 
 
-def test_a_run_that_succeeds_has_no_failures_and_says_what_is_usual(instance: dg.DagsterInstance) -> None:
+def test_a_successful_run_has_no_failures_and_a_usual_duration(instance: dg.DagsterInstance) -> None:
     @dg.asset
     def a() -> None: ...
 
@@ -153,7 +153,7 @@ def test_a_run_that_succeeds_has_no_failures_and_says_what_is_usual(instance: dg
     assert (report.nodes, report.checks, report.steps, report.skipped) == ((), (), (), ())
 
 
-# --- what dbt says, noted on its asset ---------------------------------------------------------------------------
+# --- observations of failures -------------------------------------------------------------------------------
 
 
 def event(name: str, unique_id: str, status: str) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def event(name: str, unique_id: str, status: str) -> dict[str, Any]:
     return {"info": {"name": name, "msg": "  Database Error\n  no, password=hunter22"}, "data": {"node_info": node}}
 
 
-def test_why_dbt_could_not_run_a_node_or_a_test_is_noted_and_that_a_test_failed_is_not() -> None:
+def test_errors_of_nodes_and_tests_are_failures_but_failed_tests_are_not() -> None:
     key, check = dg.AssetKey("a"), dg.AssetCheckKey(dg.AssetKey("a"), "unique")
     known = {"model.x.a": key}, {"test.x.unique": check}
     node = failure_of(event("RunResultError", "model.x.a", "error"), *known)
@@ -175,13 +175,13 @@ def test_why_dbt_could_not_run_a_node_or_a_test_is_noted_and_that_a_test_failed_
     assert failure_of(event("RunResultError", "model.x.other", "error"), *known) is None
 
 
-def test_what_is_noted_is_read_again_without_secrets() -> None:
-    noted = to_observation(
+def test_an_observed_failure_is_read_back_without_secrets() -> None:
+    observation = to_observation(
         NodeFailure(dg.AssetKey("a"), "no, password=hunter33 and hunter22 too", "unique"), {"hunter22"}
     )
-    assert from_observation(noted) == NodeFailure(dg.AssetKey("a"), "no, password=*** and *** too", "unique")
+    assert from_observation(observation) == NodeFailure(dg.AssetKey("a"), "no, password=*** and *** too", "unique")
     assert from_observation(dg.AssetObservation("a")) is None
 
 
-def test_exposures_are_in_the_group_that_the_facts_take_for_theirs() -> None:
+def test_the_group_of_exposures_is_the_same_as_in_assets() -> None:
     assert keys.EXPOSURES == EXPOSURES
