@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from analytics_dagster.alerting.content import format_duration
 from analytics_dagster.alerting.incidents import Alert, Observation, Severity
@@ -33,25 +34,18 @@ class _RunAlerts:
     moment: float
 
     def all(self) -> Iterator[Alert]:
-        alerts = [
-            *map(self._of_node, self.report.nodes),
-            *map(self._of_check, self.report.checks),
-            *map(self._of_step, self.report.steps),
-        ]
-        for alert in alerts:
+        report = self.report
+        failed = map(self._of_node, report.nodes), map(self._of_check, report.checks), map(self._of_step, report.steps)
+        for alert in chain(*failed):
             yield self._with_shared_cause(alert) if alert.kind.is_shared else alert
 
     def _of_node(self, node: FailedNode) -> Alert:
-        alert = self._alert(
-            f"asset:{node.asset}:{node.kind.value}:{error_fingerprint(node.message)}",
-            f"{node.asset} failed: {node.kind.value}",
-            node.kind,
-            [node.asset],
-            self._skipped_below(node.asset),
-        )
+        key = f"asset:{node.asset}:{node.kind.value}:{error_fingerprint(node.message)}"
+        title = f"{node.asset} failed: {node.kind.value}"
+        alert = self._alert(key, title, node.kind, [node.asset], self._skipped_below(node.asset))
         compiled = (("compiled SQL", node.compiled),) if node.compiled else ()
-        details = (*alert.details, *compiled)
-        return replace(alert, subjects=(f"asset:{node.asset}",), message=node.message, details=details)
+        subjects = (f"asset:{node.asset}",)
+        return replace(alert, subjects=subjects, message=node.message, details=(*alert.details, *compiled))
 
     def _of_check(self, check: FailedCheck) -> Alert:
         rows = "" if check.rows is None else f": {pluralize(check.rows, 'row')}"
@@ -75,11 +69,8 @@ class _RunAlerts:
 
     def _with_shared_cause(self, alert: Alert) -> Alert:
         """Return the alert with the key of its cause, so that one lost connection is one incident."""
-        return replace(
-            alert,
-            key=f"shared:{alert.kind.value}:{self.report.environment}:{self.report.target}",
-            title=f"{self.report.job}: {alert.kind.value}",
-        )
+        key = f"shared:{alert.kind.value}:{self.report.environment}:{self.report.target}"
+        return replace(alert, key=key, title=f"{self.report.job}: {alert.kind.value}")
 
     def _skipped_below(self, asset: str) -> Sequence[str]:
         below = self.catalog.below(asset)

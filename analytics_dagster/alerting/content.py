@@ -45,7 +45,8 @@ def compose(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now:
     shown = [incident for incident in incidents if incident.is_open] or list(incidents)
     alerts = [incident.alert for incident in shown]
     is_single = len(incidents) == 1
-    fields = [*_owner_field(_unique(owner for alert in alerts for owner in alert.owners))]
+    owners = _unique(owner for alert in alerts for owner in alert.owners)
+    fields = [("owner", join_names(owners, _MOST_OWNERS))] if owners else []
     if is_single and alerts[0].groups:
         fields.append(("group", ", ".join(alerts[0].groups)))
     fields += [*incidents[0].alert.details, *([("rule", rule)] if rule else [])]
@@ -61,7 +62,7 @@ def compose(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now:
         fields=tuple(fields),
         sections=tuple(sections),
         links=tuple(("Open the run", url) for url in _unique(alert.url for alert in alerts if alert.url)[:1]),
-        owners=tuple(_unique(owner for alert in alerts for owner in alert.owners)),
+        owners=tuple(owners),
     )
 
 
@@ -97,11 +98,6 @@ def _sections(incidents: Sequence[Incident], *, is_single: bool) -> Iterator[Sec
         # All exposures share the first part of their keys.
         names = join_names([asset.rpartition("/")[2] for asset in exposures])
         yield Section("Stale", f"{names} {'is' if len(exposures) == 1 else 'are'} stale.")
-
-
-def _owner_field(owners: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if owners:
-        yield "owner", join_names(owners, _MOST_OWNERS)
 
 
 def _bullets(lines: Sequence[str]) -> str:

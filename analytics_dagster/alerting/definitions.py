@@ -32,26 +32,25 @@ class Alerting:
         self._routes = load_routes(settings)
         self._project = project
         self._report_reader = report_reader
-        self._groups = [one.group for one in plan.groups if one.group.cron and not one.is_empty]
+        groups = [one.group for one in plan.groups if one.group.cron and not one.is_empty]
+        self._schedules = {f"{group.name}_schedule": group for group in groups}
 
     @property
     def definitions(self) -> dg.Definitions:
         """The alerts sensor, and the `slack` resource if there is a bot token."""
         is_on = self._settings.automation_is_on
         status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
-        has_slack = self._settings.slack_token is not None
-        resources = {SLACK: build_slack_resource(self._settings)} if has_slack else {}
+        resources = {SLACK: build_slack_resource(self._settings)} if self._settings.slack_token else {}
         return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)], resources=resources)
 
     def context(self, repository: dg.RepositoryDefinition | None, name: str | None) -> LocationContext:
         """Return the location with its name and what it defines, as far as they are known."""
-        schedules = {f"{group.name}_schedule": group for group in self._groups}
         return LocationContext(
             project=self._project.name,
             deployment=self._report_reader.deployment,
             routes=self._routes,
             catalog=lambda: self._report_reader.catalog(repository),
-            schedules=schedules,
+            schedules=self._schedules,
             instigators=instigator_names(repository) if repository else (),
             name=name,
         )
@@ -63,12 +62,9 @@ class Alerting:
         context = self.context(repository, name)
         store = AlertStore(instance.daemon_cursor_storage, context.project)
         source = f"{context.project} in {context.deployment.environment}"
-        delivery = Delivery(
-            build_notifiers(self._settings, self._routes, source),
-            store,
-            digests=[name for name, channel in self._routes.channels.items() if channel.digest],
-            secrets=context.deployment.secrets,
-        )
+        notifiers = build_notifiers(self._settings, self._routes, source)
+        digests = [name for name, channel in self._routes.channels.items() if channel.digest]
+        delivery = Delivery(notifiers, store, digests, context.deployment.secrets)
         return AlertMonitor(instance, context, store, delivery, time.time())
 
 

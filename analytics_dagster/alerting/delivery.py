@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt
-from analytics_dagster.alerting.store import AlertState, AlertStore, Notification
+from analytics_dagster.alerting.store import AlertState, AlertStore, MessageThread, Notification
 from analytics_dagster.redaction import redact
 
+_SECONDS = 30.0
 _FIRST_DELAY = 15.0
 _LONGEST_DELAY = 3_600.0
 
 
 @dataclass
 class Delivery:
-    """Sends what is due, for at most ``seconds``; the rest stays queued. ``sent`` and ``failed`` are lines for logs."""
+    """Sends what is due, for at most 30 seconds; the rest stays queued. ``sent`` and ``failed`` are lines for logs."""
 
     notifiers: Mapping[str, Notifier]
     store: AlertStore
     digests: Collection[str] = ()
     secrets: Collection[str] = ()
-    seconds: float = 30.0
-    clock: Callable[[], float] = time.monotonic
     sent: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
     def run(self, state: AlertState, now: float) -> AlertState:
         """Send what is due, channel by channel, and return the state after that."""
-        end = self.clock() + self.seconds
+        end = time.monotonic() + _SECONDS
         for channel in dict.fromkeys(one.channel for one in state.notifications):
             ready = due(state.notifications, channel, now)
-            for batch in _batches(ready, is_digest=channel in self.digests):
-                if self.clock() >= end:
+            for batch in [ready] if ready and channel in self.digests else [[one] for one in ready]:
+                if time.monotonic() >= end:
                     return state
                 state, is_available = self._send(state, channel, batch, now)
                 if not is_available:
@@ -66,16 +65,12 @@ class Delivery:
                 notifier.send_digest(batch)
                 return Receipt()
             # An earlier notification of this round may have started the thread.
-            return notifier.send(batch[0], state.thread(batch[0].thread))
+            return notifier.send(batch[0], state.thread(batch[0]))
         except DeliveryError:
             raise
         except Exception as error:
             # A bug in a channel's client must not stop the other channels.
             raise DeliveryError(f"{type(error).__name__}: {error}") from error
-
-
-def _batches(ready: Sequence[Notification], *, is_digest: bool) -> list[Sequence[Notification]]:
-    return [ready] if is_digest and ready else [[one] for one in ready]
 
 
 def due(notifications: Sequence[Notification], channel: str, now: float) -> list[Notification]:
@@ -101,15 +96,13 @@ def retry_delay(attempts: int, retry_after: float | None) -> float:
 def postponed(state: AlertState, notifications: Collection[Notification], until: float, reason: str) -> AlertState:
     """Return the state after a failed attempt: these notifications wait until a later time."""
     ids = {one.id for one in notifications}
-    return replace(
-        state,
-        notifications=tuple(
-            replace(one, not_before=max(one.not_before, until), attempts=one.attempts + 1, error=reason)
-            if one.id in ids
-            else one
-            for one in state.notifications
-        ),
-    )
+    waiting = tuple(_postponed(one, until, reason) if one.id in ids else one for one in state.notifications)
+    return replace(state, notifications=waiting)
+
+
+def _postponed(notification: Notification, until: float, reason: str) -> Notification:
+    not_before = max(notification.not_before, until)
+    return replace(notification, not_before=not_before, attempts=notification.attempts + 1, error=reason)
 
 
 def delivered(state: AlertState, notifications: Collection[Notification], receipt: Receipt) -> AlertState:
@@ -118,10 +111,10 @@ def delivered(state: AlertState, notifications: Collection[Notification], receip
     return replace(
         state,
         notifications=tuple(one for one in state.notifications if one.id not in ids),
-        threads=tuple(
-            replace(one, reference=receipt.reference or one.reference, channel_id=receipt.channel_id or one.channel_id)
-            if one.id in threads
-            else one
-            for one in state.threads
-        ),
+        threads=tuple(_with_ids(one, receipt) if one.id in threads else one for one in state.threads),
     )
+
+
+def _with_ids(thread: MessageThread, receipt: Receipt) -> MessageThread:
+    reference = receipt.reference or thread.reference
+    return replace(thread, reference=reference, channel_id=receipt.channel_id or thread.channel_id)

@@ -83,11 +83,9 @@ def explain_run(
     report = with_retry(read_report(instance, record, catalog, context.deployment), record.dagster_run)
     incidents, _ = advance((), observe_run(report, catalog, context.routes.critical))
     lines = [f"Run {report.run_id} of {report.job}: {report.status}"]
-    if report.retry:
-        lines.append(f"  {report.retry.reason}")
-    if not incidents:
-        lines.append("  Nothing failed: nobody is notified.")
-    for incident in incidents:
+    lines += [f"  {report.retry.reason}"] if report.retry else []
+    lines += [] if incidents else ["  Nothing failed: nobody is notified."]
+    for incident in incidents.values():
         lines.append(f"{incident.alert.title} ({incident.alert.severity.value})")
         lines.append(f"  owner: {join_names(incident.alert.owners, 4) or 'none'}")
         lines += [f"  {line}" for line in _routing(incident, context.routes, context.deployment.environment)]

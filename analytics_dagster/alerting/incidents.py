@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, Any
@@ -92,24 +92,16 @@ class IncidentEvent(str, Enum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True)
-class IncidentChange:
-    """An event, and the incident after it."""
-
-    event: IncidentEvent
-    incident: Incident
-
-
 def advance(
-    incidents: Sequence[Incident], observation: Observation
-) -> tuple[tuple[Incident, ...], list[IncidentChange]]:
-    """Return the incidents after an observation, and what changed.
+    incidents: Iterable[Incident], observation: Observation
+) -> tuple[dict[str, Incident], dict[str, IncidentEvent]]:
+    """Return the incidents after an observation, and the events of those that changed, by incident id.
 
     A later alert with the key of an open incident updates it. A subject that failed and succeeded in one observation
     counts as failed. A success before the incident's last failure is ignored.
     """
     known = {incident.id: incident for incident in incidents}
-    by_key = {incident.alert.key: incident.id for incident in incidents if incident.is_open}
+    by_key = {incident.alert.key: incident.id for incident in known.values() if incident.is_open}
     events: dict[str, IncidentEvent] = {}
     failed = {subject for alert in observation.alerts for subject in alert.subjects}
     for alert in _merged(observation.alerts):
@@ -127,7 +119,7 @@ def advance(
         if after is not incident:
             known[after.id] = after
             events[after.id] = IncidentEvent.UPDATED if after.is_open else IncidentEvent.RECOVERED
-    return tuple(known.values()), [IncidentChange(event, known[incident_id]) for incident_id, event in events.items()]
+    return known, events
 
 
 def _merged(alerts: Iterable[Alert]) -> Iterable[Alert]:

@@ -21,10 +21,13 @@ LATE = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class InstigatorTick:
-    """The last finished tick of a sensor or schedule; ``moment`` is when it was due, None before the first tick."""
+    """The last finished tick of a sensor or schedule (``kind``).
 
+    ``moment`` is when it was due, None before the first tick.
+    """
+
+    kind: str
     name: str
-    is_schedule: bool
     is_on: bool
     moment: float | None
     failed: bool = False
@@ -36,11 +39,6 @@ class InstigatorTick:
         """The subject of its alerts."""
         return f"{self.kind}:{self.name}"
 
-    @property
-    def kind(self) -> str:
-        """`schedule` or `sensor`."""
-        return "schedule" if self.is_schedule else "sensor"
-
 
 def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterable[str]) -> list[InstigatorTick]:
     """Return the last finished tick of each named sensor and schedule of a location that the daemon knows."""
@@ -50,21 +48,21 @@ def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterab
         origin = state.origin.repository_origin.code_location_origin
         if state.instigator_name in known and location in (None, origin.location_name):
             ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)
-            found.append(_last_tick(state, [tick for tick in ticks if tick.status.value != "STARTED"]))
+            # The statuses are compared by value, as their enumerations are private.
+            finished = [tick for tick in ticks if tick.status.value != "STARTED"]
+            found.append(_to_tick(state, finished[0] if finished else None))
     return found
 
 
-def _last_tick(state: Any, ticks: Sequence[Any]) -> InstigatorTick:
-    # The statuses are compared by value, as their enumerations are private.
-    last = ticks[0] if ticks else None
+def _to_tick(state: Any, last: Any) -> InstigatorTick:
     failed = last is not None and last.status.value == "FAILURE"
     return InstigatorTick(
+        kind=state.instigator_type.value.lower(),
         name=state.instigator_name,
-        is_schedule=state.instigator_type.value == "SCHEDULE",
         is_on=state.status.value != "STOPPED",
         moment=last.timestamp if last else None,
         failed=failed,
-        error=last.error.message if failed and last is not None and last.error else "",
+        error=last.error.message if failed and last.error else "",
         on_since=getattr(state.instigator_data, "start_timestamp", None) or 0.0,
     )
 
@@ -95,7 +93,7 @@ def observe_ticks(
         missed = _missed(tick, schedules[tick.name], began, now) if tick.name in schedules else None
         if missed:
             alerts.append(_not_fired(tick, missed, schedules[tick.name]))
-        elif tick.is_schedule:
+        elif tick.kind == "schedule":
             succeeded.add(fired)
     return Observation(now, tuple(alerts), frozenset(succeeded))
 

@@ -75,7 +75,7 @@ class AlertMonitor:
     store: AlertStore
     delivery: Delivery
     now: float
-    _slow_runs: list[FailureReport] = field(default_factory=list, init=False)
+    _slow_runs: list[Content] = field(default_factory=list, init=False)
 
     def tick(self) -> list[str]:
         """Queue and send the notifications of a tick, and return a line for each attempt.
@@ -84,23 +84,20 @@ class AlertMonitor:
         """
         before = self.store.read(self.now)
         state, observations = self._observe_runs(before)
-        if self.context.instigators:
-            observations.append(self._observe_ticks(state))
-        outbox = Outbox(state, self.context.routes, self.context.deployment.environment, self.now)
+        context, secrets = self.context, self.context.deployment.secrets
+        if context.instigators:
+            ticks = read_ticks(self.instance, context.name, context.instigators)
+            schedules = context.schedules
+            observations.append(observe_ticks(ticks, schedules, began=state.began, now=self.now, secrets=secrets))
+        outbox = Outbox(state, context.routes, context.deployment.environment, self.now)
         outbox.add(observations)
-        for report in self._slow_runs:
-            outbox.add_to_digests(_slow_run(report))
+        for content in self._slow_runs:
+            outbox.add_to_digests(content)
         state = outbox.state
         if state != before:
             self.store.write(state)
         self.delivery.run(state, self.now)
         return [*self.delivery.sent, *self.delivery.failed]
-
-    def _observe_ticks(self, state: AlertState) -> Observation:
-        context = self.context
-        ticks = read_ticks(self.instance, context.name, context.instigators)
-        secrets = context.deployment.secrets
-        return observe_ticks(ticks, context.schedules, began=state.began, now=self.now, secrets=secrets)
 
     def _observe_runs(self, state: AlertState) -> tuple[AlertState, list[Observation]]:
         waiting, observations = self._observe_waiting(state)
@@ -116,11 +113,12 @@ class AlertMonitor:
             # Without an open incident, successes do not matter and are not read.
             brief = run.status is dg.DagsterRunStatus.SUCCESS and not has_open and not observations
             observation = self._observe(record, brief=brief)
-            if run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id):
+            has_retry = run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id)
+            deadline = None if has_retry else self._retry_deadline(record)
+            if deadline is not None:
+                waiting[run.run_id] = deadline
+            if has_retry or deadline is not None:
                 # The run of the retry reports the failures.
-                observation = replace(observation, alerts=())
-            elif self._may_get_retry(record):
-                waiting[run.run_id] = self._retry_deadline(record)
                 observation = replace(observation, alerts=())
             observations += [observation, *self._observe_canceled_retry(run)]
         observations.sort(key=lambda observation: observation.moment)
@@ -137,8 +135,9 @@ class AlertMonitor:
             record = self.instance.get_run_record_by_id(run_id)
             if record is None or self._has_retry(run_id):
                 continue
-            if self.now <= until and self._may_get_retry(record):
-                waiting[run_id] = self._retry_deadline(record)
+            deadline = self._retry_deadline(record)
+            if deadline is not None and self.now <= until:
+                waiting[run_id] = deadline
             else:
                 observations.append(self._observe(record))
         return waiting, observations
@@ -146,12 +145,8 @@ class AlertMonitor:
     def _ended(self, state: AlertState) -> Iterator[dg.RunRecord]:
         """Yield the location's runs that ended and are not handled, in the order in which they ended."""
         since = datetime.fromtimestamp(state.since - _OVERLAP, timezone.utc)
-        records = self.instance.get_run_records(
-            filters=dg.RunsFilter(statuses=list(ENDED), updated_after=since),
-            order_by="update_timestamp",
-            ascending=True,
-        )
-        for record in records:
+        ended_since = dg.RunsFilter(statuses=list(ENDED), updated_after=since)
+        for record in self.instance.get_run_records(ended_since, order_by="update_timestamp", ascending=True):
             run, ended = record.dagster_run, record.end_time or record.update_timestamp.timestamp()
             is_new = run.run_id not in state.handled and ended >= max(state.began, state.since - _REMEMBERED)
             if is_new and self.context.owns(run):
@@ -161,8 +156,7 @@ class AlertMonitor:
         catalog = self.context.catalog()
         report = read_report(self.instance, record, catalog, self.context.deployment, brief=brief)
         report = with_retry(report, record.dagster_run)
-        if _is_slow(report):
-            self._slow_runs.append(report)
+        self._slow_runs += _slow_run(report)
         return observe_run(report, catalog, self.context.routes.critical)
 
     def _observe_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
@@ -174,29 +168,23 @@ class AlertMonitor:
             return []
         return [self._observe(parent)]
 
-    def _may_get_retry(self, record: dg.RunRecord) -> bool:
-        return may_be_retried(record.dagster_run, sensor_is_on=True) and self.now <= self._retry_deadline(record)
-
-    def _retry_deadline(self, record: dg.RunRecord) -> float:
-        due = due_at(record.dagster_run)
-        if DECISION in record.dagster_run.tags and due is not None:
-            return due + _OVERDUE
-        return (record.end_time or self.now) + _UNDECIDED
+    def _retry_deadline(self, record: dg.RunRecord) -> float | None:
+        """Return until when the retry of a failed run must start, or None if no retry is expected."""
+        run, due = record.dagster_run, due_at(record.dagster_run)
+        until = (
+            due + _OVERDUE if due is not None and DECISION in run.tags else (record.end_time or self.now) + _UNDECIDED
+        )
+        return until if may_be_retried(run, sensor_is_on=True) and self.now <= until else None
 
     def _has_retry(self, run_id: str) -> bool:
         return bool(self.instance.get_runs(filters=dg.RunsFilter(tags={PARENT: run_id}), limit=1))
 
 
-def _is_slow(report: FailureReport) -> bool:
-    if report.status != "SUCCESS" or report.seconds is None or report.usual is None:
-        return False
-    return report.seconds > max(report.usual * _SLOW_TIMES, report.usual + _SLOW_BY)
-
-
-def _slow_run(report: FailureReport) -> Content:
-    return Content(
-        None,
-        Severity.WARN,
-        f"{report.job} took {format_duration(report.seconds or 0.0)}, usually {format_duration(report.usual or 0.0)}",
-        links=(("Open the run", report.url),) if report.url else (),
-    )
+def _slow_run(report: FailureReport) -> Iterator[Content]:
+    took, usual = report.seconds, report.usual
+    if report.status != "SUCCESS" or took is None or usual is None:
+        return
+    if took > max(usual * _SLOW_TIMES, usual + _SLOW_BY):
+        headline = f"{report.job} took {format_duration(took)}, usually {format_duration(usual)}"
+        links = (("Open the run", report.url),) if report.url else ()
+        yield Content(None, Severity.WARN, headline, links=links)

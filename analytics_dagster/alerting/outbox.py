@@ -6,18 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from analytics_dagster.alerting import routing
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Observation, advance
 from analytics_dagster.alerting.routes import ChannelConfig, Routes
-from analytics_dagster.alerting.routing import (
-    DIGEST,
-    MAINTENANCE,
-    escalations,
-    held_until,
-    maintenance_end,
-    next_time,
-    route,
-)
 from analytics_dagster.alerting.store import AlertState, MessageThread, Notification
 from analytics_dagster.redaction import digest
 
@@ -53,10 +45,9 @@ class Outbox:
         """Queue the notifications that follow from observations, in their order, and from the time that has passed."""
         opened, changed = set[str](), set[str]()
         for observation in observations:
-            incidents, changes = advance(tuple(self._incidents.values()), observation)
-            self._incidents = {incident.id: incident for incident in incidents}
-            for change in changes:
-                (opened if change.event is IncidentEvent.OPENED else changed).add(change.incident.id)
+            self._incidents, events = advance(self._incidents.values(), observation)
+            for incident, event in events.items():
+                (opened if event is IncidentEvent.OPENED else changed).add(incident)
         # An incident that opened and recovered since the last tick is one message, about its recovery.
         self._notify_opened([incident for incident in self._incidents.values() if incident.id in opened])
         self._notify_changed(changed)
@@ -67,23 +58,17 @@ class Outbox:
         """Queue a message that is not about an incident: only digests contain it."""
         for name, channel in self._routes.channels.items():
             if channel.digest:
+                digest_time = self._next_digest(channel)
+                note_id = f"note-{self._number}"
+                event = IncidentEvent.UPDATED
                 self._queue(
-                    Notification(
-                        id=f"note-{self._number}",
-                        thread="",
-                        channel=name,
-                        event=IncidentEvent.UPDATED,
-                        content=content,
-                        queued=self._now,
-                        not_before=self._next_digest(channel),
-                        held=DIGEST,
-                    )
+                    Notification(note_id, "", name, event, content, self._now, digest_time, held=routing.DIGEST)
                 )
 
     def _notify_opened(self, incidents: Sequence[Incident]) -> None:
         by_channel: dict[str, dict[str, str]] = defaultdict(dict)
         for incident in incidents:
-            for channel, rule in route(self._routes, incident, self._environment).items():
+            for channel, rule in routing.route(self._routes, incident, self._environment).items():
                 by_channel[channel][incident.id] = rule
         for channel, rules in by_channel.items():
             self._start_threads(channel, rules, IncidentEvent.OPENED)
@@ -98,8 +83,8 @@ class Outbox:
         by_channel: dict[str, dict[str, str]] = defaultdict(dict)
         reminders: dict[str, MessageThread] = {}
         for incident in [one for one in self._incidents.values() if one.is_open]:
-            rules = escalations(self._routes, incident, self._environment, self._now)
-            if not rules or maintenance_end(self._routes, incident, self._now) is not None:
+            rules = routing.escalations(self._routes, incident, self._environment, self._now)
+            if not rules or routing.maintenance_end(self._routes, incident, self._now) is not None:
                 continue
             informed = [thread for thread in self._threads.values() if incident.id in thread.incidents]
             reminders |= {thread.id: thread for thread in informed}
@@ -135,7 +120,7 @@ class Outbox:
         if event in {IncidentEvent.UPDATED, IncidentEvent.ESCALATED} and unsent:
             # The first message was not sent yet: it is replaced by one with the latest facts.
             event = IncidentEvent.OPENED
-        is_planned = any(one.held == MAINTENANCE for one in unsent)
+        is_planned = any(one.held == routing.MAINTENANCE for one in unsent)
         if event is IncidentEvent.RECOVERED and unsent and (is_planned or channel.kind == "pagerduty"):
             self._remove(queued)
             return
@@ -144,10 +129,10 @@ class Outbox:
         ]
         self._remove(obsolete)
         incidents = self._incidents_of(thread)
-        times = [held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
+        times = [routing.held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
         not_before, reason = min(times, default=(0.0, ""))
         if channel.digest and not_before <= self._now:
-            not_before, reason = self._next_digest(channel), DIGEST
+            not_before, reason = self._next_digest(channel), routing.DIGEST
         self._queue(
             Notification(
                 id=f"{thread.id}-{self._number}",
@@ -171,7 +156,7 @@ class Outbox:
             del self._notifications[notification.id]
 
     def _next_digest(self, channel: ChannelConfig) -> float:
-        return next_time(channel.digest or "", self._now, self._routes.zone)
+        return routing.next_time(channel.digest or "", self._now, self._routes.zone)
 
     def _incidents_of(self, thread: MessageThread) -> list[Incident]:
         return [self._incidents[incident] for incident in thread.incidents if incident in self._incidents]

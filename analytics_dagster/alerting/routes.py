@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
-from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -34,6 +33,7 @@ def _valid_duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_valid_duration)]
+_Text = Annotated[str, Field(min_length=1)]
 
 
 def _as_clock(value: Any) -> Any:
@@ -57,16 +57,10 @@ Clock = Annotated[
 ]
 
 
-class Weekday(str, Enum):
-    """A day of the week, in the order of `datetime.weekday`."""
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
-    MON = "mon"
-    TUE = "tue"
-    WED = "wed"
-    THU = "thu"
-    FRI = "fri"
-    SAT = "sat"
-    SUN = "sun"
+_WEEK: tuple[Weekday, ...] = get_args(Weekday)
+"""In the order of `datetime.weekday`."""
 
 
 class _Model(BaseModel):
@@ -78,7 +72,7 @@ class QuietHours(_Model):
 
     from_: Clock = Field(alias="from", description="The start.")
     to: Clock = Field(description="The end; on the next day if it is before `from`.")
-    days: tuple[Weekday, ...] = Field(default=tuple(Weekday), description="The days on which quiet hours start.")
+    days: tuple[Weekday, ...] = Field(default=_WEEK, description="The days on which quiet hours start.")
     whole_days: tuple[Weekday, ...] = Field(default=(), description="Days that are quiet from midnight to midnight.")
     except_critical: bool = Field(default=True, description="Send critical incidents immediately.")
 
@@ -86,7 +80,7 @@ class QuietHours(_Model):
         """Return the end of the quiet hours that contain a local time, or None. Adjacent quiet hours count as one."""
         end = None
         # Each round ends at the latest on the next day; the limit ends the search if every day is quiet.
-        for _ in range(2 * len(Weekday)):
+        for _ in range(2 * len(_WEEK)):
             later = self._end(end or moment)
             if later is None:
                 break
@@ -94,12 +88,11 @@ class QuietHours(_Model):
         return end
 
     def _end(self, moment: datetime) -> datetime | None:
-        days = list(Weekday)
-        if days[moment.weekday()] in self.whole_days:
+        if _WEEK[moment.weekday()] in self.whole_days:
             return _at(moment.date() + timedelta(days=1), time(0), moment)
         start, stop = time.fromisoformat(self.from_), time.fromisoformat(self.to)
         for first_day in (moment.date(), moment.date() - timedelta(days=1)):
-            if days[first_day.weekday()] in self.days:
+            if _WEEK[first_day.weekday()] in self.days:
                 end = _at(first_day if start < stop else first_day + timedelta(days=1), stop, moment)
                 if _at(first_day, start, moment) <= moment < end:
                     return end
@@ -115,33 +108,18 @@ class ChannelConfig(_Model):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]})
 
-    slack: str | None = Field(
+    slack: _Text | None = Field(
         default=None,
-        min_length=1,
-        description="The Slack channel in which the bot posts (`#data-alerts`, or its id), one thread per incident; "
-        "`default` is the channel in `ANALYTICS_SLACK_CHANNEL`.",
+        description="The Slack channel of the bot (`#data-alerts`, or its id); `default` is `ANALYTICS_SLACK_CHANNEL`.",
     )
-    slack_webhook: str | None = Field(
-        default=None,
-        min_length=1,
-        description="The name of an incoming webhook in `ANALYTICS_SLACK_WEBHOOKS`. It posts single messages.",
+    slack_webhook: _Text | None = Field(default=None, description="A webhook's name in `ANALYTICS_SLACK_WEBHOOKS`.")
+    pagerduty: _Text | None = Field(
+        default=None, description="A key's name in `ANALYTICS_PAGERDUTY_KEYS`; critical only."
     )
-    pagerduty: str | None = Field(
-        default=None,
-        min_length=1,
-        description="The name of an integration key in `ANALYTICS_PAGERDUTY_KEYS`. "
-        "It receives critical incidents only.",
-    )
-    email: Names | None = Field(
-        default=None, description="Email addresses; `owners` are the addresses of the owners of failed nodes."
-    )
-    optional: bool = Field(
-        default=False, description="Omit the channel if its variables are not set, instead of raising an error."
-    )
+    email: Names | None = Field(default=None, description="Email addresses; `owners` are the owners of failed nodes.")
+    optional: bool = Field(default=False, description="Omit the channel without an error if a variable is not set.")
     mention: str = Field(default="", description="Who is mentioned in a Slack message: `<!here>`, `<@U012AB3CD>`.")
-    digest: Clock | None = Field(
-        default=None, description="Send one email a day, at this time, instead of one per incident."
-    )
+    digest: Clock | None = Field(default=None, description="When to send one email a day, not one per incident.")
     quiet_hours: QuietHours | None = Field(default=None, description="When the channel receives nothing.")
     bundle_above: int = Field(default=3, ge=1, description="More new incidents than this at once share one message.")
 
@@ -210,9 +188,7 @@ class Escalation(_Model):
     """What a rule does if an incident is still open after a time."""
 
     after: Duration = Field(description="The time after which it escalates: `30m`, `4h`, `2d`.")
-    to: Names = Field(
-        default=(), description="More channels to notify. Channels that were notified before receive a reminder."
-    )
+    to: Names = Field(default=(), description="More channels to notify. The other channels receive a reminder.")
 
     @property
     def seconds(self) -> float:
@@ -277,9 +253,7 @@ def _any_matches(patterns: Iterable[str], values: Collection[str]) -> bool:
 class Routes(_Model):
     """The routes file. Rules are evaluated in their order."""
 
-    time_zone: TimeZone | None = Field(
-        default=None, description="The IANA time zone of all times in the file; without it, `ANALYTICS_TIME_ZONE`."
-    )
+    time_zone: TimeZone | None = Field(default=None, description="The time zone; without it, `ANALYTICS_TIME_ZONE`.")
     channels: dict[str, ChannelConfig] = Field(description="The channels, by the names that rules use.")
     rules: tuple[RoutingRule, ...] = Field(description="Which incidents are sent where.")
     critical: Critical = Field(default=Critical(), description="Which failures are critical.")

@@ -65,9 +65,10 @@ class AlertState:
     notifications: Annotated[tuple[Notification, ...], Field(alias="letters")] = ()
     number: int = 0
 
-    def thread(self, thread_id: str) -> MessageThread | None:
-        """Return a thread by its id."""
-        return next((one for one in self.threads if one.id == thread_id), None)
+    def thread(self, notification: Notification) -> MessageThread:
+        """Return the thread of a notification; a new one if it stands alone."""
+        alone = MessageThread(notification.id, notification.channel, "", ())
+        return next((one for one in self.threads if one.id == notification.thread), alone)
 
 
 class AlertStore:

@@ -1,4 +1,4 @@
-"""A message as its reader sees it: Slack's Block Kit and a mail, as pages for the browser."""
+"""Renders Slack's Block Kit and emails as HTML pages for the browser tests."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ body { margin: 0; width: 760px; box-sizing: border-box; background: #fff; color:
 
 
 def slack_page(blocks: Sequence[Mapping[str, Any]]) -> str:
-    """Return blocks as a page that shows them as Slack does; a kind of block that is not known is a `KeyError`."""
-    shown = "".join(_BLOCKS[block["type"]](block) for block in blocks)
+    """Return a page that shows blocks like Slack. Raises `KeyError` for an unknown type of block."""
+    rendered = "".join(_BLOCKS[block["type"]](block) for block in blocks)
     sender = "<div class='sender'><b>Dagster</b> <span class='app'>APP</span> <small>06:10</small></div>"
-    message = f"<div class='avatar'>D</div><div class='message'>{sender}{shown}</div>"
+    message = f"<div class='avatar'>D</div><div class='message'>{sender}{rendered}</div>"
     return _page(_SLACK, message)
 
 
 def mail_page(mail: EmailMessage) -> str:
-    """Return the HTML part of a mail as a page, below the head that a mail program shows of it."""
+    """Return a page that shows the HTML version of an email below its headers, like a mail client."""
     body = mail.get_body(("html",))
     assert body is not None
     head = "".join(f"<dt>{name}</dt><dd>{html.escape(str(mail[name]))}</dd>" for name in ("From", "To"))
@@ -81,7 +81,7 @@ _BLOCKS = {"header": _header, "section": _section, "actions": _actions}
 
 
 def _markdown(text: Mapping[str, str]) -> str:
-    """Return Slack's mark-up as HTML: `*bold*`, code between fences, and lines; the rest is escaped in it already."""
+    """Return Slack's markup as HTML: bold text, code blocks and lines. The input is already escaped."""
     assert text["type"] == "mrkdwn"
     plain, *rest = text["text"].split("```")
     shown = _emphasized(plain)

@@ -1,4 +1,4 @@
-"""What an alert looks like to its reader: the failed run of the page on alerts, in Slack and as a mail."""
+"""The alert in docs/alerts.md, as Slack and a mail client show it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_slack_message_shows_the_failure_and_links_to_the_run(page: Page) -> N
     expect(page.locator(".header")).to_have_text("marts/orders failed: SQL error")
     expect(page.locator("pre")).to_contain_text('Referenced column "tax_rate" not found')
     expect(page.locator(".fields b", has_text="owner")).to_be_visible()
-    # What is left of Slack's own mark-up would be shown by Slack too.
+    # Markup that is not rendered here would be visible in Slack too.
     assert re.findall(r"\*\w+\*|```|:\w+:|&\w+;", page.inner_text("body")) == []
     expect(page.get_by_role("button", name="Open the run")).to_have_attribute("href", RUN)
     take(page.locator("body"), "alert_slack")

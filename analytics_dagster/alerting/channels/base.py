@@ -34,13 +34,12 @@ class Notifier(ABC):
     """Sends the notifications of one channel."""
 
     @abstractmethod
-    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
-        """Send a notification, in its thread if it has one. Raises `DeliveryError`."""
+    def send(self, notification: Notification, thread: MessageThread) -> Receipt:
+        """Send a notification in its thread. Raises `DeliveryError`."""
 
     def send_digest(self, notifications: Sequence[Notification]) -> None:
-        """Send several notifications: one by one, unless the channel combines them. Raises `DeliveryError`."""
-        for notification in notifications:
-            self.send(notification, None)
+        """Send several notifications as one message. Raises `DeliveryError`."""
+        raise NotImplementedError("only email has digests")
 
 
 def rate_limited(service: str, retry_after: str | None) -> DeliveryError:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import html
+import smtplib
+import ssl
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt
-from analytics_dagster.alerting.content import Content, Section
+from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.routes import OWNERS
 from analytics_dagster.alerting.store import MessageThread, Notification
 
-if TYPE_CHECKING:
-    import smtplib
-
 _GREEN, _RED, _BROWN = "#1a7f37", "#b42318", "#8a6100"
-_PRE = "style='background:#f4f4f5;padding:8px;white-space:pre-wrap'"
+_PAGE = Path(__file__).with_name("mail.html")
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,6 @@ class MailServer:
     @contextmanager
     def opened(self) -> Iterator[smtplib.SMTP]:
         """Connect, and log in if the URL has a user. Raises what `smtplib` raises."""
-        import smtplib
-        import ssl
-
         parts = urlsplit(self.url.get_secret_value())
         host, timeout = parts.hostname or "localhost", self.timeout
         if parts.scheme == "smtps":
@@ -65,19 +60,17 @@ class Mail(Notifier):
     server: MailServer
     to: tuple[str, ...]
 
-    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread) -> Receipt:
         """Send an email, or nothing if there is no address. Raises `DeliveryError`."""
         to = self._addresses(notification.content)
-        reference = f"<{thread.id if thread else notification.id}@analytics-dagster>"
+        first_id = thread.reference or f"<{thread.id}@analytics-dagster>"
         if to:
             message = to_mail(notification.content, self.server.sender, to)
-            if thread is not None and thread.reference:
-                message["In-Reply-To"] = message["References"] = thread.reference
-                message["Message-ID"] = f"<{notification.id}@analytics-dagster>"
-            else:
-                message["Message-ID"] = reference
+            if thread.reference:
+                message["In-Reply-To"] = message["References"] = first_id
+            message["Message-ID"] = f"<{notification.id}@analytics-dagster>" if thread.reference else first_id
             self._send_all([message])
-        return Receipt((thread.reference if thread else "") or reference)
+        return Receipt(first_id)
 
     def send_digest(self, notifications: Sequence[Notification]) -> None:
         """Send one email to each address. Raises `DeliveryError`."""
@@ -92,8 +85,6 @@ class Mail(Notifier):
         return list(dict.fromkeys(one for to in self.to for one in (owners if to == OWNERS else [to])))
 
     def _send_all(self, messages: Sequence[EmailMessage]) -> None:
-        import smtplib
-
         if not messages:
             return
         try:
@@ -113,15 +104,13 @@ def to_mail(content: Content, sender: str, to: Sequence[str]) -> EmailMessage:
 
 def to_digest(contents: Sequence[Content], sender: str, to: str) -> EmailMessage:
     """Return several messages as one email: failures, then recoveries, then other messages."""
-    failed = [one for event in _FAILURES for one in contents if one.event is event]
+    failures = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED)
+    failed = [one for event in failures for one in contents if one.event is event]
     recovered = [one for one in contents if one.event is IncidentEvent.RECOVERED]
     slow = [one for one in contents if one.event is None]
-    counts = [(len(failed), "failed"), (len(recovered), "recovered"), (len(slow), "slow")]
-    subject = f"Daily digest: {', '.join(f'{number} {what}' for number, what in counts if number)}"
+    counts = {"failed": len(failed), "recovered": len(recovered), "slow": len(slow)}
+    subject = f"Daily digest: {', '.join(f'{number} {what}' for what, number in counts.items() if number)}"
     return _mail(sender, to, subject, [*failed, *recovered, *slow])
-
-
-_FAILURES = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED)
 
 
 def _mail(sender: str, to: str, subject: str, contents: Sequence[Content]) -> EmailMessage:
@@ -131,9 +120,7 @@ def _mail(sender: str, to: str, subject: str, contents: Sequence[Content]) -> Em
     message["Date"] = formatdate()
     message["Auto-Submitted"] = "auto-generated"
     message.set_content("\n\n----\n\n".join(as_plain(content) for content in contents))
-    body = "<hr>".join(_as_html(content) for content in contents)
-    page = f"<html><body style='font-family:sans-serif;font-size:14px'>{body}</body></html>"
-    message.add_alternative(page, subtype="html")
+    message.add_alternative(_as_html(contents), subtype="html")
     return message
 
 
@@ -149,20 +136,9 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def _as_html(content: Content) -> str:
-    color = {None: _BROWN, IncidentEvent.RECOVERED: _GREEN}.get(content.event, _RED)
-    rows = "".join(
-        f"<tr><td style='color:#667085;padding-right:1em'>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>"
-        for name, value in content.fields
-    )
-    sections = "".join(_section_html(section) for section in content.sections)
-    links = "".join(f"<p><a href='{html.escape(url)}'>{html.escape(label)}</a></p>" for label, url in content.links)
-    headline = f"<h2 style='font-size:18px;color:{color}'>{html.escape(content.headline)}</h2>"
-    return f"{headline}<table>{rows}</table>{sections}{links}"
+def _as_html(contents: Sequence[Content]) -> str:
+    from jinja2 import Template  # takes 60 ms
 
-
-def _section_html(section: Section) -> str:
-    title = f"<p><b>{html.escape(section.title)}</b></p>"
-    if section.is_code:
-        return f"{title}<pre {_PRE}>{html.escape(section.text)}</pre>"
-    return f"{title}<p>{'<br>'.join(html.escape(line) for line in section.text.splitlines())}</p>"
+    colors = {None: _BROWN, IncidentEvent.RECOVERED: _GREEN}
+    messages = [(content, colors.get(content.event, _RED)) for content in contents]
+    return Template(_PAGE.read_text(encoding="utf-8"), autoescape=True).render(messages=messages)

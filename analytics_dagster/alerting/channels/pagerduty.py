@@ -31,9 +31,9 @@ class PagerDuty(Notifier):
     timeout: float
     source: str
 
-    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread) -> Receipt:
         """Trigger or resolve an incident; sending the same event twice has no effect. Raises `DeliveryError`."""
-        dedup_key = f"analytics_dagster/{thread.id if thread else notification.id}"
+        dedup_key = f"analytics_dagster/{thread.id}"
         is_over = notification.event is IncidentEvent.RECOVERED
         self._post(to_event(notification.content, dedup_key, self.source, resolve=is_over))
         return Receipt(dedup_key)

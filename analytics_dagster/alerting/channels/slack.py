@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -13,9 +13,6 @@ from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Re
 from analytics_dagster.alerting.channels.slack_blocks import to_blocks, to_text
 from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.store import MessageThread, Notification
-
-if TYPE_CHECKING:
-    from slack_sdk import WebClient
 
 _REFUSED_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments")
 _NOT_EDITABLE = ("message_not_found", "cant_update_message", "edit_window_closed", "is_inactive", "thread_not_found")
@@ -31,17 +28,17 @@ class SlackBot(Notifier):
     timeout: float
     mention: str = ""
 
-    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:
+    def send(self, notification: Notification, thread: MessageThread) -> Receipt:
         """Post the first message of a thread, or edit it and reply to it. Raises `DeliveryError`."""
         from analytics_dagster.alerting.channels.slack_resource import SlackApiResource  # takes 60 ms
 
         token = self.token.get_secret_value()
         client = SlackApiResource(token=token, api_url=self.api_url, timeout=self.timeout).get_client()
-        if thread is None or not thread.reference:
+        if not thread.reference:
             answer = self._post(client.chat_postMessage, notification, channel=self.channel, unfurl_links=False)
             return Receipt(str(answer["ts"]), str(answer["channel"]))
         if notification.event in {IncidentEvent.UPDATED, IncidentEvent.RECOVERED}:
-            self._edit(client, notification, thread)
+            self._edit(client.chat_update, notification, thread)
         if notification.event is not IncidentEvent.UPDATED:
             self._post(
                 client.chat_postMessage,
@@ -52,9 +49,9 @@ class SlackBot(Notifier):
             )
         return Receipt(thread.reference, thread.channel_id)
 
-    def _edit(self, client: WebClient, notification: Notification, thread: MessageThread) -> None:
+    def _edit(self, method: Callable[..., Any], notification: Notification, thread: MessageThread) -> None:
         try:
-            self._post(client.chat_update, notification, channel=thread.channel_id, ts=thread.reference)
+            self._post(method, notification, channel=thread.channel_id, ts=thread.reference)
         except _SlackError as error:
             # The message was deleted, or the workspace forbids edits: the reply in the thread has the same text.
             if error.code not in _NOT_EDITABLE:
@@ -79,7 +76,7 @@ class SlackWebhook(Notifier):
     timeout: float
     mention: str = ""
 
-    def send(self, notification: Notification, thread: MessageThread | None) -> Receipt:  # noqa: ARG002 - no threads
+    def send(self, notification: Notification, thread: MessageThread) -> Receipt:  # noqa: ARG002 - no threads
         """Post a message. Raises `DeliveryError`."""
         from slack_sdk.webhook import WebhookClient  # takes 60 ms
 

@@ -6,14 +6,12 @@ Limits: https://docs.slack.dev/reference/block-kit/blocks and https://docs.slack
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from analytics_dagster.alerting.content import Content, Section
 from analytics_dagster.alerting.incidents import IncidentEvent, Severity
 from analytics_dagster.redaction import shorten
 
-MOST_BLOCKS = 50
 LONGEST_HEADER = 150
 LONGEST_SECTION = 3_000
 LONGEST_FIELD = 2_000
@@ -26,8 +24,20 @@ _RECOVERED = ":large_green_circle:"
 
 
 def to_blocks(content: Content, mention: str = "") -> list[dict[str, Any]]:
-    """Return a message as blocks."""
-    return list(_blocks(content, mention))[:MOST_BLOCKS]
+    """Return a message as blocks: at most eight, of which Slack allows 50."""
+    headline = _one_line(f"{_emoji(content)} {content.headline}", LONGEST_HEADER)
+    blocks: list[dict[str, Any]] = [
+        {"type": "header", "text": {"type": "plain_text", "text": headline, "emoji": True}},
+        *map(_text_block, filter(None, [mention])),
+    ]
+    if content.fields:
+        fields = [f"*{_escaped(name)}*\n{_escaped(value)}" for name, value in content.fields[:MOST_FIELDS]]
+        blocks.append({"type": "section", "fields": [_markdown(_fitting(field, LONGEST_FIELD)) for field in fields]})
+    blocks += [_text_block(_section_text(section)) for section in content.sections]
+    if content.links:
+        elements = [_button(label, url, number) for number, (label, url) in enumerate(content.links)]
+        blocks.append({"type": "actions", "elements": elements})
+    return blocks
 
 
 def to_text(content: Content, mention: str = "") -> str:
@@ -37,20 +47,6 @@ def to_text(content: Content, mention: str = "") -> str:
     lines += [_section_text(section) for section in content.sections]
     lines += [f"<{url}|{_escaped(label)}>" for label, url in content.links]
     return _repaired(shorten("\n".join(lines), LONGEST_TEXT))
-
-
-def _blocks(content: Content, mention: str) -> Iterator[dict[str, Any]]:
-    headline = _one_line(f"{_emoji(content)} {content.headline}", LONGEST_HEADER)
-    yield {"type": "header", "text": {"type": "plain_text", "text": headline, "emoji": True}}
-    if mention:
-        yield _text_block(mention)
-    if content.fields:
-        fields = [f"*{_escaped(name)}*\n{_escaped(value)}" for name, value in content.fields[:MOST_FIELDS]]
-        yield {"type": "section", "fields": [_markdown(_fitting(field, LONGEST_FIELD)) for field in fields]}
-    for section in content.sections:
-        yield _text_block(_section_text(section))
-    if content.links:
-        yield {"type": "actions", "elements": [_button(*link, number) for number, link in enumerate(content.links)]}
 
 
 def _button(label: str, url: str, number: int) -> dict[str, Any]:

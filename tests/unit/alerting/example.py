@@ -50,7 +50,7 @@ _REPORT = FailureReport(
 def content() -> Content:
     """Return the content of the messages."""
     incidents, _ = advance((), observe_run(_REPORT, _CATALOG, Critical()))
-    return compose(IncidentEvent.OPENED, list(incidents), "failures", 1_780_294_200.0)
+    return compose(IncidentEvent.OPENED, list(incidents.values()), "failures", 1_780_294_200.0)
 
 
 def slack_text() -> str:

@@ -22,8 +22,8 @@ def seen(moment: float, *alerts: Alert, green: Sequence[str] = ()) -> Observatio
 def told(
     incidents: Sequence[Incident], observation: Observation
 ) -> tuple[tuple[Incident, ...], list[tuple[IncidentEvent, str]]]:
-    after, changes = advance(incidents, observation)
-    return after, [(change.event, change.incident.alert.key) for change in changes]
+    after, events = advance(incidents, observation)
+    return tuple(after.values()), [(event, after[incident].alert.key) for incident, event in events.items()]
 
 
 def test_an_alert_opens_an_incident_repeats_update_it_and_success_closes_it() -> None:
@@ -90,10 +90,11 @@ def test_each_key_has_at_most_one_open_incident_with_one_start_and_one_end(
         observation = seen(
             moment, *(alert(key, moment) for key in sorted(failing)), green=[f"asset:{key}" for key in green]
         )
-        incidents, changes = advance(incidents, observation)
-        for change in changes:
-            counts = {IncidentEvent.OPENED: opened, IncidentEvent.RECOVERED: ended}.get(change.event, {})
-            counts[change.incident.id] = counts.get(change.incident.id, 0) + 1
+        after, events = advance(incidents, observation)
+        incidents = tuple(after.values())
+        for incident, event in events.items():
+            counts = {IncidentEvent.OPENED: opened, IncidentEvent.RECOVERED: ended}.get(event, {})
+            counts[incident] = counts.get(incident, 0) + 1
         red = (red - green) | failing
         is_open = [one.alert.key for one in incidents if one.is_open]
         assert sorted(is_open) == sorted(red), "open: failed, and no success since"

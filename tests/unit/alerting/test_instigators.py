@@ -30,12 +30,12 @@ SCHEDULES = {"nightly_schedule": NIGHTLY}
 
 
 def schedule(moment: float | None, **others: object) -> InstigatorTick:
-    facts = {"is_schedule": True, "is_on": True, **others}
-    return InstigatorTick("nightly_schedule", moment=moment, **facts)  # type: ignore[arg-type]
+    facts = {"is_on": True, **others}
+    return InstigatorTick("schedule", "nightly_schedule", moment=moment, **facts)  # type: ignore[arg-type]
 
 
 def sensor(moment: float, *, failed: bool = False, error: str = "") -> InstigatorTick:
-    return InstigatorTick("landing_sensor", is_schedule=False, is_on=True, moment=moment, failed=failed, error=error)
+    return InstigatorTick("sensor", "landing_sensor", is_on=True, moment=moment, failed=failed, error=error)
 
 
 def test_a_failed_sensor_is_an_incident_until_a_tick_succeeds() -> None:
@@ -47,9 +47,9 @@ def test_a_failed_sensor_is_an_incident_until_a_tick_succeeds() -> None:
     assert "hunter22" not in alert.message
     incidents, _ = advance((), observation)
     later = observe_ticks([failing], {}, began=0, now=SIX + 40)
-    assert advance(incidents, later)[1] == [], "the same tick is not reported twice"
+    assert advance(incidents.values(), later)[1] == {}, "the same tick is not reported twice"
     recovered = observe_ticks([sensor(SIX + 60)], {}, began=0, now=SIX + 70)
-    assert [change.event for change in advance(incidents, recovered)[1]] == [IncidentEvent.RECOVERED]
+    assert list(advance(incidents.values(), recovered)[1].values()) == [IncidentEvent.RECOVERED]
 
 
 def test_a_missed_schedule_tick_is_an_incident_after_fifteen_minutes() -> None:
@@ -59,7 +59,7 @@ def test_a_missed_schedule_tick_is_an_incident_after_fifteen_minutes() -> None:
         assert [alert.title for alert in found.alerts] == expected
     incidents, _ = advance((), found)
     fired = observe_ticks([schedule(SIX)], SCHEDULES, began=0, now=SIX + 20 * 60)
-    assert [change.event for change in advance(incidents, fired)[1]] == [IncidentEvent.RECOVERED]
+    assert list(advance(incidents.values(), fired)[1].values()) == [IncidentEvent.RECOVERED]
 
 
 def test_ticks_before_the_start_or_of_a_stopped_schedule_are_not_missed() -> None:

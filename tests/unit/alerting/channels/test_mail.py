@@ -105,7 +105,7 @@ def test_owners_receive_an_email_and_the_recovery_answers_it(
     text = plain.get_content()
     assert 'Binder Error: Referenced column "model_0_total" not found!' in text
     assert f"Open the run: https://dagster.example.com/runs/{run}" in text
-    assert "&quot;model_0_total&quot;" in html.get_content(), "program output is escaped"
+    assert "&#34;model_0_total&#34;" in html.get_content(), "program output is escaped"
     scenario.run()
     scenario.tick()
     [_, (_, over)] = mailbox.mails
