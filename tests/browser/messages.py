@@ -84,10 +84,10 @@ def _markdown(text: Mapping[str, str]) -> str:
     """Return Slack's markup as HTML: bold text, code blocks and lines. The input is already escaped."""
     assert text["type"] == "mrkdwn"
     plain, *rest = text["text"].split("```")
-    shown = _emphasized(plain)
+    rendered = _emphasized(plain)
     for code, after in zip(rest[::2], rest[1::2], strict=True):
-        shown += f"<pre>{code}</pre>{_emphasized(after)}"
-    return shown
+        rendered += f"<pre>{code}</pre>{_emphasized(after)}"
+    return rendered
 
 
 def _emphasized(text: str) -> str:
