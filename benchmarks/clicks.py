@@ -95,7 +95,7 @@ def _wait_for_job(address: str, process: subprocess.Popen[bytes], log: Path) -> 
 def _click(address: str, selector: Mapping[str, str], pid: int) -> Cost:
     """Launch the job and wait for its success; the end is the time that Dagster recorded.
 
-    The CPU time is that of all processes of the UI meanwhile.
+    The CPU time is that of all processes of the UI.
     """
     with watched(pid) as tree:
         before, launched = tree.cpu(), time.time()

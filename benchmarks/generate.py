@@ -27,7 +27,7 @@ _TAGS = 200
 class Node:
     """A table of the project: the names of the nodes that it reads, and the index of its group in `GROUPS`.
 
-    A source and an ephemeral model are in no group.
+    Sources and ephemeral models have no group.
     """
 
     name: str
@@ -129,13 +129,13 @@ def write(drawn: Drawn, folder: Path) -> None:
             yamls["snapshots/snapshots.yml"].append(node)
         else:
             yamls["models/sources.yml"].append(node)
-    beside: dict[str, list[DrawnTest]] = defaultdict(list)
+    attached: dict[str, list[DrawnTest]] = defaultdict(list)
     for test in drawn.tests.values():
         if test.kind == "singular":
             files[f"tests/{test.name}.sql"] = f"{_from_all(test.reads, drawn)}\nexcept select 1\n"
         else:
-            beside[test.reads[0]].append(test)
-    files |= {path: _yaml(nodes, beside, drawn) for path, nodes in yamls.items()}
+            attached[test.reads[0]].append(test)
+    files |= {path: _yaml(nodes, attached, drawn) for path, nodes in yamls.items()}
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content, encoding="utf-8")
@@ -182,7 +182,7 @@ def _call(name: str, drawn: Drawn) -> str:
     return f"source('raw', '{name}')" if drawn.nodes[name].kind == "source" else f"ref('{name}')"
 
 
-def _yaml(nodes: Sequence[Node], beside: Mapping[str, Sequence[DrawnTest]], drawn: Drawn) -> str:
+def _yaml(nodes: Sequence[Node], attached: Mapping[str, Sequence[DrawnTest]], drawn: Drawn) -> str:
     kind = nodes[0].kind
     head = ["sources:", "  - name: raw", "    tables:"] if kind == "source" else [f"{kind}s:"]
     lines = [*head]
@@ -195,9 +195,9 @@ def _yaml(nodes: Sequence[Node], beside: Mapping[str, Sequence[DrawnTest]], draw
             ]
         elif kind == "seed":
             entry += [f"  config: {{tags: {list(node.tags)}}}"]
-        if beside.get(node.name):
+        if attached.get(node.name):
             entry += ["  columns:", "    - name: id", "      data_tests:"]
-            for test in beside[node.name]:
+            for test in attached[node.name]:
                 entry += [f"        - {test.kind}:", f"            name: {test.name}"]
                 if test.kind == "relationships":
                     to = _call(test.reads[1], drawn)

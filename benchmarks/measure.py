@@ -1,6 +1,6 @@
 """Measures in pairs, A B A B …: wall and CPU seconds and peak memory of process trees, with ratios per pair.
 
-Machines drift: only figures of one call are to be compared with each other.
+The speed of a machine drifts: compare only figures of the same call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SAMPLE_INTERVAL = 0.1
 _MIB = 1 << 20
 
 
@@ -24,8 +24,8 @@ _MIB = 1 << 20
 class Cost:
     """The cost of one run, including all child processes.
 
-    ``wall`` and ``cpu`` (user and system) are in seconds. ``memory`` is in MiB: the most that all processes together
-    had resident at one moment, where a page that several processes share counts for each of them.
+    ``wall`` and ``cpu`` (user and system) are in seconds. ``memory`` is in MiB: the peak of the resident memory of all
+    processes together; shared pages count once per process.
     """
 
     wall: float
@@ -113,7 +113,7 @@ def watched(pid: int) -> Iterator[ProcessTree]:
     def watch() -> None:
         while True:
             tree.look()
-            if ended.wait(_SECONDS_BETWEEN_LOOKS):
+            if ended.wait(_SAMPLE_INTERVAL):
                 return
 
     thread = threading.Thread(target=watch, name=f"memory of {pid}", daemon=True)

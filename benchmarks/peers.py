@@ -134,7 +134,7 @@ def compare_peers(arena: Arena, pairs: int) -> Iterator[Comparison]:
 def main() -> None:
     """Measure every peer, and print the tables as they come."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--pairs", type=int, default=3, help="how often each runs beside plain dbt")
+    parser.add_argument("--pairs", type=int, default=3, help="number of pairs with plain dbt")
     parser.add_argument("--models", type=int, default=60, help="models of the group")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:

@@ -1,8 +1,8 @@
 """Counts clean builds in PostgreSQL and in DuckLake, by number of dbt threads, with concurrent readers.
 
-`python -m benchmarks.warehouses --builds 50` runs, for each warehouse and number of threads, N builds into a new schema
-each and N into one that is there, each in a process of its own, while two readers look at the tables. A build is clean
-if dbt says so and the tables hold what they should. The project is parsed once: what is counted is the warehouse's.
+`python -m benchmarks.warehouses --builds 50` runs, for each warehouse and number of threads, N builds into new schemas
+and N builds into an existing one, each in a separate process, while two readers query the tables. A build is clean if
+dbt reports success and the tables have the expected rows. The project is parsed once, so only the warehouse is timed.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def write_profile(folder: Path) -> None:
 def in_a_process(folder: Path, action: Callable[[], int]) -> tuple[float, str]:
     """Run a function in a fork of this process; return its seconds and its error, if any.
 
-    This process imports dbt and never opens a warehouse: so each copy is as good as a process of its own.
+    This process imports dbt and never opens a warehouse, so each fork behaves like a new process.
     """
     started = time.monotonic()
     log = folder / "build.log"

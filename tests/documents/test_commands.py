@@ -116,8 +116,8 @@ def built(shop: SmallShop, failed_run: str) -> SmallShop:
     book = Runbook("A run failed")
     explain, retry = book.commands
     _, explained, remaining = book.texts
-    told = shop.run_here(*shlex.split(explain.replace("RUN_ID", failed_run))[1:])
-    assert shown(explained, told), told
+    output = shop.run_here(*shlex.split(explain.replace("RUN_ID", failed_run))[1:])
+    assert shown(explained, output), output
     shop.orders.write_text(shop.orders.read_text().replace(BROKEN, "select *"))
     again = shop.run(retry)
     assert shown(remaining, again), again
@@ -222,9 +222,9 @@ def test_the_runbook_commands_show_the_holder_of_a_locked_warehouse(built: Small
 def test_a_late_source_is_reported_and_late_files_are_loaded(built: SmallShop) -> None:
     book = Runbook("A source is late")
     freshness, newest, rejected, load = book.commands
-    [told] = book.texts
+    [expected] = book.texts
     stale = built.run(freshness, code=1)
-    assert shown(told, stale), stale
+    assert shown(expected, stale), stale
     bad = built.folder / "data" / "landing" / "orders" / "bad.parquet"
     bad.write_bytes(b"nothing of the kind")
     built.deliver("late.parquet", (3, 4), days=0)

@@ -239,5 +239,5 @@ def test_every_sensor_is_documented() -> None:
 
 
 def test_every_key_of_landing_is_documented() -> None:
-    told = _first_column("docs/ingestion.md", "data_tests: [unique, not_null]\n```\n")
-    assert told - {"landing"} == set(_Declaration.model_fields)
+    documented = _first_column("docs/ingestion.md", "data_tests: [unique, not_null]\n```\n")
+    assert documented - {"landing"} == set(_Declaration.model_fields)

@@ -1,4 +1,4 @@
-{{/* The web server, or the read-only one beside it. (list ROOT "webserver" | "webserver-read-only") */}}
+{{/* The web server, or the read-only web server. (list ROOT "webserver" | "webserver-read-only") */}}
 {{- define "analytics-dagster.webserver" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}

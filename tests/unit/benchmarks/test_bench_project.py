@@ -67,7 +67,7 @@ def test_a_project_is_cached_outside_git_until_its_generator_changes(
     monkeypatch.setattr(project, "version", lambda _: "another dbt")
     new = kept_project(Size(4))
     assert new != kept
-    assert not kept.exists(), "what nobody will use again is not kept"
+    assert not kept.exists(), "a stale project is deleted"
     assert not (new / "target").exists()
 
 

@@ -191,7 +191,7 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         }
     },
 }
-"""Values by name. What they name `given-…` is there already, and not the chart's."""
+"""Values by name. Objects named `given-…` exist already and are not part of the chart."""
 
 LONGEST = "a-release-with-the-longest-name-that-helm-lets-you-ge"
 """53 characters."""

@@ -19,7 +19,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 def test_the_table_of_permissions_matches_the_roles() -> None:
     header, _, *rows = [line for line in TEXT.partition("### Who may do what")[2].splitlines() if line.startswith("|")]
     resources = [cell.strip() for cell in header.strip("|").split("|")[1:]]
-    told = {
+    documented = {
         (row.strip("|").split("|")[0].strip().replace(" ", ""), resource): set(filter(None, cell.strip().split(", ")))
         for row in rows
         for resource, cell in zip(resources, row.strip("|").split("|")[1:], strict=True)
@@ -29,7 +29,7 @@ def test_the_table_of_permissions_matches_the_roles() -> None:
         if permission.resource != "secrets":
             given[permission.account.rpartition("-")[2], permission.resource].add(permission.verb)
 
-    assert {key: verbs for key, verbs in told.items() if verbs} == given
+    assert {key: verbs for key, verbs in documented.items() if verbs} == given
 
 
 def test_every_value_in_the_table_exists() -> None:

@@ -152,9 +152,9 @@ def test_every_value_in_a_template_exists() -> None:
 
 
 def test_a_code_location_with_only_a_name_gets_all_defaults() -> None:
-    alone = render({"dagster-user-deployments": {"deployments": [{"name": "analytics-dagster"}]}})
+    minimal = render({"dagster-user-deployments": {"deployments": [{"name": "analytics-dagster"}]}})
 
-    assert alone == rendered("default")
+    assert minimal == rendered("default")
 
 
 def test_a_code_location_can_override_one_key_of_a_default() -> None:
