@@ -1,4 +1,4 @@
-"""Small manifests made by hand: the few parts that a plan is made of."""
+"""Builds small manifests with the parts that a plan needs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Manifest:
     def seed(self, name: str, *, tag: str | Iterable[str] = (), relation: str | None = None) -> Manifest:
         """Add a seed."""
         self._node("seed", name, (), tag, materialized="seed", relation=relation or name)
-        # A seed's dependencies have macros alone.
+        # The dependencies of a seed are macros only.
         self.nodes[f"seed.p.{name}"]["depends_on"] = {"macros": []}
         return self
 
@@ -47,7 +47,7 @@ class Manifest:
         return self._node("snapshot", name, reads, tag, materialized="snapshot", relation=name)
 
     def function(self, name: str, *reads: str, tag: str | Iterable[str] = ()) -> Manifest:
-        """Add a function of SQL, which dbt keeps apart from its nodes."""
+        """Add a SQL function, which dbt stores separately from nodes."""
         self._node("function", name, reads, tag, materialized="function", relation=name)
         unique_id = f"function.p.{name}"
         self.functions[unique_id] = self.nodes.pop(unique_id)
@@ -60,7 +60,7 @@ class Manifest:
         return self
 
     def test(self, name: str, *reads: str, beside: str | None = None, tag: str | Iterable[str] = ()) -> Manifest:
-        """Add a data test, written beside a node or singular."""
+        """Add a data test: attached to a node, or singular."""
         self._node("test", name, reads, tag, severity="error")
         self.nodes[f"test.p.{name}"]["attached_node"] = beside
         return self
@@ -71,7 +71,7 @@ class Manifest:
         return self
 
     def other(self, kind: str, *unique_ids: str) -> Manifest:
-        """Add what is neither a node nor a source: one of `KEYS`, or an analysis or hook."""
+        """Add other parts: one of `KEYS`, or an analysis or hook."""
         if kind in self.others:
             self.others[kind].update({unique_id: {} for unique_id in unique_ids})
         for unique_id in () if kind in self.others else unique_ids:
@@ -99,7 +99,7 @@ class Manifest:
         on_overlap: OnOverlap = OnOverlap.ERROR,
         changed: Collection[str] = (),
     ) -> Plan:
-        """Plan it for groups that select by their names; ``changed`` is what the vars of those that have any change."""
+        """Return the plan for groups that select by their names; ``changed`` are the nodes that groups' vars change."""
         selected = {group.selection: frozenset(self.tagged.get(group.name, ())) for group in groups}
         selected |= {group.changes: frozenset(changed) for group in groups if group.changes}
         return make_plan(ScheduleGroups(groups=groups, on_overlap=on_overlap), self.content, selected)
@@ -128,7 +128,7 @@ class Manifest:
 
 
 def group(name: str, **others: Any) -> ScheduleGroup:
-    """Return a group that selects by its name."""
+    """Return a group that selects the tag of its name."""
     return ScheduleGroup(name=name, select=f"tag:{name}", **others)
 
 

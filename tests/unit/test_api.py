@@ -1,4 +1,4 @@
-"""The public names: cheap until they are used, and merged into other definitions as their page says."""
+"""The public API: cheap to import, and merged into other definitions as documented."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ DEFINITIONS, ARGUMENTS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTAL
 GROUPS = {"opening_time", "closing_time"}
 
 
-def test_the_package_alone_imports_nothing_that_takes_time() -> None:
+def test_importing_the_package_imports_nothing_slow() -> None:
     code = "import sys, analytics_dagster; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"dagster", "dbt", "pydantic", "analytics_dagster.settings"} & set(modules)
 
 
-def test_the_page_lists_what_is_public() -> None:
+def test_the_page_lists_the_public_names() -> None:
     listed = PAGE.partition("<!-- public -->")[2].partition("<!-- /public -->")[0]
     assert sorted(re.findall(r"`(\w+)`", listed)) == sorted(analytics_dagster.__all__)
     for name in analytics_dagster.__all__:
@@ -41,7 +41,7 @@ def test_the_page_lists_what_is_public() -> None:
 
 @pytest.fixture
 def team(prepared: Library, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of a team's code location, which has a prepared dbt project in it."""
+    """Return the folder of a team's code location with a prepared dbt project."""
     (prepared.folder / "dbt_project").symlink_to(prepared.project)
     (prepared.folder / "schedule_groups.yaml").symlink_to(prepared.project / "schedule_groups.yaml")
     monkeypatch.setenv("ANALYTICS_SCHEDULE_GROUPS_FILE", str(prepared.project / "schedule_groups.yaml"))
@@ -57,7 +57,7 @@ def _run(code: str, folder: Path) -> dict[str, Any]:
     return names
 
 
-def test_the_definitions_of_its_page_are_merged_and_load(team: Path) -> None:
+def test_the_pages_definitions_are_merged_and_load(team: Path) -> None:
     defs: dg.Definitions = _run(DEFINITIONS, team)["defs"]
     dg.Definitions.validate_loadable(defs)
     repository = defs.get_repository_def()
@@ -66,7 +66,7 @@ def test_the_definitions_of_its_page_are_merged_and_load(team: Path) -> None:
     assert dg.AssetKey(["circulation", "late_returns"]) in repository.asset_graph.materializable_asset_keys
 
 
-def test_our_jobs_alone_have_our_executor(team: Path) -> None:
+def test_only_our_jobs_have_our_executor(team: Path) -> None:
     defs: dg.Definitions = _run(DEFINITIONS, team)["defs"]
     assert defs.executor is None
     executors = {name: defs.resolve_job_def(name).executor_def.name for name in [*GROUPS, "forecasting"]}
@@ -74,9 +74,9 @@ def test_our_jobs_alone_have_our_executor(team: Path) -> None:
     assert executors["forecasting"] == dg.multi_or_in_process_executor.name
 
 
-def test_settings_stand_in_for_the_environment(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_replace_the_environment(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_TIME_ZONE", "Asia/Tokyo")
-    # The page's crons are those of other groups.
+    # The page sets the cron of another group.
     code = ARGUMENTS.replace('"nightly"', '"opening_time"')
     defs: dg.Definitions = _run(code, team)["dbt_definitions"]
     opening = next(one for one in defs.schedules or () if one.name == "opening_time_schedule")
@@ -84,7 +84,7 @@ def test_settings_stand_in_for_the_environment(team: Path, monkeypatch: pytest.M
     assert (opening.cron_schedule, opening.execution_timezone) == ("30 4 * * *", "Europe/Berlin")
 
 
-def test_what_is_prepared_already_needs_no_dbt(team: Path) -> None:
+def test_a_prepared_project_is_not_parsed_again(team: Path) -> None:
     lines: list[str] = []
     made = prepare_dbt_definitions(
         team / "dbt_project", groups_file=team / "schedule_groups.yaml", announce=lines.append
@@ -92,13 +92,13 @@ def test_what_is_prepared_already_needs_no_dbt(team: Path) -> None:
     assert (made, lines) == (False, [])
 
 
-def test_an_argument_wins_over_the_settings_and_what_is_wrong_has_a_remedy(team: Path) -> None:
+def test_an_argument_takes_precedence_over_the_settings(team: Path) -> None:
     settings = Settings(dbt_project_dir=team / "dbt_project")
     with pytest.raises(AnalyticsError, match="is not a dbt project"):
         build_dbt_definitions(team / "nowhere", settings=settings)
 
 
-def test_nothing_of_the_process_is_changed(team: Path) -> None:
+def test_building_changes_no_state_of_the_process(team: Path) -> None:
     code = (
         "import gc\n"
         "from dagster._core.definitions import input\n"

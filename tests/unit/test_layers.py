@@ -1,4 +1,4 @@
-"""The house is built upwards: what the modules import of each other never comes back to where it began."""
+"""Imports between the top-level packages form no cycle."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[2] / "analytics_dagster"
 
 
-def _storey(module: str) -> str:
-    """Return the folder of the package that a module lies in, or the module itself where it lies in none."""
+def _layer(module: str) -> str:
+    """Return the top-level package of a module, or the module itself at the top level."""
     return module.split(".")[1]
 
 
@@ -23,22 +23,22 @@ def _imports(path: Path) -> Iterator[str]:
             yield str(node.module)
 
 
-def _imported_by_storey() -> Mapping[str, set[str]]:
+def _imports_by_layer() -> Mapping[str, set[str]]:
     imported: dict[str, set[str]] = {}
-    # What the package itself offers, it imports when it is asked for, from the highest storey.
+    # The package's own `__init__` imports the public API lazily.
     for path in set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"}:
-        storey = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        imported.setdefault(storey, set()).update(map(_storey, _imports(path)))
-    return {storey: below - {storey} for storey, below in imported.items()}
+        layer = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        imported.setdefault(layer, set()).update(map(_layer, _imports(path)))
+    return {layer: below - {layer} for layer, below in imported.items()}
 
 
-def test_no_import_points_back_up() -> None:
-    # Names the circle, if there is one.
-    order = list(TopologicalSorter(_imported_by_storey()).static_order())
+def test_imports_between_packages_form_no_cycle() -> None:
+    # Raises an error that names the cycle, if there is one.
+    order = list(TopologicalSorter(_imports_by_layer()).static_order())
     assert order.index("settings") < order.index("location") < order.index("cli")
 
 
-def test_ingestion_and_shop_do_not_know_each_other() -> None:
-    imported = _imported_by_storey()
+def test_ingestion_and_shop_do_not_import_each_other() -> None:
+    imported = _imports_by_layer()
     assert "shop" not in imported["ingestion"]
     assert "ingestion" not in imported["shop"]

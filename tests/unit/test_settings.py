@@ -1,4 +1,4 @@
-"""Settings: what each variable means, what is wrong with a bad one, and that nobody else reads the environment."""
+"""Settings: the variable of each field, errors, and that no other module reads the environment."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from analytics_dagster.settings import (
     variable_name,
 )
 
-SECRET = "hunter2"  # noqa: S105 - a value to look for, not to keep
+SECRET = "hunter2"  # noqa: S105 - not a real secret
 
-# Every variable with a value that is not its default, and what the field then holds.
+# A value of every variable that is not its default, and the resulting value of the field.
 VALUES: dict[str, tuple[str, Any]] = {
     "ANALYTICS_ENVIRONMENT": ("staging", Environment.STAGING),
     "ANALYTICS_DBT_PROJECT_DIR": ("/some/project", Path("/some/project")),
@@ -101,7 +101,7 @@ def test_each_variable_sets_its_field(monkeypatch: pytest.MonkeyPatch, variable:
 
 
 @pytest.mark.parametrize("variable", sorted(VALUES.keys() | SECRETS))
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     without = load_settings()
     monkeypatch.setenv(variable, "")
     assert load_settings() == without
@@ -113,9 +113,7 @@ def test_a_groups_cron_has_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatch
     assert load_settings().cron == {"hourly": "15 * * * *", "nightly": "0 3 * * *"}
 
 
-def test_the_dbt_project_is_the_one_where_the_command_was_typed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_dbt_project_is_found_in_the_working_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "dbt_project.yml").touch()
     monkeypatch.chdir(tmp_path)
     assert load_settings().project_dir == tmp_path
@@ -149,7 +147,7 @@ def test_a_folder_dbt_project_comes_before_the_folder_itself(monkeypatch: pytest
         ("DAGSTER_IS_DEV_CLI", "perhaps"),
     ],
 )
-def test_a_bad_value_is_an_error_that_names_the_variable_and_no_secret(
+def test_an_invalid_value_is_an_error_without_the_value(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -161,20 +159,20 @@ def test_a_bad_value_is_an_error_that_names_the_variable_and_no_secret(
     assert SECRET not in str(raised.value)
 
 
-def test_every_bad_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_variables_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_ENVIRONMENT", "production")
     monkeypatch.setenv("ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons")
     with pytest.raises(SettingsError, match=r"(?s)ANALYTICS_ENVIRONMENT.*ANALYTICS_TIME_ZONE"):
         load_settings()
 
 
-def test_an_unknown_time_zone_is_told_with_its_name_and_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_time_zone_is_an_error_with_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons")
     with pytest.raises(SettingsError, match=r"Mars/Olympus_Mons.*Europe/Berlin"):
         load_settings()
 
 
-def test_secrets_are_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_SLACK_TOKEN", SECRET)
     monkeypatch.setenv("ANALYTICS_LANDING_STORAGE_OPTIONS", f'{{"secret": "{SECRET}"}}')
     settings = load_settings()
@@ -187,11 +185,11 @@ def test_secrets_are_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch
 def test_settings_are_frozen() -> None:
     settings = load_settings()
     with pytest.raises(ValidationError, match="frozen"):
-        settings.time_zone = "Europe/Berlin"  # type: ignore[misc] # what it is that must not be
+        settings.time_zone = "Europe/Berlin"  # type: ignore[misc] # assigning must fail
 
 
 @pytest.mark.parametrize(
-    ("environment", "target", "asked_for"),
+    ("environment", "target", "expected"),
     [
         ("dev", None, None),
         ("dev", "server", "server"),
@@ -201,8 +199,8 @@ def test_settings_are_frozen() -> None:
         ("prod", "server", "server"),
     ],
 )
-def test_only_dev_may_use_the_profiles_own_target(environment: str, target: str | None, asked_for: str | None) -> None:
-    assert Settings(environment=Environment(environment), dbt_target=target).target_name == asked_for
+def test_only_dev_uses_the_profiles_default_target(environment: str, target: str | None, expected: str | None) -> None:
+    assert Settings(environment=Environment(environment), dbt_target=target).target_name == expected
 
 
 @pytest.mark.parametrize(
@@ -215,16 +213,16 @@ def test_only_dev_may_use_the_profiles_own_target(environment: str, target: str 
         ("prod", False, False),
     ],
 )
-def test_automation_is_on_in_production_alone_unless_told(environment: str, running: bool | None, is_on: bool) -> None:  # noqa: FBT001 - a table
+def test_automation_is_on_only_in_production_by_default(environment: str, running: bool | None, is_on: bool) -> None:  # noqa: FBT001 - a table
     assert Settings(environment=Environment(environment), schedules_running=running).automation_is_on is is_on
 
 
-def test_missing_variables_come_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_variables_are_in_order_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIBRARY_PRESENT", "")
     assert missing_variables(["LIBRARY_B", "LIBRARY_PRESENT", "LIBRARY_A", "LIBRARY_B"]) == ["LIBRARY_B", "LIBRARY_A"]
 
 
-def test_dagsters_home_is_named_to_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dagsters_home_is_set_for_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DAGSTER_HOME", "elsewhere")
     set_dagster_home(tmp_path)
     assert load_settings().home == tmp_path

@@ -1,7 +1,8 @@
-"""Ticks: when a group's cron says that it runs, across the changes of the clocks."""
+"""The ticks of a group's cron, including changes of daylight saving time."""
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=timezone.utc)  # type: ignore[misc,arg-type] # year, month, day, …
 
 
-def test_the_next_ticks_are_later_than_the_moment_and_in_order() -> None:
+def test_next_ticks_are_after_the_moment_and_in_order() -> None:
     assert next_ticks(group("0 * * * *"), utc(2026, 3, 1, 12), 3) == [
         utc(2026, 3, 1, 13),
         utc(2026, 3, 1, 14),
@@ -32,7 +33,7 @@ def test_the_next_ticks_are_later_than_the_moment_and_in_order() -> None:
     assert next_ticks(group("0 * * * *"), utc(2026, 3, 1, 12) - timedelta(microseconds=1), 1) == [utc(2026, 3, 1, 12)]
 
 
-def test_several_crons_tick_together_once_where_they_coincide() -> None:
+def test_crons_that_tick_at_the_same_moment_tick_once() -> None:
     both = group("0 6 * * *", "0 */3 * * *")
     assert next_ticks(both, utc(2026, 3, 1), 3) == [utc(2026, 3, 1, 3), utc(2026, 3, 1, 6), utc(2026, 3, 1, 9)]
 
@@ -42,7 +43,7 @@ def test_a_group_without_a_cron_never_ticks() -> None:
     assert not ticks_at(group(), utc(2026, 3, 1))
 
 
-def test_ticks_are_told_in_the_groups_time_zone() -> None:
+def test_ticks_are_in_the_groups_time_zone() -> None:
     (tick,) = next_ticks(group("0 6 * * *", time_zone="Europe/Berlin"), utc(2026, 7, 1), 1)
     assert tick == utc(2026, 7, 1, 4)
     assert tick.utcoffset() == timedelta(hours=2)
@@ -58,13 +59,13 @@ def test_ticks_are_told_in_the_groups_time_zone() -> None:
         (datetime(2026, 3, 1, 13, tzinfo=BERLIN), True),
     ],
 )
-def test_a_group_ticks_at_just_the_moment_of_its_cron(moment: datetime, *, ticks: bool) -> None:
+def test_a_group_ticks_at_exactly_the_moments_of_its_cron(moment: datetime, *, ticks: bool) -> None:
     assert ticks_at(group("0 12 * * *"), moment) is ticks
     assert ticks_at(group("30 1 * * *", "0 12 * * *"), moment) is ticks
 
 
 SPRING, AUTUMN = utc(2026, 3, 28, 12), utc(2026, 10, 24, 12)
-"""Noons before Berlin's clocks skip an hour (at 1:00 UTC) and repeat one (0:00 to 2:00 UTC is 2:00 to 3:00, twice)."""
+"""Noon before Berlin's clocks skip an hour (at 1:00 UTC) and repeat one (0:00 to 2:00 UTC is 2:00 to 3:00 twice)."""
 
 
 @pytest.mark.parametrize(
@@ -79,11 +80,9 @@ SPRING, AUTUMN = utc(2026, 3, 28, 12), utc(2026, 10, 24, 12)
         (AUTUMN, "0 * * * *", [f"{hour % 24:02}:00" for hour in range(12, 36)]),
     ],
 )
-def test_at_a_change_of_the_clocks_a_group_ticks_once_a_day_or_once_an_hour_as_it_says(
-    noon: datetime, cron: str, ticks: list[str]
-) -> None:
+def test_daily_and_hourly_crons_tick_correctly_when_clocks_change(noon: datetime, cron: str, ticks: list[str]) -> None:
     one = group(cron, time_zone="Europe/Berlin")
-    # In UTC, since no moment of the hour that is told twice equals one of another zone.
+    # In UTC, since Python never considers a datetime in the repeated hour equal to one in another zone.
     found = [tick.astimezone(timezone.utc) for tick in next_ticks(one, noon - timedelta(seconds=1), 30)]
     found = [tick for tick in found if tick < noon + timedelta(days=1)]
     assert [tick.strftime("%H:%M") for tick in found] == ticks
@@ -92,15 +91,37 @@ def test_at_a_change_of_the_clocks_a_group_ticks_once_a_day_or_once_an_hour_as_i
         assert [moment.astimezone(timezone.utc) for moment in moments if ticks_at(one, moment)] == found
 
 
-def test_in_the_hour_that_is_told_twice_the_next_tick_is_later_whatever_the_zone_of_the_moment() -> None:
+def test_next_ticks_in_the_repeated_hour_are_after_the_moment() -> None:
     half_past = utc(2026, 10, 25, 0, 30).astimezone(BERLIN)
     assert half_past.strftime("%H:%M") == "02:30"
     found = next_ticks(group("0 * * * *", time_zone="Europe/Berlin"), half_past, 2)
     assert [tick.astimezone(timezone.utc) for tick in found] == [utc(2026, 10, 25, 1), utc(2026, 10, 25, 2)]
 
 
-def test_the_daemon_computes_ticks_by_the_function_that_we_use() -> None:
-    # A private one: where Dagster moves or replaces it, this fails, and not a run that waits for a tick in vain.
+@pytest.mark.parametrize("time_zone", ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("moment", [SPRING, AUTUMN, utc(2026, 10, 25, 0, 30), utc(2028, 2, 28)])
+@pytest.mark.parametrize(
+    "cron",
+    [
+        ("0 * * * *",),
+        ("30 2 * * *",),
+        ("*/20 2 * * *", "0 1-4 * * *"),
+        ("0 6 * * mon-fri",),
+        ("0 0 L * *",),
+        ("0 0 29 2 *",),
+        ("@daily", "30 2 * * *"),
+    ],
+)
+def test_ticks_are_those_of_the_daemon(cron: tuple[str, ...], moment: datetime, time_zone: str) -> None:
+    # The daemon uses this private function; the ticks come from a public class of Dagster.
+    ticks = schedule_execution_time_iterator(moment.timestamp(), list(cron), time_zone)
+    expected = list(itertools.islice((tick for tick in ticks if tick.timestamp() > moment.timestamp()), 3))
+    found = next_ticks(group(*cron, time_zone=time_zone), moment, 3)
+    assert [tick.timestamp() for tick in found] == [tick.timestamp() for tick in expected]
+    assert [tick.utcoffset() for tick in found] == [tick.utcoffset() for tick in expected]
+
+
+def test_the_daemon_uses_the_function_that_ticks_are_compared_with() -> None:
     assert RemoteSchedule.execution_time_iterator.__globals__["schedule_execution_time_iterator"] is (
         schedule_execution_time_iterator
     )

@@ -1,4 +1,4 @@
-"""Schedule groups as data: the bundled file, and every way in which a file of one's own can be wrong."""
+"""The schedule groups' file: the bundled one, settings, JSON schema, and the errors of a user's own file."""
 
 from __future__ import annotations
 
@@ -84,25 +84,25 @@ def test_the_bundled_groups_are_hourly_at_minute_0_and_nightly_at_6() -> None:
     assert (hourly.docs, nightly.docs) == (False, True)
 
 
-def test_a_file_of_ones_own_says_all_that_a_group_can(tmp_path: Path) -> None:
+def test_a_users_file_can_set_every_key(tmp_path: Path) -> None:
     morning, evening = load(tmp_path, TWO)
     assert morning.selection == Selection(select="tag:morning")
     assert evening.selection == Selection(selector="in_the_evening")
     assert evening.cron == ("0 18 * * *", "0 20 * * *")
 
 
-def test_a_group_without_a_cron_runs_by_hand_or_sensor_alone(tmp_path: Path) -> None:
+def test_a_group_may_have_no_cron(tmp_path: Path) -> None:
     (group,) = load(tmp_path, "groups: [{name: by_hand, select: '*'}]")
     assert group.cron == ()
 
 
-def test_the_settings_time_zone_holds_where_a_group_names_none(tmp_path: Path) -> None:
+def test_a_group_without_a_time_zone_has_that_of_the_settings(tmp_path: Path) -> None:
     morning, evening = load(tmp_path, TWO, time_zone="Europe/Berlin")
     assert (morning.time_zone, evening.time_zone) == ("Asia/Tokyo", "Europe/Berlin")
 
 
 @pytest.mark.parametrize("name", ["Evening", "evening"])
-def test_the_settings_cron_takes_the_place_of_a_groups_own(tmp_path: Path, name: str) -> None:
+def test_the_settings_cron_overrides_the_groups_own(tmp_path: Path, name: str) -> None:
     morning, evening = load(tmp_path, TWO, cron={name: "30 19 * * *"})
     assert morning.cron == ("0 8 * * *",)
     assert evening.cron == ("30 19 * * *",)
@@ -113,7 +113,7 @@ def test_a_variable_sets_a_groups_cron(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert load(tmp_path, TWO)[1].cron == ("30 19 * * *",)
 
 
-def test_a_group_that_settings_name_and_the_file_has_not_is_an_error(tmp_path: Path) -> None:
+def test_a_cron_for_an_unknown_group_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ScheduleGroupError, match=r"ANALYTICS_CRON .*my_groups\.yaml: weekly") as raised:
         load(tmp_path, TWO, cron={"weekly": "0 0 * * 0"})
     assert "morning, Evening" in raised.value.remedy
@@ -308,7 +308,7 @@ HEAD = "groups:\n- {name: a, select: x}\n"
         ("groups: \x00", ["can't be read"]),
     ],
 )
-def test_a_bad_file_is_an_error_that_names_the_file_the_line_the_group_and_the_key(
+def test_an_invalid_file_is_an_error_that_names_line_group_and_key(
     tmp_path: Path, content: str, expected: list[str]
 ) -> None:
     with pytest.raises(ScheduleGroupError) as raised:
@@ -318,25 +318,25 @@ def test_a_bad_file_is_an_error_that_names_the_file_the_line_the_group_and_the_k
     assert raised.value.remedy
 
 
-def test_one_mistake_is_told_once(tmp_path: Path) -> None:
+def test_one_mistake_is_reported_once(tmp_path: Path) -> None:
     with pytest.raises(ScheduleGroupError) as raised:
         load(tmp_path, "groups:\n- {name: a, select: x, cronn: 1}")
     assert len(raised.value.problem.splitlines()) == 2
 
 
-def test_mistakes_are_told_in_the_order_of_their_lines(tmp_path: Path) -> None:
+def test_mistakes_are_reported_in_the_order_of_their_lines(tmp_path: Path) -> None:
     with pytest.raises(ScheduleGroupError) as raised:
         load(tmp_path, "groups:\n- retries: many\n  name: a\n  cron: never\n- name: b\n  select: 1")
     places = [line.split(":")[1] for line in raised.value.problem.splitlines()[1:]]
     assert places == ["2", "4", "6"]
 
 
-def test_every_bad_group_is_named_at_once(tmp_path: Path) -> None:
+def test_all_invalid_groups_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(ScheduleGroupError, match=r"(?s)group a.*group b"):
         load(tmp_path, "groups: [{name: a}, {name: b, select: x, cron: bad}]")
 
 
-def test_everything_that_a_file_can_say_is_read(tmp_path: Path) -> None:
+def test_every_key_of_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "my_groups.yaml"
     path.write_text(EVERYTHING)
     groups = load_groups(Settings(schedule_groups_file=path))
@@ -372,7 +372,7 @@ def test_everything_that_a_file_can_say_is_read(tmp_path: Path) -> None:
 # --- vars -----------------------------------------------------------------------------------------------------
 
 
-def test_a_groups_vars_are_asked_for_with_those_of_the_location_and_win(tmp_path: Path) -> None:
+def test_a_groups_vars_are_merged_with_the_locations_and_win(tmp_path: Path) -> None:
     with_vars, without = load(
         tmp_path,
         "groups: [{name: a, select: x, vars: {day: 2, own: 1}}, {name: b, select: x}]",
@@ -384,7 +384,7 @@ def test_a_groups_vars_are_asked_for_with_those_of_the_location_and_win(tmp_path
     assert (without.selection, without.changes) == (Selection(select="x"), None)
 
 
-def test_dbt_is_asked_once_for_what_several_groups_ask_for(tmp_path: Path) -> None:
+def test_equal_selections_are_resolved_once(tmp_path: Path) -> None:
     path = tmp_path / "my_groups.yaml"
     path.write_text("groups: [{name: a, select: x, vars: {v: 1}}, {name: b, select: x, vars: {v: 1}}]")
     asked = load_groups(Settings(schedule_groups_file=path)).selections
@@ -394,19 +394,19 @@ def test_dbt_is_asked_once_for_what_several_groups_ask_for(tmp_path: Path) -> No
 # --- the JSON schema --------------------------------------------------------------------------------------------
 
 
-def test_the_schema_in_the_package_is_that_of_the_classes() -> None:
-    # If not: `analytics-dagster schema > analytics_dagster/planning/groups.schema.json` writes it anew.
+def test_the_schema_file_is_up_to_date() -> None:
+    # To update it: `analytics-dagster schema > analytics_dagster/planning/groups.schema.json`.
     assert json.loads(SCHEMA.read_text(encoding="utf-8")) == json_schema()
 
 
-def test_the_schema_is_one() -> None:
+def test_the_schema_is_a_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
 
 
 @pytest.mark.parametrize(
     "content", [BUNDLED.read_text(encoding="utf-8"), TWO, EVERYTHING, "groups: [{name: a, select: x, time_zone: }]"]
 )
-def test_an_editor_finds_nothing_wrong_in_a_file_that_is_right(tmp_path: Path, content: str) -> None:
+def test_the_schema_accepts_valid_files(tmp_path: Path, content: str) -> None:
     load(tmp_path, content)
     jsonschema.validate(yaml.safe_load(content), json_schema())
 
@@ -438,7 +438,7 @@ def test_an_editor_finds_nothing_wrong_in_a_file_that_is_right(tmp_path: Path, c
         "- name: a",
     ],
 )
-def test_an_editor_sees_what_a_load_would_refuse(tmp_path: Path, content: str) -> None:
+def test_the_schema_rejects_invalid_files(tmp_path: Path, content: str) -> None:
     with pytest.raises(ScheduleGroupError):
         load(tmp_path, content)
     with pytest.raises(jsonschema.ValidationError):
@@ -451,12 +451,12 @@ def test_the_bundled_file_names_its_schema_to_editors() -> None:
     assert SCHEMA.is_file()
 
 
-def test_no_group_may_have_the_name_of_another_job_or_asset_group_of_the_location() -> None:
+def test_reserved_names_are_the_locations_other_jobs_and_asset_groups() -> None:
     assert {CONSUMERS, INGESTED, EXPOSURES, INGESTION, SOURCES} == RESERVED
 
 
 @pytest.mark.parametrize("name", ["absent.yaml", "."])
-def test_a_file_that_can_not_be_read_is_an_error_that_names_the_variable(tmp_path: Path, name: str) -> None:
+def test_an_unreadable_file_is_an_error_that_names_the_variable(tmp_path: Path, name: str) -> None:
     with pytest.raises(ScheduleGroupError, match="can't be read") as raised:
         load_groups(Settings(schedule_groups_file=tmp_path / name))
     assert str((tmp_path / name).resolve()) in raised.value.problem

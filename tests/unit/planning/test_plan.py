@@ -1,4 +1,4 @@
-"""The plan: every node and every test in exactly one group, proved on small manifests made by hand."""
+"""The plan of small manifests: every node and every test is in exactly one group, and problems are reported."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def nodes_of(plan: Plan) -> Mapping[str, list[str]]:
 
 
 def checks_of(plan: Plan) -> Mapping[str, list[tuple[str, str | None]]]:
-    """By group: each test and what it is a check of, by their last names."""
+    """Return, by group, each test and what it is a check of, by their last names."""
     return {
         part.group.name: [(last(test.unique_id), last(test.node) if test.node else None) for test in part.tests]
         for part in plan.groups
@@ -40,7 +40,7 @@ def last(unique_id: str) -> str:
 
 
 def edges_of(plan: Plan) -> list[tuple[str, str, str, str]]:
-    """Each edge: upstream, downstream, and the last names of the pair that shows it."""
+    """Return each edge: upstream, downstream, and the last names of its parent and child."""
     return [(edge.upstream, edge.downstream, last(edge.parent), last(edge.child)) for edge in plan.edges]
 
 
@@ -61,7 +61,7 @@ def test_each_node_is_in_the_group_that_selects_it() -> None:
     assert plan.require() is plan
 
 
-def test_a_node_in_no_group_is_a_problem_that_names_every_such_node_and_the_remedy() -> None:
+def test_nodes_in_no_group_are_a_problem_that_names_them_all() -> None:
     plan = Manifest().model("x", tag="a").model("y").seed("z").plan(A)
     problem = only_problem(plan, "node-in-no-group")
     assert problem.nodes == ("model.p.y", "seed.p.z")
@@ -70,17 +70,17 @@ def test_a_node_in_no_group_is_a_problem_that_names_every_such_node_and_the_reme
     assert "default: true" in raised.value.remedy
 
 
-def test_the_default_group_takes_every_node_that_no_other_selects() -> None:
+def test_the_default_group_gets_every_node_that_no_other_selects() -> None:
     plan = Manifest().model("x", tag="a").model("y").seed("z").plan(A, REST).require()
     assert nodes_of(plan) == {"a": ["x"], "rest": ["y", "z"]}
 
 
-def test_the_default_group_takes_what_it_selects_too() -> None:
+def test_the_default_group_gets_the_nodes_that_it_selects() -> None:
     plan = Manifest().model("x", tag="rest").model("y").plan(REST).require()
     assert nodes_of(plan) == {"rest": ["x", "y"]}
 
 
-def test_a_node_in_two_groups_is_an_error_that_names_it_and_them() -> None:
+def test_a_node_in_two_groups_is_an_error() -> None:
     plan = Manifest().model("x", tag=["a", "b"]).model("y", tag=["b", "rest"]).model("z", tag="a").plan(A, B, REST)
     problem = only_problem(plan, "node-in-several-groups")
     assert problem.nodes == ("model.p.x (a, b)", "model.p.y (b, rest)")
@@ -88,18 +88,18 @@ def test_a_node_in_two_groups_is_an_error_that_names_it_and_them() -> None:
         plan.require()
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     plan = Manifest().model("x", tag=["a", "b"]).model("y").plan(A, B)
     with pytest.raises(ScheduleGroupError, match=r"(?s)more than one schedule group.*no schedule group"):
         plan.require()
 
 
-def test_an_ephemeral_model_is_in_no_group_and_is_missed_by_none() -> None:
+def test_an_ephemeral_model_is_in_no_group() -> None:
     plan = Manifest().model("e", materialized="ephemeral").model("x", "model.p.e", tag="a").plan(A).require()
     assert nodes_of(plan) == {"a": ["x"]}
 
 
-def test_a_group_that_selects_nothing_is_in_the_plan_and_empty() -> None:
+def test_a_group_that_selects_nothing_is_in_the_plan() -> None:
     assert nodes_of(Manifest().model("x", tag="a").plan(A, B).require()) == {"a": ["x"], "b": []}
 
 
@@ -110,23 +110,23 @@ def test_an_empty_project_has_a_plan() -> None:
 # --- edges and order ----------------------------------------------------------------------------------------
 
 
-def test_groups_come_upstream_first_whatever_their_order_in_the_file() -> None:
+def test_upstream_groups_come_first() -> None:
     manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").model("z", "model.p.y", tag="c")
     assert list(nodes_of(manifest.plan(C, B, A).require())) == ["a", "b", "c"]
 
 
-def test_groups_that_do_not_wait_for_each_other_keep_the_files_order() -> None:
+def test_independent_groups_keep_the_files_order() -> None:
     manifest = Manifest().model("x", tag="a").model("y", tag="b").model("z", tag="c")
     assert list(nodes_of(manifest.plan(B, C, A).require())) == ["b", "c", "a"]
 
 
-def test_an_edge_shows_one_pair_of_nodes_that_makes_it() -> None:
+def test_an_edge_has_one_pair_of_nodes_as_an_example() -> None:
     plan = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").plan(A, B)
     (edge,) = plan.edges
     assert (edge.upstream, edge.downstream, edge.parent, edge.child) == ("a", "b", "model.p.x", "model.p.y")
 
 
-def test_an_edge_goes_through_ephemeral_models_however_many() -> None:
+def test_an_edge_can_pass_through_ephemeral_models() -> None:
     manifest = (
         Manifest()
         .model("x", tag="a")
@@ -138,7 +138,7 @@ def test_an_edge_goes_through_ephemeral_models_however_many() -> None:
     assert (edge.parent, edge.child) == ("model.p.x", "model.p.y")
 
 
-def test_a_cycle_between_groups_is_a_problem_explained_by_the_nodes_on_its_path() -> None:
+def test_a_cycle_between_groups_is_a_problem_that_names_its_nodes() -> None:
     manifest = (
         Manifest()
         .model("x", tag="a")
@@ -157,7 +157,7 @@ def test_a_cycle_between_groups_is_a_problem_explained_by_the_nodes_on_its_path(
         plan.require()
 
 
-def test_a_function_is_in_the_group_that_selects_it_and_comes_before_what_calls_it() -> None:
+def test_a_function_is_in_a_group_and_comes_before_its_callers() -> None:
     manifest = Manifest().function("f", tag="a").model("x", "function.p.f", tag="b")
     plan = manifest.plan(B, A).require()
     assert nodes_of(plan) == {"a": ["f"], "b": ["x"]}
@@ -168,14 +168,14 @@ def test_a_function_is_in_the_group_that_selects_it_and_comes_before_what_calls_
 
 
 def both() -> Manifest:
-    """Make `x`, which a and b select, above `p` of a and below `y` of b; each with a test."""
+    """Return a plan in which a and b select `x`, with `p` (a) upstream and `y` (b) downstream; each has a test."""
     manifest = Manifest().model("p", tag="a").model("x", "model.p.p", tag=["a", "b"]).model("y", "model.p.x", tag="b")
     for name in "pxy":
         manifest.test(f"t{name}", f"model.p.{name}", beside=f"model.p.{name}")
     return manifest
 
 
-def test_of_several_groups_the_first_of_the_file_has_a_node_where_the_file_says_so() -> None:
+def test_on_overlap_first_gives_a_node_to_the_first_group() -> None:
     plan = both().plan(A, B, on_overlap=OnOverlap.FIRST).require()
     assert nodes_of(plan) == {"a": ["p", "x"], "b": ["y"]}
     assert [part.refreshes for part in plan.groups] == [(), ()]
@@ -185,7 +185,7 @@ def test_of_several_groups_the_first_of_the_file_has_a_node_where_the_file_says_
     assert edges_of(plan) == [("a", "b", "p", "x")]
 
 
-def test_every_other_group_that_selects_a_node_refreshes_it_with_its_tests_where_the_file_says_all() -> None:
+def test_on_overlap_all_refreshes_the_node_and_its_tests_in_every_group() -> None:
     plan = both().plan(A, B, on_overlap=OnOverlap.ALL).require()
     first, second = plan.groups
     assert (first.group.name, first.nodes, first.refreshes) == ("a", ("model.p.p", "model.p.x"), ())
@@ -196,24 +196,24 @@ def test_every_other_group_that_selects_a_node_refreshes_it_with_its_tests_where
     assert plan.group_of["model.p.x"] == "a"
 
 
-def test_a_group_reads_of_others_what_its_own_nodes_and_those_that_it_refreshes_read() -> None:
+def test_a_group_reads_the_parents_of_its_refreshed_nodes_too() -> None:
     plan = both().plan(A, B, on_overlap=OnOverlap.ALL).require()
     assert edges_of(plan) == [("a", "b", "p", "x")], "y reads the x that its own run has made"
 
 
-def test_what_a_group_refreshes_together_it_does_not_wait_for() -> None:
+def test_a_group_does_not_wait_for_nodes_that_it_refreshes() -> None:
     manifest = Manifest().model("x", tag=["a", "b"]).model("y", "model.p.x", tag=["a", "b"])
     plan = manifest.plan(A, B, on_overlap=OnOverlap.ALL).require()
     assert plan.edges == ()
     assert plan.by_name["b"].refreshes == ("model.p.x", "model.p.y")
 
 
-def test_of_groups_that_build_the_same_node_the_later_waits_for_the_earlier_when_both_run() -> None:
+def test_a_group_waits_for_earlier_groups_that_build_the_same_node() -> None:
     plan = Manifest().model("x", tag=["a", "b", "c"]).plan(A, B, C, on_overlap=OnOverlap.ALL).require()
     assert [plan.before(name) for name in "abc"] == [(), ("a",), ("a", "b")]
 
 
-def test_a_group_waits_for_all_that_refresh_what_it_reads() -> None:
+def test_a_group_waits_for_all_groups_that_refresh_what_it_reads() -> None:
     manifest = Manifest().model("x", tag=["a", "b"]).model("y", "model.p.x", tag="c")
     plan = manifest.plan(C, A, B, on_overlap=OnOverlap.ALL).require()
     assert edges_of(plan) == [("a", "c", "x", "y"), ("b", "c", "x", "y")]
@@ -221,7 +221,7 @@ def test_a_group_waits_for_all_that_refresh_what_it_reads() -> None:
     assert plan.before("c") == ("a", "b")
 
 
-def test_a_refresh_that_reads_what_its_reader_builds_is_no_circle() -> None:
+def test_a_refresh_that_reads_from_its_reader_is_no_cycle() -> None:
     # b refreshes x for itself, after c, which reads the x of a.
     manifest = Manifest().model("x", tag=["a", "b"]).model("y", "model.p.x", tag="c").model("z", "model.p.y", tag="b")
     plan = manifest.plan(A, B, C, on_overlap=OnOverlap.ALL).require()
@@ -229,7 +229,7 @@ def test_a_refresh_that_reads_what_its_reader_builds_is_no_circle() -> None:
     assert edges_of(plan) == [("a", "c", "x", "y"), ("c", "b", "y", "z")]
 
 
-def test_a_refreshed_nodes_test_that_needs_what_runs_later_is_not_run_with_the_refresh() -> None:
+def test_a_refreshed_nodes_test_that_reads_a_later_group_does_not_run_with_the_refresh() -> None:
     manifest = (
         Manifest()
         .model("x", tag=["a", "b"])
@@ -242,27 +242,27 @@ def test_a_refreshed_nodes_test_that_needs_what_runs_later_is_not_run_with_the_r
     assert checks_of(plan)["c"] == [("crossing", "late")]
 
 
-def test_a_refreshed_nodes_test_that_needs_what_runs_earlier_is_run_with_the_refresh() -> None:
+def test_a_refreshed_nodes_test_that_reads_an_earlier_group_runs_with_the_refresh() -> None:
     manifest = Manifest().model("x", tag=["a", "b"]).model("w", tag="a").test("crossing", "model.p.x", "model.p.w")
     plan = manifest.plan(A, B, on_overlap=OnOverlap.ALL).require()
     assert plan.by_name["b"].refreshed_tests == ("test.p.crossing",)
 
 
-def test_nothing_is_refreshed_where_one_group_has_each_node() -> None:
+def test_without_overlaps_nothing_is_refreshed() -> None:
     plan = Manifest().model("x", tag="a").model("y").plan(A, REST, on_overlap=OnOverlap.ALL).require()
     assert [part.refreshes for part in plan.groups] == [(), ()]
     assert plan.before("rest") == ()
 
 
-# --- what is meant to be read as the last run left it ---------------------------------------------------------
+# --- reads_previous ---------------------------------------------------------
 
 
 def circle() -> Manifest:
-    """Make a circle between the groups a and b: y (b) reads x (a), z (a) reads y (b)."""
+    """Return a cycle between the groups a and b: y (b) reads x (a), z (a) reads y (b)."""
     return Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").model("z", "model.p.y", tag="a")
 
 
-def test_a_cycle_is_allowed_where_the_file_says_that_the_last_run_is_meant() -> None:
+def test_reads_previous_allows_a_cycle() -> None:
     plan = circle().plan(group("a", reads_previous=("b",)), B).require()
     assert list(nodes_of(plan)) == ["a", "b"]
     assert [(edge.upstream, edge.downstream, edge.previous) for edge in plan.edges] == [
@@ -272,13 +272,13 @@ def test_a_cycle_is_allowed_where_the_file_says_that_the_last_run_is_meant() -> 
     assert (plan.before("a"), plan.before("b")) == ((), ("a",))
 
 
-def test_a_cycle_that_is_meant_at_both_ends_keeps_the_files_order() -> None:
+def test_a_cycle_with_reads_previous_at_both_ends_keeps_the_files_order() -> None:
     plan = circle().plan(group("b", reads_previous=("a",)), group("a", reads_previous=("b",))).require()
     assert list(nodes_of(plan)) == ["b", "a"]
     assert (plan.before("a"), plan.before("b")) == ((), ())
 
 
-def test_who_reads_the_last_run_on_purpose_comes_later_all_the_same_where_nothing_speaks_against_it() -> None:
+def test_a_group_that_reads_previous_tables_still_comes_later_if_possible() -> None:
     # So that a first build of all groups, one after the other, works.
     manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b")
     plan = manifest.plan(group("b", reads_previous=("a",)), A).require()
@@ -286,20 +286,20 @@ def test_who_reads_the_last_run_on_purpose_comes_later_all_the_same_where_nothin
     assert plan.before("b") == ()
 
 
-def test_a_group_that_only_a_test_ties_to_one_that_it_reads_on_purpose_does_not_wait_for_it() -> None:
+def test_reads_previous_also_applies_to_edges_of_tests() -> None:
     manifest = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", "model.p.y")
     plan = manifest.plan(A, group("b", reads_previous=("a",))).require()
     assert [(edge.upstream, edge.downstream, edge.previous) for edge in plan.edges] == [("a", "b", True)]
     assert plan.before("b") == ()
 
 
-def test_a_group_that_refreshes_what_another_owns_does_not_wait_for_it_where_it_reads_that_on_purpose() -> None:
+def test_reads_previous_also_applies_to_refreshed_nodes() -> None:
     manifest = Manifest().model("x", tag=["a", "b"])
     plan = manifest.plan(A, group("b", reads_previous=("a",)), on_overlap=OnOverlap.ALL).require()
     assert plan.before("b") == ()
 
 
-def test_every_circle_is_told_and_what_the_remedies_say_ends_them_all() -> None:
+def test_every_cycle_is_reported_and_the_remedies_resolve_them() -> None:
     manifest = circle().model("v", tag="c").model("w", "model.p.v", tag="rest").model("u", "model.p.w", tag="c")
     plan = manifest.plan(A, B, C, REST)
     assert [problem.code for problem in plan.problems] == ["cycle-between-groups"] * 2
@@ -310,16 +310,16 @@ def test_every_circle_is_told_and_what_the_remedies_say_ends_them_all() -> None:
     assert manifest.plan(*mended).require()
 
 
-# --- who waits for whom -------------------------------------------------------------------------------------
+# --- waiting -------------------------------------------------------------------------------------
 
 
-def test_a_group_waits_for_all_that_it_reads_directly_or_through_others_in_their_order() -> None:
+def test_a_group_waits_for_direct_and_indirect_upstream_groups_in_order() -> None:
     manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").model("z", "model.p.y", tag="c")
     plan = manifest.model("other", tag="rest").plan(C, REST, B, A).require()
     assert [plan.before(name) for name in ("a", "b", "c", "rest")] == [(), ("a",), ("a", "b"), ()]
 
 
-def test_groups_that_only_a_test_ties_run_in_the_files_order_and_the_later_waits() -> None:
+def test_a_test_of_two_groups_makes_the_later_group_wait() -> None:
     manifest = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", "model.p.y")
     plan = manifest.plan(B, A).require()
     assert edges_of(plan) == [("b", "a", "y", "t")]
@@ -330,7 +330,7 @@ def test_groups_that_only_a_test_ties_run_in_the_files_order_and_the_later_waits
 # --- seeds and models that are read as sources ---------------------------------------------------------------
 
 
-def test_who_reads_a_seed_as_a_source_comes_after_it() -> None:
+def test_a_group_that_reads_a_seed_as_a_source_comes_after_it() -> None:
     manifest = (
         Manifest().seed("rates", tag="a").source("rates", relation="RATES").model("x", "source.p.s.rates", tag="b")
     )
@@ -339,7 +339,7 @@ def test_who_reads_a_seed_as_a_source_comes_after_it() -> None:
     assert edges_of(plan) == [("a", "b", "rates", "x")]
 
 
-def test_a_test_of_a_source_that_is_a_seed_is_run_by_the_seeds_group_as_a_check_of_the_source() -> None:
+def test_a_test_of_a_source_that_is_a_seed_runs_in_the_seeds_group() -> None:
     manifest = Manifest().seed("rates", tag="a").source("rates", relation="rates").model("x", tag="b")
     manifest.test("t", "source.p.s.rates", beside="source.p.s.rates")
     plan = manifest.plan(B, A).require()
@@ -351,13 +351,13 @@ def test_a_test_of_a_source_that_is_a_seed_is_run_by_the_seeds_group_as_a_check_
 # --- tests --------------------------------------------------------------------------------------------------
 
 
-def test_a_test_is_a_check_of_the_node_beside_which_it_is_written() -> None:
+def test_a_test_is_a_check_of_the_node_that_it_is_attached_to() -> None:
     plan = Manifest().model("x", tag="a").test("t", "model.p.x", beside="model.p.x").plan(A).require()
     assert checks_of(plan) == {"a": [("t", "x")]}
 
 
 @pytest.mark.parametrize(("beside", "other"), [("x", "y"), ("y", "x")])
-def test_a_test_that_crosses_groups_is_run_by_the_last_of_them(beside: str, other: str) -> None:
+def test_a_test_that_crosses_groups_runs_in_the_last_of_them(beside: str, other: str) -> None:
     manifest = (
         Manifest()
         .model("x", tag="a")
@@ -369,7 +369,7 @@ def test_a_test_that_crosses_groups_is_run_by_the_last_of_them(beside: str, othe
     assert plan.tests["test.p.t"].reads == {"model.p.x", "model.p.y"}
 
 
-def test_a_test_of_a_source_is_run_by_the_first_group_that_reads_the_source() -> None:
+def test_a_test_of_a_source_runs_in_the_first_group_that_reads_it() -> None:
     manifest = (
         Manifest()
         .source("raw")
@@ -381,7 +381,7 @@ def test_a_test_of_a_source_is_run_by_the_first_group_that_reads_the_source() ->
     assert checks_of(manifest.plan(C, B, A).require()) == {"a": [], "b": [("t", "raw")], "c": []}
 
 
-def test_a_source_that_is_read_through_an_ephemeral_model_is_read() -> None:
+def test_a_source_can_be_read_through_an_ephemeral_model() -> None:
     manifest = (
         Manifest()
         .source("raw")
@@ -394,7 +394,7 @@ def test_a_source_that_is_read_through_an_ephemeral_model_is_read() -> None:
 
 
 @pytest.mark.parametrize(("groups", "runs_it"), [((A, B, REST), "rest"), ((A, B), "a")])
-def test_a_test_of_a_source_that_nobody_reads_is_run_by_the_default_group_or_the_first(
+def test_a_test_of_an_unread_source_runs_in_the_default_or_first_group(
     groups: tuple[ScheduleGroup, ...], runs_it: str
 ) -> None:
     manifest = Manifest().source("raw").model("x", tag="a").model("y", tag="b").test("t", "source.p.s.raw")
@@ -412,7 +412,7 @@ def test_a_singular_test_is_a_check_of_the_last_node_that_it_reads() -> None:
     assert checks_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "x")]}
 
 
-def test_a_test_of_an_ephemeral_model_is_a_check_of_what_that_reads() -> None:
+def test_a_test_of_an_ephemeral_model_is_a_check_of_its_parent() -> None:
     manifest = (
         Manifest()
         .model("x", tag="a")
@@ -425,7 +425,7 @@ def test_a_test_of_an_ephemeral_model_is_a_check_of_what_that_reads() -> None:
     assert plan.tests["test.p.t"].reads == {"model.p.x", "model.p.y"}
 
 
-def test_a_test_between_a_node_and_a_source_is_run_by_the_nodes_group() -> None:
+def test_a_test_of_a_node_and_a_source_runs_in_the_nodes_group() -> None:
     manifest = (
         Manifest()
         .source("raw")
@@ -436,24 +436,24 @@ def test_a_test_between_a_node_and_a_source_is_run_by_the_nodes_group() -> None:
     assert checks_of(manifest.plan(A, B).require()) == {"a": [], "b": [("t", "raw")]}
 
 
-def test_a_test_that_reads_nothing_is_run_all_the_same() -> None:
-    # `select 1 where …` without a `ref`: dbt runs it, so a plan that drops it would drop a check in silence.
+def test_a_test_that_reads_nothing_runs() -> None:
+    # `select 1 where …` without a `ref`: dbt runs it, so a plan without it would silently lose a check.
     plan = Manifest().model("w", tag="a").model("x", "model.p.w", tag="a").test("t").plan(A).require()
     assert checks_of(plan) == {"a": [("t", "x")]}
     assert plan.tests["test.p.t"].reads == frozenset()
 
 
-def test_a_test_that_reads_nothing_is_not_lost_where_the_default_group_is_empty() -> None:
+def test_a_test_that_reads_nothing_runs_even_if_the_default_group_is_empty() -> None:
     plan = Manifest().model("x", tag="a").test("t").plan(REST, A).require()
     assert checks_of(plan) == {"rest": [], "a": [("t", "x")]}
 
 
-def test_a_unit_test_is_run_by_its_models_group() -> None:
+def test_a_unit_test_runs_in_its_models_group() -> None:
     manifest = Manifest().model("x", tag="a").model("y", tag="b").unit_test("u", "model.p.y")
     assert [part.unit_tests for part in manifest.plan(A, B).require().groups] == [(), ("unit_test.p.u",)]
 
 
-def test_dagster_dbt_is_given_each_test_with_the_one_node_that_it_is_a_check_of() -> None:
+def test_the_manifest_for_dagster_dbt_has_one_node_for_each_test() -> None:
     manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").test("t", "model.p.x", "model.p.y")
     content = manifest.content
     changed = with_checked_nodes(content, manifest.plan(A, B))
@@ -461,14 +461,14 @@ def test_dagster_dbt_is_given_each_test_with_the_one_node_that_it_is_a_check_of(
     assert content["nodes"]["test.p.t"]["depends_on"]["nodes"] == ["model.p.x", "model.p.y"], "the original is kept"
 
 
-def test_a_test_that_reads_nothing_is_a_check_of_nothing_where_there_is_no_node_at_all() -> None:
+def test_without_nodes_a_test_that_reads_nothing_is_no_check() -> None:
     plan = Manifest().test("t").plan(A, REST).require()
     assert checks_of(plan) == {"a": [], "rest": [("t", None)]}
     assert [part.is_empty for part in plan.groups] == [True, False]
 
 
 @pytest.mark.parametrize("reads", [(), ("source.p.s.raw",)])
-def test_a_test_that_no_nodes_group_has_a_claim_to_is_run_by_the_first_group_that_selects_it(
+def test_a_test_of_no_groups_nodes_runs_in_the_first_group_that_selects_it(
     reads: tuple[str, ...],
 ) -> None:
     manifest = Manifest().source("raw").model("x", tag="a").model("y", tag="rest").test("t", *reads, tag=["c", "b"])
@@ -477,13 +477,13 @@ def test_a_test_that_no_nodes_group_has_a_claim_to_is_run_by_the_first_group_tha
     assert plan.warnings[0].message.startswith("The selection of the schedule group c") is False
 
 
-def test_a_test_whose_data_is_in_another_group_stays_there_whoever_selects_it() -> None:
+def test_a_selection_does_not_move_a_test_from_the_group_of_its_data() -> None:
     plan = Manifest().model("x", tag="a").model("y", tag="b").test("t", "model.p.x", tag="b").plan(A, B).require()
     assert checks_of(plan) == {"a": [("t", "x")], "b": []}
 
 
 @pytest.mark.parametrize("reads", [["model.p.x"], ["model.p.x", "model.p.y"], ["source.p.s.raw"], []])
-def test_a_unit_test_of_an_ephemeral_model_is_run_where_a_test_of_it_is(reads: list[str]) -> None:
+def test_a_unit_test_of_an_ephemeral_model_runs_in_the_same_group_as_its_test(reads: list[str]) -> None:
     manifest = (
         Manifest()
         .source("raw")
@@ -499,10 +499,10 @@ def test_a_unit_test_of_an_ephemeral_model_is_run_where_a_test_of_it_is(reads: l
     assert manifest.graph.checked("unit_test.p.u") == manifest.graph.checked("test.p.t")
 
 
-# --- what is left out, and what is worth a look ---------------------------------------------------------------
+# --- nodes that are not built, and warnings ---------------------------------------------------------------
 
 
-def test_what_no_run_builds_by_itself_is_counted_and_explained() -> None:
+def test_nodes_that_no_run_builds_are_listed_with_reasons() -> None:
     manifest = (
         Manifest()
         .source("raw")
@@ -531,7 +531,7 @@ def test_what_no_run_builds_by_itself_is_counted_and_explained() -> None:
     assert all(left.why for left in plan.not_built)
 
 
-def test_nothing_is_said_of_what_a_project_has_not() -> None:
+def test_kinds_that_a_project_does_not_have_are_not_listed() -> None:
     assert Manifest().model("x", tag="a").plan(A).not_built == ()
 
 
@@ -543,22 +543,22 @@ def test_a_selection_that_matches_nothing_is_a_warning_that_names_it() -> None:
     ]
 
 
-def test_a_default_group_need_not_select_what_it_has() -> None:
+def test_a_default_group_may_select_nothing_itself() -> None:
     rest = ScheduleGroup(name="rest", select="tag:rest", default=True)
     assert Manifest().model("x").plan(rest).require().warnings == ()
 
 
-def test_a_project_without_nodes_and_tests_is_one_warning_however_many_groups_there_are() -> None:
+def test_an_empty_project_is_one_warning() -> None:
     (warning,) = Manifest().source("raw").plan(A, B).require().warnings
     assert warning.code == "nothing-to-run"
 
 
-def test_a_selection_of_tests_alone_is_no_warning_where_they_are_run_there() -> None:
+def test_a_selection_of_tests_alone_is_no_warning() -> None:
     plan = Manifest().model("x", tag="a").test("t", tag="b").plan(A, B).require()
     assert plan.warnings == ()
 
 
-def test_a_group_whose_nodes_all_belong_to_others_is_a_warning() -> None:
+def test_a_group_whose_nodes_all_belong_to_other_groups_is_a_warning() -> None:
     plan = Manifest().model("x", tag=["a", "b"]).plan(A, B, on_overlap=OnOverlap.FIRST).require()
     (warning,) = plan.warnings
     assert (warning.code, warning.message) == (
@@ -568,7 +568,7 @@ def test_a_group_whose_nodes_all_belong_to_others_is_a_warning() -> None:
     assert Manifest().model("x", tag=["a", "b"]).plan(A, B, on_overlap=OnOverlap.ALL).warnings == ()
 
 
-def test_vars_of_a_group_that_change_the_graph_are_a_problem_that_names_what_they_change() -> None:
+def test_vars_of_a_group_that_change_the_graph_are_a_problem() -> None:
     with_vars = group("a", vars={"day": "2026-01-01"})
     manifest = Manifest().model("x", tag="a").model("y", tag="a")
     assert manifest.plan(with_vars).problems == ()
@@ -581,7 +581,7 @@ def test_vars_of_a_group_that_change_the_graph_are_a_problem_that_names_what_the
     assert "ANALYTICS_DBT_VARS" in problem.remedy
 
 
-# --- of every project ---------------------------------------------------------------------------------------
+# --- determinism ---------------------------------------------------------------------------------------
 
 _ANOTHER_PROCESS = """
 from tests.unit.planning.test_plan import plan_that_sets_could_shuffle
@@ -590,7 +590,7 @@ print(plan_that_sets_could_shuffle())
 
 
 def plan_that_sets_could_shuffle() -> list[object]:
-    """Show the plan of many groups that do not wait for each other, with tests that any of them could run."""
+    """Return the plan of many independent groups, with tests that any of them could run."""
     names = [f"n{place}" for place in range(8)]
     manifest = Manifest().source("raw").test("raw", "source.p.s.raw")
     for name in names:
@@ -602,7 +602,7 @@ def plan_that_sets_could_shuffle() -> list[object]:
 
 
 def test_every_process_makes_the_same_plan() -> None:
-    # Each run is a process of its own: if it put a test elsewhere than the UI's, Dagster would not find it there.
+    # Each run is a process of its own: its plan must be that of the UI's process.
     other = subprocess.run(
         [sys.executable, "-c", _ANOTHER_PROCESS],
         cwd=REPOSITORY,
@@ -614,7 +614,7 @@ def test_every_process_makes_the_same_plan() -> None:
     assert other.stdout.strip() == str(plan_that_sets_could_shuffle())
 
 
-def test_two_groups_of_one_selection_are_told_as_nodes_in_two_groups() -> None:
+def test_two_groups_with_the_same_selection_are_an_error() -> None:
     same = (ScheduleGroup(name="a", select="x"), ScheduleGroup(name="b", select="x"))
     selected = {Selection(select="x"): frozenset({"model.p.x"})}
     plan = make_plan(ScheduleGroups(groups=same), Manifest().model("x").content, selected)

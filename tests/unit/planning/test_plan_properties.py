@@ -1,7 +1,7 @@
-"""Of every project: nothing lost, nothing run twice, nothing in the wrong order, or a problem that is true.
+"""Properties of the plan of any project: nothing is lost, run twice or in the wrong order, or a problem says why.
 
-Hypothesis draws projects and groups' files of any shape. What the plan says is held against a warehouse that is
-simulated here, from the manifest's own lines between nodes: nothing of the plan's code takes part in the verdict.
+Hypothesis draws projects and groups' files of any shape. The plan is checked against a warehouse that is simulated
+here from the manifest's edges, without any code of the plan.
 `PROPERTY_EXAMPLES=100000 pytest tests/unit/planning/test_plan_properties.py --hypothesis-show-statistics` tries more,
 and counts them.
 """
@@ -36,37 +36,37 @@ KINDS = ("table", "table", "view", "incremental", "ephemeral", "ephemeral", "see
 
 @dataclass
 class Project:
-    """A project and a groups' file, drawn; ``lines`` are what dbt's manifest says that each node and test reads."""
+    """A drawn project and groups' file; ``edges`` are what each node and test reads by dbt's manifest."""
 
     groups: tuple[ScheduleGroup, ...] = ()
     on_overlap: OnOverlap = OnOverlap.ERROR
     manifest: Manifest = field(default_factory=Manifest)
-    lines: dict[str, list[str]] = field(default_factory=dict)
+    edges: dict[str, list[str]] = field(default_factory=dict)
     built: list[str] = field(default_factory=list)
     ephemeral: set[str] = field(default_factory=set)
     built_as: dict[str, str] = field(default_factory=dict)
     tests: list[str] = field(default_factory=list)
     unit_tests: list[str] = field(default_factory=list)
-    beside: dict[str, str | None] = field(default_factory=dict)
+    attached: dict[str, str | None] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
-        """Show what a failing example is made of."""
+        """Return the parts of a failing example."""
         groups = ", ".join(
             f"{one.name}{' (default)' if one.default else ''}"
             f"{f' reads_previous={one.reads_previous}' if one.reads_previous else ''}"
             for one in self.groups
         )
         return (
-            f"Project({groups}; on_overlap={self.on_overlap.value}; {self.lines}; ephemeral={self.ephemeral}; "
+            f"Project({groups}; on_overlap={self.on_overlap.value}; {self.edges}; ephemeral={self.ephemeral}; "
             f"built_as={self.built_as}; tagged={self.manifest.tagged})"
         )
 
     def plan(self) -> Plan:
-        """Return what is to be proved right."""
+        """Return the plan to check."""
         return self.manifest.plan(*self.groups, on_overlap=self.on_overlap, changed=self.changed)
 
-    # What follows is the independent reading of the same facts.
+    # The same facts, computed independently of the plan.
 
     def selecting(self, node: str) -> list[str]:
         """Return the groups that select a node."""
@@ -78,27 +78,29 @@ class Project:
         return next(iter([*self.selecting(node), *default]), None)
 
     def builds(self, name: str) -> set[str]:
-        """Return all that a run of a group builds."""
+        """Return the nodes that a run of a group builds."""
         own = {node for node in self.built if self.owner(node) == name}
         if self.on_overlap is not OnOverlap.ALL:
             return own
         return own | {node for node in self.built if name in self.selecting(node)}
 
-    def drawn(self, one: str) -> set[str]:
-        """Return the built nodes and sources that a node or test names, itself or by ephemeral models."""
-        return {name for read in self.lines[one] for name in (self.drawn(read) if read in self.ephemeral else {read})}
+    def declared(self, one: str) -> set[str]:
+        """Return the built nodes and sources that a node or test refers to, directly or through ephemeral models."""
+        return {
+            name for read in self.edges[one] for name in (self.declared(read) if read in self.ephemeral else {read})
+        }
 
     def reads(self, one: str) -> set[str]:
         """Return the built nodes and sources whose data a node or test needs."""
-        drawn = self.drawn(one)
-        return (drawn | {self.built_as[read] for read in drawn if read in self.built_as}) - {one}
+        declared = self.declared(one)
+        return (declared | {self.built_as[read] for read in declared if read in self.built_as}) - {one}
 
     def parents(self, one: str) -> set[str]:
         """Return the built nodes whose data a node or test needs."""
         return self.reads(one) & set(self.built)
 
     def previous(self, name: str) -> set[str]:
-        """Return the groups that a group reads as their last run left them."""
+        """Return the groups of which a group reads the previous run's tables."""
         (found,) = [one for one in self.groups if one.name == name]
         return set(found.reads_previous)
 
@@ -149,7 +151,7 @@ def _draw_nodes(draw: st.DrawFn, project: Project, names: Sequence[str]) -> None
         kind = draw(st.sampled_from(KINDS))
         reads = draw(st.lists(st.sampled_from(known), min_size=place % 2, max_size=3, unique=True)) if known else []
         if way == "layers":
-            # Groups of nodes that read each other mostly one way, as people make them.
+            # Groups that read each other mostly in one direction, as in real projects.
             layer = [name for name, border in zip(names, borders, strict=True) if place < border][:1]
             tags = set(layer) if draw(st.integers(0, 9)) else draw(st.sets(st.sampled_from(names), max_size=2))
         else:
@@ -157,7 +159,7 @@ def _draw_nodes(draw: st.DrawFn, project: Project, names: Sequence[str]) -> None
         unique_id = _add_node(project, f"n{place}", kind, [] if kind == "seed" else reads, tags)
         known.append(unique_id)
         if unique_id in project.built and draw(st.integers(0, 5)) == 0:
-            # A source that is this node's relation: read by nothing before it, so that there is no circle.
+            # A source that is this node's relation: nothing before the node reads it, so there is no cycle.
             manifest.source(f"as_n{place}", relation=f"N{place}")
             project.built_as[f"source.p.s.as_n{place}"] = unique_id
             known.append(f"source.p.s.as_n{place}")
@@ -172,7 +174,7 @@ def _add_node(project: Project, name: str, kind: str, reads: list[str], tags: se
     else:
         manifest.model(name, *reads, tag=tags, materialized=kind)
     unique_id = f"{kind if kind in {'seed', 'snapshot', 'function'} else 'model'}.p.{name}"
-    project.lines[unique_id] = reads
+    project.edges[unique_id] = reads
     if kind == "ephemeral":
         project.ephemeral.add(unique_id)
     else:
@@ -184,17 +186,17 @@ def _draw_tests(draw: st.DrawFn, project: Project, names: Sequence[str]) -> None
     known = [*project.built, *project.ephemeral, *project.manifest.sources]
     for place in range(draw(st.integers(0, 6))):
         reads = draw(st.lists(st.sampled_from(known), max_size=3, unique=True)) if known else []
-        beside = draw(st.sampled_from([None, *reads]))
+        attached = draw(st.sampled_from([None, *reads]))
         tags = draw(st.sets(st.sampled_from(names), max_size=2))
-        project.manifest.test(f"t{place}", *reads, beside=beside, tag=tags)
-        project.lines[f"test.p.t{place}"] = reads
-        project.beside[f"test.p.t{place}"] = beside
+        project.manifest.test(f"t{place}", *reads, beside=attached, tag=tags)
+        project.edges[f"test.p.t{place}"] = reads
+        project.attached[f"test.p.t{place}"] = attached
         project.tests.append(f"test.p.t{place}")
     models = [node for node in [*project.built, *sorted(project.ephemeral)] if node.startswith("model.")]
     for place in range(draw(st.integers(0, 2)) if models else 0):
         model = draw(st.sampled_from(models))
         project.manifest.unit_test(f"u{place}", model)
-        project.lines[f"unit_test.p.u{place}"] = [model]
+        project.edges[f"unit_test.p.u{place}"] = [model]
         project.unit_tests.append(f"unit_test.p.u{place}")
 
 
@@ -202,7 +204,7 @@ def _draw_tests(draw: st.DrawFn, project: Project, names: Sequence[str]) -> None
 
 
 class Warehouse:
-    """What there is at a moment, and how often everything was built or tested; fails as a real one would."""
+    """The tables that exist, and how often each node was built or tested; a missing table is a failure."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
@@ -210,13 +212,13 @@ class Warehouse:
         self.executed: Counter[str] = Counter()
 
     def run(self, nodes: Collection[str], tests: Collection[str]) -> None:
-        """Run one `dbt build`: its nodes, each after those that it reads, then its tests."""
+        """Run one `dbt build`: its nodes, each after its parents, then its tests."""
         assert len(nodes) == len(set(nodes)), "a run builds a node twice"
         assert len(tests) == len(set(tests)), "a run tests something twice"
         pending = set(nodes)
         while pending:
             ready = {node for node in pending if not self._project.parents(node) & pending}
-            assert ready, "a circle"
+            assert ready, "a cycle"
             for node in ready:
                 self._execute(node)
             self.tables |= ready
@@ -226,7 +228,7 @@ class Warehouse:
 
     def _execute(self, one: str) -> None:
         missing = self._project.parents(one) - self.tables
-        assert not missing, f"{one} reads {missing}, which is not there"
+        assert not missing, f"{one} reads {missing}, which does not exist"
         self.executed[one] += 1
 
 
@@ -238,28 +240,26 @@ def everything_once(project: Project) -> dict[str, int]:
 
 
 @settings(
-    deadline=None,  # a busy machine is no error
+    deadline=None,  # a slow machine is no failure
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(projects(), st.data())
-def test_nothing_is_lost_or_run_twice_or_in_the_wrong_order_or_a_true_problem_says_why_not(
-    project: Project, data: st.DataObject
-) -> None:
+def test_every_node_and_test_runs_once_in_order_or_a_problem_says_why(project: Project, data: st.DataObject) -> None:
     plan = project.plan()
     event(f"problems: {', '.join(sorted({problem.code for problem in plan.problems})) or 'none'}")
     problems_are_true_and_complete(project, plan)
     if not {problem.code for problem in plan.problems} - {"cycle-between-groups"}:
-        stages_run_everything_once_in_an_order_that_works_whatever_groups_read_each_other(project, plan)
+        stages_run_everything_once_in_a_valid_order(project, plan)
     if plan.problems:
         return
     event(f"no problems, on_overlap: {project.on_overlap.value}")
     every_node_and_test_is_in_one_group(project, plan)
-    a_first_run_of_all_groups_works_unless_some_read_each_other_on_purpose(project, plan)
-    stages_of_a_part_of_the_project_come_in_an_order_that_works_too(project, plan, data)
-    each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_of_it(project, plan)
-    what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there(project, plan)
-    a_run_waits_for_every_run_of_the_same_tick_whose_tables_it_reads_unless_it_means_not_to(project, plan)
+    a_first_run_of_all_groups_works_without_cycles(project, plan)
+    stages_of_a_part_of_the_project_have_a_valid_order(project, plan, data)
+    each_test_runs_in_the_group_that_completes_its_data(project, plan)
+    refreshed_nodes_are_tested_if_the_data_is_complete(project, plan)
+    a_run_waits_for_upstream_runs_except_reads_previous(project, plan)
 
 
 def every_node_and_test_is_in_one_group(project: Project, plan: Plan) -> None:
@@ -273,8 +273,8 @@ def every_node_and_test_is_in_one_group(project: Project, plan: Plan) -> None:
         assert set(part.refreshes) == project.builds(part.group.name) - set(part.nodes)
 
 
-def a_first_run_of_all_groups_works_unless_some_read_each_other_on_purpose(project: Project, plan: Plan) -> None:
-    if has_circle(project, with_previous=True):
+def a_first_run_of_all_groups_works_without_cycles(project: Project, plan: Plan) -> None:
+    if has_cycle(project, with_previous=True):
         return
     event("a first run of all groups, one after the other")
     warehouse = Warehouse(project)
@@ -301,18 +301,18 @@ def problems_are_true_and_complete(project: Project, plan: Plan) -> None:
     assert len(changes) == len(with_vars)
     for problem in changes:
         assert {node.split()[0] for node in problem.nodes} == project.changed
-    circles = problems.pop("cycle-between-groups", [])
-    assert bool(circles) == has_circle(project, with_previous=False)
-    for problem in circles:
-        circle_is_true(project, problem)
-    if circles:
-        mended = with_remedies_taken(project, circles)
-        assert not has_circle(mended, with_previous=False)
-        assert all(problem.code != "cycle-between-groups" for problem in mended.plan().problems)
-    assert not problems, "no other problem is known here"
+    cycles = problems.pop("cycle-between-groups", [])
+    assert bool(cycles) == has_cycle(project, with_previous=False)
+    for problem in cycles:
+        cycle_is_true(project, problem)
+    if cycles:
+        corrected = with_remedies_applied(project, cycles)
+        assert not has_cycle(corrected, with_previous=False)
+        assert all(problem.code != "cycle-between-groups" for problem in corrected.plan().problems)
+    assert not problems, "unexpected problems"
 
 
-def circle_is_true(project: Project, problem: Problem) -> None:
+def cycle_is_true(project: Project, problem: Problem) -> None:
     ways = []
     for line in problem.nodes:
         child, downstream, verb, parent, upstream = line.split()
@@ -329,18 +329,18 @@ def circle_is_true(project: Project, problem: Problem) -> None:
     assert " -> ".join(path) in problem.message
 
 
-def with_remedies_taken(project: Project, circles: Sequence[Problem]) -> Project:
-    """Return the project with the file that the remedies of its circles ask for."""
+def with_remedies_applied(project: Project, cycles: Sequence[Problem]) -> Project:
+    """Return the project with the remedies of its cycles applied."""
     meant = {one.name: set(one.reads_previous) for one in project.groups}
-    for problem in circles:
+    for problem in cycles:
         upstream, downstream = re.findall(r"`reads_previous: \[(\w)\]` at (\w)\.", problem.remedy)[0]
         meant[downstream].add(upstream)
     groups = tuple(one.model_copy(update={"reads_previous": tuple(sorted(meant[one.name]))}) for one in project.groups)
     return replace(project, groups=groups)
 
 
-def has_circle(project: Project, *, with_previous: bool) -> bool:
-    """Return whether groups wait for each other: Warshall's closure of what their runs read of others."""
+def has_cycle(project: Project, *, with_previous: bool) -> bool:
+    """Return whether groups wait for each other, by Warshall's transitive closure."""
     names = [one.name for one in project.groups]
     waits = {
         (name, project.owner(parent))
@@ -355,11 +355,9 @@ def has_circle(project: Project, *, with_previous: bool) -> bool:
     return any((name, name) in waits for name in names)
 
 
-def stages_run_everything_once_in_an_order_that_works_whatever_groups_read_each_other(
-    project: Project, plan: Plan
-) -> None:
-    if has_circle(project, with_previous=True):
-        event(f"a circle of groups that is {'a problem' if plan.problems else 'meant'}")
+def stages_run_everything_once_in_a_valid_order(project: Project, plan: Plan) -> None:
+    if has_cycle(project, with_previous=True):
+        event(f"a cycle of groups that is {'a problem' if plan.problems else 'meant'}")
     warehouse = Warehouse(project)
     found = stages(plan, project.manifest.graph, frozenset(project.built), frozenset(project.tests))
     for stage in found:
@@ -369,14 +367,12 @@ def stages_run_everything_once_in_an_order_that_works_whatever_groups_read_each_
         own_tests = {test.unique_id for test in plan.by_name[stage.group].tests}
         assert stage.tests <= own_tests
     assert warehouse.executed == everything_once(project)
-    if project.on_overlap is not OnOverlap.ALL and not has_circle(project, with_previous=True):
+    if project.on_overlap is not OnOverlap.ALL and not has_cycle(project, with_previous=True):
         busy = [part.group.name for part in plan.groups if part.nodes or part.tests]
         assert [stage.group for stage in found] == busy, "each group once, in the plan's order"
 
 
-def stages_of_a_part_of_the_project_come_in_an_order_that_works_too(
-    project: Project, plan: Plan, data: st.DataObject
-) -> None:
+def stages_of_a_part_of_the_project_have_a_valid_order(project: Project, plan: Plan, data: st.DataObject) -> None:
     everything = [*project.built, *project.tests]
     chosen = data.draw(st.sets(st.sampled_from(everything))) if everything else set()
     nodes, tests = frozenset(chosen & set(project.built)), frozenset(chosen & set(project.tests))
@@ -387,9 +383,7 @@ def stages_of_a_part_of_the_project_come_in_an_order_that_works_too(
     assert warehouse.executed == dict.fromkeys(chosen, 1)
 
 
-def each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_of_it(
-    project: Project, plan: Plan
-) -> None:
+def each_test_runs_in_the_group_that_completes_its_data(project: Project, plan: Plan) -> None:
     place = {part.group.name: index for index, part in enumerate(plan.groups)}
     for part in plan.groups:
         for test in part.tests:
@@ -404,18 +398,18 @@ def each_test_is_run_by_the_group_that_completes_its_data_and_checks_one_thing_o
             elif project.selecting(test.unique_id):
                 assert part.group.name == project.selecting(test.unique_id)[0]
             if reads:
-                # A test of nothing but sources is a check of a source, also where that is a built node's table.
-                drawn = project.drawn(test.unique_id)
-                candidates = drawn if drawn <= project.manifest.sources.keys() else reads
+                # A test of sources alone is a check of a source, even if the source is a built node's table.
+                declared = project.declared(test.unique_id)
+                candidates = declared if declared <= project.manifest.sources.keys() else reads
                 assert test.node in candidates
-                beside = project.beside[test.unique_id]
-                assert test.node == beside or beside not in candidates
-                assert test.node in part.nodes or test.node == beside or not candidates & set(part.nodes)
+                attached = project.attached[test.unique_id]
+                assert test.node == attached or attached not in candidates
+                assert test.node in part.nodes or test.node == attached or not candidates & set(part.nodes)
             else:
                 assert (test.node in part.nodes) if part.nodes else test.node is None
 
 
-def what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there(project: Project, plan: Plan) -> None:
+def refreshed_nodes_are_tested_if_the_data_is_complete(project: Project, plan: Plan) -> None:
     event(f"any refreshes: {any(part.refreshes for part in plan.groups)}")
     for part in plan.groups:
         builds = project.builds(part.group.name)
@@ -431,18 +425,16 @@ def what_a_group_refreshes_is_tested_in_its_run_as_far_as_the_data_is_there(proj
                 assert not parents <= builds
 
 
-def a_run_waits_for_every_run_of_the_same_tick_whose_tables_it_reads_unless_it_means_not_to(
-    project: Project, plan: Plan
-) -> None:
+def a_run_waits_for_upstream_runs_except_reads_previous(project: Project, plan: Plan) -> None:
     for index, part in enumerate(plan.groups):
         name, before = part.group.name, set(plan.before(part.group.name))
         earlier = plan.groups[:index]
-        assert before <= {other.group.name for other in earlier}, "nobody waits for itself, or in a circle"
+        assert before <= {other.group.name for other in earlier}, "no group waits for itself or in a cycle"
         assert all(set(plan.before(other)) < before for other in before)
         builds = project.builds(name)
         read = {parent for node in builds for parent in project.parents(node)} - builds
         tested = {parent for test in part.tests for parent in project.parents(test.unique_id)} - builds
         needed = {str(project.owner(node)) for node in read | tested}
-        # A third group that refreshes what is read, or that builds the same, comes first too where it can.
+        # A third group that refreshes a parent, or builds the same node, also comes first if possible.
         needed |= {other.group.name for other in earlier if project.builds(other.group.name) & (read | builds)}
         assert needed - project.previous(name) <= before

@@ -1,4 +1,4 @@
-"""The manifest's graph: what is built, what reads what, and sources that are the relation of a built node."""
+"""The manifest's graph: built nodes, what reads what, and sources that are the relation of a built node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.unit.manifests import Manifest
 
 
 def chain() -> Manifest:
-    """Make a source, a seed and models; `e` and `f` are ephemeral."""
+    """Return a graph of a source, a seed and models; `e` and `f` are ephemeral."""
     return (
         Manifest()
         .source("raw")
@@ -25,7 +25,7 @@ def chain() -> Manifest:
     )
 
 
-def test_models_seeds_snapshots_and_functions_are_built_and_nothing_else_is() -> None:
+def test_only_models_seeds_snapshots_and_functions_are_built() -> None:
     graph = chain().graph
     assert graph.built == {"seed.p.s", "model.p.x", "snapshot.p.y", "function.p.g", "model.p.z"}
     assert graph.ephemeral == {"model.p.e", "model.p.f"}
@@ -42,13 +42,13 @@ def test_models_seeds_snapshots_and_functions_are_built_and_nothing_else_is() ->
         ("test.p.t", {"model.p.x", "source.p.s.raw", "model.p.z"}),
     ],
 )
-def test_ephemeral_models_are_looked_through(reader: str, reads: set[str]) -> None:
+def test_reads_pass_through_ephemeral_models(reader: str, reads: set[str]) -> None:
     graph = chain().graph
     assert graph.reads(reader) == reads
     assert graph.parents(reader) == reads - {"source.p.s.raw"}
 
 
-def test_readers_are_the_other_side_of_reads() -> None:
+def test_readers_are_the_inverse_of_reads() -> None:
     graph = chain().graph
     assert graph.readers == {
         "source.p.s.raw": {"model.p.x", "snapshot.p.y"},
@@ -59,14 +59,14 @@ def test_readers_are_the_other_side_of_reads() -> None:
     }
 
 
-def test_every_node_has_a_place_after_all_that_it_reads() -> None:
+def test_every_node_has_a_position_after_its_parents() -> None:
     graph = chain().graph
     assert graph.position.keys() == graph.built
     for node in graph.built:
         assert all(graph.position[parent] < graph.position[node] for parent in graph.parents(node))
 
 
-def test_upstream_is_all_that_the_given_nodes_read_without_themselves() -> None:
+def test_upstream_is_all_ancestors_without_the_given_nodes() -> None:
     graph = chain().graph
     assert graph.upstream(frozenset({"snapshot.p.y", "model.p.x"})) == {"seed.p.s"}
     assert graph.upstream(frozenset({"model.p.z"})) == {"snapshot.p.y", "model.p.x", "seed.p.s", "function.p.g"}
@@ -83,7 +83,7 @@ def test_upstream_is_all_that_the_given_nodes_read_without_themselves() -> None:
         ("model.p.z", ["model.p.x"], "model.p.z"),
     ],
 )
-def test_a_test_checks_what_it_is_written_beside_else_the_last_node_that_it_reads(
+def test_a_test_checks_its_attached_node_else_the_last_node_that_it_reads(
     beside: str | None, rather: list[str], checked: str
 ) -> None:
     manifest = chain().test("u", "model.p.z", "model.p.e", beside=beside)
@@ -95,7 +95,7 @@ def test_a_test_that_reads_nothing_checks_nothing() -> None:
 
 
 @pytest.mark.parametrize(("model", "checked"), [("x", "model.p.x"), ("f", "model.p.x"), ("lone", None)])
-def test_a_unit_test_checks_its_model_or_what_that_reads_where_it_is_ephemeral(model: str, checked: str | None) -> None:
+def test_a_unit_test_checks_its_model_or_the_parent_of_an_ephemeral_one(model: str, checked: str | None) -> None:
     manifest = chain().model("lone", materialized="ephemeral").unit_test("u", f"model.p.{model}")
     assert manifest.graph.checked("unit_test.p.u") == checked
 
@@ -103,18 +103,18 @@ def test_a_unit_test_checks_its_model_or_what_that_reads_where_it_is_ephemeral(m
 # --- sources that are a built node ----------------------------------------------------------------------------
 
 
-def test_a_source_that_is_the_relation_of_a_built_node_is_read_as_that_node_too() -> None:
+def test_reading_a_source_that_is_a_built_nodes_relation_reads_the_node() -> None:
     graph = Manifest().seed("rates").source("r", relation="Rates").model("x", "source.p.s.r").graph
     assert graph.built_as == {"source.p.s.r": "seed.p.rates"}
     assert graph.reads("model.p.x") == {"source.p.s.r", "seed.p.rates"}
     assert graph.readers == {"source.p.s.r": {"model.p.x"}, "seed.p.rates": {"model.p.x"}}
 
 
-def test_a_source_of_another_relation_is_nothing_that_is_built() -> None:
+def test_a_source_with_another_relation_is_no_built_node() -> None:
     assert Manifest().seed("rates").source("rates").model("x", "source.p.s.rates").graph.built_as == {}
 
 
-def test_an_ephemeral_models_name_is_no_relation() -> None:
+def test_an_ephemeral_model_has_no_relation() -> None:
     graph = Manifest().model("e", materialized="ephemeral").source("e", relation="e").graph
     assert graph.built_as == {}
 
@@ -125,14 +125,14 @@ def test_a_node_that_reads_its_own_relation_as_a_source_does_not_read_itself() -
     assert graph.position == {"model.p.x": 0}
 
 
-def test_a_source_is_not_the_node_that_is_made_of_it() -> None:
-    # y rewrites, at the end of the day, what x reads at its beginning.
+def test_a_source_is_not_the_node_that_is_built_from_it() -> None:
+    # y later overwrites the table that x reads.
     graph = Manifest().source("raw", relation="y").model("x", "source.p.s.raw").model("y", "model.p.x").graph
     assert graph.built_as == {}
     assert graph.position.keys() == {"model.p.x", "model.p.y"}
 
 
-def test_two_sources_that_would_close_a_circle_between_them_do_not() -> None:
+def test_two_sources_that_would_close_a_cycle_are_no_edges() -> None:
     manifest = (
         Manifest()
         .source("a", relation="x")
@@ -145,6 +145,6 @@ def test_two_sources_that_would_close_a_circle_between_them_do_not() -> None:
     assert graph.position == {"model.p.x": 0, "model.p.y": 1}
 
 
-def test_a_manifest_of_an_older_dbt_without_functions_and_unit_tests_is_read() -> None:
+def test_a_manifest_without_functions_and_unit_tests_is_read() -> None:
     graph = type(chain().graph)({"nodes": {}, "sources": {}})
     assert (graph.built, graph.tests, graph.unit_tests) == (frozenset(), {}, {})

@@ -1,4 +1,4 @@
-"""The manifest: each way in which it can be wrong is an error that names the file and the remedy."""
+"""The manifest: reading it, and errors that name the file and the remedy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from analytics_dagster.project.manifest import SUPPORTED_SCHEMA, LazyManifest, r
 WHOLE = f'{{"metadata": {{"dbt_schema_version": "{SUPPORTED_SCHEMA}", "dbt_version": "1.11.0"}}, "nodes": {{}}}}'
 
 
-def test_a_manifest_is_read_as_it_is(tmp_path: Path) -> None:
+def test_a_manifest_is_read_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(WHOLE)
     assert read_manifest(path, remedy="none")["nodes"] == {}
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (None, "There is no manifest at"),
         ("", "is empty"),
@@ -36,24 +36,24 @@ def test_a_manifest_is_read_as_it_is(tmp_path: Path) -> None:
         ('{"metadata": {}, "nodes": {}}', "has version None"),
     ],
 )
-def test_a_bad_manifest_is_an_error_with_its_path_and_the_remedy(
-    tmp_path: Path, content: str | None, told: str
+def test_an_invalid_manifest_is_an_error_with_its_path_and_a_remedy(
+    tmp_path: Path, content: str | None, message: str
 ) -> None:
     path = tmp_path / "manifest.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ProjectError, match=told) as raised:
+    with pytest.raises(ProjectError, match=message) as raised:
         read_manifest(path, remedy="Run the command.")
     assert str(path) in raised.value.problem
     assert raised.value.remedy == "Run the command."
 
 
-def test_a_manifest_that_can_not_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
+def test_an_unreadable_manifest_is_an_error_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"can't be read: .*directory"):
         read_manifest(tmp_path, remedy="none")
 
 
-def test_a_lazy_manifest_is_read_when_something_is_looked_up_in_it_and_only_once(tmp_path: Path) -> None:
+def test_a_lazy_manifest_is_read_once_at_the_first_lookup(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
     manifest = LazyManifest(path, remedy="none")
     with pytest.raises(ProjectError, match="There is no manifest at"):
