@@ -1,4 +1,4 @@
-"""Any dbt project, run for real and held against two independent accounts: what dbt alone builds, and lists by hand.
+"""Builds any dbt project and compares the result with a build by dbt alone and with lists written by hand.
 
 A test file names a project and writes down, group by group, what it expects; the rules are the same for all.
 """
@@ -31,15 +31,15 @@ _HASH = re.compile(r"\.[0-9a-f]{10}$")
 
 
 def names(text: str) -> frozenset[str]:
-    """Return a list written by hand: words, one for each node, as `short` names them."""
+    """Return a list written by hand: one word for each node, as `short` names it."""
     words = text.split()
-    assert len(words) == len(set(words)), "a list written by hand names something twice"
+    assert len(words) == len(set(words)), "a name appears twice in a list written by hand"
     return frozenset(words)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a group's run executes, by hand; ``refreshed`` are nodes of other groups, with the tests of these."""
+    """The expected nodes and tests of a group's run; ``refreshed`` are nodes of other groups, with their tests."""
 
     nodes: frozenset[str] = frozenset()
     tests: frozenset[str] = frozenset()
@@ -49,13 +49,13 @@ class Expected:
 
     @property
     def all(self) -> frozenset[str]:
-        """All that dbt is to execute in one run."""
+        """Everything that dbt should execute in one run."""
         return self.nodes | self.tests | self.refreshed | self.refreshed_tests | self.unit_tests
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a group's job: what dbt recorded of it, and which events Dagster did."""
+    """One run of a group's job: dbt's results and Dagster's events."""
 
     group: str
     status: dg.DagsterRunStatus
@@ -67,11 +67,11 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Account:
-    """What was done with a project: our command, run on an empty warehouse, and dbt's own `dbt build` elsewhere.
+class Comparison:
+    """A project that was built twice: by our command on an empty warehouse, and by `dbt build` in a copy.
 
-    ``expected`` is by group, in the order in which the groups are to run; ``plain`` is the status of all that dbt alone
-    executed; ``plan`` is what `plan --json` prints.
+    ``expected`` is by group, in the order in which the groups should run; ``plain`` has the statuses of dbt alone;
+    ``plan`` is the output of `plan --json`.
     """
 
     copy: ProjectCopy
@@ -83,7 +83,7 @@ class Account:
 
     @property
     def running(self) -> Mapping[str, Expected]:
-        """What is expected of the groups that have anything to run."""
+        """What is expected of the groups that have nodes or tests."""
         return {name: group for name, group in self.expected.items() if group.all}
 
     def run_of(self, group: str) -> Run:
@@ -92,84 +92,85 @@ class Account:
         return run
 
 
-def the_plan_names_for_each_group_what_its_runs_execute(account: Account) -> None:
+def the_plan_lists_what_each_groups_run_executes(comparison: Comparison) -> None:
     def planned(what: str) -> Mapping[str, set[str]]:
         return {
-            name: {short(unique_id, account.copy) for unique_id in group[what]}
-            for name, group in account.plan["groups"].items()
+            name: {short(unique_id, comparison.copy) for unique_id in group[what]}
+            for name, group in comparison.plan["groups"].items()
         }
 
-    assert planned("nodes") == {name: group.nodes for name, group in account.expected.items()}
-    assert planned("tests") == {name: group.tests for name, group in account.expected.items()}
-    assert planned("refreshes") == {name: group.refreshed for name, group in account.expected.items()}
-    assert planned("refreshed_tests") == {name: group.refreshed_tests for name, group in account.expected.items()}
-    assert list(account.plan["groups"]) == list(account.expected)
-    assert account.plan["problems"] == []
+    assert planned("nodes") == {name: group.nodes for name, group in comparison.expected.items()}
+    assert planned("tests") == {name: group.tests for name, group in comparison.expected.items()}
+    assert planned("refreshes") == {name: group.refreshed for name, group in comparison.expected.items()}
+    assert planned("refreshed_tests") == {name: group.refreshed_tests for name, group in comparison.expected.items()}
+    assert list(comparison.plan["groups"]) == list(comparison.expected)
+    assert comparison.plan["problems"] == []
 
 
-def every_run_of_the_first_build_succeeds(account: Account) -> None:
-    assert {run.status for run in account.runs} <= {dg.DagsterRunStatus.SUCCESS}
-    assert "not built" not in account.said.stdout
+def every_run_of_the_first_build_succeeds(comparison: Comparison) -> None:
+    assert {run.status for run in comparison.runs} <= {dg.DagsterRunStatus.SUCCESS}
+    assert "not built" not in comparison.said.stdout
 
 
-def the_groups_together_have_all_that_dbt_alone_builds_and_tests(account: Account) -> None:
-    by_hand = [name for group in account.expected.values() for name in [*group.nodes, *group.tests]]
-    assert Counter(by_hand) == Counter(name for name in account.plain if not name.startswith("unit_test."))
+def the_groups_together_execute_what_dbt_alone_executes(comparison: Comparison) -> None:
+    by_hand = [name for group in comparison.expected.values() for name in [*group.nodes, *group.tests]]
+    assert Counter(by_hand) == Counter(name for name in comparison.plain if not name.startswith("unit_test."))
 
 
-def the_groups_run_upstream_first(account: Account) -> None:
-    assert [run.group for run in account.runs] == list(account.running)
+def the_groups_run_upstream_first(comparison: Comparison) -> None:
+    assert [run.group for run in comparison.runs] == list(comparison.running)
 
 
-def dbt_executes_in_each_run_what_is_the_groups_and_nothing_else(account: Account) -> None:
-    executed = {run.group: sorted(run.results) for run in account.runs}
-    assert executed == {name: sorted(group.all) for name, group in account.running.items()}
+def each_run_executes_exactly_its_groups_nodes_and_tests(comparison: Comparison) -> None:
+    executed = {run.group: sorted(run.results) for run in comparison.runs}
+    assert executed == {name: sorted(group.all) for name, group in comparison.running.items()}
 
 
-def every_node_comes_out_as_it_does_with_dbt_alone(account: Account) -> None:
+def every_node_has_the_same_status_as_with_dbt_alone(comparison: Comparison) -> None:
     differing = [
-        (run.group, name, status, account.plain[name])
-        for run in account.runs
+        (run.group, name, status, comparison.plain[name])
+        for run in comparison.runs
         for name, status in run.results.items()
-        if status != account.plain[name]
+        if status != comparison.plain[name]
     ]
     assert differing == []
 
 
-def every_node_is_materialized_once_in_each_run_that_builds_it(account: Account) -> None:
-    materialized = {run.group: run.materialized for run in account.runs}
-    assert materialized == {name: Counter(group.nodes | group.refreshed) for name, group in account.running.items()}
+def every_node_is_materialized_once_in_each_run_that_builds_it(comparison: Comparison) -> None:
+    materialized = {run.group: run.materialized for run in comparison.runs}
+    assert materialized == {name: Counter(group.nodes | group.refreshed) for name, group in comparison.running.items()}
 
 
-def every_test_is_evaluated_once_as_a_check_of_an_asset(account: Account) -> None:
-    checked = {run.group: run.checked for run in account.runs}
+def every_test_is_evaluated_once_as_a_check_of_an_asset(comparison: Comparison) -> None:
+    checked = {run.group: run.checked for run in comparison.runs}
     assert checked == {
-        name: Counter(group.tests | group.refreshed_tests | group.unit_tests) for name, group in account.running.items()
+        name: Counter(group.tests | group.refreshed_tests | group.unit_tests)
+        for name, group in comparison.running.items()
     }
 
 
-def nothing_is_a_bare_observation(account: Account) -> None:
-    assert {run.observations for run in account.runs} <= {0}
+def no_test_is_only_an_observation(comparison: Comparison) -> None:
+    assert {run.observations for run in comparison.runs} <= {0}
 
 
-RULES: Sequence[Callable[[Account], None]] = (
-    the_plan_names_for_each_group_what_its_runs_execute,
+RULES: Sequence[Callable[[Comparison], None]] = (
+    the_plan_lists_what_each_groups_run_executes,
     every_run_of_the_first_build_succeeds,
-    the_groups_together_have_all_that_dbt_alone_builds_and_tests,
+    the_groups_together_execute_what_dbt_alone_executes,
     the_groups_run_upstream_first,
-    dbt_executes_in_each_run_what_is_the_groups_and_nothing_else,
-    every_node_comes_out_as_it_does_with_dbt_alone,
+    each_run_executes_exactly_its_groups_nodes_and_tests,
+    every_node_has_the_same_status_as_with_dbt_alone,
     every_node_is_materialized_once_in_each_run_that_builds_it,
     every_test_is_evaluated_once_as_a_check_of_an_asset,
-    nothing_is_a_bare_observation,
+    no_test_is_only_an_observation,
 )
-"""What holds for every project."""
+"""The rules that hold for every project."""
 
 
-def give_account(
+def build_both(
     copy: ProjectCopy, expected: Mapping[str, Expected], folder: Path, additions: Mapping[str, str] | None = None
-) -> Account:
-    """Build two copies of a project at once: one with dbt alone, one through Dagster.
+) -> Comparison:
+    """Build two copies of a project in parallel: one with dbt alone, one through Dagster.
 
     ``additions`` are what is to be added to the end of some of its files.
     """
@@ -183,13 +184,13 @@ def give_account(
         stdout, stderr = building.communicate(timeout=500)
     said = subprocess.CompletedProcess("build", building.returncode, stdout, stderr)
     assert said.returncode == 0, said.stdout + said.stderr
-    return Account(ours, expected, said, plain, tuple(runs_of(ours)), plan_of(ours))
+    return Comparison(ours, expected, said, plain, tuple(runs_of(ours)), plan_of(ours))
 
 
 def plan_of(copy: ProjectCopy, **others: str) -> Mapping[str, Any]:
-    """Return what `plan --json` prints of a project, without a process of its own; ``others`` are more variables."""
+    """Return the output of `plan --json` for a project, in this process; ``others`` are more variables."""
     with pytest.MonkeyPatch.context() as patch:
-        # Away from a developer's `.env`.
+        # Not in a folder that may have a developer's `.env`.
         patch.chdir(copy.folder)
         for name, value in {**copy.environment, **others}.items():
             patch.setenv(name, value)
@@ -217,12 +218,12 @@ def build_with_dbt_alone(copy: ProjectCopy) -> Mapping[str, str]:
 
 
 def runs_of(copy: ProjectCopy) -> Iterator[Run]:
-    """Yield every run that the copy's Dagster home knows, oldest first."""
+    """Yield every run in the copy's Dagster home, oldest first."""
     if not (copy.folder / "home" / "dagster.yaml").exists():
         return
     with dg.DagsterInstance.from_config(str(copy.folder / "home")) as instance:
         for run in reversed(instance.get_runs()):
-            # One build for each group whose nodes the run has: others' nodes are refreshed as these would build them.
+            # One build for each group that owns nodes of the run: refreshed nodes are built like in their own group.
             folders = sorted((copy.artifacts / "runs").glob(f"{run.run_id}-dbt_*"))
             events = [record.dagster_event for record in instance.all_logs(run.run_id) if record.dagster_event]
             checks = [
@@ -250,7 +251,7 @@ def _is_docs(event: dg.DagsterEvent) -> bool:
 
 
 def short(unique_id: str, copy: ProjectCopy) -> str:
-    """Return `model.orders` for `model.project.orders`, `model.package:orders` for another package's.
+    """Return `model.orders` for `model.project.orders`, and `model.package:orders` for another package.
 
     The hash at the end of a generic test goes, and a unit test is named without its model.
     """

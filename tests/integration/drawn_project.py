@@ -1,4 +1,4 @@
-"""dbt projects drawn by chance: written to a folder, with a warehouse that has their raw tables and nothing else.
+"""Random dbt projects, written to a folder with a warehouse that has only their raw tables.
 
 Every table has the ids 1 and 2, so that every test passes, or warns where it is meant to, in whatever run it comes.
 """
@@ -32,7 +32,7 @@ _PROFILE = f"""
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the project; ``home`` is the group that it is tagged for, if any."""
+    """A node of the project; ``home`` is the group of its tag, if any."""
 
     name: str
     kind: str
@@ -41,13 +41,13 @@ class Node:
 
     @property
     def tag(self) -> str:
-        """What it is tagged with."""
+        """The tag of the node."""
         return self.home or "homeless"
 
 
 @dataclass
 class Drawn:
-    """A project, and the file of its schedule groups."""
+    """A project and its schedule groups' file."""
 
     seed: int
     on_overlap: str
@@ -67,7 +67,7 @@ class Drawn:
         return project
 
     def groups_file(self, previous: dict[str, set[str]]) -> str:
-        """Return the file of the schedule groups; ``previous`` says which group reads whose last run on purpose."""
+        """Return the schedule groups' file; ``previous`` has the `reads_previous` of each group."""
         lines = [f"on_overlap: {self.on_overlap}", "groups:"]
         for place, (name, selection) in enumerate(self.groups.items()):
             lines += [f"- name: {name}", f"  {selection}"]
@@ -78,7 +78,7 @@ class Drawn:
 
 def draw_project(seed: int) -> Drawn:
     """Draw a project of 6 to 14 nodes of all kinds, tests of all kinds, and groups of all kinds of selection."""
-    chance = random.Random(seed)  # noqa: S311 - chance that can be repeated is what is wanted
+    chance = random.Random(seed)  # noqa: S311 - must be reproducible
     drawn = Drawn(seed, on_overlap=chance.choice(["error", "first", "all", "all"]))
     names = GROUPS[: chance.choice([1, 2, 2, 3, 3, 4])]
     _draw_nodes(drawn, chance, names)
@@ -98,7 +98,7 @@ def draw_project(seed: int) -> Drawn:
 
 def _draw_nodes(drawn: Drawn, chance: random.Random, names: Sequence[str]) -> None:
     number = chance.randint(6, 14)
-    # Either groups that come one after the other, as people make them, or any circle of them.
+    # Either groups in sequence, as in real projects, or groups that may form cycles.
     layered = chance.random() < 0.6
     for place in range(number):
         kinds = ["seed"] if place == 0 else ["seed", "snapshot", "view", *["table"] * 4, *["incremental"] * 2]
@@ -119,7 +119,7 @@ def _ref(read: str) -> str:
 
 
 def _select(read: str) -> str:
-    return f"select id from {_ref(read)}"  # noqa: S608 - of a name drawn here
+    return f"select id from {_ref(read)}"  # noqa: S608 - a name that was drawn here
 
 
 def _write_nodes(drawn: Drawn, chance: random.Random) -> None:
@@ -158,7 +158,7 @@ def _draw_tests(drawn: Drawn, chance: random.Random) -> None:
         # A test that warns finds a row.
         found = "1 = 1" if severity == "warn" else "id < 0"
         body = (
-            "\nunion all\n".join(f"select id from {_ref(one)} where {found}" for one in read) or "select 1 where 1 = 0"  # noqa: S608 - of names drawn here
+            "\nunion all\n".join(f"select id from {_ref(one)} where {found}" for one in read) or "select 1 where 1 = 0"  # noqa: S608 - names that were drawn here
         )
         drawn.files[f"tests/singular_{place}.sql"] = f"{{{{ config(severity='{severity}') }}}}\n{body}\n"
     for place in range(chance.randint(2, 6)):
@@ -176,7 +176,7 @@ def _write_generic(drawn: Drawn, node: Node, place: int, test: str) -> None:
     folder = {"seed": "seeds", "snapshot": "snapshots"}.get(node.kind, "models")
     path = f"{folder}/{node.tag}/{node.name}.yml"
     name, _, rest = test.partition(": ")
-    # Named, since the same test may be drawn twice.
+    # With a name, since the same test may be drawn twice.
     written = f"{{name: generic_{place}, test_name: {name}{', ' + rest[1:-1] if rest else ''}}}"
     content = drawn.files[path]
     if "data_tests" in content:

@@ -1,4 +1,4 @@
-"""Another dbt project, of other names and shape: built, checked, broken, killed and built again by our command line."""
+"""Another dbt project than the bundled one: built, broken, killed and built again with our command line."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def instance_of(library: Library) -> Iterator[dg.DagsterInstance]:
 
 
 def runs_of(library: Library) -> list[tuple[str, dg.DagsterRunStatus]]:
-    """Each run's job and status, oldest first."""
+    """Return each run's job and status, oldest first."""
     with instance_of(library) as instance:
         return [(run.job_name, run.status) for run in reversed(instance.get_runs())]
 
 
 def events_of(library: Library, kind: dg.DagsterEventType, *, last: int) -> Counter[str]:
-    """How often the last runs said something of each asset, or of each check of one."""
+    """Count the events of the last runs by asset or check."""
     found: Counter[str] = Counter()
     with instance_of(library) as instance:
         for run in instance.get_runs(limit=last):
@@ -84,7 +84,7 @@ def checked(library: Library, *, last: int) -> Counter[str]:
 
 
 def rows_of(library: Library) -> dict[tuple[str, str], int]:
-    """Count the rows of each table and view of the warehouse, by schema and name."""
+    """Return the number of rows of each table and view of the warehouse, by schema and name."""
     with duckdb.connect(str(library.warehouse), read_only=True) as connection:
         named = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
         return {
@@ -97,7 +97,7 @@ def once(names: set[str]) -> dict[str, int]:
 
 
 def line_of(text: str, asset: str) -> str:
-    """Return the summary's line of an asset."""
+    """Return the line of an asset in the summary."""
     (line,) = [line for line in text.splitlines() if line.strip().startswith((f"{asset} ", f"{asset}("))]
     return line
 
@@ -109,21 +109,21 @@ Move = Callable[["Library", Path], "Library"]
 def first(
     preparation: Preparation, copy_prepared: Move, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Library, subprocess.CompletedProcess[str]]:
-    """Build the library for the first time; give it, and what the command said. Nobody may change it; see `built`."""
+    """Return the library after its first build, and the command's output. Do not change it; see `built`."""
     library = copy_prepared(preparation.library, tmp_path_factory.mktemp("built"))
     return library, library.run("build")
 
 
 @pytest.fixture
 def built(first: tuple[Library, object], copy_prepared: Move, tmp_path: Path) -> Library:
-    """Give a copy of one's own of the library after its first build."""
+    """Return a copy of the library after its first build."""
     return copy_prepared(first[0], tmp_path)
 
 
 # --- built --------------------------------------------------------------------------------------------------
 
 
-def test_every_node_is_built_once_and_every_test_is_one_check_and_nothing_is_a_bare_observation(
+def test_every_node_is_built_once_and_every_test_is_a_check(
     first: tuple[Library, subprocess.CompletedProcess[str]],
 ) -> None:
     library, done = first
@@ -138,7 +138,7 @@ def test_every_node_is_built_once_and_every_test_is_one_check_and_nothing_is_a_b
     assert not events_of(library, dg.DagsterEventType.ASSET_OBSERVATION, last=2)
 
 
-def test_the_summary_has_a_line_for_each_asset_and_the_totals(
+def test_the_summary_has_each_asset_and_the_totals(
     first: tuple[Library, subprocess.CompletedProcess[str]],
 ) -> None:
     text = first[1].stdout
@@ -147,10 +147,10 @@ def test_the_summary_has_a_line_for_each_asset_and_the_totals(
     assert line_of(text, "shelf").split()[:3] == ["shelf", "opening_time", "3"]
     assert "7 assets" in text
     assert "not built" not in text
-    assert "dbt_opening_time started" in text, "a long silence is a defect"
+    assert "dbt_opening_time started" in text, "the output shows progress"
 
 
-def test_a_build_leaves_the_projects_folder_as_tidy_as_dbt_does(
+def test_a_build_leaves_no_more_files_in_the_project_than_dbt(
     first: tuple[Library, subprocess.CompletedProcess[str]],
 ) -> None:
     ours = {"target", "dbt_packages", "package-lock.yml", "library.duckdb", "library.duckdb.lock"}
@@ -159,7 +159,7 @@ def test_a_build_leaves_the_projects_folder_as_tidy_as_dbt_does(
 
 
 @pytest.mark.thorough
-def test_a_second_build_ends_with_the_same_state(built: Library) -> None:
+def test_a_second_build_results_in_the_same_state(built: Library) -> None:
     done = built.run("build")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Preparing" not in done.stdout
@@ -171,23 +171,23 @@ def test_a_second_build_ends_with_the_same_state(built: Library) -> None:
 # --- broken -------------------------------------------------------------------------------------------------
 
 
-def test_a_model_that_breaks_is_named_as_not_built_and_the_others_are_built(built: Library) -> None:
+def test_a_broken_model_is_reported_and_the_others_are_built(built: Library) -> None:
     (built.project / "transformations" / "circulation" / "members.sql").write_text(
         "{{ config(materialized='table') }} select no_such_column from {{ ref('loans') }}"
     )
     done = built.run("build", "--group", "closing_time")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "circulation/members (not built)" in done.stdout
-    assert "no_such_column" in done.stdout, "dbt's own words say why"
+    assert "no_such_column" in done.stdout, "dbt's own message says why"
     assert "closing_time failed" in done.stdout
     assert "Traceback" not in done.stderr
     assert materialized(built, last=1) == once({"circulation/late_returns"})
     assert runs_of(built) == [("closing_time", dg.DagsterRunStatus.FAILURE)]
 
 
-def test_a_data_test_that_fails_keeps_what_follows_from_being_built(built: Library) -> None:
+def test_a_failed_data_test_blocks_downstream_models(built: Library) -> None:
     circulation = built.project / "transformations" / "circulation"
-    # A member for each loan is no longer unique; what reads the members must not be built of them.
+    # One member per loan is not unique; models that read the members must not be built.
     (circulation / "members.sql").write_text("select member, 1 as loans from {{ ref('loans') }}")
     (circulation / "regulars.sql").write_text("select * from {{ ref('members') }} where loans > 1")
     done = built.run("build", "--group", "closing_time")
@@ -203,14 +203,14 @@ def test_a_data_test_that_fails_keeps_what_follows_from_being_built(built: Libra
 
 
 @pytest.mark.thorough
-def test_a_build_that_was_killed_is_failed_by_the_next_which_builds_all(
+def test_the_build_after_a_killed_one_marks_it_as_failed_and_builds_all(
     preparation: Preparation, copy_prepared: Move, tmp_path: Path
 ) -> None:
     library = copy_prepared(preparation.library, tmp_path)
     with library.start("build") as process:
         assert process.stdout is not None
         assert any("dbt_opening_time started" in line for line in process.stdout)
-        # dbt itself is another process: it may go on alone, and hold the warehouse for a while.
+        # dbt is another process, which may continue and hold the warehouse for a while.
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert runs_of(library) == [("opening_time", dg.DagsterRunStatus.STARTED)]
@@ -236,7 +236,7 @@ def test_a_build_that_was_killed_is_failed_by_the_next_which_builds_all(
         (["dg", "list", "defs", "--json"], "circulation/late_returns"),
     ],
 )
-def test_dagsters_own_commands_work_from_the_root_with_another_project(
+def test_dagsters_commands_work_with_another_project(
     preparation: Preparation, tmp_path: Path, command: list[str], told: str
 ) -> None:
     done = subprocess.run(
@@ -258,8 +258,8 @@ def test_dagsters_own_commands_work_from_the_root_with_another_project(
 
 
 @pytest.mark.parametrize("is_shop", [False, True])
-def test_only_the_bundled_shop_gets_the_shops_python_assets(library: Library, *, is_shop: bool) -> None:
-    # A model of the same name is common; the shop's export of it failed every night in such a project.
+def test_only_the_bundled_shop_has_the_shops_python_assets(library: Library, *, is_shop: bool) -> None:
+    # Other projects have models of the same name too; the shop's export of it must not run there.
     (library.project / "transformations" / "daily_sales.sql").write_text("select 1 as day", encoding="utf-8")
     if is_shop:
         configuration = library.project / "dbt_project.yml"

@@ -1,4 +1,4 @@
-"""A project of 3,000 models with 6,000 tests: the plan is what the project was drawn to be, and it comes in seconds."""
+"""A random project of 3,000 models with 6,000 tests: its plan is correct and made in seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200), pytest.mark.th
 
 MODELS, TESTS = 3000, 6000
 
-# Loads the location as any of its processes does, and tells what is in it.
+# Loads the location like any of its processes, and prints what is in it.
 _LOAD = """
 import json, time
 started = time.process_time()
@@ -47,7 +47,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Large:
-    """The project as it was drawn, what dbt made of it, and the plan of that."""
+    """The drawn project, dbt's manifest of it, and its plan."""
 
     drawn: Drawn
     settings: Settings
@@ -55,7 +55,7 @@ class Large:
     plan: Plan
 
     def sources_and_nodes(self, names: Iterable[str]) -> set[str]:
-        """Return what the named nodes come to, with ephemeral models looked through."""
+        """Return the named sources and nodes, with the parents of ephemeral models in place of these."""
         found: set[str] = set()
         for name in names:
             node = self.drawn.nodes[name]
@@ -63,12 +63,12 @@ class Large:
         return found
 
     def group_of_test(self, name: str) -> str:
-        """Return the group that a test is for: the last of those whose nodes it reads, by the order of `GROUPS`."""
+        """Return the group of a test: the last group whose nodes it reads, in the order of `GROUPS`."""
         reads = self.sources_and_nodes(self.drawn.tests[name].reads)
         places = [node.group for node in map(self.drawn.nodes.__getitem__, reads) if node.group is not None]
         if places:
             return GROUPS[max(places)]
-        # Sources alone: the first group that reads one of them.
+        # Only sources: the first group that reads one of them.
         places = [
             node.group
             for node in self.drawn.nodes.values()
@@ -79,7 +79,7 @@ class Large:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
-    """Draw the project, let dbt parse it, and plan it, once."""
+    """Return the project, parsed by dbt, with its plan."""
     folder = tmp_path_factory.mktemp("large")
     drawn = draw(MODELS, TESTS, seed=1)
     write(drawn, folder)
@@ -90,24 +90,24 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Large:
     moments = [_processor_seconds()]
     files = find_project(settings)
     target = load_target(files)
-    prepare_manifest(files, target, groups.selections, _tell)
+    prepare_manifest(files, target, groups.selections, _print)
     moments.append(_processor_seconds())
     project = load_project(files, target, groups.selections)
     moments.append(_processor_seconds())
     plan = make_plan(groups, project.manifest, project.selected)
     moments.append(_processor_seconds())
     prepared, read, planned = (after - before for before, after in itertools.pairwise(moments))
-    _tell(f"seconds of processor time: prepared in {prepared:.1f}, read in {read:.2f}, planned in {planned:.2f}")
+    _print(f"seconds of processor time: prepared in {prepared:.1f}, read in {read:.2f}, planned in {planned:.2f}")
     return Large(drawn, settings, project, plan)
 
 
-def test_every_node_is_in_the_group_that_it_was_drawn_for(large: Large) -> None:
+def test_every_node_is_in_the_group_of_its_tag(large: Large) -> None:
     planned = {node.split(".")[2]: name for node, name in large.plan.group_of.items()}
     assert planned == {node.name: GROUPS[node.group] for node in large.drawn.nodes.values() if node.group is not None}
     assert len(planned) == len(large.plan.group_of)
 
 
-def test_every_test_is_in_the_last_of_the_groups_whose_data_it_needs(large: Large) -> None:
+def test_every_test_is_in_the_last_group_whose_data_it_reads(large: Large) -> None:
     planned = Counter(
         (test.unique_id.split(".")[2], part.group.name) for part in large.plan.groups for test in part.tests
     )
@@ -115,7 +115,7 @@ def test_every_test_is_in_the_last_of_the_groups_whose_data_it_needs(large: Larg
     assert sum(planned.values()) == TESTS
 
 
-def test_the_groups_are_in_the_order_in_which_they_were_drawn_and_nothing_is_wrong(large: Large) -> None:
+def test_the_groups_are_in_the_expected_order_without_problems(large: Large) -> None:
     assert [part.group.name for part in large.plan.groups] == list(GROUPS)
     assert {(edge.upstream, edge.downstream) for edge in large.plan.edges} == {
         ("hourly", "nightly"),
@@ -125,7 +125,7 @@ def test_the_groups_are_in_the_order_in_which_they_were_drawn_and_nothing_is_wro
     assert (large.plan.problems, large.plan.warnings) == ((), ())
 
 
-def test_the_location_loads_with_one_asset_for_every_table_and_one_check_for_every_test(large: Large) -> None:
+def test_the_location_has_an_asset_for_every_table_and_a_check_for_every_test(large: Large) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LOAD],
         env={
@@ -141,7 +141,7 @@ def test_the_location_loads_with_one_asset_for_every_table_and_one_check_for_eve
     )
     assert done.returncode == 0, done.stderr[-5000:]
     told: dict[str, Any] = json.loads(done.stdout)
-    _tell("loaded in " + ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["seconds"].items()))
+    _print("loaded in " + ", ".join(f"{what} {seconds:.1f}" for what, seconds in told["seconds"].items()))
     groups = {"/".join(path): group for path, group in told["groups"]}
     assert len(groups) == len(told["groups"])
     assert groups == {
@@ -155,11 +155,11 @@ def test_the_location_loads_with_one_asset_for_every_table_and_one_check_for_eve
 
 
 def _processor_seconds() -> float:
-    """Return what this process and its ended children have used: a busy machine has clocks of its own."""
+    """Return the CPU seconds of this process and its ended children: wall time depends on the machine's load."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _tell(figures: str) -> None:
-    # For whoever asks, with `pytest -s`: how fast a machine is decides nothing.
+def _print(figures: str) -> None:
+    # Shown by `pytest -s`; no test depends on the figures.
     print(figures)  # noqa: T201

@@ -1,4 +1,4 @@
-"""A code location that fails to load: the others go on, and the UI says why."""
+"""A code location that fails to load: the UI shows the error, and the other locations still load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ defs = dg.Definitions([counted])
 """
 
 
-def test_a_production_without_its_variables_is_told_in_the_ui_and_its_neighbour_goes_on(tmp_path: Path) -> None:
+def test_missing_variables_are_shown_in_the_ui_and_other_locations_load(tmp_path: Path) -> None:
     (tmp_path / "neighbour.py").write_text(NEIGHBOUR)
     ours = {"module_name": "analytics_dagster.definitions", "location_name": "ours"}
     beside = {"relative_path": "neighbour.py", "location_name": "neighbour"}

@@ -1,4 +1,4 @@
-"""A project of versions, groups, contracts, a semantic layer, Python models and capitals in its name."""
+"""A project with model versions, groups, contracts, a semantic layer, Python models and capitals in its name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from analytics_dagster.location import build_location
 from tests.conftest import ProjectCopy
-from tests.integration.any_project import RULES, Account, Expected, give_account, names
+from tests.integration.any_project import RULES, Comparison, Expected, build_both, names
 
 pytestmark = pytest.mark.integration
 
@@ -41,18 +41,18 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return give_account(COPY, EXPECTED, tmp_path_factory.mktemp("bank"))
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return build_both(COPY, EXPECTED, tmp_path_factory.mktemp("bank"))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_what_holds_for_every_project_holds_here(rule: Callable[[Account], None], account: Account) -> None:
-    rule(account)
+def test_the_rules_for_every_project_hold(rule: Callable[[Comparison], None], comparison: Comparison) -> None:
+    rule(comparison)
 
 
 @pytest.fixture(scope="module")
-def specs(account: Account) -> Mapping[str, dg.AssetSpec]:
-    definitions = build_location(account.copy.settings(unit_tests=True)).definitions
+def specs(comparison: Comparison) -> Mapping[str, dg.AssetSpec]:
+    definitions = build_location(comparison.copy.settings(unit_tests=True)).definitions
     return {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
 
 
@@ -60,15 +60,15 @@ def reads(spec: dg.AssetSpec) -> set[str]:
     return {dep.asset_key.to_user_string() for dep in spec.deps}
 
 
-def test_an_exposure_on_metrics_reads_the_tables_below_them(specs: Mapping[str, dg.AssetSpec]) -> None:
+def test_an_exposure_of_metrics_reads_their_tables(specs: Mapping[str, dg.AssetSpec]) -> None:
     assert reads(specs["exposures/treasury_dashboard"]) == {"fct_transfers", "customers_legacy"}
     assert reads(specs["exposures/regulators_report"]) == {"fct_transfers"}
 
 
-def test_every_version_of_a_model_is_an_asset_of_its_own_in_the_group_that_selects_it(
+def test_every_version_of_a_model_is_an_asset_in_its_own_group(
     specs: Mapping[str, dg.AssetSpec],
 ) -> None:
-    # The first has an alias, and is named by it.
+    # The asset of the first version has the name of its alias.
     versions = [specs[key] for key in ("customers_legacy", "customers_v2", "customers_v3")]
     assert [spec.group_name for spec in versions] == ["archive", "end_of_day", "archive"]
     assert [reads(spec) for spec in versions] == [{"customers_v2"}, {"stg_accounts"}, {"customers_v2"}]
@@ -82,5 +82,5 @@ def test_the_owner_of_a_dbt_group_owns_its_assets(specs: Mapping[str, dg.AssetSp
     }
 
 
-def test_a_python_model_says_that_it_is_one(specs: Mapping[str, dg.AssetSpec]) -> None:
+def test_a_python_model_has_the_kind_python(specs: Mapping[str, dg.AssetSpec]) -> None:
     assert "python" in specs["risk_scores"].kinds

@@ -1,4 +1,4 @@
-"""A project of which Dagster would make one asset twice: an error that says how to resolve it, and what follows."""
+"""A project with two nodes for the same asset key: the error, and the build after its remedy was applied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ProjectCopy, copy_project
-from tests.integration.any_project import RULES, Account, Expected, give_account, names
+from tests.integration.any_project import RULES, Comparison, Expected, build_both, names
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
@@ -30,7 +30,7 @@ EXPECTED = {
         ),
     )
 }
-# The seed and the source `raw.orders` are not among them: they are one table, and may well be one asset.
+# Not the seed and the source `raw.orders`: they are the same table and may be the same asset.
 COLLIDING = {
     "calendar": {"model.colliding.calendar", "model.neighbour.calendar"},
     "prices_v1": {"model.colliding.prices.v1", "model.neighbour.prices_v1"},
@@ -50,7 +50,7 @@ models:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What `plan --json` and `build` say of the project as it is."""
+    """The output of `plan --json` and `build` for the unchanged project."""
 
     plan: dict[str, Any]
     planned: subprocess.CompletedProcess[str]
@@ -64,7 +64,7 @@ def refusal(tmp_path_factory: pytest.TempPathFactory) -> Refusal:
     return Refusal(json.loads(planned.stdout), planned, copy.run("build"))
 
 
-def test_what_would_be_one_asset_is_a_problem_that_names_both_the_key_and_the_remedy(refusal: Refusal) -> None:
+def test_two_nodes_with_one_asset_key_are_a_problem(refusal: Refusal) -> None:
     assert refusal.planned.returncode == 1, refusal.planned.stderr
     (problem,) = refusal.plan["problems"]
     assert problem["code"] == "asset-key-collision"
@@ -75,17 +75,17 @@ def test_what_would_be_one_asset_is_a_problem_that_names_both_the_key_and_the_re
     assert "asset_key" in problem["remedy"]
 
 
-def test_nothing_is_built_while_two_tables_would_be_one_asset(refusal: Refusal) -> None:
+def test_nothing_is_built_with_a_colliding_asset_key(refusal: Refusal) -> None:
     assert refusal.built.returncode == 2
     assert "would be the same asset" in refusal.built.stderr
     assert "Traceback" not in refusal.built.stderr
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return give_account(COPY, EXPECTED, tmp_path_factory.mktemp("resolved"), {"dbt_project.yml": REMEDY})
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return build_both(COPY, EXPECTED, tmp_path_factory.mktemp("resolved"), {"dbt_project.yml": REMEDY})
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_with_the_remedy_everything_is_built(rule: Callable[[Account], None], account: Account) -> None:
-    rule(account)
+def test_everything_is_built_with_the_remedy(rule: Callable[[Comparison], None], comparison: Comparison) -> None:
+    rule(comparison)

@@ -1,4 +1,4 @@
-"""A project in several folders: odd names, functions, YAML selectors, 300 tags, chains of ephemeral models."""
+"""A project in several folders: unusual names, functions, YAML selectors, 300 tags, chains of ephemeral models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ProjectCopy
-from tests.integration.any_project import RULES, Account, Expected, give_account, names
+from tests.integration.any_project import RULES, Comparison, Expected, build_both, names
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
@@ -42,25 +42,25 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return give_account(COPY, EXPECTED, tmp_path_factory.mktemp("scattered"))
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return build_both(COPY, EXPECTED, tmp_path_factory.mktemp("scattered"))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_what_holds_for_every_project_holds_here(rule: Callable[[Account], None], account: Account) -> None:
-    rule(account)
+def test_the_rules_for_every_project_hold(rule: Callable[[Comparison], None], comparison: Comparison) -> None:
+    rule(comparison)
 
 
-def test_nothing_is_written_into_the_dbt_project_itself(account: Account) -> None:
-    assert not (account.copy.project / "target").exists()
-    assert account.copy.artifacts == account.copy.root / "artifacts"
-    assert account.copy.manifest.exists()
+def test_nothing_is_written_into_the_dbt_project(comparison: Comparison) -> None:
+    assert not (comparison.copy.project / "target").exists()
+    assert comparison.copy.artifacts == comparison.copy.root / "artifacts"
+    assert comparison.copy.manifest.exists()
 
 
-def test_a_file_that_lies_outside_of_the_project_makes_the_manifest_stale(account: Account) -> None:
-    model = account.copy.root / "shared_models" / "context.sql"
+def test_a_changed_file_outside_the_project_makes_the_manifest_stale(comparison: Comparison) -> None:
+    model = comparison.copy.root / "shared_models" / "context.sql"
     before = model.read_text()
     model.write_text(before + "-- changed")
-    ready = account.copy.run("prepare")
+    ready = comparison.copy.run("prepare")
     model.write_text(before)
     assert "shared_models/context.sql changed" in ready.stdout

@@ -1,4 +1,4 @@
-"""A project of two sources with tables of one name, a seed behind one of them, and a package with names of its own."""
+"""A project with two sources that have a table of the same name, a seed as one of them, and a package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from tests.conftest import ProjectCopy
-from tests.integration.any_project import RULES, Account, Expected, give_account, names
+from tests.integration.any_project import RULES, Comparison, Expected, build_both, names
 
 pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
@@ -23,7 +23,7 @@ EXPECTED = {
             "test.source_unique_shop_us_orders_id test.source_not_null_shop_us_orders_id"
         ),
     ),
-    # Before `nightly` because the file has it before: only `hourly` stands above it.
+    # Before `nightly` as in the file: only `hourly` is upstream of it.
     "weekly": Expected(names("snapshot.snapshot_of_eu_orders"), names("test.not_null_snapshot_of_eu_orders_id")),
     "nightly": Expected(
         names("model.orders model.calendar model.shared_checks:calendar snapshot.snapshot_of_orders"),
@@ -37,16 +37,16 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return give_account(COPY, EXPECTED, tmp_path_factory.mktemp("sources"))
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    return build_both(COPY, EXPECTED, tmp_path_factory.mktemp("sources"))
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_what_holds_for_every_project_holds_here(rule: Callable[[Account], None], account: Account) -> None:
-    rule(account)
+def test_the_rules_for_every_project_hold(rule: Callable[[Comparison], None], comparison: Comparison) -> None:
+    rule(comparison)
 
 
-def test_sources_with_tables_of_one_name_are_two_assets(account: Account) -> None:
-    checked = account.run_of("hourly").checked_assets
+def test_source_tables_of_the_same_name_are_two_assets(comparison: Comparison) -> None:
+    checked = comparison.run_of("hourly").checked_assets
     assert checked["test.source_unique_shop_us_orders_id"] == dg.AssetKey(["shop_us", "orders"])
     assert checked["test.unique_eu_orders_id"] == dg.AssetKey(["raw_eu", "eu_orders"])

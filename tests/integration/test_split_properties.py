@@ -1,8 +1,8 @@
-"""Of every project, for real: what the groups' jobs execute is what `dbt build` of all executes, once, in an order.
+"""The groups' jobs of any project together execute what one `dbt build` executes, once and in a valid order.
 
-The projects are drawn (`drawn_project`), not written. The verdict is dbt's and Dagster's: `dbt ls` says what the groups
-select, a plain `dbt build` of a copy says what there is to execute, each run's own `run_results.json` and Dagster's
-events say what was. `PROPERTY_EXAMPLES=50 pytest -m thorough` on this file draws fifty more.
+The projects are random (`drawn_project`). The expected values are dbt's own: `dbt ls` lists what the groups select,
+and a plain `dbt build` of a copy what has to be executed. The actual values are each run's `run_results.json` and
+Dagster's events. `PROPERTY_EXAMPLES=50 pytest -m thorough` on this file draws fifty more projects.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MORE = int(os.environ.get("PROPERTY_EXAMPLES", "1"))
 BUILT = ("model", "seed", "snapshot")
 
 
-# --- the truth --------------------------------------------------------------------------------------------------
+# --- dbt alone --------------------------------------------------------------------------------------------------
 
 _TRUTH = """
 import json, sys
@@ -49,14 +49,14 @@ for name, arguments in selections.items():
     lines = runner.invoke(["ls", "--quiet", *arguments, "--output", "json", "--output-keys", "unique_id"]).result
     listed[name] = [json.loads(line)["unique_id"] for line in lines or []]
 built = runner.invoke(["build", "--quiet"])
-with open("truth.json", "w") as file:
+with open("expected.json", "w") as file:
     json.dump({"listed": listed, "success": built.success}, file)
 """
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What dbt alone makes of a project: what each group's selection names, and the status of all that it executed."""
+class DbtAlone:
+    """The results of dbt alone: the nodes of each selection, and the status of everything that it executed."""
 
     drawn: Drawn
     selected: Mapping[str, frozenset[str]]
@@ -78,7 +78,7 @@ class Truth:
         return [name for name in self.drawn.groups if node in self.selected[name]]
 
     def owner(self, node: str) -> str:
-        """Return the group that a node belongs to; the last of the file is the default one."""
+        """Return the group that a node belongs to; the last group in the file is the default."""
         return [*self.selecting(node), *list(self.drawn.groups)[-1:]][0]
 
     def builds(self, group: str) -> set[str]:
@@ -99,7 +99,7 @@ class Truth:
                 found |= self.parents(read)
         return found
 
-    def has_circle(self) -> bool:
+    def has_cycle(self) -> bool:
         """Return whether groups read each other."""
         left = {
             group: {
@@ -113,8 +113,8 @@ class Truth:
         return bool(left)
 
 
-def start_truth(drawn: Drawn, folder: Path) -> subprocess.Popen[str]:
-    """Let dbt alone list what the groups select, and build everything."""
+def start_dbt_alone(drawn: Drawn, folder: Path) -> subprocess.Popen[str]:
+    """Start a process in which dbt alone lists what the groups select and builds everything."""
     selections = {name: _arguments(selection) for name, selection in drawn.groups.items()}
     return subprocess.Popen(
         [sys.executable, "-c", _TRUTH, json.dumps(selections)],
@@ -130,12 +130,12 @@ def _arguments(selection: str) -> list[str]:
     return [f"--{option.rstrip(':')}", value]
 
 
-def read_truth(drawn: Drawn, folder: Path) -> Truth:
-    told = json.loads((folder / NAME / "truth.json").read_text())
+def read_dbt_alone(drawn: Drawn, folder: Path) -> DbtAlone:
+    told = json.loads((folder / NAME / "expected.json").read_text())
     assert told["success"]
     target = folder / NAME / "target"
     results = json.loads((target / "run_results.json").read_text())["results"]
-    return Truth(
+    return DbtAlone(
         drawn,
         {name: frozenset(listed) for name, listed in told["listed"].items()},
         {item["unique_id"]: item["status"] for item in results},
@@ -148,7 +148,7 @@ def read_truth(drawn: Drawn, folder: Path) -> Truth:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a group's job: what dbt recorded (status, start, end) and which events Dagster did."""
+    """A run of a group's job: dbt's results (status, start, end) and Dagster's events."""
 
     group: str
     succeeded: bool
@@ -169,7 +169,7 @@ def run_all(location: Location, copy: ProjectCopy) -> list[Run]:
 
 
 def run_in_stages(copy: ProjectCopy) -> list[Run]:
-    """Run our command, which knows what to do where groups read each other and there is no last run to read."""
+    """Run our command, which can build groups that read each other even without previous runs."""
     done = copy.run("build", ANALYTICS_UNIT_TESTS="true")
     assert done.returncode == 0, done.stdout + done.stderr
     with dg.DagsterInstance.from_config(str(copy.folder / "home")) as instance:
@@ -221,44 +221,44 @@ def _results(paths: Sequence[Path]) -> Iterator[tuple[str, tuple[str, str, str]]
         pytest.param(82, id="three groups of which the first has what several select", marks=pytest.mark.thorough),
     ],
 )
-def test_the_groups_jobs_together_execute_what_dbt_build_executes_once_and_in_order(seed: int, tmp_path: Path) -> None:
-    hold_against_dbt(draw_project(seed), tmp_path)
+def test_the_groups_jobs_execute_once_what_dbt_build_executes(seed: int, tmp_path: Path) -> None:
+    compare_with_dbt(draw_project(seed), tmp_path)
 
 
 @pytest.mark.thorough
 @settings(
     deadline=None,
     max_examples=MORE,
-    # Nothing is made smaller: each try takes half a minute, and a seed draws the project again.
+    # No shrinking: each try takes half a minute, and the seed reproduces the project.
     phases=[Phase.generate],
 )
 @given(seed=st.integers(0, 2**32 - 1))
-def test_so_do_those_of_any_other_project(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
-    hold_against_dbt(draw_project(seed), tmp_path_factory.mktemp(f"seed_{seed}_"))
+def test_random_projects_are_executed_like_by_dbt_build(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    compare_with_dbt(draw_project(seed), tmp_path_factory.mktemp(f"seed_{seed}_"))
 
 
-def hold_against_dbt(drawn: Drawn, folder: Path) -> None:
-    """Let dbt alone and our jobs build a project, and compare."""
+def compare_with_dbt(drawn: Drawn, folder: Path) -> None:
+    """Build a project with dbt alone and with our jobs, and compare the results."""
     copy = ProjectCopy(folder / "ours", NAME)
     drawn.write(copy.folder)
-    with start_truth(drawn, folder / "truth") as process:
+    with start_dbt_alone(drawn, folder / "expected") as process:
         (copy.root / "schedule_groups.yaml").write_text(drawn.groups_file({}))
         prepare_location(copy.settings(), lambda _: None)
         said, _ = process.communicate(timeout=500)
     assert process.returncode == 0, said
-    truth = read_truth(drawn, folder / "truth")
-    location = load(drawn, copy, truth)
-    in_stages = truth.has_circle()
+    expected = read_dbt_alone(drawn, folder / "expected")
+    location = load(drawn, copy, expected)
+    in_stages = expected.has_cycle()
     runs = run_in_stages(copy) if in_stages else run_all(location, copy)
-    every_run_succeeds_and_every_status_is_dbts_own(truth, runs)
-    everything_is_executed_as_often_as_it_should(truth, runs, in_stages=in_stages)
-    each_group_builds_what_its_selection_names(truth, runs)
-    dagster_saw_just_what_dbt_did(truth, runs)
-    nothing_came_before_what_it_reads(truth, runs)
+    every_run_succeeds_and_every_status_is_dbts_own(expected, runs)
+    everything_is_executed_as_often_as_expected(expected, runs, in_stages=in_stages)
+    each_group_builds_its_selection(expected, runs)
+    dagsters_events_match_dbts_results(expected, runs)
+    everything_came_after_its_parents(expected, runs)
 
 
-def load(drawn: Drawn, copy: ProjectCopy, truth: Truth) -> Location:
-    """Return the code location; what it objects to is held against the truth, and mended as it says."""
+def load(drawn: Drawn, copy: ProjectCopy, expected: DbtAlone) -> Location:
+    """Return the code location; its problems are compared with dbt's results and resolved by their remedies."""
     previous: dict[str, set[str]] = {}
     for _ in range(3):
         (copy.root / "schedule_groups.yaml").write_text(drawn.groups_file(previous))
@@ -268,63 +268,63 @@ def load(drawn: Drawn, copy: ProjectCopy, truth: Truth) -> Location:
             said = str(error)
         if "selected by more than one" in said:
             told = set(re.findall(r"^    (\S+) \(", said.partition("wait for each other")[0], re.MULTILINE))
-            assert told == {node for node in truth.built if len(truth.selecting(node)) > 1}
+            assert told == {node for node in expected.built if len(expected.selecting(node)) > 1}
             drawn.on_overlap = "first"
         else:
             assert "wait for each other" in said
-            assert truth.has_circle()
+            assert expected.has_cycle()
             for upstream, downstream in re.findall(r"`reads_previous: \[(\w+)\]` at (\w+)\.", said):
                 previous.setdefault(downstream, set()).add(upstream)
     raise AssertionError(said)
 
 
-def every_run_succeeds_and_every_status_is_dbts_own(truth: Truth, runs: Sequence[Run]) -> None:
+def every_run_succeeds_and_every_status_is_dbts_own(expected: DbtAlone, runs: Sequence[Run]) -> None:
     assert all(run.succeeded for run in runs)
     for run in runs:
         assert {one: status for one, (status, _, _) in run.results.items()} == {
-            one: truth.statuses[one] for one in run.results
+            one: expected.statuses[one] for one in run.results
         }
 
 
-def everything_is_executed_as_often_as_it_should(truth: Truth, runs: Sequence[Run], *, in_stages: bool) -> None:
+def everything_is_executed_as_often_as_expected(expected: DbtAlone, runs: Sequence[Run], *, in_stages: bool) -> None:
     executed = Counter(one for run in runs for one in run.results)
-    assert executed.keys() == truth.statuses.keys(), "nothing is lost, and nothing else is executed"
-    if truth.drawn.on_overlap != "all":
+    assert executed.keys() == expected.statuses.keys(), "nothing is lost and nothing else is executed"
+    if expected.drawn.on_overlap != "all":
         assert set(executed.values()) == {1}
     elif not in_stages:
-        nodes = Counter(node for group in truth.drawn.groups for node in truth.builds(group))
-        assert {one: count for one, count in executed.items() if one in truth.built} == nodes
+        nodes = Counter(node for group in expected.drawn.groups for node in expected.builds(group))
+        assert {one: count for one, count in executed.items() if one in expected.built} == nodes
         by_group = {run.group: run for run in runs}
         for group, run in by_group.items():
-            builds = truth.builds(group)
-            refreshes = {node for node in builds if truth.owner(node) != group}
-            for test in truth.tests:
-                parents = truth.parents(test)
+            builds = expected.builds(group)
+            refreshes = {node for node in builds if expected.owner(node) != group}
+            for test in expected.tests:
+                parents = expected.parents(test)
                 if parents & refreshes and parents <= builds and not test.startswith("unit_test."):
                     assert test in run.results, f"{group} refreshes {parents}, and does not test it"
 
 
-def each_group_builds_what_its_selection_names(truth: Truth, runs: Sequence[Run]) -> None:
+def each_group_builds_its_selection(expected: DbtAlone, runs: Sequence[Run]) -> None:
     by_group: dict[str, set[str]] = {}
     for run in runs:
         by_group.setdefault(run.group, set()).update(run.results)
-    for node in truth.built:
-        assert node in by_group[truth.owner(node)]
+    for node in expected.built:
+        assert node in by_group[expected.owner(node)]
 
 
-def dagster_saw_just_what_dbt_did(truth: Truth, runs: Sequence[Run]) -> None:
+def dagsters_events_match_dbts_results(expected: DbtAlone, runs: Sequence[Run]) -> None:
     for run in runs:
-        assert run.materialized == dict.fromkeys(truth.built & run.results.keys(), 1)
-        assert run.checked == dict.fromkeys(truth.tests & run.results.keys(), 1)
+        assert run.materialized == dict.fromkeys(expected.built & run.results.keys(), 1)
+        assert run.checked == dict.fromkeys(expected.tests & run.results.keys(), 1)
         assert run.observations == 0
 
 
-def nothing_came_before_what_it_reads(truth: Truth, runs: Sequence[Run]) -> None:
+def everything_came_after_its_parents(expected: DbtAlone, runs: Sequence[Run]) -> None:
     first: dict[str, tuple[str, str]] = {}
     for run in runs:
         for one, (_, start, end) in run.results.items():
             first.setdefault(one, (start, end))
     for one, (start, _) in first.items():
         if not one.startswith("unit_test."):
-            late = {parent for parent in truth.parents(one) if first[parent][1] > start}
+            late = {parent for parent in expected.parents(one) if first[parent][1] > start}
             assert not late, f"{one} came before {late}"
