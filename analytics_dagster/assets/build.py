@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import dagster as dg
 
@@ -35,7 +35,7 @@ class DbtAssets:
     docs: Docs | None
     build_context: Callable[[], BuildContext]
 
-    @property
+    @cached_property
     def nodes(self) -> Mapping[str, dg.AssetKey]:
         """The asset key of each node that dbt builds, by unique id."""
         return {unique_id: spec.key for unique_id, spec in self.dbt_definitions.nodes.items()}
@@ -43,13 +43,12 @@ class DbtAssets:
     @property
     def paths(self) -> Mapping[dg.AssetKey, str]:
         """The path of each node's file, by asset key."""
-        nodes = self.dbt_definitions.nodes
-        return {nodes[unique_id].key: path for unique_id, path in self.dbt_definitions.paths.items()}
+        return {self.nodes[unique_id]: path for unique_id, path in self.dbt_definitions.paths.items()}
 
     def assets_of(self, group: GroupPlan) -> list[dg.AssetKey]:
         """Return the assets that a run of a group builds: its own, those that it refreshes, and dbt's documentation."""
         docs = [self.docs.key] if self.docs is not None and group.group.docs else []
-        return [*(self.dbt_definitions.nodes[node].key for node in (*group.nodes, *group.refreshes)), *docs]
+        return [*(self.nodes[node] for node in (*group.nodes, *group.refreshes)), *docs]
 
     def checks_of(self, group: GroupPlan) -> list[dg.AssetCheckKey]:
         """Return the checks that a run of a group evaluates."""

@@ -1,4 +1,4 @@
-"""Upstream of dbt: the raw tables that its sources declare, loaded from the landing zone."""
+"""Loads files of the landing zone into the raw tables that dbt's sources declare."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from analytics_dagster.settings import Settings
 
 @dataclass(frozen=True)
 class Ingestion:
-    """The ingestion part of the location, and what automation needs of it; no tables where none is declared."""
+    """The ingestion part of the code location; ``keys`` are by the unique id of the loaded sources."""
 
     definitions: dg.Definitions
     tables: tuple[LandedTable, ...]
@@ -26,9 +26,9 @@ class Ingestion:
 
 
 def build_ingestion(settings: Settings, manifest: Mapping[str, Any], sources: Mapping[str, dg.AssetSpec]) -> Ingestion:
-    """Return an asset for every source: loaded where it declares how its files land, external where not.
+    """Return an asset for each source: loaded if it declares `meta.landing`, else external.
 
-    ``sources`` are the specifications of the sources' assets by dbt unique id.
+    ``sources`` are the asset specifications by dbt unique id.
     """
     tables = landed_tables(manifest["sources"])
     landed = {table.unique_id for table in tables}

@@ -1,4 +1,4 @@
-"""One asset for each landed table: the dbt source itself, materialized by loading what is new.
+"""The assets of landed tables: a dbt source, materialized by loading its new files.
 
 No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
 """
@@ -21,24 +21,23 @@ GROUP = "ingestion"
 """The asset group of all landed tables."""
 
 CHECK = "files_are_readable"
-"""The check of each landed table that fails, as a warning, while rejected files wait for someone."""
+"""The check of each landed table; it fails with severity warn while malformed files need a correction."""
 
 ROWS_LOADED = "rows_loaded"
-"""The metadata of a materialization that says how many rows were written."""
+"""The metadata of a materialization with the number of rows written."""
 
 EXTRA = "pip install 'analytics-dagster[ingestion]'"
 
-_MOST_NAMED = 50  # files in one piece of metadata
+_MAX_LISTED = 50  # files in the metadata
 
 
 def build_ingestion_assets(
     tables: Sequence[LandedTable], specs: Mapping[str, dg.AssetSpec]
 ) -> list[dg.AssetsDefinition]:
-    """Return an asset for each table, with a step of its own, so that one table's failure stops no other.
+    """Return an asset for each table, in a step of its own, so that a failure of one does not affect the others.
 
-    ``specs`` has the spec of each dbt source by unique id: its key, description, owners, tags and metadata stay.
-    The resources are `warehouse` and `landing`. Each materialization carries what the load came to, and the
-    check `files_are_readable`.
+    ``specs`` has the spec of each dbt source by unique id: key, description, owners, tags and metadata are kept. The
+    assets need the resources `warehouse` and `landing`.
     """
     return [_build_asset(table, specs[table.unique_id]) for table in tables]
 
@@ -49,20 +48,16 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=f"load__{table.source_name}__{table.name}",
         specs=[spec],
-        check_specs=[
-            dg.AssetCheckSpec(
-                CHECK, asset=spec.key, description="No landed file waits in the corner for malformed ones."
-            )
-        ],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=spec.key, description="No malformed file needs a correction.")],
         pool=POOL,
     )
     def load(
         context: dg.AssetExecutionContext, warehouse: Warehouse, landing: dg.ResourceParam[Landing]
     ) -> Iterator[dg.MaterializeResult[Any]]:
         try:
-            from analytics_dagster.ingestion.loading import load_table  # brings pyarrow and duckdb
+            from analytics_dagster.ingestion.loading import load_table  # imports pyarrow and duckdb
 
-            # Held from the first look into the ledger to the last entry: nobody else loads the same files meanwhile.
+            # Locked from reading the ledger to writing it, so that no other run loads the same files.
             with warehouse.locked():
                 report = load_table(table, landing, warehouse, context.log)
         except AnalyticsError as error:
@@ -101,9 +96,9 @@ def _metadata(report: "LoadReport") -> dict[str, Any]:
 
 
 def _check(key: dg.AssetKey, report: "LoadReport") -> dg.AssetCheckResult:
-    lines = [f"{entry.file.path}: {entry.reason}; {_where(entry.moved_to)}" for entry in report.repair]
+    lines = [f"{entry.file.path}: {entry.reason}; {_where(entry.moved_to)}" for entry in report.malformed]
     lines += [f"{path}: {reason}" for path, reason in report.unreadable]
-    named = lines[:_MOST_NAMED] + ([f"and {len(lines) - _MOST_NAMED} more"] if len(lines) > _MOST_NAMED else [])
+    named = lines[:_MAX_LISTED] + ([f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else [])
     return dg.AssetCheckResult(
         check_name=CHECK,
         asset_key=key,
@@ -111,11 +106,11 @@ def _check(key: dg.AssetKey, report: "LoadReport") -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         description=None
         if not lines
-        else f"{len(lines)} landed files wait for repair: correct each and put it back, "
-        f"or delete it (with its .reason.txt) from {REJECTED}.",
+        else f"{len(lines)} malformed files: correct each and put it back, "
+        f"or delete it and its .reason.txt from {REJECTED}.",
         metadata={"files": dg.MetadataValue.md("\n".join(f"- {line}" for line in named) or "none")},
     )
 
 
 def _where(moved_to: str | None) -> str:
-    return f"now in {moved_to}" if moved_to else "left where it lies"
+    return f"moved to {moved_to}" if moved_to else "not moved"

@@ -1,4 +1,4 @@
-"""Which type each column has, and the rows of several files in these types: declared, held, or inferred."""
+"""Finds the type of each column (declared, in the warehouse, or inferred) and converts the rows of files to it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ARROW_TYPES: Mapping[DataType, pa.DataType] = {
     "binary": pa.binary(),
 }
 
-# What text may turn out to be, where nothing declares it. JSON has types of its own for all but times.
+# The types that undeclared text may have. JSON has its own types for everything except times.
 _CANDIDATES: Mapping[Format, Sequence[DataType]] = {
     "csv": ("bigint", "double", "bool", "date", "timestamp"),
     "jsonl": ("timestamp",),
     "parquet": (),
 }
-# What a text must look like to be taken for a type: "007" is a code, "nan" a word, "1" no time.
+# The pattern of each type: "007" is a code, "nan" is a word, "1" is no time.
 _SHAPES: Mapping[DataType, str] = {
     "bigint": r"^-?(0|[1-9]\d*)$",
     "double": r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$",
@@ -42,16 +42,16 @@ _IS_DATE = _SHAPES["date"]
 
 
 def fit(parsed: Parsed, expected: Mapping[str, DataType], required: Sequence[str]) -> Parsed:
-    """Return a file's rows with the expected types; columns of which nothing is expected stay as they are.
+    """Return a file's rows with the expected types; columns without an expected type are not changed.
 
-    ``required`` columns must be there and hold no null. Raises `MalformedFileError` that names the column.
+    ``required`` columns must exist without nulls. Raises `MalformedFileError` that names the column.
     """
     table = parsed.table
     absent = [name for name in required if name not in table.column_names]
     if absent:
         raise MalformedFileError(f"it lacks the key column {', '.join(absent)}; it has {_listed(table.column_names)}")
     if FILE_COLUMN in table.column_names:
-        raise MalformedFileError(f"the name of its column {FILE_COLUMN!r} is our own, for the file of a row")
+        raise MalformedFileError(f"the name of its column {FILE_COLUMN!r} is reserved for the file of a row")
     for name in table.column_names:
         if name in expected:
             table = _with_column(table, name, _converted(name, table.column(name), expected[name]))
@@ -62,9 +62,9 @@ def fit(parsed: Parsed, expected: Mapping[str, DataType], required: Sequence[str
 
 
 def agree(files: Iterable[Parsed], expected: Mapping[str, DataType], file_format: Format) -> dict[str, DataType]:
-    """Return the type of each column that the files together have, in order; columns without any value left out.
+    """Return the type of each column in any of the files, in order, without columns that have no value.
 
-    Where nothing is expected of a column, the narrowest type holds that takes all its values in all files.
+    A column without an expected type gets the narrowest type that fits its values in all files.
     """
     found: dict[str, list[pa.ChunkedArray]] = {}
     nested: set[str] = set()
@@ -81,7 +81,7 @@ def agree(files: Iterable[Parsed], expected: Mapping[str, DataType], file_format
 
 
 def combine(files: Sequence[Parsed], types: Mapping[str, DataType]) -> pa.Table:
-    """Return the rows of several files as one table with exactly these columns, null where a file lacks one."""
+    """Return the rows of several files as one table with exactly these columns; a missing column is null."""
     tables = []
     for parsed in files:
         columns = {
@@ -137,7 +137,7 @@ def _converted(name: str, column: pa.ChunkedArray, data_type: DataType) -> pa.Ch
 
 
 def _from_text(column: pa.ChunkedArray, data_type: DataType) -> pa.ChunkedArray:
-    """Return text read as a type; empty text is null. Raises `pa.ArrowInvalid` that shows the first misfit."""
+    """Return text converted to a type; empty text is null. Raises `pa.ArrowInvalid` with the first invalid value."""
     target = ARROW_TYPES[data_type]
     if data_type in ("text", "json", "binary"):
         return column.cast(target)
@@ -156,7 +156,7 @@ def _read_timestamp(text: pa.ChunkedArray) -> pa.ChunkedArray:
     text = pc.binary_join_element_wise(text, zone, "")
     try:
         return text.cast(TIMESTAMP)
-    except pa.ArrowInvalid:  # more digits than microseconds have: they are cut
+    except pa.ArrowInvalid:  # more digits than microseconds: truncate them
         return text.cast(pa.timestamp("ns", tz="UTC")).cast(TIMESTAMP, safe=False)
 
 

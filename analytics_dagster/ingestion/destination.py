@@ -1,4 +1,4 @@
-"""The warehouse as ingestion sees it: what a raw table holds, and where dlt writes. One class a kind of warehouse."""
+"""Gives ingestion access to the warehouse: queries on raw tables, and dlt's destination."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import duckdb
 
 STAGING_LAYOUT = "_dlt_staging_%s"
-"""The name of the schema in which dlt stages rows; its default, `raw_staging`, could be a schema of dbt's."""
+"""The name of the schema in which dlt stages rows. dlt's default, `raw_staging`, may be a schema of dbt."""
 
 _NAMES: Mapping[str, Any] = {
-    "naming_convention": "direct",  # schema, table and columns are named as dbt and `column_name` say
+    "naming_convention": "direct",  # keep the names of dbt and of `column_name`
     "enable_dataset_name_normalization": False,
     "staging_dataset_name_layout": STAGING_LAYOUT,
 }
@@ -42,16 +42,15 @@ class Store(Protocol):
         """Return dlt's destination for this warehouse."""
 
     def file_format(self, rows: pa.Table) -> str | None:
-        """Return the format in which dlt is to load rows; None for its own choice."""
+        """Return the file format in which dlt loads rows; None for dlt's default."""
 
 
 @contextmanager
 def open_store(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store | None]:
-    """Open the warehouse for the length of a `with`; nothing of it stays open after.
+    """Open the warehouse for a `with` block.
 
-    Gives None if it is to be read only and does not exist yet. Raises `WarehouseError` if another process
-    holds it for longer than the setting allows, if it can't be reached, or if it is of a kind that ingestion does
-    not know.
+    Yields None if ``read_only`` is set and the warehouse does not exist yet. Raises `WarehouseError` if another process
+    keeps it locked for longer than the setting allows, it can't be reached, or ingestion does not support its kind.
     """
     if warehouse.adapter == "postgres":
         with _open_postgres(warehouse, read_only=read_only) as store:
@@ -70,7 +69,7 @@ def open_store(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store | Non
 
 
 class DuckDbStore:
-    """DuckDB, with a file or a DuckLake. dlt is handed the open connection: it is opened, waited for, closed once."""
+    """A DuckDB file or a DuckLake. dlt uses the open connection, so that the file is opened only once."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -99,8 +98,8 @@ class DuckDbStore:
         [(database,)] = self._connection.execute("select current_database()").fetchall()
         return destination_in(self._connection, str(database), _NAMES)
 
-    def file_format(self, rows: pa.Table) -> str | None:  # noqa: ARG002 - the rows decide elsewhere
-        """Return the format in which dlt is to load rows; None for its own choice."""
+    def file_format(self, rows: pa.Table) -> str | None:  # noqa: ARG002 - as for PostgreSQL
+        """Return the file format in which dlt loads rows; None for dlt's default."""
         return None
 
 
@@ -114,7 +113,7 @@ def _open_postgres(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store]:
 
 
 class PostgresStore:
-    """PostgreSQL. dlt connects by itself; what is read here is read in transactions of a statement each."""
+    """PostgreSQL. dlt opens its own connection; each statement here is a transaction."""
 
     def __init__(self, connection: Any, parameters: Mapping[str, Any]) -> None:
         self._connection = connection
@@ -123,7 +122,7 @@ class PostgresStore:
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
         """Run a query; its parameters are written `?`."""
         with self._connection.cursor() as cursor:
-            cursor.execute(_in_its_style(sql), tuple(parameters))
+            cursor.execute(_with_psycopg_parameters(sql), tuple(parameters))
             names = [column.name for column in cursor.description]
             rows = cursor.fetchall()
         columns = zip(*rows, strict=True) if rows else ((),) * len(names)
@@ -132,7 +131,7 @@ class PostgresStore:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement; its parameters are written `?`."""
         with self._connection.cursor() as cursor:
-            cursor.execute(_in_its_style(sql), tuple(parameters))
+            cursor.execute(_with_psycopg_parameters(sql), tuple(parameters))
 
     def columns(self, table: Table) -> dict[str, DataType]:
         """Return the columns of a table in order, with dlt's types; none if there is no such table."""
@@ -147,8 +146,8 @@ class PostgresStore:
     def destination(self) -> Any:
         """Return dlt's destination for this warehouse.
 
-        One load at a time writes: dlt makes its own tables, and of two that make the same one PostgreSQL fails the
-        second. The lock is given back when the connection is closed.
+        Takes a lock until the connection is closed: dlt creates its own tables, and PostgreSQL fails the second of two
+        loads that create the same table.
         """
         import dlt  # two seconds, which a run without new files does not need
         from dlt.destinations.impl.postgres.configuration import PostgresCredentials
@@ -166,9 +165,9 @@ class PostgresStore:
         return dlt.destinations.postgres(credentials, **_NAMES)
 
     def file_format(self, rows: pa.Table) -> str | None:
-        """Return the format in which dlt is to load rows: CSV, ten times as fast, where it loses nothing.
+        """Return the file format in which dlt loads rows: CSV, which is ten times as fast, unless it changes values.
 
-        dlt has PostgreSQL take empty text of CSV for null, and can't write bytes into it.
+        dlt loads empty text in CSV as null, and can't write bytes.
         """
         for column in rows.columns:
             has_empty = pa.types.is_string(column.type) and pc.any(pc.equal(column, "")).as_py()
@@ -177,7 +176,7 @@ class PostgresStore:
         return "csv"
 
 
-def _in_its_style(sql: str) -> str:
+def _with_psycopg_parameters(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
 
 

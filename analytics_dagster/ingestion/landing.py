@@ -1,4 +1,4 @@
-"""The landing zone: which files wait there for a table, their bytes, and the corner for those that can't be read."""
+"""The landing zone: lists and reads the files of a table, and quarantines malformed ones."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class LandedFile:
 class Landing:
     """A folder or any fsspec URL in which raw files arrive.
 
-    ``settle_seconds``: younger files are left for later, for writers that do not write atomically.
-    ``options`` are fsspec's own for the URL's protocol and may be secret: they are in no error and no `repr`.
+    Files younger than ``settle_seconds`` are ignored, for writers that do not write atomically. ``options`` are
+    fsspec's for the protocol of the URL. They may hold secrets: they are in no error and no `repr`.
     """
 
     url: str
@@ -46,14 +46,13 @@ class Landing:
 
     @property
     def shown(self) -> str:
-        """The URL without the user and password that it may hold."""
+        """The URL without user and password."""
         return shown(self.url)
 
     def list_files(self, table: LandedTable, *, now: datetime | None = None) -> tuple[LandedFile, ...]:
-        """Return the files that wait for a table, sorted by path; none is no error.
+        """Return the files of a table, sorted by path, without files and folders that begin with `_` or `.`.
 
-        Names and folders that begin with `_` or `.` are passed over. Raises `LandingZoneError` if the landing
-        zone is not there or can't be read.
+        Raises `LandingZoneError` if the landing zone does not exist or can't be read.
         """
         youngest = (now or datetime.now(tz=timezone.utc)) - timedelta(seconds=self.settle_seconds)
         found = self._try(lambda filesystem, root: self._find(filesystem, root, table))
@@ -62,29 +61,29 @@ class Landing:
     def read(self, path: str) -> bytes:
         """Return the bytes of a file.
 
-        Raises `FileNotFoundError` or `PermissionError` for that one file, `LandingZoneError` for the rest.
+        Raises `FileNotFoundError` or `PermissionError` about this file, `LandingZoneError` for anything else.
         """
         return self._try(lambda filesystem, root: bytes(filesystem.cat_file(f"{root}/{path}")), of_one_file=True)
 
     def exists(self, path: str) -> bool:
-        """Return whether a file is there; raises `LandingZoneError` if the landing zone can't be read."""
+        """Return whether a file exists; raises `LandingZoneError` if the landing zone can't be read."""
         return self._try(lambda filesystem, root: bool(filesystem.exists(f"{root}/{path}")))
 
     def quarantine(self, file: LandedFile, reason: str) -> str | None:
-        """Move a malformed file below `_rejected`, with its reason beside it.
+        """Move a malformed file below `_rejected`, and write the reason to a file beside it.
 
-        Returns where it lies now, or None where the landing zone can't be written: then it stays where it was.
+        Returns the new path, or None if the landing zone can't be written: then the file is not moved.
         """
         filesystem, root = self._open()
         target = posixpath.join(REJECTED, file.path)
         try:
-            if filesystem.exists(f"{root}/{target}"):  # an earlier one of that name: keep both
+            if filesystem.exists(f"{root}/{target}"):  # an earlier file of that name: keep both
                 stem, suffix = posixpath.splitext(target)
                 target = f"{stem}.{file.modified:%Y%m%dT%H%M%S%fZ}{suffix}"
             filesystem.makedirs(posixpath.dirname(f"{root}/{target}"), exist_ok=True)
             filesystem.pipe_file(f"{root}/{target}.reason.txt", f"{file.path}: {reason}\n".encode())
             filesystem.mv(f"{root}/{file.path}", f"{root}/{target}")
-        except Exception:  # noqa: BLE001 - each fsspec driver has errors of its own; all mean: it stays
+        except Exception:  # noqa: BLE001 - each fsspec driver has its own errors
             return None
         return target
 
@@ -95,9 +94,9 @@ class Landing:
         if isinstance(filesystem, LocalFileSystem) and not filesystem.isdir(root):
             raise LandingZoneError(
                 f"The landing zone {self.shown} does not exist.",
-                remedy=f"Make the folder, or name another by {variable_name('landing_url')}.",
+                remedy=f"Create the folder, or set another with {variable_name('landing_url')}.",
             )
-        filesystem.invalidate_cache()  # drivers of object stores remember listings
+        filesystem.invalidate_cache()  # drivers of object stores cache listings
         pattern = re.compile(glob_translate(table.path))
         found = filesystem.find(posixpath.join(root, table.folder).rstrip("/"), detail=True)
         files = []
@@ -114,18 +113,18 @@ class Landing:
             return action(filesystem, root)
         except LandingZoneError:
             raise
-        except Exception as error:  # each fsspec driver has errors of its own, and not all are OSErrors
+        except Exception as error:  # each fsspec driver has its own errors, and not all are OSErrors
             if of_one_file and isinstance(error, FileNotFoundError | PermissionError):
                 raise
             raise self._unreadable(error) from None
 
     def _open(self) -> tuple[Any, str]:
         try:
-            # A tenth of a second that no load of the location needs.
+            # Takes a tenth of a second, which a load of the location does not need.
             import fsspec
 
             filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
-        except Exception as error:  # noqa: BLE001 - an absent driver, an unknown protocol, a driver's own errors
+        except Exception as error:  # noqa: BLE001 - a missing driver, an unknown protocol, a driver's own errors
             raise self._unreadable(error) from None
         return filesystem, str(root).rstrip("/")
 
@@ -145,11 +144,11 @@ def _modified(info: Mapping[str, Any]) -> Any:
 
 
 def _utc(moment: Any) -> datetime:
-    """Return a time of a driver (a datetime, ISO text or seconds since 1970) in UTC."""
+    """Return a driver's timestamp (a datetime, ISO text or seconds since 1970) in UTC."""
     if isinstance(moment, (int, float)):
         return datetime.fromtimestamp(moment, tz=timezone.utc)
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment.replace("Z", "+00:00"))
     if not isinstance(moment, datetime):
-        raise TypeError(f"no time of change: {moment!r}")
+        raise TypeError(f"no modification time: {moment!r}")
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)

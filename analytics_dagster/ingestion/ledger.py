@@ -1,9 +1,8 @@
-"""The ledger of landed files, kept beside the data: what was loaded or rejected, and so what is new.
+"""The ledger of landed files: a table beside the raw tables that records which files were loaded or rejected.
 
-A table of the source's schema, to which each load appends in dlt's own package with the data. An entry counts
-only once dlt has completed the package (`_dlt_loads.status = 0`), so a load killed midway is as if it never
-was: its files are new, and loading is such that doing it again changes nothing. Where the raw table itself is
-gone, its entries count for nothing: to reload a table, drop it.
+Each load appends its entries in the dlt package of the rows. An entry counts only if dlt completed the package
+(`_dlt_loads.status = 0`): the files of a killed load are still new; loading them again is idempotent. If a raw table
+does not exist, its entries are ignored: to reload a table, drop it.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ LEDGER_COLUMNS: Mapping[str, str] = {
 
 
 class FileStatus(str, Enum):
-    """What became of a file."""
+    """The result of a file."""
 
     LOADED = "loaded"
     """Its rows are in the table."""
     REJECTED = "rejected"
-    """It is malformed: set aside, or left where it lay if the landing zone can't be written."""
+    """It is malformed: quarantined, or not moved if the landing zone can't be written."""
 
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What became of one version of a file; ``moved_to`` is where a rejected one was set aside, if it could be."""
+    """The result of one version of a file; ``moved_to`` is the path of a quarantined file."""
 
     file: LandedFile
     status: FileStatus
@@ -53,7 +52,7 @@ class LedgerEntry:
     moved_to: str | None = None
 
     def row(self, table_name: str) -> dict[str, Any]:
-        """Return the entry as the ledger's table has it."""
+        """Return the entry as a row of the ledger's table."""
         return {
             "table_name": table_name,
             "path": self.file.path,
@@ -68,7 +67,7 @@ class LedgerEntry:
 
 
 def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
-    """Return the last entry of each path, from rows of the ledger in the order of recording."""
+    """Return the last entry of each path; ``rows`` of the ledger are in the order of recording."""
     return {
         row["path"]: LedgerEntry(
             file=LandedFile(row["path"], row["size"], row["modified"].astimezone(timezone.utc)),
@@ -82,16 +81,16 @@ def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
 
 
 def new_files(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LandedFile]:
-    """Return the files to load, oldest change first: not in the ledger, or changed since.
+    """Return the files that are not in the ledger or have changed since, oldest change first.
 
-    A rejected file that was set aside and lies there again was put back by someone, and is new.
+    A quarantined file that exists at its old path again was put back, and is new.
     """
     known = {entry.file for entry in ledger.values() if entry.moved_to is None}
     return sorted((file for file in files if file not in known), key=lambda file: (file.modified, file.path))
 
 
-def waiting_for_repair(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
-    """Return the rejected files that may still need someone: all set aside, and those left that are unchanged."""
+def still_malformed(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
+    """Return the rejected files that may need a correction: quarantined, or neither moved nor changed since."""
     here = set(files)
     rejected = [entry for entry in ledger.values() if entry.status is FileStatus.REJECTED]
     return [entry for entry in rejected if entry.moved_to or entry.file in here]

@@ -1,4 +1,4 @@
-"""Load what is new in the landing zone into one raw table, such that doing it again changes nothing."""
+"""Loads the new files of the landing zone into a raw table. Loading a file again is idempotent."""
 
 from __future__ import annotations
 
@@ -15,29 +15,28 @@ from analytics_dagster.ingestion.columns import ARROW_TYPES, agree, combine, fit
 from analytics_dagster.ingestion.dedupe import could_be_newer, newest
 from analytics_dagster.ingestion.destination import Store, open_store
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.ledger import LEDGER, FileStatus, LedgerEntry, latest, new_files, waiting_for_repair
+from analytics_dagster.ingestion.ledger import LEDGER, FileStatus, LedgerEntry, latest, new_files, still_malformed
 from analytics_dagster.ingestion.parsing import MalformedFileError, Parsed, parse
 from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable
 from analytics_dagster.ingestion.writing import write
 from analytics_dagster.warehouse import Table, Warehouse
 
 BATCH_BYTES = 64 * 2**20
-"""About how many bytes of files one load package takes: what is held in memory, and lost when killed."""
+"""The approximate size of the files in one load package: held in memory, and loaded again after a kill."""
 
 READERS = 8
-"""How many files are read at once: a read from an object store mostly waits."""
+"""The number of files that are read in parallel: reading from an object store is mostly waiting."""
 
-_SAY_AFTER = 15.0  # seconds
+_LOG_INTERVAL = 15.0  # seconds
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What one load of a table came to.
+    """The result of one load of a table.
 
-    ``unreadable`` has the files that were there but could not be opened, with the reason: they stay new.
-    ``repair`` has all rejected files that still wait for someone, from earlier loads too. ``row_count`` is None
-    where the table does not exist (then ``untyped`` columns are why), ``superseded`` counts the rows that were older
-    than what is held or came with them.
+    ``unreadable`` has the paths and reasons of files that could not be opened; they stay new. ``malformed`` has the
+    files of this load and of earlier ones that need a correction. ``row_count`` is None if the table does not
+    exist. ``superseded`` counts the rows that were not written since a newer version exists.
     """
 
     files: int = 0
@@ -46,7 +45,7 @@ class LoadReport:
     superseded: int = 0
     rejected: tuple[LedgerEntry, ...] = ()
     unreadable: tuple[tuple[str, str], ...] = ()
-    repair: tuple[LedgerEntry, ...] = ()
+    malformed: tuple[LedgerEntry, ...] = ()
     new_columns: tuple[str, ...] = ()
     load_ids: tuple[str, ...] = ()
     row_count: int | None = None
@@ -55,7 +54,7 @@ class LoadReport:
 
 @dataclass
 class _Read:
-    """The files of one batch, by what reading them came to."""
+    """The files of one batch by the result of reading them."""
 
     good: list[tuple[LandedFile, Parsed]] = field(default_factory=list)
     malformed: list[tuple[LandedFile, str]] = field(default_factory=list)
@@ -63,9 +62,9 @@ class _Read:
 
 
 def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: Logger) -> LoadReport:
-    """Load the new files of a table; without any, look and touch nothing.
+    """Load the new files of a table; without new files, only read the warehouse.
 
-    Raises `LandingZoneError`, `WarehouseError`, or what dlt raises. Malformed files are set aside and reported.
+    Malformed files are quarantined and reported. Raises `LandingZoneError`, `WarehouseError`, or dlt's errors.
     """
     target = Table(table.schema, table.identifier)
     listed = landing.list_files(table)
@@ -79,12 +78,12 @@ def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: 
     log.info(f"{target.sql}: {len(files):,} new of {len(listed):,} landed files, {_mebibytes(files)}")
     if not files and not must_exist:
         log.warning(
-            f"{target.sql} can't be made before its first file lands: nothing says the type of "
-            f"{', '.join(table.untyped) or 'any column'}. Declare landing.columns or each column's data_type."
+            f"{target.sql} can't be created before its first file arrives: the type is unknown of "
+            f"{', '.join(table.untyped) or 'every column'}. Declare landing.columns or each column's data_type."
         )
         return LoadReport()
     with open_store(warehouse, read_only=False) as store:
-        if store is None:  # only where it is opened to be read
+        if store is None:  # only possible with `read_only`
             raise AssertionError
         return _load(table, landing, store, files, listed, log)
 
@@ -114,7 +113,7 @@ def _load(
         rows, count = _rows(table, store, read.good, expected)
         if rows is None and not entries:
             continue
-        _forget_emptied_files(table, store, read.good)
+        _delete_rows_of_empty_files(table, store, read.good)
         load_ids.append(write(store, table, rows, entries))
         total["files"] += len(read.good)
         total["size"] += sum(file.size for file, _ in read.good)
@@ -135,15 +134,15 @@ def _load(
 def _report(
     table: LandedTable, store: Store, listed: Sequence[LandedFile], landing: Landing, found: Mapping[str, Any]
 ) -> LoadReport:
-    waiting = waiting_for_repair(listed, _ledger(store, table))
-    repair = tuple(entry for entry in waiting if entry.moved_to is None or landing.exists(entry.moved_to))
+    rejected = still_malformed(listed, _ledger(store, table))
+    malformed = tuple(entry for entry in rejected if entry.moved_to is None or landing.exists(entry.moved_to))
     target = Table(table.schema, table.identifier)
     columns = store.columns(target)
     if not columns:
-        return LoadReport(**found, repair=repair)
+        return LoadReport(**found, malformed=malformed)
     cursor = f'max("{table.cursor}")' if table.cursor in columns else "null"
     row = store.query(f"select count(*) as row_count, {cursor} as newest from {target.sql}").to_pylist()[0]  # noqa: S608
-    return LoadReport(**found, repair=repair, row_count=row["row_count"], newest_cursor=row["newest"])
+    return LoadReport(**found, malformed=malformed, row_count=row["row_count"], newest_cursor=row["newest"])
 
 
 def _ledger(store: Store, table: LandedTable) -> dict[str, LedgerEntry]:
@@ -183,7 +182,7 @@ def _read(
             return error
 
     result = _Read()
-    said = time.monotonic()
+    logged = time.monotonic()
     with ThreadPoolExecutor(READERS) as readers:
         for number, (file, parsed) in enumerate(zip(batch, readers.map(read, batch), strict=True), start=1):
             if isinstance(parsed, Parsed):
@@ -193,9 +192,9 @@ def _read(
             elif isinstance(parsed, PermissionError):
                 result.unreadable.append((file.path, "permission denied"))
             else:
-                log.info(f"{file.path} has gone since it was listed")
-            if time.monotonic() - said > _SAY_AFTER:
-                said = time.monotonic()
+                log.info(f"{file.path} was deleted after it was listed")
+            if time.monotonic() - logged > _LOG_INTERVAL:
+                logged = time.monotonic()
                 log.info(f"{table.identifier}: read {number:,} of {len(batch):,} files")
     return result
 
@@ -206,7 +205,7 @@ def _rows(
     good: Sequence[tuple[LandedFile, Parsed]],
     expected: Mapping[str, DataType],
 ) -> tuple[pa.Table | None, int]:
-    """Return the rows to write, with the file of each, or None if no column is known; and how many were read."""
+    """Return the rows to write, with their files, or None if no column is known; and the number of rows read."""
     parsed = [one for _, one in good]
     types = {**table.columns, **agree(parsed, expected, table.format)}
     types.pop(FILE_COLUMN, None)
@@ -235,18 +234,18 @@ def _held_versions(table: LandedTable, store: Store, rows: pa.Table, cursor: str
     return store.query(f"select {selected} from {target.sql} where {condition}", parameters)  # noqa: S608
 
 
-def _forget_emptied_files(table: LandedTable, store: Store, good: Sequence[tuple[LandedFile, Parsed]]) -> None:
-    """Delete the rows of files that now have none: what replaces rows by file has no row to go by."""
+def _delete_rows_of_empty_files(table: LandedTable, store: Store, good: Sequence[tuple[LandedFile, Parsed]]) -> None:
+    """Delete the rows of files that are now empty: replacing rows by file needs at least one row."""
     target = Table(table.schema, table.identifier)
-    emptied = [file.path for file, parsed in good if not parsed.table.num_rows]
-    if emptied and not table.primary_key and FILE_COLUMN in store.columns(target):
-        marks = ", ".join("?" * len(emptied))
-        store.execute(f"delete from {target.sql} where {FILE_COLUMN} in ({marks})", emptied)  # noqa: S608
+    empty = [file.path for file, parsed in good if not parsed.table.num_rows]
+    if empty and not table.primary_key and FILE_COLUMN in store.columns(target):
+        marks = ", ".join("?" * len(empty))
+        store.execute(f"delete from {target.sql} where {FILE_COLUMN} in ({marks})", empty)  # noqa: S608
 
 
 def _quarantine(landing: Landing, file: LandedFile, reason: str, log: Logger) -> LedgerEntry:
     moved_to = landing.quarantine(file, reason)
-    where = f"set aside in {moved_to}" if moved_to else "left there: the landing zone can't be written"
+    where = f"moved to {moved_to}" if moved_to else "not moved: the landing zone can't be written"
     log.warning(f"{file.path} is malformed: {reason}; {where}")
     return LedgerEntry(file, FileStatus.REJECTED, reason=reason, moved_to=moved_to)
 
@@ -255,8 +254,8 @@ def _warn_of_changed_types(table: LandedTable, held: Mapping[str, DataType], log
     for name, declared in table.columns.items():
         if held.get(name, declared) != declared:
             log.warning(
-                f"{table.schema}.{table.identifier}: {name} is declared {declared}, but the table holds {held[name]}, "
-                "which stays; to have the declared type, drop the table: it is then loaded anew."
+                f"{table.schema}.{table.identifier}: {name} is declared {declared}, but is {held[name]} in the table. "
+                "Drop the table to load it again with the declared type."
             )
 
 

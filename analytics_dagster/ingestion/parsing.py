@@ -1,4 +1,4 @@
-"""The bytes of a landed file -> an Arrow table of plain types, or the reason why it can't be read."""
+"""Parses a landed file into an Arrow table of plain types, or raises the reason why it is malformed."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ _COMPRESSION = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 
 
 class MalformedFileError(Exception):
-    """A landed file can't be read or does not fit; the message is the reason, for people."""
+    """A landed file can't be read or does not fit its table; the message is the reason, for users."""
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a file holds.
+    """The content of a file, with the column names of the warehouse.
 
-    Columns are named as in the warehouse, and of the types text, int64, float64, bool, timestamp (us, UTC), date, time
-    (us), decimal and binary, or null where there is no value at all. ``nested`` names the text columns that
-    hold JSON.
+    Types are text, int64, float64, bool, timestamp (us, UTC), date, time (us), decimal and binary; a column without any
+    value is null. ``nested`` names the text columns with JSON.
     """
 
     table: pa.Table
@@ -42,9 +41,9 @@ class Parsed:
 
 
 def parse(content: bytes, file_format: Format, path: str) -> Parsed:
-    """Return what a file holds; its ending may say that it is compressed (`.gz`, `.zst`, `.bz2`).
+    """Return the content of a file, decompressed by its suffix (`.gz`, `.zst`, `.bz2`).
 
-    All columns of CSV are text, empty ones null. Raises `MalformedFileError`.
+    CSV columns are text, with empty values as null. Raises `MalformedFileError`.
     """
     try:
         content = _decompressed(content, path)
@@ -70,12 +69,12 @@ def _parse_csv(content: bytes) -> Parsed:
     content = content.removeprefix(_BYTE_ORDER_MARK)
     content.decode("utf-8")
     if not content.strip():
-        raise MalformedFileError("it is empty: not even a header")
+        raise MalformedFileError("it is empty, without a header")
     header = next(csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")))
     _require_unique(header)
     table = pacsv.read_csv(
         io.BytesIO(content),
-        # One block: a column's type is text throughout, and a quoted line break can't fall between two blocks.
+        # One block, since a quoted line break must not be between two blocks.
         read_options=pacsv.ReadOptions(block_size=len(content) + 1, use_threads=False),
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
         convert_options=pacsv.ConvertOptions(
@@ -99,7 +98,7 @@ def _parse_jsonl(content: bytes) -> Parsed:
         except ValueError as error:
             raise MalformedFileError(f"line {number} is not JSON: {error}") from None
         if not isinstance(row, dict):
-            raise MalformedFileError(f"line {number} is JSON, but no object")
+            raise MalformedFileError(f"line {number} is JSON, but not an object")
         for name, value in row.items():
             values = columns.setdefault(name, [])
             values.extend([None] * (count - len(values)))
@@ -112,7 +111,7 @@ def _parse_jsonl(content: bytes) -> Parsed:
 
 
 def _json_array(values: Sequence[Any]) -> pa.Array:
-    """Return JSON values as a column: of their own type where they share one, else as JSON text."""
+    """Return JSON values as a column of their common type, or as JSON text if they have several."""
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} and kinds:
         try:
@@ -133,7 +132,7 @@ def _parse_parquet(content: bytes) -> Parsed:
 
 
 def _plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of any Arrow type in the plain type for it."""
+    """Return a column converted to a plain type."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     found = column.type
@@ -147,12 +146,12 @@ def _plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
             return column.cast(plain)
     if pa.types.is_decimal(found):
         return column.cast(pa.decimal128(found.precision, found.scale))
-    raise MalformedFileError(f"column {name!r} is of the type {found}, for which the warehouse has none")
+    raise MalformedFileError(f"column {name!r} has the type {found}, which the warehouse does not have")
 
 
 def in_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of timestamps in UTC, which is also the zone of those that have none."""
-    column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)  # nanoseconds are cut, not refused
+    """Return a column of timestamps in UTC; timestamps without a zone are taken for UTC."""
+    column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)  # truncates nanoseconds
     return column.cast(TIMESTAMP) if column.type.tz else pc.assume_timezone(column, "UTC")
 
 

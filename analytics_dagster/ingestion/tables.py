@@ -1,4 +1,4 @@
-"""Which raw tables are loaded from the landing zone: those dbt sources that declare `meta.landing`."""
+"""The raw tables that are loaded from the landing zone: dbt sources that declare `meta.landing`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Val
 from analytics_dagster.errors import ProjectError
 
 Format = Literal["parquet", "csv", "jsonl"]
-"""How a landed file is written."""
+"""The format of a landed file."""
 
 DataType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "time", "decimal", "binary", "json"]
-"""dlt's names of column types; every destination of dlt has its own for each."""
+"""dlt's names of column types; each of its destinations maps them to its own."""
 
 FILE_COLUMN = "_landed_file"
-"""The column of each raw table that says from which file of the landing zone a row came."""
+"""The column of each raw table with the path of the row's file in the landing zone."""
 
 _KEYS = "path and format, and optionally primary_key, cursor and columns"
 
@@ -44,18 +44,18 @@ def _relative_glob(path: str) -> str:
     return path
 
 
-def _several(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
 class _Declaration(BaseModel):
-    """What may stand under `meta.landing`."""
+    """The fields of `meta.landing`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
     path: Annotated[str, AfterValidator(_relative_glob)]
     format: Format
-    primary_key: Annotated[tuple[str, ...], BeforeValidator(_several)] = ()
+    primary_key: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
     cursor: str | None = None
     columns: dict[str, DataType] = {}
 
@@ -64,10 +64,9 @@ class _Declaration(BaseModel):
 class LandedTable:
     """A raw table that is loaded from files of the landing zone.
 
-    ``path`` is a glob relative to the landing zone. ``identifier`` is the table's name in the warehouse.
-    ``cursor`` is the column that orders the versions of a row. ``columns`` has the types that are declared, by
-    `landing.columns` or else by the source column's `data_type`; ``untyped`` names the documented columns
-    whose type nothing says.
+    ``path`` is a glob relative to the landing zone. ``identifier`` is the table's name in the warehouse. ``cursor`` is
+    the column that orders the versions of a row. ``columns`` has the types declared by `landing.columns` or the source
+    column's `data_type`; ``untyped`` names the documented columns without a declared type.
     """
 
     unique_id: str
@@ -84,7 +83,7 @@ class LandedTable:
 
     @property
     def folder(self) -> str:
-        """The longest folder of the landing zone below which all files of the table lie; empty for its root."""
+        """The deepest folder of the landing zone that contains all files of the table; empty for its root."""
         parts = []
         for part in posixpath.dirname(self.path).split("/"):
             if any(character in part for character in "*?["):
@@ -96,7 +95,7 @@ class LandedTable:
 def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable, ...]:
     """Return the landed tables among the sources of a dbt manifest, sorted by unique id.
 
-    Raises `ProjectError` that names every declaration which is wrong, with its file.
+    Raises `ProjectError` that names every invalid declaration with its file.
     """
     tables, problems = [], []
     for unique_id in sorted(sources):
@@ -111,14 +110,14 @@ def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable
             problems.append(f"{node['source_name']}.{node['name']} in {node.get('original_file_path')}: {found}")
     if problems:
         raise ProjectError(
-            "The landing metadata of dbt sources can't be used:\n  " + "\n  ".join(problems),
-            remedy=f"Under meta.landing give {_KEYS}; docs/ingestion.md has an example.",
+            "The landing metadata of dbt sources is invalid:\n  " + "\n  ".join(problems),
+            remedy=f"Set {_KEYS} under meta.landing; docs/ingestion.md has an example.",
         )
     return tuple(tables)
 
 
 def landing_sources(sources: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """Return those of the sources that declare how their files land: what `landed_tables` reads of a manifest."""
+    """Return the sources that declare `meta.landing`: the part of a manifest that `landed_tables` reads."""
     return {unique_id: node for unique_id, node in sources.items() if _declared(node) is not None}
 
 
@@ -154,14 +153,14 @@ def _table(unique_id: str, node: Mapping[str, Any], declared: _Declaration) -> L
 
 
 def sql_type(data_type: str) -> DataType | None:
-    """Return the type that an SQL type of a usual dialect comes to, or None for one that is not known."""
+    """Return dlt's type for an SQL type, or None if it is unknown."""
     return _SQL_TYPES.get(data_type.split("(", maxsplit=1)[0].strip().lower())
 
 
 def column_name(name: str) -> str:
-    """Return the name that a column of a file has in the warehouse: lower case, `_` for what no identifier has.
+    """Return the name of a file's column in the warehouse: lower case, with `_` for other characters.
 
-    One rule for all destinations, which differ in how they fold the case of names.
+    Destinations fold the case of names differently, so this is done once for all.
     """
     folded = re.sub(r"\W+", "_", name.strip().lower())
     return f"_{folded}" if not folded or folded[0].isdigit() else folded
@@ -169,5 +168,5 @@ def column_name(name: str) -> str:
 
 def _problem(item: Any) -> str:
     place = ".".join(["landing", *(str(part) for part in item["loc"])])
-    message = "is no key of it" if item["type"] == "extra_forbidden" else item["msg"]
+    message = "is not a known key" if item["type"] == "extra_forbidden" else item["msg"]
     return f"{place}: {message}"

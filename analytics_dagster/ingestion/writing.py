@@ -1,4 +1,4 @@
-"""One load package of dlt: the rows of a batch and the ledger's entries for its files, into the warehouse."""
+"""Writes the rows of a batch and the ledger's entries of its files to the warehouse, in one load package of dlt."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from analytics_dagster.warehouse import Table
 def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequence[LedgerEntry]) -> str:
     """Merge the rows into the table and append the entries to the ledger; return dlt's load id.
 
-    With a primary key, a row replaces the one of its key; without, the rows of a file replace that file's. What
-    the table holds is read from the warehouse each time: dlt's local state lives for this call only, so
-    that none is needed from an earlier run, and none left by a killed one does harm. Raises dlt's errors.
+    With a primary key, a row replaces the row of its key; without one, the rows of a file replace those of the same
+    file. dlt's local state exists only during this call, so a killed run leaves none behind. Raises dlt's errors.
     """
-    # dlt reads its first configuration before `dlt.config` can be set: only a variable turns its telemetry off.
+    # dlt reads this setting before `dlt.config` can be set, so only a variable turns its telemetry off.
     set_default_variable("RUNTIME__DLTHUB_TELEMETRY", "false")
-    import dlt  # two seconds, which a run without new files does not need
+    import dlt  # takes two seconds, which a run without new files does not need
 
     dlt.config["load.truncate_staging_dataset"] = True
-    # The order of arrival, which dbt's incremental models go by; tables from Arrow lack it otherwise.
+    # dbt's incremental models filter by the load id; dlt does not add it to Arrow tables by default.
     dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
-    _forget(store, table)
+    _reset_dlt(store, table)
     with tempfile.TemporaryDirectory(prefix="analytics-dlt-") as working_dir:
         pipeline = dlt.pipeline(
             f"landing_{column_name(table.identifier)}",
@@ -40,7 +39,7 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
             dataset_name=table.schema,
         )
         pipeline.config.restore_from_destination = False
-        logging.getLogger("dlt").setLevel(logging.ERROR)  # it warns of each JSON column, which Arrow has as text
+        logging.getLogger("dlt").setLevel(logging.ERROR)  # it warns about each JSON column, which is text in Arrow
         resources = [_ledger_resource(dlt, table, entries)]
         if rows is not None:
             resources.append(_rows_resource(dlt, store, table, rows))
@@ -77,10 +76,10 @@ def _ledger_resource(dlt: Any, table: LandedTable, entries: Sequence[LedgerEntry
     )
 
 
-def _forget(store: Store, table: LandedTable) -> None:
-    """Make dlt compare with the real table, and begin with no staging table: either may have been changed by hand.
+def _reset_dlt(store: Store, table: LandedTable) -> None:
+    """Delete dlt's stored schema and the staging table, since the real table may have been changed by hand.
 
-    dlt passes a table over whose schema it has stored before, and keeps a staging table's first types.
+    dlt does not compare the real table with a schema that it has stored, and keeps the first types of a staging table.
     """
     staging = STAGING_LAYOUT % table.schema
     for schema in (table.schema, staging):

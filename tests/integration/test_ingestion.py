@@ -262,7 +262,7 @@ def test_malformed_files_are_set_aside_by_name_and_the_good_ones_loaded(shop: Sh
     assert "lacks the key column id" in (rejected / "keyless.parquet.reason.txt").read_text()
     assert not (shop.folder / "landing/orders/empty.parquet").exists()
     again = shop.load()
-    assert (again.files, len(again.rejected), len(again.repair)) == (0, 0, 3)  # until someone sees to them
+    assert (again.files, len(again.rejected), len(again.malformed)) == (0, 0, 3)  # until someone sees to them
 
 
 def test_a_value_that_does_not_fit_the_table_is_a_reason_and_a_file_put_back_is_tried_again(shop: Shop) -> None:
@@ -277,7 +277,7 @@ def test_a_value_that_does_not_fit_the_table_is_a_reason_and_a_file_put_back_is_
     aside.unlink()
     shop.put("events/2.csv", b"what,n\nopen,2\n")
     repaired = shop.load(table)
-    assert (repaired.files, repaired.row_count, repaired.repair) == (1, 2, ())
+    assert (repaired.files, repaired.row_count, repaired.malformed) == (1, 2, ())
 
 
 def test_where_the_landing_zone_cannot_be_written_a_malformed_file_is_left_and_tried_once(
@@ -292,7 +292,7 @@ def test_where_the_landing_zone_cannot_be_written_a_malformed_file_is_left_and_t
     assert [entry.moved_to for entry in shop.load().rejected] == [None]
     assert bad.exists()
     again = shop.load()
-    assert (again.rejected, len(again.repair)) == ((), 1)
+    assert (again.rejected, len(again.malformed)) == ((), 1)
 
 
 def test_a_changed_file_that_is_malformed_leaves_its_earlier_rows(shop: Shop) -> None:

@@ -144,7 +144,7 @@ def test_a_malformed_file_is_remembered(shop: Shop) -> None:
     shop.put("orders/1.parquet", b"no parquet")
     shop.put_orders("2.parquet", {"a": (1, 1.0)})
     assert len(shop.load().rejected) == 1
-    assert len(shop.load().repair) == 1
+    assert len(shop.load().malformed) == 1
 
 
 # --- reading and writing ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from analytics_dagster.errors import LandingZoneError, ProjectError
 from analytics_dagster.ingestion.columns import agree, combine, fit
 from analytics_dagster.ingestion.dedupe import could_be_newer, newest
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.ledger import FileStatus, LedgerEntry, latest, new_files, waiting_for_repair
+from analytics_dagster.ingestion.ledger import FileStatus, LedgerEntry, latest, new_files, still_malformed
 from analytics_dagster.ingestion.parsing import MalformedFileError, parse
 from analytics_dagster.ingestion.tables import DataType, LandedTable, column_name, landed_tables, sql_type
 
@@ -74,7 +74,7 @@ def test_landing_metadata_may_stand_under_config_and_a_key_may_be_one_name() -> 
 @pytest.mark.parametrize(
     ("landing", "said"),
     [
-        ({"path": "a.csv", "format": "csv", "primry_key": ["id"]}, "landing.primry_key: is no key of it"),
+        ({"path": "a.csv", "format": "csv", "primry_key": ["id"]}, "landing.primry_key: is not a known key"),
         ({"path": "a.xlsx", "format": "excel"}, "landing.format"),
         ({"format": "csv"}, "landing.path: Field required"),
         ({"path": "/abs/*.csv", "format": "csv"}, "glob relative to the landing zone"),
@@ -252,8 +252,8 @@ def test_a_file_is_new_unless_the_ledger_has_this_version_of_it(
 def test_a_rejected_file_left_in_place_waits_for_repair_until_it_changes() -> None:
     left = LedgerEntry(landed("a"), FileStatus.REJECTED)
     moved = LedgerEntry(landed("b"), FileStatus.REJECTED, moved_to="_rejected/b")
-    assert waiting_for_repair([landed("a")], ledger(left, moved)) == [left, moved]
-    assert waiting_for_repair([landed("a", 1)], ledger(left)) == []
+    assert still_malformed([landed("a")], ledger(left, moved)) == [left, moved]
+    assert still_malformed([landed("a", 1)], ledger(left)) == []
 
 
 # --- parsing and types --------------------------------------------------------------------------------------
@@ -350,11 +350,11 @@ def test_a_compressed_file_is_read_by_its_ending() -> None:
     [
         (b"a,b\n1,2\n3\n", "csv", "x", "Expected 2 columns, got 1"),
         (b"a\n\xff\n", "csv", "x", "byte 2 can't be decoded"),
-        (b"", "csv", "x", "not even a header"),
+        (b"", "csv", "x", "without a header"),
         (b"a,A\n1,2\n", "csv", "x", "several columns of the same name: a"),
         (b"not gzip", "csv", "x.gz", "can't be read as csv"),
         (b'{"a":1}\n{"a":', "jsonl", "x", "line 2 is not JSON"),
-        (b"[1]", "jsonl", "x", "line 1 is JSON, but no object"),
+        (b"[1]", "jsonl", "x", "line 1 is JSON, but not an object"),
         (b"\xff", "jsonl", "x", "can't be decoded"),
         (parquet(pa.table({"a": [1]}))[:-9], "parquet", "x", "can't be read as parquet"),
         (b"", "parquet", "x", "can't be read as parquet"),
@@ -362,7 +362,7 @@ def test_a_compressed_file_is_read_by_its_ending() -> None:
             parquet(pa.table({"a": pa.array([1], pa.duration("s"))})),
             "parquet",
             "x",
-            "column 'a' is of the type duration",
+            "column 'a' has the type duration",
         ),
     ],
 )
@@ -379,7 +379,7 @@ def test_a_malformed_file_says_what_is_wrong(content: bytes, file_format: Any, p
         (b"id,v\n,1\n", {}, "key column 'id' is empty in 1 rows"),
         (b"id,v\n1,2.5\n", {"v": "bigint"}, "column 'v' does not fit its type bigint: Failed to parse string: '2.5'"),
         (b"id,v\n1,soon\n", {"v": "timestamp"}, "column 'v' does not fit its type timestamp"),
-        (b"id,_landed_file\n1,x\n", {}, "'_landed_file' is our own"),
+        (b"id,_landed_file\n1,x\n", {}, "'_landed_file' is reserved"),
     ],
 )
 def test_a_file_that_does_not_fit_says_what_is_wrong(
