@@ -12,7 +12,7 @@ from analytics_dagster.errors import AnalyticsError, NoWarehouseYetError
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL, Kind, Warehouse, kind_of
-from analytics_dagster.warehouse.lake import Upkeep, maintain, measure
+from analytics_dagster.warehouse.lake import LakeRetention, maintain, measure
 
 JOB = "lake_maintenance"
 """The name of the job; its schedule is named after it."""
@@ -25,10 +25,10 @@ class UpkeepConfig(dg.Config):
     """How long old data is kept."""
 
     snapshot_days: float = Field(
-        default=Upkeep.snapshot_days, ge=0, description="For how many days snapshots can be read."
+        default=LakeRetention.snapshot_days, ge=0, description="For how many days snapshots can be read."
     )
     file_hours: float = Field(
-        default=Upkeep.file_hours, ge=0, description="For how many hours unreferenced files are kept."
+        default=LakeRetention.file_hours, ge=0, description="For how many hours unreferenced files are kept."
     )
 
 
@@ -40,7 +40,7 @@ def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: W
         with closing(warehouse.open_duckdb(read_only=False)) as lake:
             [(name,)] = lake.execute("select current_database()").fetchall()
             before = measure(lake, name)
-            done = maintain(lake, name, Upkeep(config.snapshot_days, config.file_hours))
+            done = maintain(lake, name, LakeRetention(config.snapshot_days, config.file_hours))
             after = measure(lake, name)
     except NoWarehouseYetError:
         context.log.info("There is no DuckLake yet: nothing to do.")

@@ -1,4 +1,4 @@
-"""How every chart looks: type, colours, money, and how a figure becomes bytes."""
+"""The style of all charts: font, colours and amounts of money, and the conversion of a figure to a data URL."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RULE = "#e4e7eb"
 ACCENT = "#c2410c"
 PALE = "#f3c9ae"
 COLOURS = ("#c2410c", "#0f766e", "#4c51bf", "#b7791f", "#97266d", "#4a5568")
-"""For categories: apart in hue and in lightness."""
+"""Colours of categories, different in hue and lightness."""
 
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same look on every machine
+    "font.family": "DejaVu Sans",  # part of matplotlib, so charts are equal on every machine
     "font.size": 9.5,
     "text.color": INK,
     "axes.edgecolor": RULE,
@@ -39,15 +39,15 @@ _STYLE: dict[Any, Any] = {
     "ytick.major.size": 0,
     "ytick.minor.size": 0,
     "legend.frameon": False,
-    "text.parse_math": False,  # a dollar sign is one
-    "svg.hashsalt": "analytics_dagster",  # else the ids, and so the bytes, differ each time
+    "text.parse_math": False,  # `$` is a dollar sign
+    "svg.hashsalt": "analytics_dagster",  # for reproducible ids, and so reproducible bytes
 }
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the house style within the block."""
-    # Only figures of their own and never pyplot: no window system is asked for, and nothing stays in memory.
+    """Draw in this style within a `with` block."""
+    # Never pyplot: it needs a window system and keeps figures in memory.
     with mpl.rc_context(_STYLE):
         yield
 
@@ -61,12 +61,12 @@ def money(amount: float, _position: object = None) -> str:
 
 
 def png_url(figure: Figure) -> str:
-    """Return a figure as a data URL that Dagster's UI shows within markdown."""
+    """Return a figure as a data URL for markdown in Dagster's UI."""
     return f"data:image/png;base64,{_encoded(figure, 'png')}"
 
 
 def svg_url(figure: Figure) -> str:
-    """Return a figure as a data URL for a page: sharp at any size, the same bytes for the same figure."""
+    """Return a figure as a data URL for HTML, with the same bytes for the same figure."""
     return f"data:image/svg+xml;base64,{_encoded(figure, 'svg')}"
 
 

@@ -1,4 +1,4 @@
-"""The customer segments as a table of the warehouse, with their plot, their sizes and their quality."""
+"""Writes the customer segments to a table of the warehouse, with a plot, sizes and a quality check."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TABLE = Table(GROUP, "customer_segments")
 COLUMNS = dg.TableSchema(
     columns=[
         dg.TableColumn("customer_id", "varchar", description="The customer."),
-        dg.TableColumn("segment", "varchar", description="What the customer's segment is called."),
+        dg.TableColumn("segment", "varchar", description="The name of the customer's segment."),
         dg.TableColumn("cluster", "integer", description="The cluster, from the most to the least valuable."),
-        dg.TableColumn("as_of_date", "date", description="The day from which this is seen: the last with sales."),
+        dg.TableColumn("as_of_date", "date", description="The last day with sales."),
         dg.TableColumn("recency_days", "integer", description="Days since the last order."),
-        dg.TableColumn("order_count", "integer", description="How many orders."),
-        dg.TableColumn("revenue", "decimal(16,2)", description="What the orders came to before tax."),
+        dg.TableColumn("order_count", "integer", description="The number of orders."),
+        dg.TableColumn("revenue", "decimal(16,2)", description="The revenue of the orders before tax."),
     ]
 )
 
@@ -42,7 +42,7 @@ _TYPES = pa.schema(
 
 
 def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
-    """Segment the customers and write them as the whole content of the table."""
+    """Segment the customers and replace the table."""
     customers = inputs.warehouse.read(_query(inputs.tables["customer_lifetime_value"]))
     segmentation = segment(customers)
     segmented = customers.assign(segment=segmentation.segments, cluster=segmentation.clusters)
@@ -66,12 +66,12 @@ def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
 
 
 def draw(segmented: pd.DataFrame) -> Figure:
-    """Return the plot: each customer by days since the last order and revenue, in the colour of the segment."""
+    """Return a scatter plot of customers by days since the last order and revenue, coloured by segment."""
     with chart_style.style():
         figure = Figure(figsize=(8, 4.8), layout="constrained")
         axes = figure.subplots()
         axes.set(xlabel="Days since the last order", ylabel="Revenue to date", yscale="log")
-        axes.set_xscale("function", functions=(_root, _square))  # logarithms have no place for today
+        axes.set_xscale("function", functions=(_root, _square))  # a logarithmic axis has no zero
         axes.minorticks_off()
         if not segmented.empty:
             ticks = [tick for tick in (0, 1, 3, 7, 14, 30, 60, 120, 240, 365) if tick <= segmented.recency_days.max()]
@@ -79,7 +79,7 @@ def draw(segmented: pd.DataFrame) -> Figure:
             axes.set_xlim(-0.7, segmented.recency_days.max() * 1.05 + 1)
         axes.yaxis.set_major_formatter(chart_style.money)
         axes.grid(visible=True, axis="both")
-        # Whole days fall on one line each: spread them, always in the same way.
+        # Spread customers of the same day, in a reproducible way.
         spread = np.random.default_rng(0).uniform(-0.4, 0.4, len(segmented))
         for colour, (name, group) in zip(chart_style.COLOURS, _by_size(segmented), strict=False):
             axes.scatter(
@@ -120,7 +120,7 @@ def _query(table: Table) -> str:
 
 
 def _typed(segmented: pd.DataFrame) -> pd.DataFrame:
-    """Return the table's columns in types that the warehouse keeps: dates are dates, and money is not a float."""
+    """Return the table's columns in the types of the warehouse: dates, and decimals for money."""
     return pd.DataFrame(
         {
             column.name: pd.array(
@@ -155,7 +155,7 @@ def _quality(segmentation: Segmentation) -> dg.AssetCheckResult:
         description = "There are too few different customers to cluster: all are in one segment."
     else:
         description = (
-            f"The silhouette is {segmentation.silhouette:.2f}; below {NO_STRUCTURE_BELOW} the segments mean little."
+            f"The silhouette score is {segmentation.silhouette:.2f}; segments are distinct from {NO_STRUCTURE_BELOW}."
         )
     return dg.AssetCheckResult(
         check_name="segments_are_distinct",

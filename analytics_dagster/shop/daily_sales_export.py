@@ -1,7 +1,7 @@
-"""The daily sales as Parquet files by month, for tools outside of the warehouse.
+"""Exports the daily sales as one Parquet file per month, for tools outside of the warehouse.
 
-`sales_month=2026-03/daily_sales.parquet` is how Spark, DuckDB, Athena and the like read a partitioned table.
-`_latest.json`, written last, lists the files of the whole. A month that has not changed is not written again.
+Spark, DuckDB, Athena and others read `sales_month=2026-03/daily_sales.parquet` as a partitioned table. `_latest.json`
+is written last and lists all files. An unchanged month is not written again.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ SCHEMA = pa.schema(
         ("average_order_value", pa.decimal128(16, 2)),
     ]
 )
-"""What the receivers rely on: its columns and types change only on purpose."""
+"""The columns and types that consumers of the export rely on."""
 
 
 def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
-    """Write what is new or changed, then the list of files, then delete the files that are no longer in it.
+    """Write new and changed files, then the list of files, then delete the files that are not in it.
 
-    Raises `dagster.Failure` for an empty mart, and leaves what was exported: it would be deleted otherwise.
+    An empty mart would delete all files, so it raises `dagster.Failure` instead.
     """
     sales = inputs.warehouse.read(_query(inputs.tables["daily_sales"]))
     if sales.empty:
         raise dg.Failure(
-            "The mart daily_sales is empty, so the export is left as it is.\n"
-            "  -> See that orders are loaded, build the marts, and run this again.",
+            "The mart daily_sales is empty, so the export is not changed.\n"
+            "  -> Check that orders are loaded, build the marts, and run this asset again.",
             allow_retries=False,
         )
     folder = inputs.outbound / FOLDER
@@ -76,14 +76,14 @@ def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
 
 
 def month_files(sales: pd.DataFrame) -> Mapping[str, bytes]:
-    """Return the Parquet files by name, the same bytes for the same rows; ``sales`` has the columns of `SCHEMA`."""
+    """Return the Parquet files by name, with the same bytes for equal rows; ``sales`` has the columns of `SCHEMA`."""
     sales = sales.assign(sales_date=pd.to_datetime(sales.sales_date))
     months = sales.sales_date.dt.strftime("%Y-%m")
     return {f"sales_month={month}/daily_sales.parquet": _parquet(rows) for month, rows in sales.groupby(months)}
 
 
 def _parquet(sales: pd.DataFrame) -> bytes:
-    # safe=False rounds a float to the cents that it stands for.
+    # safe=False rounds floats to cents.
     columns = [pa.array(sales[field.name], from_pandas=True).cast(field.type, safe=False) for field in SCHEMA]
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=SCHEMA), buffer, compression="zstd")

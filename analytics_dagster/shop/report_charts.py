@@ -18,7 +18,7 @@ _BAR = 0.6
 
 
 def revenue_by_day(days: pd.DataFrame) -> Figure:
-    """Return the chart of each day's revenue, as bars, and of its average of seven days, as a line."""
+    """Return a chart of daily revenue as bars, and of its average of seven days as a line."""
     with chart_style.style():
         figure, axes = _axes(WIDE)
         axes.bar(days.index, days.revenue, width=0.75, color=chart_style.PALE, label="Day")
@@ -33,7 +33,7 @@ def revenue_by_day(days: pd.DataFrame) -> Figure:
 
 
 def revenue_by_store(stores: pd.DataFrame) -> Figure:
-    """Return the chart of each store's revenue, with a mark at its target."""
+    """Return a chart of each store's revenue, with a mark at its target."""
     with chart_style.style():
         figure, axes = _axes(HALF)
         ordered = stores.iloc[::-1]
@@ -50,7 +50,7 @@ def revenue_by_store(stores: pd.DataFrame) -> Figure:
 
 
 def margin_by_week(margins: pd.Series[float]) -> Figure:
-    """Return the chart of the gross margin of each week."""
+    """Return a chart of the weekly gross margin."""
     with chart_style.style():
         figure, axes = _axes(HALF)
         axes.plot(margins.index, margins, color=chart_style.COLOURS[1], linewidth=2, marker="o", markersize=3.5)
@@ -64,7 +64,7 @@ def margin_by_week(margins: pd.Series[float]) -> Figure:
 
 
 def top_products(products: pd.DataFrame) -> Figure:
-    """Return the chart of what products brought in: their supplies' cost, and the profit above it."""
+    """Return a chart of the revenue of products, split into gross profit and supply cost."""
     with chart_style.style():
         figure, axes = _axes(WIDE)
         ordered = products.iloc[::-1]

@@ -1,4 +1,4 @@
-"""The revenue report: one HTML page that needs no network, kept by day, and its figures for the UI."""
+"""The revenue report: one HTML page per day that works offline, and its metrics for the UI."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LATEST = "latest.html"
 
 @dataclass(frozen=True)
 class RevenueReport:
-    """The page, what it says, and its first chart for a preview."""
+    """The page, its metrics, and its first chart for a preview."""
 
     last: date
     periods: list[Period]
@@ -31,14 +31,14 @@ class RevenueReport:
 
 
 def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
-    """Write the report of the last full day, under its date and as the latest."""
+    """Write the report of the last full day to a file with its date and to `latest.html`."""
     daily = inputs.warehouse.read(_daily_query(inputs.tables["daily_sales"]))
     margins = inputs.warehouse.read(_margins_query(inputs.tables["product_margins"]))
     report = make_report(daily, margins, today=datetime.now(tz=timezone.utc).date())
     if report is None:
         raise dg.Failure(
             "The mart daily_sales has no full day yet, so there is nothing to report.\n"
-            "  -> Load a day of orders, build the marts, and run this again.",
+            "  -> Load a day of orders, build the marts, and run this asset again.",
             allow_retries=False,
         )
     folder = inputs.reports / FOLDER
@@ -60,9 +60,9 @@ def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
 
 
 def make_report(daily: pd.DataFrame, margins: pd.DataFrame, *, today: date) -> RevenueReport | None:
-    """Return the report, the same bytes for the same rows, or None if no day has ended.
+    """Return the report, with the same bytes for the same rows, or None without a full day.
 
-    ``daily`` has one row a store and day, ``margins`` one a product and month; ``today`` is a date in UTC.
+    ``daily`` has one row per store and day, ``margins`` one per product and month; ``today`` is a date in UTC.
     """
     daily = daily.assign(sales_date=pd.to_datetime(daily.sales_date))
     margins = margins.assign(sales_month=pd.to_datetime(margins.sales_month))
@@ -94,7 +94,7 @@ def make_report(daily: pd.DataFrame, margins: pd.DataFrame, *, today: date) -> R
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # names of products and stores come from outside
+        autoescape=True,  # names of products and stores are untrusted
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

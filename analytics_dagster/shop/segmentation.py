@@ -1,7 +1,7 @@
-"""Segments of customers from recency, frequency and value: features, clusters, names. No I/O, no chance.
+"""Clusters customers by recency, frequency and monetary value, and names the clusters. Pure and deterministic.
 
-RFM: Hughes, "Strategic Database Marketing" (1994). The number of clusters is the one of the best silhouette:
-Rousseeuw, "Silhouettes" (1987); one below 0.25 means that no structure was found (Kaufman and Rousseeuw, 1990).
+RFM: Hughes, "Strategic Database Marketing" (1994). The number of clusters is that of the best silhouette score:
+Rousseeuw, "Silhouettes" (1987). A score below 0.25 means no structure (Kaufman and Rousseeuw, 1990).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from sklearn.metrics import silhouette_score
 from sklearn.preprocessing import StandardScaler
 
 FEATURES = ("recency_days", "order_count", "revenue", "tenure_days")
-"""The columns that describe a customer; the last one only names clusters, the others make them."""
+"""The columns that describe a customer; all but the last are clustered, all are used to name clusters."""
 
 NO_STRUCTURE_BELOW = 0.25
 
 _CLUSTERED = 3
 _MOST_CLUSTERS = 6
 _FEWEST_CLUSTERS = 3
-_SAMPLE = 5_000  # the silhouette compares every customer with every other
+_SAMPLE = 5_000  # the silhouette score compares all pairs of customers
 _SEED = 20_240_501
 
-# What tells one centroid from another, in standard deviations.
+# Thresholds of a centroid's distance from the average customer, in standard deviations.
 _AWAY = 1.0
 _MUCH = 0.75
 _SOME = 0.5
@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Centroid:
-    """The middle of a cluster, in standard deviations of the logarithms from the average customer."""
+    """The center of a cluster: the distance from the average customer, in standard deviations of the logarithms."""
 
     recency: float
     frequency: float
@@ -47,9 +47,10 @@ class Centroid:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """A segment's name for each customer, in the order of the input, and how distinct the clusters are.
+    """The segment and cluster of each customer, in the order of the input.
 
-    ``silhouette`` lies between -1 and 1; it is None when there were too few customers to cluster.
+    ``silhouette`` is between -1 and 1, and None with too few customers to cluster. ``silhouettes`` are by the number of
+    clusters.
     """
 
     segments: list[str]
@@ -61,7 +62,7 @@ class Segmentation:
 def segment(customers: pd.DataFrame) -> Segmentation:
     """Cluster the customers, one row each with the columns `FEATURES`, and name the clusters.
 
-    With too few different customers for clusters all are one.
+    Too few different customers are one cluster.
     """
     features = _standardized(customers)
     clustered = features[:, :_CLUSTERED]
@@ -83,11 +84,11 @@ def segment(customers: pd.DataFrame) -> Segmentation:
 
 
 def name_of(centroid: Centroid) -> str:
-    """Return what a cluster is called, by what sets it apart; two that are alike share a name.
+    """Return the name of a cluster; similar clusters share a name.
 
-    The first of these that holds: away for long (`at risk`, or `lost` if they were worth little), first seen
-    lately and with few orders (`new`), both frequent and worth much (`champions`), few orders but large ones
-    (`big spenders`), few orders (`occasional`); else `regulars`.
+    The first rule that holds: no recent order (`at risk`, or `lost` with a low value), new customers with few orders
+    (`new`), many orders of a high value (`champions`), few but large orders (`big spenders`), few orders
+    (`occasional`); else `regulars`.
     """
     rules = (
         (centroid.recency >= _AWAY and centroid.monetary <= -_MUCH, "lost"),
@@ -101,14 +102,14 @@ def name_of(centroid: Centroid) -> str:
 
 
 def _standardized(customers: pd.DataFrame) -> Floats:
-    """Return the features, shape (customers, 4), as standard scores of logarithms: all four have long tails."""
+    """Return the features, shape (customers, 4), as standard scores of logarithms, since all have long tails."""
     values = np.log1p(customers[list(FEATURES)].to_numpy(dtype=np.float64).clip(min=0))
     scaled: Any = StandardScaler().fit_transform(values) if len(values) else values
     return np.asarray(scaled, dtype=np.float64)
 
 
 def _clusters(features: Floats, count: int) -> npt.NDArray[np.int64]:
-    """Return the cluster of each customer, numbered from the most recent and most valuable one."""
+    """Return the cluster of each customer, from 0 for the most recent and most valuable."""
     model = KMeans(n_clusters=count, n_init=10, random_state=_SEED).fit(features)
     order = np.argsort(model.cluster_centers_ @ np.array([1.0, -1.0, -1.0]))
     return np.asarray(np.argsort(order)[model.labels_], dtype=np.int64)

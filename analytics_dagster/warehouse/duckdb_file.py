@@ -1,4 +1,4 @@
-"""A DuckDB file: held by one step at a time, and opened for no longer than needed."""
+"""Locks a DuckDB file for one step at a time, and opens it."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pi
 
 
 @dataclass(frozen=True)
-class Run:
-    """The run in which the warehouse is used."""
+class LockingRun:
+    """The run that locks the warehouse."""
 
     instance: dg.DagsterInstance
     run_id: str
     job: str
 
     def __str__(self) -> str:
-        """Return how the run is told of."""
+        """Return the run for log lines."""
         return f"run {self.run_id[:8]} of {self.job}"
 
 
 @dataclass(frozen=True)
-class _Note:
-    """What lies beside a locked DuckDB file, for those who wait: who holds it, and what the holder has started."""
+class _HolderFile:
+    """The file beside a locked DuckDB file that tells waiting processes its holder and the process that it started."""
 
     holder: str
     child: Process | None = None
 
     @classmethod
-    def read(cls, path: Path) -> _Note | None:
-        """Return the note, or None where there is none, or one that is just being written."""
+    def read(cls, path: Path) -> _HolderFile | None:
+        """Return the content, or None if the file does not exist or is being written."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(str(content["holder"]), Process.from_text(content["child"]))
@@ -60,86 +60,86 @@ class _Note:
 
     @property
     def survivor(self) -> Process | None:
-        """What the holder has started, where that is still at work."""
+        """The process that the holder started, if it is still running."""
         return self.child if self.child is not None and self.child.liveness is Liveness.ALIVE else None
 
 
-class Hold:
-    """The warehouse, held by a step."""
+class FileHolder:
+    """A step that has locked the warehouse."""
 
-    def __init__(self, run: Run | None, note: Path | None) -> None:
+    def __init__(self, run: LockingRun | None, note: Path | None) -> None:
         self._run = run
         self._path = note
         where = str(Process.current())
-        self._note = _Note(f"{where} ({run})" if run else where)
+        self._note = _HolderFile(f"{where} ({run})" if run else where)
         if note is not None:
             self._note.write(note)
 
     def note_child(self, pid: int) -> None:
-        """Record a process that was started to write the warehouse, and which the end of this one may leave behind.
+        """Record a child process that writes to the warehouse and may outlive this process.
 
-        Whoever holds the warehouse next waits for it, and the run counts as alive as long as it is.
+        The next holder waits for it, and the run counts as alive as long as it runs.
         """
         child = Process.of(pid)
         if child is None:
             return
-        self._note = _Note(self._note.holder, child)
+        self._note = _HolderFile(self._note.holder, child)
         if self._path is not None:
             self._note.write(self._path)
         if self._run is not None:
             self._run.instance.add_run_tags(self._run.run_id, child_tags(self._run.run_id, child))
 
     def release(self) -> None:
-        """Take the note away, unless what was started is still at work."""
+        """Delete the file, unless the child process is still running."""
         if self._path is not None and self._note.survivor is None:
             self._path.unlink(missing_ok=True)
 
 
-class _Holds(threading.local):
-    """The DuckDB files that this thread holds, so that a step may ask for its file again."""
+class _LockedByThread(threading.local):
+    """The DuckDB files that this thread has locked, since a step may lock its file again."""
 
     def __init__(self) -> None:
-        self.by_path: dict[Path, Hold] = {}
+        self.by_path: dict[Path, FileHolder] = {}
 
 
-_HOLDS = _Holds()
+_LOCKED = _LockedByThread()
 
 
 @contextmanager
-def held(path: Path, run: Run | None) -> Iterator[Hold]:
-    """Keep every other step out of a DuckDB file, of this Dagster home or of another.
+def locked_file(path: Path, run: LockingRun | None) -> Iterator[FileHolder]:
+    """Lock a DuckDB file against other steps, also those of other Dagster homes.
 
-    Waits for as long as the holder lives, idly, and says for whom; and for the dbt of a holder that was killed. The
-    operating system ends the hold when this process ends. A thread may hold what it holds already.
+    Waits without a time limit for the holder, and for the dbt process of a killed holder, and logs what it waits for.
+    The operating system releases the lock when this process ends. A thread may lock a file again.
     """
-    already = _HOLDS.by_path.get(path)
+    already = _LOCKED.by_path.get(path)
     if already is not None:
         yield already
         return
     note = path.with_name(f"{path.name}.holder")
     with _file_lock(path, note):
-        hold = _HOLDS.by_path[path] = Hold(run, note)
+        hold = _LOCKED.by_path[path] = FileHolder(run, note)
         try:
             yield hold
         finally:
-            del _HOLDS.by_path[path]
+            del _LOCKED.by_path[path]
             hold.release()
 
 
 @contextmanager
 def _file_lock(path: Path, note: Path) -> Iterator[None]:
-    """Hold the lock of a DuckDB file, once nothing that an earlier holder left behind is at work any more."""
+    """Take the lock of a DuckDB file, then wait until no process of an earlier holder is running."""
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     _waiting(
         retry=tenacity.retry_if_exception_type(Timeout),
-        before_sleep=_Announcement(path, lambda _: _noted_holder(_Note.read(note))),
+        before_sleep=_Announcement(path, lambda _: _noted_holder(_HolderFile.read(note))),
         reraise=True,
     )(_acquire, lock, path)
     try:
         _waiting(
-            retry=tenacity.retry_if_result(lambda left: left is not None and left.survivor is not None),
-            before_sleep=_Announcement(path, lambda _: _noted_survivor(_Note.read(note))),
-        )(_Note.read, note)
+            retry=tenacity.retry_if_result(lambda earlier: earlier is not None and earlier.survivor is not None),
+            before_sleep=_Announcement(path, lambda _: _noted_survivor(_HolderFile.read(note))),
+        )(_HolderFile.read, note)
         yield
     finally:
         lock.release()
@@ -149,27 +149,27 @@ def _acquire(lock: FileLock, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except Timeout:  # an OSError too, and no error here
+    except Timeout:  # a subclass of OSError; the caller retries it
         raise
     except OSError as error:
         raise WarehouseError(
             f"The warehouse {path} can't be locked: {error}.",
-            remedy=f"Let this user write {path.parent}, where the lock lies beside the file.",
+            remedy=f"Give this user write permission for {path.parent}, where the lock file is.",
         ) from error
 
 
-def _noted_holder(note: _Note | None) -> str:
+def _noted_holder(note: _HolderFile | None) -> str:
     return note.holder if note else "another step"
 
 
-def _noted_survivor(note: _Note | None) -> str:
+def _noted_survivor(note: _HolderFile | None) -> str:
     return f"dbt, {note.survivor}, started by {note.holder}," if note else "another step's dbt"
 
 
 def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file, waiting up to ``timeout`` seconds for the process that holds it.
+    """Open a DuckDB file, waiting up to ``timeout`` seconds for another process that has it open.
 
-    Raises `WarehouseError` that says who holds the file, or why it can't be opened.
+    Raises `WarehouseError` that names this process, or the reason why the file can't be opened.
     """
     import duckdb  # 60 MB that a process which only loads the definitions does not need
 
@@ -189,11 +189,11 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
     except duckdb.IOException as error:
         if not _is_held(error):
             raise WarehouseError(
-                f"The warehouse {path} can't be opened: {error}", remedy="See that the path and its rights are right."
+                f"The warehouse {path} can't be opened: {error}", remedy="Check the path and its permissions."
             ) from error
         raise WarehouseError(
             f"The warehouse {path} is held by {_holder(error)}; waited {timeout:g} s.",
-            remedy="Let it end or close it, then run again; "
+            remedy="Close it or wait until it ends, then run again; "
             f"{variable_name('warehouse_lock_timeout')} sets how long to wait.",
         ) from error
 
@@ -203,7 +203,7 @@ def _waiting(**how: Any) -> tenacity.Retrying:
 
 
 class _Announcement:
-    """Says once, and then every half minute, for whom a wait is; ``holder`` is told what the last look raised."""
+    """Logs the holder at once and every 30 seconds; ``holder`` takes the exception of the last attempt."""
 
     def __init__(self, path: Path, holder: Callable[[BaseException | None], str]) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""A folder or bucket that results are written to, each file whole or not at all."""
+"""A folder or bucket for results, with atomic writes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from analytics_dagster.warehouse.fsspec_errors import cause_of, remedy_of, shown
 class Folder:
     """A local folder, or any fsspec URL with its options (which may hold secrets: never print them).
 
-    ``setting`` is the field of the settings that names it, for errors; ``web_url`` is the address at which a browser
-    finds it, where there is one.
+    ``setting`` is the field of the settings with the URL, for errors; ``web_url`` is its address in a browser, if any.
     """
 
     url: str
@@ -30,7 +29,7 @@ class Folder:
     web_url: str | None = None
 
     def __truediv__(self, name: str) -> Folder:
-        """Return a folder within this one."""
+        """Return a subfolder."""
         web_url = None if self.web_url is None else f"{self.web_url.rstrip('/')}/{name}"
         return Folder(f"{self.url.rstrip('/')}/{name}", self.storage_options, self.setting, web_url)
 
@@ -50,13 +49,12 @@ class Folder:
         return (self._local / name).as_uri() if self.is_local else self.path(name)
 
     def write(self, name: str, data: bytes) -> bool:
-        """Write a file at once, unless it holds these bytes already; return whether it was written.
+        """Write a file atomically, unless it has these bytes already; return whether it was written.
 
-        A reader sees the old file or the new one, never a part: locally by a rename within the folder, elsewhere
-        because an object store shows an object when it is complete. There it has the content type that its name
-        says: without it a browser would download a page. Raises `FolderError`.
+        A local file is renamed within the folder; an object store shows only complete objects. An object has the
+        content type of its name, so that a browser shows a page instead of downloading it. Raises `FolderError`.
         """
-        with self._told("written"):
+        with self._raising_folder_error("written"):
             filesystem, root = self._open()
             try:
                 if filesystem.cat_file(f"{root}/{name}") == data:
@@ -70,8 +68,8 @@ class Folder:
         return True
 
     def names(self) -> set[str]:
-        """Return the files below it, as names that the other methods take; raises `FolderError`."""
-        with self._told("read"):
+        """Return the relative paths of all files; raises `FolderError`."""
+        with self._raising_folder_error("read"):
             filesystem, root = self._open()
             if not filesystem.exists(root):
                 return set()
@@ -79,27 +77,27 @@ class Folder:
 
     def delete(self, name: str) -> None:
         """Delete a file; raises `FolderError`."""
-        with self._told("written"):
+        with self._raising_folder_error("written"):
             filesystem, root = self._open()
             filesystem.rm_file(f"{root}/{name}")
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Raise what keeps a place from being used as an error with the remedy."""
+    def _raising_folder_error(self, what: str) -> Iterator[None]:
+        """Raise any error as a `FolderError` with the remedy."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
-            said = f"{shown(self.url)} can't be {what}: {cause_of(error, self.url, self.storage_options)}"
-            remedy = f"Let this user write it, or name another folder by {variable_name(self.setting)}."
-            raise FolderError(said, remedy=remedy if self.is_local else remedy_of(error, self.setting)) from None
+        except Exception as error:  # noqa: BLE001 - each fsspec driver has its own errors
+            message = f"{shown(self.url)} can't be {what}: {cause_of(error, self.url, self.storage_options)}"
+            remedy = f"Give this user write permission, or set another folder with {variable_name(self.setting)}."
+            raise FolderError(message, remedy=remedy if self.is_local else remedy_of(error, self.setting)) from None
 
     @property
     def _local(self) -> Path:
         return Path(self.url.removeprefix("file://")).expanduser().resolve()
 
     def _open(self) -> tuple[Any, str]:
-        """Return the file system, and the folder as it names it."""
-        from fsspec.core import url_to_fs  # loaded when something is written, not with the definitions
+        """Return the file system, and the path of the folder in it."""
+        from fsspec.core import url_to_fs  # not needed to load the definitions
 
         url, options = (str(self._local), {}) if self.is_local else (self.url, dict(self.storage_options))
         filesystem, root = url_to_fs(url, use_listings_cache=False, **options)
@@ -107,12 +105,12 @@ class Folder:
 
 
 def reports_folder(settings: Settings) -> Folder:
-    """Return where reports go."""
+    """Return the folder of reports."""
     return Folder(settings.reports, settings.landing_storage_options, web_url=settings.reports_web_url)
 
 
 def _upload(filesystem: Any, path: str, data: bytes) -> None:
-    # Of a file, each file system knows the content type, and has its own word for it; of bytes none does.
+    # File systems set the content type of an uploaded file, each in its own way, but not of bytes.
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder, Path(path).name)
         local.write_bytes(data)

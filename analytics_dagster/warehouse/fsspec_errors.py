@@ -1,4 +1,4 @@
-"""Why a place that fsspec opens can't be used: the cause without secrets, and what to do about it."""
+"""Turns errors of fsspec drivers into a cause without secrets, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from analytics_dagster.settings import variable_name
 
 _OPTIONS = variable_name("landing_storage_options")
 
-# Each driver has errors of its own; what they have in common is said in their names and messages. The words are those
-# of s3fs and botocore, gcsfs, adlfs and of the servers behind them.
+# Each driver has its own errors, so they are recognized by name and message. The words are those of s3fs and botocore,
+# gcsfs, adlfs and their servers.
 _REFUSED = re.compile(
     r"AccessDenied|access denied|InvalidAccessKeyId|SignatureDoesNotMatch|signature we calculated|\bforbidden\b"
     r"|Unable to locate credentials|NoCredentials|PartialCredentials|CredentialsError|AuthenticationFailed|ExpiredToken"
@@ -28,13 +28,13 @@ _OUT_OF_REACH = re.compile(
 
 
 def shown(url: str) -> str:
-    """Return a URL without the user and password that it may hold."""
+    """Return a URL without user and password."""
     return re.sub(r"(?<=://)[^/@]*@", "", url)
 
 
 def cause_of(error: BaseException, url: str, options: Mapping[str, Any]) -> str:
-    """Return what a driver said, in a line without the secrets that it may repeat."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no word of why'}".replace(url, shown(url))
+    """Return a driver's error in one line, without secrets."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}".replace(url, shown(url))
     for name, value in _flat(options):
         # The account of a bucket is hidden too. Elsewhere it is shown: an error of Snowflake is unclear without it.
         if value and (SECRET_NAME.search(name) or "account" in name.lower()):
@@ -43,25 +43,25 @@ def cause_of(error: BaseException, url: str, options: Mapping[str, Any]) -> str:
 
 
 def remedy_of(error: BaseException, setting: str) -> str:
-    """Return what to do about an error of a driver; ``setting`` is the field that names the place."""
+    """Return the remedy for a driver's error; ``setting`` is the field of the settings with the URL."""
     return remedy_for(error, variable_name(setting), _OPTIONS)
 
 
 def remedy_for(error: BaseException, variable: str, options: str) -> str:
-    """Return what to do about an error of a place that ``variable`` names, and ``options`` gives the keys of."""
-    said = f"{type(error).__name__}: {error}"
+    """Return the remedy for a driver's error; ``variable`` has the URL, ``options`` is that of the credentials."""
+    message = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError):
-        return "Install what is missing, in the environment that runs Dagster."
-    if isinstance(error, PermissionError) or _REFUSED.search(said):
+        return "Install the missing package in the environment that runs Dagster."
+    if isinstance(error, PermissionError) or _REFUSED.search(message):
         return (
-            f"Correct the key or its secret, which the environment or {options} gives, or give it the right to list, "
-            f"read and write what {variable} names."
+            f"Correct the key or its secret in the environment or in {options}, or grant it permission to list, read "
+            f"and write {variable}."
         )
-    if isinstance(error, FileNotFoundError) or _ABSENT.search(said):
+    if isinstance(error, FileNotFoundError) or _ABSENT.search(message):
         return f"Create the bucket, or correct its name in {variable}."
-    if _OUT_OF_REACH.search(said):
-        return f"See that the server runs, and that its address leads to it from here ({variable}, {options})."
-    return f"Correct {variable} or {options}, or see that the place can be reached and used."
+    if _OUT_OF_REACH.search(message):
+        return f"Check that the server runs and that its address is reachable from here ({variable}, {options})."
+    return f"Correct {variable} or {options}, or check that the location is reachable."
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What kind of warehouse a dbt target is, and so how many runs may write it at once."""
+"""The kinds of warehouses, and how many runs may write to each at once."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings, variable_name
 
 WRITERS = 4
-"""How many runs write at once where the warehouse takes several and no setting says how many."""
+"""The number of concurrent writers if the warehouse takes several and no setting limits them."""
 
 
 class Kind(str, Enum):
-    """The kinds of warehouses that differ in who may write them, or in how Python opens them."""
+    """The kinds of warehouses that differ in their writers, or in how Python opens them."""
 
     FILE = "a DuckDB file"
     """One process at a time, reader or writer."""
     LAKE = "a DuckLake"
     """Readers at any time, and one writing run: with two dbt builds at once 9 of 20 failed (docs/warehouses.md)."""
     DUCKDB = "DuckDB without a file of its own"
-    """MotherDuck, or files that are attached to a database in memory; one writer unless the setting says more."""
+    """MotherDuck, or files attached to an in-memory database; one writer unless the setting allows more."""
     POSTGRES = "PostgreSQL"
     """Many readers and writers."""
     OTHER = "another warehouse"
-    """Whatever else dbt has an adapter for: many readers and writers."""
+    """Any other warehouse with a dbt adapter: many readers and writers."""
 
 
 def kind_of(target: Target) -> Kind:
-    """Return what kind of warehouse a target is."""
+    """Return the kind of a target's warehouse."""
     if target.adapter == "postgres":
         return Kind.POSTGRES
     if target.adapter != "duckdb":
@@ -43,7 +43,7 @@ def kind_of(target: Target) -> Kind:
 
 
 def _is_lake(target: Target) -> bool:
-    """Return whether the relations of a DuckDB target are in a DuckLake, by the marks that dbt-duckdb goes by."""
+    """Return whether the relations of a DuckDB target are in a DuckLake, by dbt-duckdb's rules."""
     main = str(target.credentials.get("path") or "")
     if target.credentials.get("is_ducklake") or main.lower().startswith("ducklake:"):
         return True
@@ -55,26 +55,26 @@ def _is_lake(target: Target) -> bool:
 
 
 def duckdb_path(target: Target, project_dir: Path) -> Path | None:
-    """Return the absolute path of the target's DuckDB file, or None where the target has none.
+    """Return the absolute path of the target's DuckDB file, or None if it has none.
 
-    dbt resolves a relative path against the project's folder, where it runs.
+    Relative paths are relative to the project's folder, where dbt runs.
     """
     return (project_dir / target.credentials["path"]).resolve() if kind_of(target) is Kind.FILE else None
 
 
 def count_writers(settings: Settings, target: Target) -> int:
-    """Return how many runs may write the warehouse at once.
+    """Return how many runs may write to the warehouse at once.
 
-    Raises `SettingsError` where the setting asks for more than a DuckDB file or a DuckLake takes.
+    Raises `SettingsError` if the setting allows more than a DuckDB file or a DuckLake takes.
     """
-    asked = settings.warehouse_writers
+    writers = settings.warehouse_writers
     kind = kind_of(target)
-    if asked is not None and asked > 1 and kind in {Kind.FILE, Kind.LAKE}:
+    if writers is not None and writers > 1 and kind in {Kind.FILE, Kind.LAKE}:
         path = duckdb_path(target, settings.project_dir)
-        what = f"the DuckDB file {path}, which one process" if path else "a DuckLake, which one run of dbt"
+        what = f"the DuckDB file {path}, which one process" if path else "a DuckLake, which one dbt run"
         raise SettingsError(
-            f"{variable_name('warehouse_writers')} is {asked}, but the warehouse of the target {target.name!r} is "
-            f"{what} can write at a time.",
+            f"{variable_name('warehouse_writers')} is {writers}, but the warehouse of the target {target.name!r} is "
+            f"{what} can write to at a time.",
             remedy="Unset it, or choose a target whose warehouse takes several writers.",
         )
-    return asked or (1 if target.adapter == "duckdb" else WRITERS)
+    return writers or (1 if target.adapter == "duckdb" else WRITERS)

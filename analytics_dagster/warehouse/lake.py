@@ -1,6 +1,6 @@
-"""The upkeep of a DuckLake: every build leaves a snapshot, small files, and the files that nothing refers to any more.
+"""Maintains a DuckLake: expires snapshots, merges small files and deletes unreferenced files.
 
-Source: DuckLake's documentation of maintenance, whose order of steps this follows.
+Source of the steps and their order: DuckLake's documentation of maintenance.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Upkeep:
-    """How much of the past is kept: snapshots by days, and files that nothing refers to any more by hours.
+class LakeRetention:
+    """How long snapshots and unreferenced files are kept.
 
-    The hours are for who still reads a snapshot that has just expired, and for files that are just being written.
+    Unreferenced files are kept for some hours, since a query may still read an expired snapshot and a build may be
+    writing files that no snapshot refers to yet.
     """
 
     snapshot_days: float = 7.0
@@ -25,39 +26,38 @@ class Upkeep:
 
 
 @dataclass(frozen=True)
-class Size:
-    """The files of a DuckLake's tables as they are now, and its snapshots."""
+class LakeSize:
+    """The files and bytes of the current tables of a DuckLake, and its number of snapshots."""
 
     files: int
     bytes: int
     snapshots: int
 
 
-def measure(lake: duckdb.DuckDBPyConnection, name: str) -> Size:
-    """Return how large a DuckLake is; ``name`` is that of its database."""
+def measure(lake: duckdb.DuckDBPyConnection, name: str) -> LakeSize:
+    """Return the size of a DuckLake; ``name`` is the name of its database."""
     [(files, size)] = lake.execute(
         "select coalesce(sum(file_count + delete_file_count), 0), coalesce(sum(file_size_bytes), 0) "
         "from ducklake_table_info(?)",
         [name],
     ).fetchall()
     [(snapshots,)] = lake.execute("select count(*) from ducklake_snapshots(?)", [name]).fetchall()
-    return Size(int(files), int(size), int(snapshots))
+    return LakeSize(int(files), int(size), int(snapshots))
 
 
-def maintain(lake: duckdb.DuckDBPyConnection, name: str, upkeep: Upkeep) -> Mapping[str, int]:
-    """Do what is due, and return how many snapshots or files each step took away.
+def maintain(lake: duckdb.DuckDBPyConnection, name: str, retention: LakeRetention) -> Mapping[str, int]:
+    """Run all steps, and return the number of tables, snapshots or files that each one processed.
 
-    ``name`` is that of the database. What is cut off does no harm: each step is whole or not at all, and the next time
-    goes on with the rest.
+    ``name`` is the name of the database. Each step is atomic, so an interrupted run is continued by the next one.
     """
-    older = f"older_than => now() - interval '{upkeep.snapshot_days * 24 * 60:.0f} minutes'"
-    left = f"older_than => now() - interval '{upkeep.file_hours * 60:.0f} minutes'"
+    older = f"older_than => now() - interval '{retention.snapshot_days * 24 * 60:.0f} minutes'"
+    unreferenced = f"older_than => now() - interval '{retention.file_hours * 60:.0f} minutes'"
     steps = {
         "tables with rows moved out of the catalog": "ducklake_flush_inlined_data(?)",
         "snapshots expired": f"ducklake_expire_snapshots(?, {older})",
         "tables with files merged": "ducklake_merge_adjacent_files(?)",
-        "tables with deleted rows left out": "ducklake_rewrite_data_files(?)",
-        "old files deleted": f"ducklake_cleanup_old_files(?, {left})",
-        "orphans deleted": f"ducklake_delete_orphaned_files(?, {left})",
+        "tables with deleted rows removed": "ducklake_rewrite_data_files(?)",
+        "old files deleted": f"ducklake_cleanup_old_files(?, {unreferenced})",
+        "orphans deleted": f"ducklake_delete_orphaned_files(?, {unreferenced})",
     }
     return {what: len(lake.execute(f"call {call}", [name]).fetchall()) for what, call in steps.items()}

@@ -1,4 +1,4 @@
-"""Names in SQL."""
+"""Quoted names in SQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the warehouse, named as dbt's manifest names it."""
+    """A table of the warehouse, with the schema and name of dbt's manifest."""
 
     schema: str
     name: str
@@ -19,5 +19,5 @@ class Table:
 
 
 def quoted(name: str) -> str:
-    """Return a name as DuckDB and PostgreSQL read it, whatever is in it."""
+    """Return a name quoted for DuckDB and PostgreSQL."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""A PostgreSQL warehouse, opened as dbt-postgres opens it, for Python beside dbt."""
+"""Opens, reads and writes a PostgreSQL warehouse, with the connection parameters of dbt-postgres."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _SAME_NAME = ("host", "port", "user", "keepalives_idle", "sslmode", "sslcert", "
 _CONNECT_TIMEOUT = 10  # seconds; dbt-postgres's own default
 _REMEDIES = (
     ("authentication failed", "Correct the user or the password that the profile takes from the environment."),
-    ("no pg_hba.conf entry", "Let the server admit this user from here, or set `sslmode` in the profile."),
+    ("no pg_hba.conf entry", "Allow this user to connect from here (pg_hba.conf), or set `sslmode` in the profile."),
     ("does not exist", "Create it, or correct the name that the profile takes from the environment."),
 )
-_OTHERWISE = "See that the server runs, and that the profile's host and port lead to it from here."
+_OTHERWISE = "Check that the server runs and that the profile's host and port are reachable from here."
 
 _DATES = frozenset({1082, 1114, 1184})
 _WITH_ZONE = 1184
@@ -32,13 +32,13 @@ _DTYPES: Mapping[int, str] = {
     **dict.fromkeys((25, 1042, 1043), "str"),
     16: "bool",
 }
-"""PostgreSQL's object ids of types (`pg_type.oid`, the same in every database), and what they are in a data frame."""
+"""The types of a data frame by PostgreSQL's object ids (`pg_type.oid`, the same in every database)."""
 
 
 def parameters(target: Target) -> Mapping[str, Any]:
-    """Return what libpq connects with, by its own names; holds the password.
+    """Return libpq's connection parameters, including the password.
 
-    Sources: libpq's documentation of connection parameters, and dbt-postgres, which names some of them otherwise.
+    Sources: libpq's documentation, and dbt-postgres, which has other names for some of them.
     """
     credentials = target.credentials
     found = {name: credentials[name] for name in _SAME_NAME if credentials.get(name)}
@@ -62,16 +62,16 @@ def _escaped(value: Any) -> str:
 
 
 def connect(target: Target, *, read_only: bool) -> psycopg2.extensions.connection:
-    """Connect, each statement a transaction of its own; raises `WarehouseError` that says why not, and the remedy."""
-    import psycopg2  # comes with dbt-postgres, where that is used
+    """Connect with one transaction per statement; raises `WarehouseError` with the reason and the remedy."""
+    import psycopg2  # installed with dbt-postgres
 
     try:
         connection = psycopg2.connect(**parameters(target))
     except psycopg2.OperationalError as error:
-        said = target.redact(str(error).strip())
-        remedy = next((remedy for sign, remedy in _REMEDIES if sign in said), _OTHERWISE)
+        message = target.redact(str(error).strip())
+        remedy = next((remedy for sign, remedy in _REMEDIES if sign in message), _OTHERWISE)
         raise WarehouseError(
-            f"The PostgreSQL warehouse of the target {target.name!r} can't be opened: {said}", remedy=remedy
+            f"The PostgreSQL warehouse of the target {target.name!r} can't be opened: {message}", remedy=remedy
         ) from None
     connection.set_session(readonly=read_only, autocommit=True)
     return connection
@@ -90,8 +90,8 @@ class PostgresAccess:
             return list(cursor.fetchall())
 
     def frame(self, sql: str) -> pd.DataFrame:
-        """Run one query and return its rows as a data frame, with the types that DuckDB's have: no Decimal, no date."""
-        import pandas as pd  # comes with what asks for frames
+        """Run one query and return its rows as a data frame with the types that DuckDB returns: no Decimal, no date."""
+        import pandas as pd  # installed with what needs frames
 
         with self._connection.cursor() as cursor:
             cursor.execute(sql)
@@ -103,11 +103,11 @@ class PostgresAccess:
         )
 
     def replace(self, table: Table, frame: pd.DataFrame) -> None:
-        """Write a data frame as the whole content of a table, at once.
+        """Replace the content of a table by a data frame in one transaction.
 
-        The table itself stays, with its views and its grants, unless its columns have changed.
+        The table keeps its views and grants, unless its columns change.
         """
-        import pyarrow as pa  # comes with what writes frames
+        import pyarrow as pa  # installed with what writes frames
         from pyarrow import csv
 
         content = pa.Table.from_pandas(frame, preserve_index=False)
@@ -148,7 +148,7 @@ def _series(values: Sequence[Any], oid: int) -> pd.Series[Any]:
 
 
 def _columns(cursor: psycopg2.extensions.cursor, schema: str | None, name: str) -> list[tuple[Any, ...]]:
-    """Return names and types of a table's columns, in order; of a temporary table where no schema is given."""
+    """Return names and types of a table's columns, in order; without ``schema``, of a temporary table."""
     cursor.execute(
         "select attname, format_type(atttypid, atttypmod) from pg_attribute "
         "join pg_class on pg_class.oid = attrelid join pg_namespace on pg_namespace.oid = relnamespace "
@@ -160,7 +160,7 @@ def _columns(cursor: psycopg2.extensions.cursor, schema: str | None, name: str) 
 
 
 def _sql_type(field: pa.Field) -> str:
-    """Return PostgreSQL's type for a column; raises `WarehouseError` where there is none."""
+    """Return PostgreSQL's type for a column; raises `WarehouseError` if there is none."""
     import pyarrow as pa  # see `replace`
 
     kind = field.type
@@ -185,6 +185,6 @@ def _sql_type(field: pa.Field) -> str:
         if fits(kind):
             return sql
     raise WarehouseError(
-        f"The column {field.name!r} is of the type {kind}, for which there is none in PostgreSQL.",
-        remedy="Cast it to text, a number, a date or a time before it is written.",
+        f"The column {field.name!r} has the type {kind}, which PostgreSQL does not have.",
+        remedy="Cast it to text, a number, a date or a time before writing it.",
     )

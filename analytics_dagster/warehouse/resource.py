@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from analytics_dagster.errors import WarehouseError
 from analytics_dagster.project.profile import Target, read_target
-from analytics_dagster.warehouse.duckdb_file import Hold, Run, held, open_duckdb
+from analytics_dagster.warehouse.duckdb_file import FileHolder, LockingRun, locked_file, open_duckdb
 from analytics_dagster.warehouse.kinds import duckdb_path
 from analytics_dagster.warehouse.names import Table, quoted
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POOL = "warehouse"
-"""The concurrency pool of every step that touches the warehouse; its limit is the number of writers it takes."""
+"""The concurrency pool of every step that uses the warehouse; its limit is the number of concurrent writers."""
 
 
 class Access(Protocol):
@@ -34,18 +34,18 @@ class Access(Protocol):
         """Run one query and return its rows as a data frame."""
 
     def replace(self, table: Table, frame: pd.DataFrame) -> None:
-        """Write a data frame as the whole content of a table, at once."""
+        """Replace the content of a table by a data frame in one transaction."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
 
 
 class Warehouse(dg.ConfigurableResource["Warehouse"]):
     """Reads and writes tables of the warehouse that dbt builds.
 
-    It is opened for the length of one call, read-only where nothing is written, so that no other process is kept out
-    longer than needed. ``path`` is that of a DuckDB file, and empty for every other kind: these are opened by the dbt
-    profile, which is read anew then, since what Dagster keeps of a resource is shown to everybody.
+    Each call opens the warehouse and closes it, read-only for reads, to block other processes as briefly as possible.
+    ``path`` is a DuckDB file, or empty for every other kind. Those are opened with the dbt profile, which each call
+    reads, since Dagster shows a resource's fields to every user.
     """
 
     adapter: str
@@ -56,23 +56,23 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     profile: str = ""
     target: str = ""
 
-    _run: Run | None = PrivateAttr(default=None)
+    _run: LockingRun | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
-        """Remember the run, so that others can be told who holds the warehouse."""
+        """Remember the run, to show other processes which run has locked the warehouse."""
         if context.instance is not None and context.run is not None:
-            self._run = Run(context.instance, context.run.run_id, context.run.job_name)
+            self._run = LockingRun(context.instance, context.run.run_id, context.run.job_name)
 
     def read_profile(self) -> Target:
-        """Return the target with its secrets; raises `ProfileError` where it can't be had any more."""
+        """Return the target with its secrets; raises `ProfileError` if the profile can't be read any more."""
         return read_target(Path(self.profiles_dir), self.profile, self.target)
 
     @contextmanager
-    def exclusively(self) -> Iterator[Hold]:
-        """Hold the warehouse for a program that writes it by itself, such as dbt; it finds a DuckDB file free.
+    def exclusively(self) -> Iterator[FileHolder]:
+        """Lock the warehouse for another program, such as dbt, that opens it.
 
-        As `locked`, and then waits for programs that know nothing of our lock (a notebook, DuckDB's shell): for as
-        many seconds as the setting allows. Raises `WarehouseError` that says who holds the file.
+        After `locked`, waits for programs that ignore our lock (a notebook, DuckDB's shell) for as many seconds as the
+        setting allows. Raises `WarehouseError` that names the process that has the file open.
         """
         with self.locked() as hold:
             if self.path and Path(self.path).exists():
@@ -80,12 +80,12 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             yield hold
 
     @contextmanager
-    def locked(self) -> Iterator[Hold]:
-        """Keep every other step out of a DuckDB file, as `duckdb_file.held` does; else only take notes."""
+    def locked(self) -> Iterator[FileHolder]:
+        """Lock a DuckDB file as `duckdb_file.locked_file` does; a warehouse without a file is not locked."""
         if not self.path:
-            yield Hold(self._run, None)
+            yield FileHolder(self._run, None)
             return
-        with held(Path(self.path), self._run) as hold:
+        with locked_file(Path(self.path), self._run) as hold:
             yield hold
 
     def read(self, sql: str) -> pd.DataFrame:
@@ -94,12 +94,12 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             return access.frame(sql)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run one query and return its rows; unlike `read` it needs no pandas."""
+        """Run one query and return its rows, without pandas."""
         with self._open(read_only=True) as access:
             return access.rows(sql)
 
     def replace(self, table: Table, frame: pd.DataFrame) -> int:
-        """Write a data frame as the whole content of a table, at once; return its number of rows."""
+        """Replace the content of a table by a data frame in one transaction; return the number of rows."""
         with self._open(read_only=False) as access:
             access.replace(table, frame)
             return len(frame)
@@ -115,31 +115,31 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
 
     def _access(self, *, read_only: bool) -> Access:
         if self.adapter == "postgres":
-            from analytics_dagster.warehouse import postgres  # only where it is one
+            from analytics_dagster.warehouse import postgres  # not needed for other kinds
 
             return postgres.PostgresAccess(postgres.connect(self.read_profile(), read_only=read_only))
         return DuckDbAccess(self.open_duckdb(read_only=read_only))
 
     def open_duckdb(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        """Open a warehouse that DuckDB opens, with the target's database as the one that names without any mean.
+        """Open a DuckDB file or DuckLake, with the target's database as the default.
 
-        Raises `NoWarehouseYetError` for one that is to be read and not there yet, and `WarehouseError` for one that
-        can't be opened, or which is none of DuckDB's.
+        Raises `NoWarehouseYetError` if ``read_only`` is set and it does not exist yet, and `WarehouseError` if it can't
+        be opened or the warehouse is of another kind.
         """
         if self.adapter != "duckdb":
             raise WarehouseError(
-                f"Python assets work in DuckDB, DuckLake and PostgreSQL, not in a warehouse of type {self.adapter!r}.",
-                remedy="Choose a target of one of these, or leave these assets out of the run: dbt needs none of them.",
+                f"Python assets support DuckDB, DuckLake and PostgreSQL, not a warehouse of type {self.adapter!r}.",
+                remedy="Choose a target of one of these, or exclude these assets from the run: dbt does not need them.",
             )
         if self.path:
             return open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=read_only)
-        from analytics_dagster.warehouse import attached  # only where it is one
+        from analytics_dagster.warehouse import attached  # not needed for other kinds
 
         return attached.connect(self.read_profile(), Path(self.project_dir), read_only=read_only)
 
 
 class DuckDbAccess:
-    """An open DuckDB."""
+    """An open DuckDB connection."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -153,7 +153,7 @@ class DuckDbAccess:
         return self._connection.execute(sql).df()
 
     def replace(self, table: Table, frame: pd.DataFrame) -> None:
-        """Write a data frame as the whole content of a table, at once."""
+        """Replace the content of a table by a data frame in one transaction."""
         self._connection.register("incoming", frame)
         self._connection.execute("begin")
         self._connection.execute(f"create schema if not exists {quoted(table.schema)}")
@@ -166,7 +166,7 @@ class DuckDbAccess:
 
 
 def build_warehouse(target: Target, project_dir: Path, *, lock_timeout: float) -> Warehouse:
-    """Return the warehouse resource of a dbt target; opens nothing."""
+    """Return the warehouse resource of a dbt target, without opening it."""
     return Warehouse(
         adapter=target.adapter,
         path=str(duckdb_path(target, project_dir) or ""),

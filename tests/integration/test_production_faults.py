@@ -98,7 +98,7 @@ def test_a_writable_postgresql_is_ok_and_not_changed(servers: Servers, own: str,
 @pytest.mark.parametrize(
     ("variable", "value", "said", "remedy"),
     [
-        ("ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "See that the server runs"),
+        ("ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "Check that the server runs"),
         ("ANALYTICS_POSTGRES_PASSWORD", WRONG, "authentication failed", "Correct the user or the password"),
         ("ANALYTICS_POSTGRES_USER", "nobody_we_know", "authentication failed", "Correct the user or the password"),
         ("ANALYTICS_POSTGRES_DBNAME", "no_such_database", "does not exist", "Create it"),
@@ -334,7 +334,7 @@ def test_a_bucket_for_run_logs_is_ok_and_not_changed(
     ("variables", "changed", "remedy"),
     [
         ({"AWS_SECRET_ACCESS_KEY": WRONG}, {}, "Correct the key"),
-        ({}, {"endpoint_url": "http://127.0.0.1:1"}, "See that the server runs"),
+        ({}, {"endpoint_url": "http://127.0.0.1:1"}, "Check that the server runs"),
     ],
     ids=["secret", "address"],
 )

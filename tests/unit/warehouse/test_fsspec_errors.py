@@ -36,12 +36,12 @@ SAID = [
     (ClientError("Unable to locate credentials"), "Correct the key", FailureKind.PERMISSION),
     (
         EndpointConnectionError('Could not connect to the endpoint URL: "http://127.0.0.1:1/b"'),
-        "See that the server runs",
+        "Check that the server runs",
         FailureKind.CONNECTION,
     ),
-    (TimeoutError("no answer within 20 s"), "See that the server runs", None),
-    (ImportError("Install s3fs to access S3"), "Install what is missing", None),
-    (ValueError("Protocol not known: nowhere"), "or see that the place can be reached", None),
+    (TimeoutError("no answer within 20 s"), "Check that the server runs", None),
+    (ImportError("Install s3fs to access S3"), "Install the missing package", None),
+    (ValueError("Protocol not known: nowhere"), "or check that the location is reachable", None),
 ]
 
 
@@ -63,4 +63,4 @@ def test_a_secret_is_not_told() -> None:
 
 
 def test_an_error_without_a_word_is_told_by_its_name() -> None:
-    assert cause_of(TimeoutError(), "s3://b", {}) == "TimeoutError: no word of why"
+    assert cause_of(TimeoutError(), "s3://b", {}) == "TimeoutError: no message"

@@ -24,7 +24,7 @@ from analytics_dagster.process_identity import CHILD_TAG, Process
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import (
-    Hold,
+    FileHolder,
     Kind,
     Table,
     Warehouse,
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_there_is_not_made_by_holding_it_but_its_folder_is(tm
 # --- a file that another step holds -------------------------------------------------------------------------
 
 
-def in_hand(path: Path) -> AbstractContextManager[Hold]:
+def in_hand(path: Path) -> AbstractContextManager[FileHolder]:
     return warehouse(path, lock_timeout=0.3).exclusively()
 
 
@@ -274,12 +274,12 @@ def test_more_writers_than_a_duckdb_file_takes_are_an_error_that_says_why() -> N
     with pytest.raises(SettingsError) as raised:
         count_writers(Settings(warehouse_writers=2, dbt_project_dir=Path("/project")), target(path="w.duckdb"))
     assert "ANALYTICS_WAREHOUSE_WRITERS is 2" in raised.value.problem
-    assert "DuckDB file /project/w.duckdb, which one process can write at a time" in raised.value.problem
+    assert "DuckDB file /project/w.duckdb, which one process can write to at a time" in raised.value.problem
 
 
 def test_more_writers_than_a_ducklake_takes_are_an_error_that_says_why() -> None:
     lake = target(path=":memory:", database="lake", attach=[{"path": "ducklake:postgres:", "alias": "lake"}])
-    with pytest.raises(SettingsError, match="a DuckLake, which one run of dbt can write at a time"):
+    with pytest.raises(SettingsError, match="a DuckLake, which one dbt run can write to at a time"):
         count_writers(Settings(warehouse_writers=2), lake)
     # One that is attached beside the database of the target is read at most.
     beside = target(path="w.duckdb", attach=[{"path": "ducklake:postgres:", "alias": "lake"}])
