@@ -136,11 +136,17 @@ def retry_request(run: dg.DagsterRun, remaining: RemainingWork, number: int) -> 
         run_config=remaining.configuration(run.run_config),
         asset_selection=sorted(remaining.assets),
         asset_check_keys=sorted(remaining.checks),
-        tags={**kept_tags(run), PARENT: run.run_id, ROOT: run.tags.get(ROOT, run.run_id), NUMBER: str(number)},
+        tags=retry_tags(run, number),
     )
 
 
-def kept_tags(run: dg.DagsterRun) -> Mapping[str, str]:
+def retry_tags(run: dg.DagsterRun, number: int | None) -> Mapping[str, str]:
+    """Return the tags of a retry of a run; ``number`` is None for a retry by hand."""
+    numbered = {} if number is None else {NUMBER: str(number)}
+    return {**_kept_tags(run), PARENT: run.run_id, ROOT: run.tags.get(ROOT, run.run_id), **numbered}
+
+
+def _kept_tags(run: dg.DagsterRun) -> Mapping[str, str]:
     """Return the tags of a run that its retry has too: not those that describe this run or its result."""
     system = ("dagster/", ".dagster/", "analytics_dagster/")
     return {name: value for name, value in run.tags.items() if name in _COPIED_TAGS or not name.startswith(system)}

@@ -1,4 +1,4 @@
-"""Dagster's home: its folder, its configuration, the limit of the warehouse's pool, and who has it open."""
+"""Dagster's home: its folder and configuration, its instance, the warehouse's pool limit, and the lock of the UI."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 from filelock import FileLock
+from rich.markup import escape
 
+from analytics_dagster.cli.terminal import print_line
 from analytics_dagster.errors import HomeError
+from analytics_dagster.execution.dead_runs import fail_dead_runs
 from analytics_dagster.process_identity import Liveness, Process
+from analytics_dagster.project.files import find_project
+from analytics_dagster.project.profile import load_target
 from analytics_dagster.settings import Settings, set_dagster_home, set_default_variable, variable_name
-from analytics_dagster.warehouse import POOL
+from analytics_dagster.warehouse import POOL, count_writers
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 """The workspace that the UI opens."""
 
 CONFIGURATION = Path(__file__).with_name("dagster.yaml")
-"""The configuration of a new home. Whoever changes it adds the SHA-256 of what it was to `EARLIER`."""
+"""The configuration of a new home. After a change, add the SHA-256 of the previous file to `EARLIER`."""
 
 EARLIER = frozenset(
     {
@@ -29,54 +36,68 @@ EARLIER = frozenset(
         "991e3a470df8d11681705167fc13d10b8afe160915a313a7faa5e9d37a0803cb",
         "7b76b4b48210f0d445cfe1a0f3dbd64328cd493add1d738404c2437de1ace2e4",
         "717bd4dbbe6e6bf80345c678ab118fea12d65b043528c42753ef8197746bda3d",
+        "a48144ee53652c20a18746921f64b95aa583d96dbca81f50a9e0351d4d57053c",
     }
 )
-"""What the configuration was in earlier versions: where a home's is still one of these, nobody has changed it."""
+"""The configurations of earlier versions. A home that still has one of these was not changed by a user."""
 
 _EVENT_LOG = "EVENT_LOG"
-# Of a home that lay elsewhere; who keeps the logs in another place than a home's is left alone.
+# The default location of the event log in any home. Another location was chosen by a user and is kept.
 _BASE_DIR = re.compile(r'(?<=base_dir: )"[^"\n]*/history/runs"')
-_EVENTS_AT_ONCE = "1000"
+_EVENT_BATCH_SIZE = "1000"
 
 
 def prepare_home(settings: Settings) -> Path:
-    """Make Dagster's home and its configuration where they are missing, and let Dagster find it; return its folder.
+    """Create Dagster's home and its configuration if they are missing, set `DAGSTER_HOME`, and return the folder.
 
-    A configuration that an earlier version has written, or this one before the home was moved, is renewed; one that
-    somebody has changed, or that can't be written, is kept.
+    A configuration written by an earlier version, or before the home was moved, is replaced. One that a user has
+    changed, or that cannot be written, is kept.
     """
     home = settings.home
     home.mkdir(parents=True, exist_ok=True)
     set_dagster_home(home)
-    # The events that a run begins with, one for each asset and check, are written together.
-    set_default_variable("DAGSTER_EVENT_BATCH_SIZE", _EVENTS_AT_ONCE)
+    # A run starts with one event per asset and check: they are written together.
+    set_default_variable("DAGSTER_EVENT_BATCH_SIZE", _EVENT_BATCH_SIZE)
     configuration = home / "dagster.yaml"
     if configuration.exists() and not os.access(home, os.W_OK):
-        # It is somebody else's to configure: in a pod it is a ConfigMap.
+        # In a pod the configuration is a ConfigMap.
         return home
     event_log = json.dumps(str(home / "history" / "runs"))
-    # Of two processes that start in a new home at once the second fails where the first makes a table.
+    # If two processes start in a new home at once, the second fails when the first creates a table.
     with FileLock(home / "home.lock"):
-        ours = CONFIGURATION.read_text(encoding="utf-8")
-        if not configuration.exists() or _is_ours(configuration.read_text(encoding="utf-8"), ours):
-            configuration.write_text(ours.replace(_EVENT_LOG, event_log), encoding="utf-8")
+        current = CONFIGURATION.read_text(encoding="utf-8")
+        if not configuration.exists() or _is_unchanged(configuration.read_text(encoding="utf-8"), current):
+            configuration.write_text(current.replace(_EVENT_LOG, event_log), encoding="utf-8")
         if not (home / "history").exists():
             with dg.DagsterInstance.get() as instance:
                 instance.event_log_storage.get_pool_limits()
     return home
 
 
-def _is_ours(text: str, ours: str) -> bool:
-    """Return whether a configuration is as this version or an earlier one writes it, wherever the home was then."""
-    somewhere = _BASE_DIR.sub(_EVENT_LOG, text)
-    return somewhere == ours or hashlib.sha256(somewhere.encode()).hexdigest() in EARLIER
+def _is_unchanged(text: str, current: str) -> bool:
+    """Return whether a configuration is the one of this or an earlier version, whatever the path of its home."""
+    template = _BASE_DIR.sub(_EVENT_LOG, text)
+    return template == current or hashlib.sha256(template.encode()).hexdigest() in EARLIER
+
+
+@contextmanager
+def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of Dagster's home, which is created if it is missing."""
+    prepare_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def reset_stale_state(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """Fail the runs whose process was killed, and set the limit of the warehouse's pool."""
+    for run in fail_dead_runs(instance):
+        print_line(f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}")
+    writers = count_writers(settings, load_target(find_project(settings)))
+    set_pool_limit(instance, writers, replace=settings.warehouse_writers is not None)
 
 
 def set_pool_limit(instance: dg.DagsterInstance, writers: int, *, replace: bool) -> None:
-    """Write how many runs may use the warehouse at once, where nobody has said so yet.
-
-    ``replace`` says that it was asked for by name, and replaces what is there.
-    """
+    """Set how many runs may use the warehouse at once, unless a limit is set; ``replace`` sets it in any case."""
     storage = instance.event_log_storage
     known = {limit.name: limit for limit in storage.get_pool_limits()}.get(POOL)
     if known is None or known.from_default or (replace and known.limit != writers):
@@ -84,16 +105,16 @@ def set_pool_limit(instance: dg.DagsterInstance, writers: int, *, replace: bool)
 
 
 def lock_home(home: Path) -> None:
-    """Record that this process opens the UI of a home, whose schedules and queue one process alone may work off.
+    """Record that this process runs the UI of a home: only one process may run its schedules and queue.
 
-    Raises `HomeError` that names the process which has it open already.
+    Raises `HomeError` that names the process which already does.
     """
     path = home / "dev_process"
     with FileLock(home / "home.lock"):
         other = Process.from_text(path.read_text(encoding="utf-8")) if path.exists() else None
         if other is not None and other.pid != os.getpid() and other.liveness is Liveness.ALIVE:
             raise HomeError(
-                f"Dagster's home {home} is open already: `analytics-dagster dev` runs as {other}.",
-                remedy=f"Use its UI, or end it first; or name another home by {variable_name('dagster_home')}.",
+                f"Dagster's home {home} is already open: `analytics-dagster dev` runs as {other}.",
+                remedy=f"Use its UI, or stop it; or set {variable_name('dagster_home')} to another home.",
             )
         path.write_text(Process.current().to_text(), encoding="utf-8")

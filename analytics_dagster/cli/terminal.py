@@ -1,9 +1,10 @@
-"""What every command does alike: read the settings, print, and tell an error that a user can mend."""
+"""What every command shares: reading settings, printing, and reporting errors without a traceback."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 from dotenv import load_dotenv
@@ -13,45 +14,47 @@ from rich.markup import escape
 from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.settings import Settings, load_settings
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 _console = Console(highlight=False)
 if not _console.is_terminal:
-    # A log has no width of its own, and eighty columns break the summary.
+    # A log has no width of its own, and 80 columns break the summary.
     _console = Console(highlight=False, width=140)
 _errors = Console(stderr=True, highlight=False)
 
 
 def read_settings() -> Settings:
-    """Return the settings of the environment and of a file `.env` where the command was typed; raises `SettingsError`.
+    """Return the settings from the environment and from `.env` in the current folder; raises `SettingsError`.
 
-    As `dagster dev` does, so that one file sets up both.
+    `dagster dev` reads the same file.
     """
     load_dotenv(".env")
     return load_settings()
 
 
-def show(what: RenderableType) -> None:
-    """Print a table, or whatever else rich lays out."""
-    _console.print(what)
+def show(renderable: RenderableType) -> None:
+    """Print a table or another object of rich."""
+    _console.print(renderable)
 
 
-def say(line: str) -> None:
-    """Print a line of rich's markup, broken nowhere."""
-    _console.print(line, soft_wrap=True)
+def print_line(markup: str) -> None:
+    """Print rich markup without line breaks of rich's own."""
+    _console.print(markup, soft_wrap=True)
 
 
-def warn(line: str) -> None:
-    """Print a line of plain text that stands out."""
-    say(f"[yellow]{escape(line)}[/]")
+def print_warning(text: str) -> None:
+    """Print plain text in yellow."""
+    print_line(f"[yellow]{escape(text)}[/]")
 
 
-def print_stderr(line: str) -> None:
-    """Print on stderr a line of plain text that a machine which reads stdout is not to read."""
-    _errors.print(escape(line), soft_wrap=True)
+def print_stderr(text: str) -> None:
+    """Print plain text on stderr, so that it is not part of a command's JSON."""
+    _errors.print(escape(text), soft_wrap=True)
 
 
 @contextmanager
 def error_boundary() -> Iterator[None]:
-    """Tell an error that a user can mend without a traceback, and exit with 2."""
+    """Print an `AnalyticsError` without a traceback and exit with 2."""
     try:
         yield
     except AnalyticsError as error:

@@ -170,7 +170,7 @@ def test_the_doctor_tells_each_fault_and_no_secret(bank: Adopted) -> None:
     )
     assert said.returncode == 1
     assert "hunter22" not in said.stdout + said.stderr
-    for told in ("Slack does not answer", "mail server", "nowhere://host/landing", "is ANALYTICS_TIME_ZONE meant?"):
+    for told in ("Slack does not answer", "mail server", "nowhere://host/landing", "Did you mean ANALYTICS_TIME_ZONE?"):
         assert told in " ".join(said.stdout.split())
 
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from analytics_dagster.cli import app
 from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
 from analytics_dagster.cli.runs.execution import JobRequest
-from analytics_dagster.cli.runs.requested_runs import BuildRequest, requested_works
+from analytics_dagster.cli.runs.run_requests import BuildRequest, job_requests
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.location import Location, build_location
 from analytics_dagster.settings import Settings
@@ -187,7 +187,7 @@ def test_selected_nodes_and_all_upstream_of_them_are_built_on_an_empty_warehouse
     with duckdb.connect(str(prepared.warehouse), read_only=True) as connection:
         tables = connection.execute("select table_name from information_schema.tables order by 1").fetchall()
     assert tables == [("loans",), ("members",)]
-    assert "left out: test.lending_library.relationships_late_returns_member" in done.stdout
+    assert "Excluded test.lending_library.relationships_late_returns_member" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def shop(shop_settings: Settings, shop_plan: PlannedProject) -> Location:
 
 def works(settings: Settings, location: Location, request: BuildRequest) -> list[JobRequest]:
     told: list[str] = []
-    found = requested_works(settings, location, request, told.append)
+    found = job_requests(settings, location, request, told.append)
     assert told == []
     return found
 

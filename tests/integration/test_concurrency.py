@@ -345,7 +345,7 @@ def test_the_next_start_of_a_killed_ui_fails_its_run_and_a_home_opens_once(
         library_home.wait_until_blocked()
         second = library_home.library.run("dev", "--port", str(free_port()))
         assert second.returncode == 2
-        assert f"HomeError: Dagster's home {library_home.home} is open already" in second.stderr
+        assert f"HomeError: Dagster's home {library_home.home} is already open" in second.stderr
         assert f"runs as {Process.of(ui.process.pid)}" in second.stderr
     left = library_home.runs()[-1]
     assert left.status is STATUS.STARTED

@@ -19,8 +19,7 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.definitions import Alerting
 from analytics_dagster.automation.retry_decision import DECISION
 from analytics_dagster.cli.home import prepare_home
-from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs
-from analytics_dagster.cli.runs.retrying import make_retrier
+from analytics_dagster.cli.runs.execution import JobRequest, JobResult, execute_jobs, make_retrier
 from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
 from analytics_dagster.execution.failures.events import read_report

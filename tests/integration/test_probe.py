@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analytics_dagster.cli.doctor.finding import Status
-from analytics_dagster.cli.doctor.warehouse import probe
+from analytics_dagster.cli.doctor.result import CheckStatus, Clocks
+from analytics_dagster.cli.doctor.warehouse import check_with_dbt
 from analytics_dagster.project.profile import Target
 
 pytestmark = pytest.mark.integration
@@ -32,16 +32,17 @@ def _contents(folder: Path) -> list[tuple[str, str]]:
 def test_the_probe_creates_a_table_and_leaves_nothing_behind(schema: str, tmp_path: Path) -> None:
     duckdb.connect(str(tmp_path / "warehouse.duckdb")).close()
     before = _contents(tmp_path)
-    probed = probe(_target(tmp_path, schema=schema), tmp_path)
-    assert [finding.status for finding in probed.findings] == [Status.OK], probed.findings
+    clocks: Clocks = {}
+    result = check_with_dbt(_target(tmp_path, schema=schema), tmp_path, clocks)
+    assert result.status is CheckStatus.OK, result
     assert _contents(tmp_path) == before
-    assert probed.now is not None
+    assert clocks.keys() == {"the warehouse"}
 
 
 @pytest.mark.thorough
 def test_a_connection_error_is_reported_without_secrets(tmp_path: Path) -> None:
     target = _target(tmp_path, path=str(tmp_path / "nowhere" / "warehouse.duckdb"), password="hunter22")  # noqa: S106
-    [finding] = probe(target, tmp_path).findings
-    assert finding.status is Status.ERROR
-    assert "hunter22" not in finding.said
-    assert "nowhere" in finding.said
+    result = check_with_dbt(target, tmp_path, {})
+    assert result.status is CheckStatus.ERROR
+    assert "hunter22" not in result.message
+    assert "nowhere" in result.message

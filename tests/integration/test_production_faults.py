@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from analytics_dagster.cli.doctor import lake, postgres, storage_locations, warehouse
-from analytics_dagster.cli.doctor.finding import Finding, Status
-from analytics_dagster.cli.doctor.run_logs import check_run_logs
-from analytics_dagster.cli.doctor.runner import _guarded, examine
+from analytics_dagster.cli.doctor.dagster_storage import check_run_logs
+from analytics_dagster.cli.doctor.result import CheckResult, CheckStatus, Clocks
+from analytics_dagster.cli.doctor.runner import _guarded, run_checks
 from analytics_dagster.errors import AnalyticsError, FolderError, LandingZoneError
 from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
@@ -57,22 +57,22 @@ def own(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     servers.execute(f"drop schema if exists {name} cascade")
 
 
-def check_postgres_target() -> list[Finding]:
-    """Return the doctor's findings about the PostgreSQL warehouse."""
-    return list(_guarded(warehouse.CHECK, lambda: postgres.check_postgres(target_of("prod")).findings))
+def check_postgres_target() -> list[CheckResult]:
+    """Return the doctor's results about the PostgreSQL warehouse."""
+    return list(_guarded(warehouse.CHECK, lambda: postgres.check_postgres(target_of("prod"), {})))
 
 
-def check_lake_target() -> list[Finding]:
-    """Return the doctor's findings about the DuckLake."""
+def check_lake_target() -> list[CheckResult]:
+    """Return the doctor's results about the DuckLake."""
     return list(_guarded(warehouse.CHECK, lambda: lake.check_lake(target_of("ducklake"), PROJECT)))
 
 
-def assert_one_error(findings: list[Finding], said: str, remedy: str, *secrets: str) -> None:
-    """Assert that the only finding is this error, without a secret."""
-    assert [finding.status for finding in findings] == [Status.ERROR], findings
-    assert said in findings[0].said
-    assert remedy in findings[0].remedy
-    assert not [secret for secret in (WRONG, *secrets) if secret in str(findings)]
+def assert_one_error(results: list[CheckResult], said: str, remedy: str, *secrets: str) -> None:
+    """Assert that the only result is this error, without a secret."""
+    assert [result.status for result in results] == [CheckStatus.ERROR], results
+    assert said in results[0].message
+    assert remedy in results[0].remedy
+    assert not [secret for secret in (WRONG, *secrets) if secret in str(results)]
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------------------
@@ -86,11 +86,11 @@ def test_a_writable_postgresql_is_ok_and_not_changed(servers: Servers, own: str,
     if is_there:
         servers.execute(f"create schema {own}")
     before = [servers.execute(_SCHEMAS), servers.execute(_TABLES)]
-    found = postgres.check_postgres(target_of("prod"))
-    assert [finding.status for finding in found.findings] == [Status.OK], found.findings
-    assert servers.postgres.database in found.findings[0].said
-    assert found.now is not None
-    assert found.now.tzinfo is not None
+    clocks: Clocks = {}
+    [result] = postgres.check_postgres(target_of("prod"), clocks)
+    assert result.status is CheckStatus.OK, result
+    assert servers.postgres.database in result.message
+    assert clocks["the warehouse"].tzinfo is not None
     assert [servers.execute(_SCHEMAS), servers.execute(_TABLES)] == before
 
 
@@ -124,17 +124,19 @@ def guest(servers: Servers, own: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def test_a_missing_privilege_is_named_and_granting_it_is_enough(servers: Servers, own: str, guest: str) -> None:
     [refused] = check_postgres_target()
-    assert refused.status is Status.ERROR
-    assert refused.said.endswith(f"the schema {own} is not there, and {guest} may not make it.")
+    assert refused.status is CheckStatus.ERROR
+    assert refused.message.endswith(f"the schema {own} does not exist, and {guest} may not create it.")
     servers.execute(f"create schema {own}")
     [denied] = check_postgres_target()
-    assert (denied.status, "permission denied for schema" in denied.said) == (Status.ERROR, True)
+    assert (denied.status, "permission denied for schema" in denied.message) == (CheckStatus.ERROR, True)
     servers.execute(denied.remedy.partition(": ")[2])
     [lacking, reached] = check_postgres_target()
-    assert [lacking.status, reached.status] == [Status.WARNING, Status.OK], "one that others made the schemas for"
+    assert [lacking.status, reached.status] == [CheckStatus.WARNING, CheckStatus.OK], (
+        "one that others made the schemas for"
+    )
     assert lacking.remedy == refused.remedy
     servers.execute(lacking.remedy.partition(": ")[2])
-    assert [finding.status for finding in check_postgres_target()] == [Status.OK], "the remedies are what helps"
+    assert [result.status for result in check_postgres_target()] == [CheckStatus.OK], "the remedies are what helps"
 
 
 def test_a_read_only_server_is_an_error(servers: Servers, guest: str) -> None:
@@ -154,10 +156,10 @@ def catalog(servers: Servers, own: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_missing_ducklake_is_not_created(servers: Servers, own: str) -> None:
-    [finding] = check_lake_target()
-    assert finding.status is Status.OK, finding
-    assert f"s3://{servers.s3.bucket}/{own}" in finding.said
-    assert "made by the first build" in finding.said
+    [result] = check_lake_target()
+    assert result.status is CheckStatus.OK, result
+    assert f"s3://{servers.s3.bucket}/{own}" in result.message
+    assert "The first build creates the DuckLake" in result.message
     assert catalog(servers, own) == []
     assert servers.objects(own) == []
 
@@ -166,8 +168,8 @@ def test_a_ducklake_is_tested_by_a_write_and_not_changed(servers: Servers, own: 
     opened("ducklake").replace(Table("consumers", "t"), pd.DataFrame({"n": range(1000)}))
     before = [catalog(servers, own), servers.objects(own)]
     assert before[1], "its files are in the bucket"
-    [finding] = check_lake_target()
-    assert finding.status is Status.OK, finding
+    [result] = check_lake_target()
+    assert result.status is CheckStatus.OK, result
     assert [catalog(servers, own), servers.objects(own)] == before
 
 
@@ -220,9 +222,9 @@ def test_an_incompatible_ducklake_is_an_error_with_a_remedy(
 
 def test_a_missing_privilege_on_the_catalog_is_named(servers: Servers, own: str, guest: str) -> None:
     [refused] = check_lake_target()
-    assert (refused.status, f"may not make the schema {own}" in refused.said) == (Status.ERROR, True), refused
+    assert (refused.status, f"may not create the schema {own}" in refused.message) == (CheckStatus.ERROR, True), refused
     servers.execute(refused.remedy.partition(": ")[2])
-    assert [finding.status for finding in check_lake_target()] == [Status.OK], "the remedy is what helps"
+    assert [result.status for result in check_lake_target()] == [CheckStatus.OK], "the remedy is what helps"
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANALYTICS_POSTGRES_USER", servers.postgres.user)
@@ -231,17 +233,17 @@ def test_a_missing_privilege_on_the_catalog_is_named(servers: Servers, own: str,
     servers.execute(f"grant usage on schema {own} to {guest}; grant select on all tables in schema {own} to {guest}")
     assert opened("ducklake").rows("select count(*) from consumers.t") == [(1000,)]
     [denied] = check_lake_target()
-    assert (denied.status, f"may not write the schema {own}" in denied.said) == (Status.ERROR, True), denied
+    assert (denied.status, f"may not write the schema {own}" in denied.message) == (CheckStatus.ERROR, True), denied
     servers.execute(denied.remedy.partition(": ")[2])
-    assert [finding.status for finding in check_lake_target()] == [Status.OK], "the remedy is what helps"
+    assert [result.status for result in check_lake_target()] == [CheckStatus.OK], "the remedy is what helps"
 
 
 @pytest.mark.usefixtures("own")
 def test_missing_extensions_are_named_with_package_and_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_DUCKDB_EXTENSIONS", str(tmp_path))
-    findings = list(warehouse.check_extensions(target_of("ducklake").credentials))
-    assert [finding.said.split()[0] for finding in findings] == ["ducklake", "postgres_scanner", "httpfs"]
-    assert {finding.remedy for finding in findings} == {"analytics-dagster prepare"}, "their packages are installed"
+    results = list(warehouse.check_extensions(target_of("ducklake").credentials))
+    assert [result.message.split()[0] for result in results] == ["ducklake", "postgres_scanner", "httpfs"]
+    assert {result.remedy for result in results} == {"analytics-dagster prepare"}, "their packages are installed"
 
 
 # --- buckets ------------------------------------------------------------------------------------------------
@@ -267,9 +269,9 @@ def test_doctor_reader_and_writer_name_an_unusable_bucket(servers: Servers, faul
         reports_url=url,
         landing_storage_options=dict(options),
     )
-    found = list(storage_locations.check_places(settings))
-    assert [finding.status for finding in found] == [Status.ERROR] * 3
-    assert all(remedy in finding.remedy for finding in found), found
+    found = list(storage_locations.check_locations(settings))
+    assert [result.status for result in found] == [CheckStatus.ERROR] * 3
+    assert all(remedy in result.remedy for result in found), found
     with pytest.raises(LandingZoneError) as unread:
         Landing(url, options=options).list_files(ORDERS)
     told: dict[str, AnalyticsError] = {"ANALYTICS_LANDING_URL": unread.value}
@@ -293,7 +295,7 @@ def test_a_usable_bucket_is_ok_and_can_be_read_and_written(servers: Servers, tmp
         reports_url=f"{url}/reports",
         landing_storage_options=dict(servers.options),
     )
-    assert [finding.status for finding in storage_locations.check_places(settings)] == [Status.OK] * 3, (
+    assert [result.status for result in storage_locations.check_locations(settings)] == [CheckStatus.OK] * 3, (
         "nothing lies there yet"
     )
     assert servers.objects("places/") == [], "what the doctor wrote for a try is gone"
@@ -325,8 +327,8 @@ def instance_of(servers: Servers, tmp_path: Path) -> Iterator[Callable[..., dg.D
 def test_a_bucket_for_run_logs_is_ok_and_not_changed(
     servers: Servers, own: str, instance_of: Callable[..., dg.DagsterInstance]
 ) -> None:
-    [finding] = check_run_logs(instance_of(prefix=own))
-    assert finding == Finding("run logs", Status.OK, "S3ComputeLogManager: a log can be written.")
+    [result] = check_run_logs(instance_of(prefix=own))
+    assert result == CheckResult("run logs", CheckStatus.OK, "S3ComputeLogManager can be written.")
     assert servers.objects(own) == []
 
 
@@ -349,11 +351,11 @@ def test_an_unusable_bucket_for_run_logs_is_an_error_with_a_remedy(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # the session keeps its first credentials
-    [finding] = check_run_logs(instance_of(**changed))
-    assert (finding.check, finding.status) == ("run logs", Status.ERROR)
-    assert remedy in finding.remedy
-    assert "compute_logs in dagster.yaml" in finding.remedy
-    assert WRONG not in f"{finding}"
+    [result] = check_run_logs(instance_of(**changed))
+    assert (result.check, result.status) == ("run logs", CheckStatus.ERROR)
+    assert remedy in result.remedy
+    assert "compute_logs in dagster.yaml" in result.remedy
+    assert WRONG not in f"{result}"
 
 
 def test_run_logs_in_a_folder_are_not_checked(tmp_path: Path) -> None:
@@ -379,7 +381,7 @@ def test_the_doctor_finds_no_error_in_a_working_target(servers: Servers, own: st
         reports_url=f"{bucket}/reports",
         landing_storage_options=dict(servers.options),
     )
-    found = {finding.check: finding for finding in examine(lambda: settings) if finding.status is not Status.OK}
+    found = {result.check: result for result in run_checks(lambda: settings) if result.status is not CheckStatus.OK}
     # `prepare` would create the manifest, and no alerts are configured.
     assert set(found) == {"manifest", "alerts"}, found
     assert "prepare" in found["manifest"].remedy
@@ -387,11 +389,11 @@ def test_the_doctor_finds_no_error_in_a_working_target(servers: Servers, own: st
 
 def test_the_doctor_names_every_missing_variable_of_the_target(tmp_path: Path) -> None:
     settings = Settings(environment="prod", dbt_project_dir=PROJECT, data_dir=tmp_path, dagster_home=tmp_path)
-    [finding] = [finding for finding in examine(lambda: settings) if finding.check == "dbt project"]
-    assert finding.status is Status.ERROR
+    [result] = [result for result in run_checks(lambda: settings) if result.check == "dbt project"]
+    assert result.status is CheckStatus.ERROR
     for name in ("HOST", "USER", "PASSWORD", "DBNAME"):
-        assert f"ANALYTICS_POSTGRES_{name}" in finding.said
-    assert "from a Secret" in finding.remedy
+        assert f"ANALYTICS_POSTGRES_{name}" in result.message
+    assert "from a Secret" in result.remedy
 
 
 @pytest.mark.parametrize(

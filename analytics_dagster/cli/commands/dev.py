@@ -1,4 +1,4 @@
-"""`analytics-dagster dev`: the UI, on a home that outlives it."""
+"""`analytics-dagster dev`: open Dagster's UI with schedules and sensors."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from analytics_dagster.cli.commands.prepare import make_ready
-from analytics_dagster.cli.instance import opened_instance, reset_stale_state
-from analytics_dagster.cli.terminal import error_boundary, read_settings, say
+from analytics_dagster.cli.commands.prepare import prepare_manifest
+from analytics_dagster.cli.terminal import error_boundary, print_line, read_settings
 
 
 def dev(
-    port: Annotated[int, typer.Option(help="Where the UI listens.")] = 3000,
-    host: Annotated[str, typer.Option(help="At which address the UI listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port of the UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="The address that the UI listens on.")] = "127.0.0.1",
 ) -> None:
-    """Open the UI with schedules, sensors and run history that are kept between starts."""
+    """Open the UI; schedules, sensors and run history are kept between starts."""
     with error_boundary():
         settings = read_settings()
-        from analytics_dagster.cli.home import WORKSPACE, lock_home, prepare_home  # as Dagster
+        from analytics_dagster.cli.home import (  # imports Dagster
+            WORKSPACE,
+            lock_home,
+            opened_instance,
+            prepare_home,
+            reset_stale_state,
+        )
 
         home = prepare_home(settings)
         lock_home(home)
-        make_ready(settings)
+        prepare_manifest(settings)
         with opened_instance(settings) as instance:
             reset_stale_state(settings, instance)
-        say(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}")
+        print_line(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}")
     arguments = ["dagster", "dev", "--workspace", str(WORKSPACE), "--port", str(port), "--host", host]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - this process becomes Dagster's

@@ -1,47 +1,43 @@
-"""`analytics-dagster doctor`: whether this installation works, and what to do where it does not."""
+"""`analytics-dagster doctor`: check this installation and name the remedy of each problem."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from analytics_dagster.cli.terminal import read_settings, show
+from analytics_dagster.cli.terminal import JsonOption, read_settings, show
 
 if TYPE_CHECKING:
-    from analytics_dagster.cli.doctor.finding import Finding
+    from analytics_dagster.cli.doctor.result import CheckResult
 
 _MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[bold red]error[/]"}
 
 
-def doctor(
-    as_json: Annotated[  # noqa: FBT002 - an option of the command line
-        bool, typer.Option("--json", help="Print it for machines.")
-    ] = False,
-) -> None:
-    """Check this installation: versions, settings, dbt, warehouse, storage, channels; tell the remedy of each fault."""
-    from analytics_dagster.cli.doctor.runner import examine, is_well  # imports Dagster
+def doctor(as_json: JsonOption = False) -> None:  # noqa: FBT002 - an option of the command line
+    """Check versions, settings, dbt, warehouse, storage and channels, and print a remedy for each problem."""
+    from analytics_dagster.cli.doctor.runner import has_error, run_checks  # imports Dagster
 
-    findings = list(examine(read_settings))
+    results = list(run_checks(read_settings))
+    failed = has_error(results)
     if as_json:
-        typer.echo(json.dumps({"well": is_well(findings), "findings": [asdict(one) for one in findings]}, indent=2))
+        typer.echo(json.dumps({"well": not failed, "findings": [one.to_json() for one in results]}, indent=2))
     else:
-        show(_table(findings))
-    raise typer.Exit(code=0 if is_well(findings) else 1)
+        show(_table(results))
+    raise typer.Exit(code=1 if failed else 0)
 
 
-def _table(findings: Sequence[Finding]) -> Table:
+def _table(results: Sequence[CheckResult]) -> Table:
     table = Table(box=box.SIMPLE, header_style="bold", pad_edge=False)
     table.add_column("check", no_wrap=True)
     table.add_column("")
-    table.add_column("found", overflow="fold")
-    for finding in findings:
-        remedy = f"\n[bold]-> {escape(finding.remedy)}[/]" if finding.remedy else ""
-        table.add_row(escape(finding.check), _MARKS[finding.status.value], f"{escape(finding.said)}{remedy}")
+    table.add_column("result", overflow="fold")
+    for one in results:
+        remedy = f"\n[bold]-> {escape(one.remedy)}[/]" if one.remedy else ""
+        table.add_row(escape(one.check), _MARKS[one.status.value], f"{escape(one.message)}{remedy}")
     return table

@@ -1,4 +1,4 @@
-"""`analytics-dagster init`: what a team needs beside its dbt project."""
+"""`analytics-dagster init`: write the files that a dbt project needs, next to it."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from analytics_dagster.cli.terminal import error_boundary, print_stderr, say, show
+from analytics_dagster.cli.terminal import error_boundary, print_line, print_stderr, show
 
 if TYPE_CHECKING:
-    from analytics_dagster.cli.init.adopting import Adoption
+    from analytics_dagster.cli.init.scaffold import ScaffoldResult
 
 
 def init(
     dbt_project: Annotated[
-        Path, typer.Option(help="The folder of your dbt_project.yml, in which nothing is changed.")
+        Path, typer.Option(help="The folder of your dbt_project.yml. Nothing in it is changed.")
     ] = Path(),
     into: Annotated[
-        Path | None, typer.Option(help="Where to write; a folder beside the project, named after it, without.")
+        Path | None, typer.Option(help="The folder to write to. Default: <project>-dagster next to the project.")
     ] = None,
 ) -> None:
-    """Write settings, schedule groups, workspace and Helm values for a dbt project; may be run again at any time."""
+    """Write settings, schedule groups, workspace and Helm values for a dbt project; can be repeated at any time."""
     with error_boundary():
-        from analytics_dagster.cli.init.adopting import adopt  # imports Dagster
+        from analytics_dagster.cli.init.scaffold import scaffold  # imports Dagster
 
-        adoption = adopt(dbt_project, into, print_stderr)
-        _tell(adoption)
-    raise typer.Exit(code=1 if adoption.planned.plan.problems else 0)
+        result = scaffold(dbt_project, into, print_stderr)
+        _print(result)
+    raise typer.Exit(code=1 if result.planned.plan.problems else 0)
 
 
-def _tell(adoption: Adoption) -> None:
+def _print(result: ScaffoldResult) -> None:
     from analytics_dagster.cli.plan.report import plan_report  # imports Dagster
 
-    show(plan_report(adoption.planned, datetime.now(tz=timezone.utc)))
-    if adoption.planned.profile_error is not None:
-        reason = adoption.planned.profile_error
-        say(f"\n[yellow]Nothing can be built yet[/]: {escape(reason.problem)}\n  [bold]-> {escape(reason.remedy)}[/]")
+    show(plan_report(result.planned, datetime.now(tz=timezone.utc)))
+    error = result.planned.profile_error
+    if error is not None:
+        print_line(
+            f"\n[yellow]Nothing can be built yet[/]: {escape(error.problem)}\n  [bold]-> {escape(error.remedy)}[/]"
+        )
     files = Table.grid(padding=(0, 2))
-    for name, outcome in adoption.outcomes.items():
+    for name, outcome in result.outcomes.items():
         files.add_row(f"  {escape(name)}", f"[dim]{outcome.value}[/]")
-    say(f"\n[bold]{escape(str(adoption.folder))}[/]")
+    print_line(f"\n[bold]{escape(str(result.folder))}[/]")
     show(files)
-    say("\nThere, type:")
-    say("  analytics-dagster build    [dim]# runs every group once[/]")
-    say("  analytics-dagster dev      [dim]# opens the UI[/]")
+    print_line("\nIn this folder, run:")
+    print_line("  analytics-dagster build    [dim]# runs every group once[/]")
+    print_line("  analytics-dagster dev      [dim]# opens the UI[/]")

@@ -1,4 +1,4 @@
-"""`analytics-dagster schema`: what an editor checks the schedule groups' file by."""
+"""`analytics-dagster schema`: print the JSON schema of the schedule groups file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import typer
 
 
 def schema() -> None:
-    """Print the JSON schema of the schedule groups' file, for editors."""
-    # As a file of the package: nothing needs to be imported for it.
+    """Print the JSON schema of the schedule groups file, for editors."""
+    # Read from a file of the package, so that nothing heavy is imported.
     typer.echo((files("analytics_dagster") / "planning" / "groups.schema.json").read_text("utf-8"), nl=False)

@@ -1,1 +1,1 @@
-"""The command `doctor`: checks of everything that a location needs."""
+"""The checks of `analytics-dagster doctor`. `runner` calls them in order."""

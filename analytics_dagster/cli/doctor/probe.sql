@@ -1,5 +1,5 @@
-{# Makes a table as any model does, and drops it; prints the warehouse's clock. Where the target's schema is not there
-   yet, one of another name is made and dropped, so that nobody's is. #}
+{# Creates a table as a model does, drops it, and prints the warehouse's clock. If the target's schema does not exist,
+   a schema with another name is created and dropped, so that an existing one is never dropped. #}
 {% macro analytics_dagster_probe() %}
   {% set there = adapter.check_schema_exists(target.database, target.schema) %}
   {% set name = target.schema if there else target.schema ~ '_probe_' ~ invocation_id.split('-')[0] %}

@@ -1,4 +1,4 @@
-"""Whether the dbt project, its profile, its manifest and the schedule groups can be used."""
+"""Checks the dbt project: its target, manifest, schedule groups and time zones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
 
 from analytics_dagster.assets.keys import check_asset_keys
-from analytics_dagster.cli.doctor.finding import Finding, doubt, ill, of_error, well
+from analytics_dagster.cli.doctor.result import Check, CheckResult
 from analytics_dagster.errors import ProjectError
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroups
@@ -16,33 +16,31 @@ from analytics_dagster.project.loading import Project, load_project
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Environment, Settings
 
-PROJECT = "dbt project"
-MANIFEST = "manifest"
-GROUPS = "schedule groups"
-ZONES = "time zones"
+PROJECT = Check("dbt project")
+MANIFEST = Check("manifest")
+GROUPS = Check("schedule groups")
+ZONES = Check("time zones")
 
 
-def check_target(settings: Settings, target: Target) -> Iterator[Finding]:
-    """Yield which project and target are meant."""
-    where = target.profiles_dir
-    yield well(
-        PROJECT,
-        f"{settings.project_dir}, target {target.name} ({target.adapter}) of the profile {target.profile} in {where}.",
-    )
+def check_target(settings: Settings, target: Target) -> CheckResult:
+    """Return which project and target are used."""
+    profile = f"profile {target.profile} in {target.profiles_dir}"
+    return PROJECT.ok(f"{settings.project_dir}, target {target.name} ({target.adapter}) of {profile}.")
 
 
-def check_manifest(settings: Settings, target: Target, groups: ScheduleGroups) -> tuple[Project | None, list[Finding]]:
-    """Return the project, if it is as ready as every process but `dagster dev` needs it, and how it stands with it."""
+def check_manifest(settings: Settings, target: Target, groups: ScheduleGroups) -> Iterator[CheckResult]:
+    """Yield whether the manifest is as up to date as every process except `dagster dev` needs it, and its plan."""
     try:
         project = load_project(find_project(settings), target, groups.selections)
         metadata = project.manifest["metadata"]
     except ProjectError as error:
-        if settings.environment is Environment.DEV:
-            # Whatever a developer types makes it.
-            return None, [doubt(MANIFEST, error.problem, error.remedy)]
-        return None, [of_error(MANIFEST, error)]
+        # In development, any command makes it.
+        is_dev = settings.environment is Environment.DEV
+        yield (MANIFEST.warning if is_dev else MANIFEST.error)(error.problem, error.remedy)
+        return
     made = f"made by dbt {metadata.get('dbt_version')}{_age(metadata.get('generated_at'))}"
-    return project, [well(MANIFEST, f"{project.artifacts}: {made}, up to date.")]
+    yield MANIFEST.ok(f"{project.artifacts}: {made}, up to date.")
+    yield from _check_plan(groups, project)
 
 
 def _age(generated_at: object) -> str:
@@ -54,20 +52,20 @@ def _age(generated_at: object) -> str:
     return f" {hours:.0f} hours ago" if hours < 48 else f" {hours / 24:.0f} days ago"  # noqa: PLR2004 - two days
 
 
-def check_plan(groups: ScheduleGroups, project: Project) -> Iterator[Finding]:
-    """Yield every problem and warning of the plan."""
+def _check_plan(groups: ScheduleGroups, project: Project) -> Iterator[CheckResult]:
     plan = check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
     for problem in plan.problems:
-        yield ill(GROUPS, f"{problem.code}: {problem.message}", f"{problem.remedy} `analytics-dagster plan` shows it.")
+        remedy = f"{problem.remedy} `analytics-dagster plan` lists the nodes."
+        yield GROUPS.error(f"{problem.code}: {problem.message}", remedy)
     for warning in plan.warnings:
-        yield doubt(GROUPS, f"{warning.code}: {warning.message}", warning.remedy)
+        yield GROUPS.warning(f"{warning.code}: {warning.message}", warning.remedy)
     if not plan.problems:
-        shown = ", ".join(f"{name} ({len(one.nodes)} nodes)" for name, one in plan.by_name.items())
-        yield well(GROUPS, f"{shown}: every node is in one group.")
+        counts = ", ".join(f"{name} ({len(group.nodes)} nodes)" for name, group in plan.by_name.items())
+        yield GROUPS.ok(f"{counts}: every node is in one group.")
 
 
-def check_time_zones(settings: Settings, groups: ScheduleGroups, now: datetime) -> Iterator[Finding]:
-    """Yield in which time zones schedules tick, and what time it is there."""
+def check_time_zones(settings: Settings, groups: ScheduleGroups, now: datetime) -> CheckResult:
+    """Return the time zones of the schedules, and what time it is there."""
     zones = dict.fromkeys(group.time_zone or settings.time_zone for group in groups.groups if group.cron)
-    told = ", ".join(f"{zone} ({now.astimezone(ZoneInfo(zone)):%a %H:%M})" for zone in zones)
-    yield well(ZONES, f"Schedules tick in {told}." if told else "No schedule group has a cron.")
+    times = ", ".join(f"{zone} ({now.astimezone(ZoneInfo(zone)):%a %H:%M})" for zone in zones)
+    return ZONES.ok(f"Schedules tick in {times}." if times else "No schedule group has a cron.")

@@ -1,26 +1,24 @@
-"""All checks, one after the other: what one has found out the next may need, and none keeps another from its work."""
+"""Runs all checks in order. A check may use what an earlier one has read; a failed check does not stop the others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime, timezone
+from typing import TypeVar
 
 from analytics_dagster.cli.doctor import (
     channels,
-    clock,
+    dagster_storage,
+    environment,
     lake,
     postgres,
     project,
-    storage,
     storage_locations,
-    variables,
-    versions,
     warehouse,
 )
-from analytics_dagster.cli.doctor.finding import Finding, Status, ill, of_error
+from analytics_dagster.cli.doctor.result import Check, CheckResult, CheckStatus, Clocks
 from analytics_dagster.errors import AnalyticsError, SettingsError
 from analytics_dagster.execution.failures.deployment import build_deployment_info
-from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.groups_file import load_groups
 from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import Target, load_target
@@ -28,109 +26,81 @@ from analytics_dagster.redaction import redact, useful_lines
 from analytics_dagster.settings import Settings, environment_variables
 from analytics_dagster.warehouse import Kind, duckdb_path, kind_of
 
+T = TypeVar("T")
 
-def examine(read_settings: Callable[[], Settings]) -> Iterator[Finding]:
-    """Yield what every check finds, as soon as it has; no secret is in it."""
-    yield from versions.check_versions(versions.read_installed())
+
+def run_checks(read_settings: Callable[[], Settings]) -> Iterator[CheckResult]:
+    """Yield the result of each check as soon as it is known, without secrets."""
+    yield from environment.check_versions(environment.read_installed())
     try:
         settings = read_settings()
     except SettingsError as error:
-        yield of_error(variables.CHECK, error)
+        yield environment.SETTINGS.failed(error)
         return
     secrets = build_deployment_info(settings, "").secrets
-    for finding in _Examination(settings).findings():
-        yield Finding(finding.check, finding.status, redact(finding.said, secrets), redact(finding.remedy, secrets))
+    for one in _run_checks(settings):
+        yield CheckResult(one.check, one.status, redact(one.message, secrets), redact(one.remedy, secrets))
 
 
-class _Examination:
-    """The settings, and what has been found out by them so far."""
+def has_error(results: Iterable[CheckResult]) -> bool:
+    """Return whether any result is an error."""
+    return any(one.status is CheckStatus.ERROR for one in results)
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._target: Target | None = None
-        self._groups: ScheduleGroups | None = None
-        self._clocks: dict[str, datetime] = {}
 
-    def findings(self) -> Iterator[Finding]:
-        """Yield what the checks find."""
-        settings = self._settings
-        yield from variables.check_settings(settings, environment_variables())
-        yield from _guarded(project.PROJECT, self._find_target)
-        yield from _guarded(project.GROUPS, self._find_groups)
-        if self._groups is not None and self._target is not None:
-            yield from _guarded(project.MANIFEST, self._find_manifest)
-        if self._target is not None:
-            yield from _guarded(warehouse.EXTENSIONS, self._find_extensions)
-            yield from _guarded(warehouse.CHECK, self._find_warehouse)
-        yield from _guarded(storage.CHECK, lambda: storage.check_storage(settings))
-        yield from _guarded(storage_locations.CHECK, lambda: storage_locations.check_places(settings))
-        yield from _guarded(channels.ALERTS, self._find_channels)
-        yield clock.check_clock(datetime.now(tz=timezone.utc), self._clocks)
-        if self._groups is not None:
-            yield from project.check_time_zones(settings, self._groups, datetime.now(tz=timezone.utc))
+def _run_checks(settings: Settings) -> Iterator[CheckResult]:
+    clocks: Clocks = {}
+    yield from environment.check_settings(settings, environment_variables())
+    target = yield from _read(project.PROJECT, lambda: load_target(find_project(settings)))
+    if target is not None:
+        yield project.check_target(settings, target)
+    groups = yield from _read(project.GROUPS, lambda: load_groups(settings))
+    if groups is not None and target is not None:
+        yield from _guarded(project.MANIFEST, lambda: project.check_manifest(settings, target, groups))
+    if target is not None and target.adapter == "duckdb":
+        yield from _guarded(warehouse.EXTENSIONS, lambda: warehouse.check_extensions(target.credentials))
+    if target is not None:
+        yield from _guarded(warehouse.CHECK, lambda: _check_warehouse(settings, target, clocks))
+    yield from _guarded(dagster_storage.STORAGE, lambda: dagster_storage.check_storage(settings))
+    yield from _guarded(storage_locations.CHECK, lambda: storage_locations.check_locations(settings))
+    yield from _guarded(channels.ALERTS, lambda: channels.check_routes(settings))
+    yield from _guarded(channels.ALERTS, lambda: channels.check_channels(settings, clocks))
+    now = datetime.now(tz=timezone.utc)
+    yield environment.check_clock(now, clocks)
+    if groups is not None:
+        yield project.check_time_zones(settings, groups, now)
 
-    def _find_target(self) -> Iterator[Finding]:
-        self._target = load_target(find_project(self._settings))
-        yield from project.check_target(self._settings, self._target)
 
-    def _find_groups(self) -> Iterable[Finding]:
-        self._groups = load_groups(self._settings)
+def _check_warehouse(settings: Settings, target: Target, clocks: Clocks) -> Iterable[CheckResult]:
+    """Return the results for the kind of warehouse."""
+    project_dir, kind = settings.project_dir, kind_of(target)
+    path = duckdb_path(target, project_dir)
+    if path is not None:
+        return warehouse.check_file(path)
+    if kind is Kind.LAKE:
+        return lake.check_lake(target, project_dir)
+    if kind is Kind.POSTGRES:
+        return postgres.check_postgres(target, clocks)
+    return [warehouse.check_with_dbt(target, project_dir, clocks)]
+
+
+def _read(check: Check, read: Callable[[], T]) -> Generator[CheckResult, None, T | None]:
+    """Return what ``read`` returns, or yield its error and return None."""
+    values: list[T] = []
+
+    def run() -> Iterable[CheckResult]:
+        values.append(read())
         return ()
 
-    def _find_manifest(self) -> Iterator[Finding]:
-        if self._groups is None or self._target is None:
-            raise AssertionError
-        found, findings = project.check_manifest(self._settings, self._target, self._groups)
-        yield from findings
-        if found is not None:
-            yield from project.check_plan(self._groups, found)
-
-    def _find_warehouse(self) -> Iterator[Finding]:
-        if self._target is None:
-            raise AssertionError
-        project_dir, kind = self._settings.project_dir, kind_of(self._target)
-        path = duckdb_path(self._target, project_dir)
-        if path is not None:
-            yield from warehouse.check_file(path)
-            return
-        if kind is Kind.LAKE:
-            yield from lake.check_lake(self._target, project_dir)
-            return
-        is_postgres = kind is Kind.POSTGRES
-        probed = postgres.check_postgres(self._target) if is_postgres else warehouse.probe(self._target, project_dir)
-        if probed.now is not None:
-            self._clocks["the warehouse"] = probed.now
-        yield from probed.findings
-
-    def _find_extensions(self) -> Iterator[Finding]:
-        if self._target is not None and self._target.adapter == "duckdb":
-            yield from warehouse.check_extensions(self._target.credentials)
-
-    def _find_channels(self) -> Iterator[Finding]:
-        settings = self._settings
-        yield from _guarded(channels.ALERTS, lambda: channels.check_routes(settings))
-        if settings.slack_token is not None:
-            answer = channels.ask_slack(settings.slack_token, settings.slack_api_url, settings.alert_timeout)
-            if answer.moment is not None:
-                self._clocks["Slack"] = answer.moment
-            yield answer.finding
-        yield from channels.check_webhooks(settings.slack_webhooks)
-        yield from channels.check_pagerduty(settings.pagerduty_keys)
-        if settings.smtp_url is not None:
-            yield channels.check_mail(settings.smtp_url, settings.mail_from or "", settings.alert_timeout)
+    yield from _guarded(check, run)
+    return values[0] if values else None
 
 
-def _guarded(check: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """Yield what a check finds, or the finding that it could not look."""
+def _guarded(check: Check, run: Callable[[], Iterable[CheckResult]]) -> Iterator[CheckResult]:
+    """Yield the results of a check, and an error if it raises."""
     try:
-        yield from look()
+        yield from run()
     except AnalyticsError as error:
-        yield of_error(check, error)
+        yield check.failed(error)
     except Exception as error:  # noqa: BLE001 - each library has errors of its own, and one must not hide the rest
-        said = useful_lines(f"{type(error).__name__}: {error}", most=3)
-        yield ill(check, said, "Correct what it names, or tell the maintainers: no check is to end like this.")
-
-
-def is_well(findings: Iterable[Finding]) -> bool:
-    """Return whether nothing found is an error."""
-    return all(finding.status is not Status.ERROR for finding in findings)
+        message = useful_lines(f"{type(error).__name__}: {error}", most=3)
+        yield check.error(message, "Correct the cause; if there is none in your setup, report a bug.")

@@ -1,4 +1,4 @@
-"""Whether the landing zone can be read, and the places for exports and reports be written."""
+"""Checks that the landing zone can be read, and that exports and reports can be written."""
 
 from __future__ import annotations
 
@@ -9,101 +9,109 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from analytics_dagster.cli.doctor.finding import Finding, doubt, ill, well
+from analytics_dagster.cli.doctor.result import Check, CheckResult
 from analytics_dagster.errors import FolderError
 from analytics_dagster.settings import Settings, variable_name
 from analytics_dagster.warehouse.folder import Folder
 from analytics_dagster.warehouse.fsspec_errors import cause_of, remedy_of, shown
 
-CHECK = "places"
+CHECK = Check("storage locations")
 
-_LONGEST = 20.0  # seconds
+TIMEOUT = 20.0  # seconds
+TEST_TEXT = "A test by analytics-dagster doctor; it can be deleted.\n"
 
 T = TypeVar("T")
 
 
-def check_places(settings: Settings) -> Iterator[Finding]:
-    """Yield how it stands with each of the three places; the drivers' own errors are told with their first line.
-
-    To a bucket that is to be written, a small file is written and deleted again.
-    """
+def check_locations(settings: Settings) -> Iterator[CheckResult]:
+    """Yield the result of each location; to a bucket for exports or reports, a test file is written and deleted."""
     options = settings.landing_storage_options
     for name, field, url in (
         ("landing zone", "landing_url", settings.landing),
         ("exports", "outbound_url", settings.outbound),
         ("reports", "reports_url", settings.reports),
     ):
-        is_local = "://" not in url or url.startswith("file://")
-        yield _local(name, field, Path(url.removeprefix("file://"))) if is_local else _remote(name, field, url, options)
+        check = Check(name)
+        if "://" in url and not url.startswith("file://"):
+            yield _remote(check, field, url, options)
+        else:
+            yield _local(check, field, Path(url.removeprefix("file://")))
 
 
-def _local(name: str, field: str, folder: Path) -> Finding:
+def _local(check: Check, field: str, folder: Path) -> CheckResult:
     if folder.is_dir():
         if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            return well(name, f"{folder} can be read and written.")
-        return ill(name, f"{folder} can't be read and written by this user.", f"Give it the rights of {folder}.")
+            return check.ok(f"{folder} can be read and written.")
+        return check.error(f"This user can't read and write {folder}.", f"Grant rights on {folder}.")
     if folder.exists():
-        return ill(name, f"{folder} is no folder.", f"Name another by {variable_name(field)}.")
-    above = next(parent for parent in folder.parents if parent.exists())
-    if not os.access(above, os.W_OK):
-        remedy = f"Make it, or name another by {variable_name(field)}."
-        return ill(name, f"{folder} is not there, and {above} can't be written.", remedy)
+        return check.error(f"{folder} is not a folder.", f"Set {variable_name(field)} to another.")
+    parent = next(parent for parent in folder.parents if parent.exists())
+    if not os.access(parent, os.W_OK):
+        remedy = f"Create it, or set {variable_name(field)} to another folder."
+        return check.error(f"{folder} does not exist, and {parent} can't be written.", remedy)
     if field == "landing_url":
-        # Ingestion reads what others deliver: it does not make the place for it.
-        return doubt(name, f"{folder} is not there: needed as soon as a source lands files.", f"mkdir -p {folder}")
-    return well(name, f"{folder} is made when something is written there.")
+        # Ingestion does not create it: other systems deliver the files.
+        message = f"{folder} does not exist; it is needed once a source lands files."
+        return check.warning(message, f"mkdir -p {folder}")
+    return check.ok(f"{folder} is created when something is written.")
 
 
-def _remote(name: str, field: str, url: str, options: Mapping[str, Any]) -> Finding:
+def _remote(check: Check, field: str, url: str, options: Mapping[str, Any]) -> CheckResult:
     try:
-        entries = within(_LONGEST, lambda: _list(url, options))
+        entries = within(TIMEOUT, lambda: _count_entries(url, options))
     except Exception as error:  # noqa: BLE001 - each fsspec driver has errors of its own
-        said = f"{shown(url)} can't be reached: {cause_of(error, url, options)}"
-        return ill(name, said, remedy_of(error, field))
+        message = f"{shown(url)} can't be reached: {cause_of(error, url, options)}"
+        return check.error(message, remedy_of(error, field))
     if field == "landing_url":
-        return well(name, f"{shown(url)} can be listed ({entries} entries).")
-    return _tried(name, Folder(url, options, field))
+        return check.ok(f"{shown(url)} can be listed ({entries} entries).")
+    folder, file = Folder(url, options, field), f".doctor-{uuid.uuid4().hex}"
+
+    def explain(error: Exception) -> tuple[str, str]:
+        if isinstance(error, FolderError):
+            return error.problem, error.remedy
+        return f"{shown(url)} can't be written: {error}", remedy_of(error, field)
+
+    return check_write(
+        check, shown(url), lambda: folder.write(file, TEST_TEXT.encode()), lambda: folder.delete(file), explain
+    )
 
 
-def _tried(name: str, folder: Folder) -> Finding:
-    """Return whether a file can be written, read and deleted."""
-    file = f".doctor-{uuid.uuid4().hex}"
-    url = shown(folder.url)
+def check_write(
+    check: Check,
+    location: str,
+    write: Callable[[], object],
+    delete: Callable[[], object],
+    explain: Callable[[Exception], tuple[str, str]],
+) -> CheckResult:
+    """Return whether a test file can be written and deleted; ``explain`` returns the message and remedy of an error."""
     try:
-        within(_LONGEST, lambda: folder.write(file, b"A file to try whether one can be written; it can be deleted.\n"))
-    except (FolderError, TimeoutError) as error:
-        return ill(name, *_said(error, url, folder.setting))
+        within(TIMEOUT, write)
+    except Exception as error:  # noqa: BLE001 - each driver has errors of its own
+        return check.error(*explain(error))
     try:
-        within(_LONGEST, lambda: folder.delete(file))
-    except (FolderError, TimeoutError) as error:
-        said, _ = _said(error, url, folder.setting)
-        remedy = f"Delete {file} there; give the right to delete too, or what is old is kept for ever."
-        return doubt(name, f"{url} can be written; what was written for a try stays. {said}", remedy)
-    return well(name, f"{url} can be read and written.")
+        within(TIMEOUT, delete)
+    except Exception as error:  # noqa: BLE001 - each driver has errors of its own
+        message = f"{location} can be written, but the test file can't be deleted: {explain(error)[0]}"
+        return check.warning(message, "Grant the right to delete; otherwise old files are kept forever.")
+    return check.ok(f"{location} can be written.")
 
 
-def _said(error: FolderError | TimeoutError, url: str, setting: str) -> tuple[str, str]:
-    if isinstance(error, FolderError):
-        return error.problem, error.remedy
-    return f"{url} can't be written: {error}", remedy_of(error, setting)
-
-
-def _list(url: str, options: Mapping[str, Any]) -> int:
-    import fsspec  # a tenth of a second that local folders do not need
+def _count_entries(url: str, options: Mapping[str, Any]) -> int:
+    import fsspec  # 0.1 s that local folders do not need
 
     filesystem, root = fsspec.core.url_to_fs(url, **options)
     try:
         return len(filesystem.ls(root, detail=False))
     except FileNotFoundError:
-        # Nothing lies there yet, which in a bucket is the same as a folder that is not there.
+        # A bucket has no folders: an empty one looks like a missing one.
         filesystem.ls(str(root).lstrip("/").split("/", 1)[0], detail=False)
         return 0
 
 
 def within(seconds: float, action: Callable[[], T]) -> T:
-    """Return what an action returns, or raise what it raises; TimeoutError if it takes longer.
+    """Return what an action returns, or raise what it raises; `TimeoutError` if it takes longer.
 
-    Drivers of object stores try for minutes, and take no limit that holds for all of them.
+    Drivers of object stores retry for minutes, and have no common setting for a timeout.
     """
     answers: list[T] = []
     errors: list[BaseException] = []
@@ -111,7 +119,7 @@ def within(seconds: float, action: Callable[[], T]) -> T:
     def act() -> None:
         try:
             answers.append(action())
-        except BaseException as error:  # noqa: BLE001 - raised again, by who waits
+        except BaseException as error:  # noqa: BLE001 - raised again below
             errors.append(error)
 
     thread = threading.Thread(target=act, daemon=True)

@@ -1,4 +1,4 @@
-"""Whether the warehouse can be reached and written: a DuckDB file by DuckDB, what has no check of its own by dbt."""
+"""Checks a DuckDB file and its extensions, and any other warehouse that has no check of its own by means of dbt."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from analytics_dagster.cli.doctor.finding import Finding, doubt, ill, well
+from analytics_dagster.cli.doctor.result import Check, CheckResult, Clocks
 from analytics_dagster.errors import WarehouseError
 from analytics_dagster.execution.dbt_resource import dbt_executable
 from analytics_dagster.project.extensions import DIRECTORY
@@ -22,12 +22,12 @@ from analytics_dagster.project.profile import Target
 from analytics_dagster.redaction import useful_lines
 from analytics_dagster.warehouse import open_duckdb
 
-CHECK = "warehouse"
-EXTENSIONS = "DuckDB extensions"
+CHECK = Check("warehouse")
+EXTENSIONS = Check("DuckDB extensions")
 
-_PATIENCE = 2.0  # seconds, for a DuckDB file that another process holds
-_LONGEST = 120.0  # seconds, for dbt to connect
-_ANSWER = re.compile(r"^analytics_dagster_probe (\S+)$", re.MULTILINE)
+_LOCK_TIMEOUT = 2.0  # seconds, for a DuckDB file that another process holds
+_DBT_TIMEOUT = 120.0  # seconds
+_OUTPUT = re.compile(r"^analytics_dagster_probe (\S+)$", re.MULTILINE)
 _SCHEMES = {
     "ducklake": "ducklake",
     "postgres": "postgres_scanner",
@@ -38,43 +38,38 @@ _SCHEMES = {
 _SECRETS = {"s3": "httpfs", "gcs": "httpfs", "r2": "httpfs", "azure": "azure", "postgres": "postgres_scanner"}
 
 
-def check_file(path: Path) -> Iterator[Finding]:
-    """Yield whether a DuckDB file can be written: by a table that is made and never committed."""
+def check_file(path: Path) -> Iterator[CheckResult]:
+    """Yield whether a DuckDB file can be written, with a table that is rolled back."""
     if not path.exists():
         folder = next(parent for parent in path.parents if parent.exists())
         if os.access(folder, os.W_OK):
-            yield well(CHECK, f"{path} is made by the first build.")
+            yield CHECK.ok(f"The first build creates {path}.")
         else:
-            yield ill(CHECK, f"{path} is not there, and {folder} can't be written.", "Let this user write the folder.")
+            yield CHECK.error(
+                f"{path} does not exist, and {folder} can't be written.",
+                "Give this user write access to the folder.",
+            )
         return
     if not os.access(path, os.W_OK):
-        yield ill(CHECK, f"{path} can't be written by this user.", "Let this user write it and its folder.")
+        yield CHECK.error(f"This user can't write {path}.", "Give this user write access to it and its folder.")
         return
     try:
-        connection = open_duckdb(path, timeout=_PATIENCE, read_only=False)
+        connection = open_duckdb(path, timeout=_LOCK_TIMEOUT, read_only=False)
     except WarehouseError as error:
         held = "is held by" in error.problem
-        say = doubt if held else ill
-        yield say(CHECK, error.problem, "A run may be at work; look again later." if held else error.remedy)
+        make = CHECK.warning if held else CHECK.error
+        yield make(error.problem, "A run may be in progress; try again later." if held else error.remedy)
         return
     with connection:
         connection.execute("begin")
         connection.execute("create schema analytics_dagster_probe")
         connection.execute("create table analytics_dagster_probe.probe as select 1 as id")
         connection.execute("rollback")
-    yield well(CHECK, f"{path} ({path.stat().st_size / 1e6:,.1f} MB) can be read and written.")
+    yield CHECK.ok(f"{path} ({path.stat().st_size / 1e6:,.1f} MB) can be read and written.")
 
 
-@dataclass(frozen=True)
-class Probed:
-    """What dbt's adapter found; ``now`` is the warehouse's clock, where it tells its time zone."""
-
-    findings: tuple[Finding, ...]
-    now: datetime | None = None
-
-
-def probe(target: Target, project_dir: Path) -> Probed:
-    """Have dbt make a table in the target's schema and take it away again, as any build does; takes seconds."""
+def check_with_dbt(target: Target, project_dir: Path, clocks: Clocks) -> CheckResult:
+    """Let dbt create and drop a table in the target's schema, and read the warehouse's clock; takes seconds."""
     where = f"The target {target.name} ({target.adapter})"
     with tempfile.TemporaryDirectory() as folder:
         _write_probe(Path(folder), target.profile)
@@ -83,36 +78,28 @@ def probe(target: Target, project_dir: Path) -> Probed:
         command += ["--target-path", f"{folder}/target", "--log-path", folder, "--no-use-colors"]
         try:
             done = subprocess.run(  # noqa: S603 - the dbt of our own environment
-                # A relative path in the profile is relative to the project.
                 [*command, "--no-send-anonymous-usage-stats"],
-                cwd=project_dir,
+                cwd=project_dir,  # relative paths in the profile start there
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
                 check=False,
-                timeout=_LONGEST,
+                timeout=_DBT_TIMEOUT,
             )
         except subprocess.TimeoutExpired:
-            late = ill(CHECK, f"{where} did not answer within {_LONGEST:g} s.", "See that this machine may reach it.")
-            return Probed((late,))
-    answer = _ANSWER.search(done.stdout)
-    if done.returncode or answer is None:
-        said = useful_lines(target.redact(done.stdout), most=4)
-        remedy = f"Correct the profile in {target.profiles_dir}, the network or the rights; then `dbt debug` says more."
-        return Probed((ill(CHECK, f"{where} can't be written: {said}", remedy),))
-    moment = _moment(answer[1])
-    reached = well(CHECK, f"{where} can be reached, and tables be made and dropped in its schema.")
-    return Probed((reached,), moment)
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+            return CHECK.error(f"{where} did not answer within {_DBT_TIMEOUT:g} s.", "Check the network.")
+    output = _OUTPUT.search(done.stdout)
+    if done.returncode or output is None:
+        message = useful_lines(target.redact(done.stdout), most=4)
+        remedy = f"Correct the profile in {target.profiles_dir}, the network or the rights; `dbt debug` shows details."
+        return CHECK.error(f"{where} can't be written: {message}", remedy)
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(output[1])
+        if moment.tzinfo:
+            clocks["the warehouse"] = moment
+    return CHECK.ok(f"{where} can be reached; tables can be created and dropped in its schema.")
 
 
 def _write_probe(folder: Path, profile: str) -> None:
@@ -123,32 +110,32 @@ def _write_probe(folder: Path, profile: str) -> None:
     (folder / "macros" / "probe.sql").write_text(macro, encoding="utf-8")
 
 
-def check_extensions(credentials: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield which of the extensions that a DuckDB target needs are not there yet, and how they come."""
+def check_extensions(credentials: Mapping[str, Any]) -> Iterator[CheckResult]:
+    """Yield the extensions that a DuckDB target needs and that are not installed, and how to install them."""
     needed = needed_extensions(credentials)
     if not needed:
         return
     options: Mapping[str, Any] = credentials.get("config_options") or {}
     directory = str(options.get("extension_directory") or DIRECTORY)
     downloads = str(options.get("autoinstall_known_extensions", "true")).lower() != "false"
-    there = _installed(directory)
-    for name in [name for name in needed if name not in there]:
+    installed = _installed(directory)
+    for name in [name for name in needed if name not in installed]:
         package = f"duckdb-extension-{name.replace('_', '-')}"
         if _is_packaged(name):
-            said = f"{name} is not in {directory} yet, and lies in a package."
-            yield doubt(EXTENSIONS, said, "analytics-dagster prepare")
+            message = f"{name} is not in {directory} yet; an installed package contains it."
+            yield EXTENSIONS.warning(message, "analytics-dagster prepare")
         elif downloads:
-            remedy = f"On a closed network install it from the package registry: pip install {package}"
-            yield doubt(EXTENSIONS, f"{name} is not in {directory}: DuckDB downloads it at the first build.", remedy)
+            remedy = f"Without internet access, install it from the package registry: pip install {package}"
+            yield EXTENSIONS.warning(f"{name} is not in {directory}; DuckDB downloads it in the first build.", remedy)
         else:
-            said = f"{name} is not in {directory}, and the target forbids to download it."
-            yield ill(EXTENSIONS, said, f"pip install duckdb-extensions {package}, then analytics-dagster prepare")
-    if there >= set(needed):
-        yield well(EXTENSIONS, f"{', '.join(needed)}: in {directory}.")
+            message = f"{name} is not in {directory}, and the target forbids downloads."
+            yield EXTENSIONS.error(message, f"pip install duckdb-extensions {package}, then analytics-dagster prepare")
+    if installed >= set(needed):
+        yield EXTENSIONS.ok(f"{', '.join(needed)}: installed in {directory}.")
 
 
 def needed_extensions(credentials: Mapping[str, Any]) -> list[str]:
-    """Return the extensions that a DuckDB target names, or needs for what it attaches; once each. Pure."""
+    """Return the extensions that a DuckDB target names, or needs for its secrets and attached databases. Pure."""
     named = [entry.get("name") if isinstance(entry, dict) else entry for entry in credentials.get("extensions") or []]
     secrets = credentials.get("secrets") or []
     kinds = [str(secret.get("type", "")).lower() for secret in secrets if isinstance(secret, dict)]

@@ -1,1 +1,1 @@
-"""The command `init`: files that connect an existing dbt project."""
+"""The files that `analytics-dagster init` writes for a dbt project."""

@@ -1,4 +1,4 @@
-"""The plan as plain data for machines: what `analytics-dagster plan --json` prints. Keys are only ever added."""
+"""The plan as JSON: what `analytics-dagster plan --json` prints. Keys are only added, never changed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from analytics_dagster.cli.plan.planned_project import PlannedProject
 from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.plan import GroupPlan, Problem
 
-TICKS = 5
-"""How many of a group's next ticks are told."""
+_TICKS = 5
+_UNIQUE_ID = re.compile(r"[a-z_]+\.[^.]+\..+")
 
 
 def plan_document(planned: PlannedProject, now: datetime, group: str | None = None) -> Mapping[str, Any]:
-    """Return the whole plan, or what of it concerns one group; nodes and tests are dbt unique ids."""
+    """Return the whole plan, or the part of one group; nodes and tests are dbt unique ids."""
     plan, target = planned.plan, planned.project.target
-    known = _known(planned.project.manifest)
     return {
         "project": planned.project.manifest["metadata"].get("project_name"),
         "target": {"profile": target.profile, "name": target.name, "adapter": target.adapter},
@@ -28,13 +27,13 @@ def plan_document(planned: PlannedProject, now: datetime, group: str | None = No
         "order": [group_plan.group.name for group_plan in plan.groups],
         "on_overlap": planned.groups.on_overlap.value,
         "groups": {
-            group_plan.group.name: _group(planned, group_plan, now)
+            group_plan.group.name: _group_document(planned, group_plan, now)
             for group_plan in plan.groups
             if group in {None, group_plan.group.name}
         },
         "edges": [dataclasses.asdict(edge) for edge in plan.edges if group in {None, edge.upstream, edge.downstream}],
-        "problems": [_problem(problem, known) for problem in plan.problems],
-        "warnings": [_problem(warning, known) for warning in plan.warnings],
+        "problems": _problem_documents(planned, plan.problems),
+        "warnings": _problem_documents(planned, plan.warnings),
         "left_out": [
             {"what": entry.what, "why": entry.why, "count": len(entry.nodes), "nodes": list(entry.nodes)}
             for entry in plan.not_built
@@ -43,16 +42,15 @@ def plan_document(planned: PlannedProject, now: datetime, group: str | None = No
 
 
 def node_document(planned: PlannedProject, unique_id: str) -> Mapping[str, Any]:
-    """Return why a node or test is where the plan has it, and the problems that it has a part in."""
-    known = _known(planned.project.manifest)
-    problems = [_problem(problem, known) for problem in planned.plan.problems]
+    """Return why a node or test is where the plan has it, and the problems that name it."""
+    problems = _problem_documents(planned, planned.plan.problems)
     return {
         **dataclasses.asdict(explain(planned, unique_id)),
         "problems": [problem for problem in problems if unique_id in problem["nodes"]],
     }
 
 
-def _group(planned: PlannedProject, group_plan: GroupPlan, now: datetime) -> Mapping[str, Any]:
+def _group_document(planned: PlannedProject, group_plan: GroupPlan, now: datetime) -> Mapping[str, Any]:
     group = group_plan.group
     return {
         "select": group.select,
@@ -60,7 +58,7 @@ def _group(planned: PlannedProject, group_plan: GroupPlan, now: datetime) -> Map
         "default": group.default,
         "cron": list(group.cron),
         "time_zone": group.time_zone,
-        "next_ticks": [tick.isoformat() for tick in next_ticks(group, now, TICKS)],
+        "next_ticks": [tick.isoformat() for tick in next_ticks(group, now, _TICKS)],
         "after_ingestion": group.after_ingestion,
         "docs": group.docs,
         "waits_for": list(planned.plan.before(group.name)),
@@ -77,25 +75,23 @@ def _group(planned: PlannedProject, group_plan: GroupPlan, now: datetime) -> Map
     }
 
 
-def _problem(problem: Problem, known: Collection[str]) -> Mapping[str, Any]:
-    return {
-        "code": problem.code,
-        "message": problem.message,
-        "nodes": list(dict.fromkeys(unique_id for line in problem.nodes for unique_id in _ids(line, known))),
-        "details": list(problem.nodes),
-        "remedy": problem.remedy,
-    }
+def _problem_documents(planned: PlannedProject, problems: Collection[Problem]) -> list[Mapping[str, Any]]:
+    manifest = planned.project.manifest
+    keys = ("nodes", "sources", "functions", "exposures", "metrics", "semantic_models", "saved_queries", "disabled")
+    known = {unique_id for key in keys for unique_id in manifest.get(key) or {}} if problems else set[str]()
+    return [
+        {
+            "code": problem.code,
+            "message": problem.message,
+            "nodes": list(dict.fromkeys(unique_id for line in problem.nodes for unique_id in _ids(line, known))),
+            "details": list(problem.nodes),
+            "remedy": problem.remedy,
+        }
+        for problem in problems
+    ]
 
 
 def _ids(line: str, known: Collection[str]) -> list[str]:
-    """Return the unique ids in a problem's line for people, or the line itself where it holds none that is known."""
+    """Return the unique ids in a line of a problem, or the line itself if it has none."""
     words = re.split(r"[\s,()]+", line)
     return [word for word in words if word in known] or [word for word in words if _UNIQUE_ID.match(word)] or [line]
-
-
-_UNIQUE_ID = re.compile(r"[a-z_]+\.[^.]+\..+")
-
-
-def _known(manifest: Mapping[str, Any]) -> Collection[str]:
-    keys = ("nodes", "sources", "functions", "exposures", "metrics", "semantic_models", "saved_queries", "disabled")
-    return {unique_id for key in keys for unique_id in manifest.get(key) or {}}

@@ -1,23 +1,29 @@
-"""Jobs executed by Dagster in this process, one after the other, through the executor that the UI's runs have too."""
+"""Executes jobs in this process, one after the other, and retries failed runs as their schedule group configures."""
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-# What `dg.execute_job` does by public names it does with neither a run id of ours nor a selection of checks.
-# `tests/unit/execution/test_run.py` fails when one of these is called otherwise.
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import create_execution_plan, execute_run
-from dagster._core.snap import snapshot_from_execution_plan
-from dagster._utils.interrupts import capture_interrupts
-
-from analytics_dagster.automation.retry_decision import NUMBER, PARENT, ROOT, kept_tags
+from analytics_dagster.automation.retry_decision import (
+    RETRIED_BY,
+    RetryPolicies,
+    decide_retry,
+    decision_tags,
+    retry_tags,
+)
 from analytics_dagster.cli.runs.live_display import live_display
+from analytics_dagster.dagster_internals.run_execution import NewRun, execute_job
+from analytics_dagster.execution.failures.events import attach_report
+from analytics_dagster.execution.failures.report import FailureReport, Retry
+from analytics_dagster.execution.remaining_work import RemainingWork, find_remaining_work
+from analytics_dagster.location import Location
 from analytics_dagster.process_identity import process_tags
 
 _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -25,11 +31,10 @@ _QUIET: Mapping[str, Any] = {"loggers": {"console": {"config": {"log_level": "CR
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What of one job is to be run.
+    """A job to execute, or a selection of its assets and checks.
 
-    ``assets`` is None for the whole job; ``checks`` goes with ``assets``, and is None for all checks of these.
-    ``after`` names the jobs whose failure keeps this one from being started. ``parent`` is the run that it retries, and
-    ``number`` counts the retries that were made without being asked for.
+    ``assets`` is None for the whole job; ``checks`` is None for all checks of ``assets``. The job is not started if one
+    of the jobs in ``after`` failed. ``parent`` is the run that is retried; ``number`` counts the automatic retries.
     """
 
     job: str
@@ -40,16 +45,18 @@ class JobRequest:
     parent: dg.DagsterRun | None = None
     number: int = 0
 
-
-Retrier = Callable[[JobRequest, str], JobRequest | None]
-"""Says what is to be run again of a work whose run has failed, when it is time; None where nothing is."""
+    @classmethod
+    def for_remaining(cls, run: dg.DagsterRun, remaining: RemainingWork) -> JobRequest:
+        """Return the request for what a run did not complete."""
+        configuration = remaining.configuration(run.run_config)
+        return cls(run.job_name, remaining.assets, remaining.checks, configuration=configuration, parent=run)
 
 
 @dataclass(frozen=True)
 class JobResult:
-    """What came of a job: its run and whether it succeeded; no run where it was not started, with the reason.
+    """The last run of a job, and the ``earlier`` runs that it retries, oldest first.
 
-    ``earlier`` are the runs that had failed before it, the first first, and of which it has run again what was left.
+    ``run_id`` is None if the job was not started; ``reason`` says why, or that the run was canceled.
     """
 
     job: str
@@ -59,89 +66,110 @@ class JobResult:
     earlier: tuple[str, ...] = ()
 
 
+Retrier = Callable[[JobRequest, str], JobRequest | None]
+"""Returns the retry of a failed run when it is due, or None if it is not retried."""
+
+
 def execute_jobs(
     definitions: dg.Definitions,
-    works: Sequence[JobRequest],
+    requests: Sequence[JobRequest],
     *,
     instance: dg.DagsterInstance,
     retrier: Retrier | None = None,
 ) -> list[JobResult]:
-    """Execute the jobs in order, and return what came of each; ``again`` is asked whenever one has failed.
+    """Execute the jobs in order and return their results; ``retrier`` is called after each failed run.
 
-    One that failed, or was not started, keeps those from being started that name it in ``after``; the others go
-    on. Ctrl-C cancels the run that goes on, or the wait for the next, and no other is started.
+    A job that failed or was not started blocks only the jobs that name it in ``after``. Ctrl-C cancels the current run,
+    or the wait for its retry, and no other job is started.
     """
     results: list[JobResult] = []
     interrupted = False
-    for work in works:
-        obstacle = "interrupted" if interrupted else _obstacle(work, results)
-        if obstacle:
-            results.append(JobResult(work.job, None, succeeded=False, reason=f"not started: {obstacle}"))
+    for request in requests:
+        blocker = "interrupted" if interrupted else _blocker(request, results)
+        if blocker:
+            results.append(JobResult(request.job, None, succeeded=False, reason=f"not started: {blocker}"))
             continue
-        left: JobRequest | None = work
-        earlier: list[str] = []
-        while left is not None:
-            run_id = str(uuid.uuid4())
-            with live_display(instance, work.job, run_id):
-                status = _execute(definitions, left, instance, run_id)
+        runs: list[str] = []
+        pending: JobRequest | None = request
+        while pending is not None:
+            current, pending = pending, None
+            runs.append(str(uuid.uuid4()))
+            with live_display(instance, request.job, runs[-1]):
+                status = _execute(definitions, current, instance, runs[-1])
             interrupted = status is dg.DagsterRunStatus.CANCELED
-            failed, left = left, None
             if retrier is not None and status is dg.DagsterRunStatus.FAILURE:
                 try:
-                    left = retrier(failed, run_id)
+                    pending = retrier(current, runs[-1])
                 except KeyboardInterrupt:
                     interrupted = True
-            earlier += [run_id]
         succeeded = status is dg.DagsterRunStatus.SUCCESS
         reason = "canceled" if interrupted else ""
-        results.append(JobResult(work.job, earlier[-1], succeeded, reason=reason, earlier=tuple(earlier[:-1])))
+        results.append(JobResult(request.job, runs[-1], succeeded, reason=reason, earlier=tuple(runs[:-1])))
     return results
 
 
-def _obstacle(work: JobRequest, results: Collection[JobResult]) -> str:
-    """Return why a job can't be started, or nothing."""
+def _blocker(request: JobRequest, results: Collection[JobResult]) -> str:
+    """Return why a job cannot start, or an empty text."""
     for result in results:
-        if result.job in work.after and not result.succeeded:
+        if result.job in request.after and not result.succeeded:
             return f"{result.job} {'failed' if result.run_id else 'was not started'}"
     return ""
 
 
 def _execute(
-    definitions: dg.Definitions, work: JobRequest, instance: dg.DagsterInstance, run_id: str
+    definitions: dg.Definitions, request: JobRequest, instance: dg.DagsterInstance, run_id: str
 ) -> dg.DagsterRunStatus:
-    whole = definitions.resolve_job_def(work.job)
-    job = whole.get_subset(asset_selection=work.assets, asset_check_selection=work.checks)
-    configuration = {**_QUIET, **work.configuration}
-    root = (work.parent.root_run_id or work.parent.run_id) if work.parent else None
-    family = {**kept_tags(work.parent), PARENT: work.parent.run_id, ROOT: str(root)} if work.parent else {}
-    family |= {NUMBER: str(work.number)} if work.number else {}
-    tags = {**job.run_tags, **family, **process_tags(run_id)}
-    plan = create_execution_plan(
-        job,
-        run_config=configuration,
-        instance_ref=instance.get_ref() if instance.is_persistent else None,
-        tags=tags,
-    )
-    # From here on until the run has ended a Ctrl-C waits until Dagster asks for it, which it does in every step.
-    with capture_interrupts():
-        run = instance.create_run(
-            job_name=job.name,
-            run_id=run_id,
-            run_config=configuration,
-            status=None,
-            tags=tags,
-            root_run_id=root,
-            parent_run_id=work.parent.run_id if work.parent else None,
-            step_keys_to_execute=plan.step_keys_to_execute,
-            execution_plan_snapshot=snapshot_from_execution_plan(plan, job.get_job_snapshot_id()),
-            job_snapshot=job.get_job_snapshot(),
-            parent_job_snapshot=job.get_parent_job_snapshot(),
-            asset_selection=work.assets,
-            asset_check_selection=work.checks,
-            resolved_op_selection=None,
-            op_selection=None,
-            remote_job_origin=None,
-            job_code_origin=None,
-            asset_graph=job.asset_layer.asset_graph,
-        )
-        return execute_run(InMemoryJob(whole), run, instance).dagster_run.status
+    parent, tags = request.parent, process_tags(run_id)
+    if parent is not None:
+        tags = {**retry_tags(parent, request.number or None), **tags}
+    config = {**_QUIET, **request.configuration}
+    new = NewRun(run_id, config, tags, assets=request.assets, checks=request.checks, parent=parent)
+    return execute_job(definitions.resolve_job_def(request.job), instance, new)
+
+
+@dataclass(frozen=True)
+class PolicyRetrier:
+    """Waits for and returns the retry of a failed run, as the policy of its schedule group decides.
+
+    The decision is stored in the tags of the failed run, where the retry sensors read it if this process ends.
+    ``report`` reads the failure report of a run; ``announce`` is called with a line before the wait.
+    """
+
+    instance: dg.DagsterInstance
+    policies: RetryPolicies
+    report: Callable[[dg.RunRecord], FailureReport]
+    announce: Callable[[str], None]
+    sleep: Callable[[float], None] = time.sleep
+
+    def __call__(self, request: JobRequest, run_id: str) -> JobRequest | None:
+        """Return the retry when it is due; None if the run is not retried."""
+        record = self.instance.get_run_record_by_id(run_id)
+        if record is None:
+            return None
+        run, report = record.dagster_run, self.report(record)
+        retry = decide_retry(report, self.policies.of(run), request.number)
+        remaining = find_remaining_work(self.instance, run_id)
+        if not remaining:
+            retry = Retry("not retried: nothing is left to run")
+        attach_report(self.instance, run, replace(report, retry=retry))
+        self._store(run_id, retry)
+        if retry.due is None:
+            return None
+        self.announce(f"Run {run_id} of {run.job_name} failed: {retry.reason}. Ctrl-C cancels the retry.")
+        try:
+            self.sleep(max(0.0, retry.due - time.time()))
+        except KeyboardInterrupt:
+            self._store(run_id, Retry("not retried: interrupted"))
+            self.instance.add_run_tags(run_id, {RETRIED_BY: ""})
+            raise
+        return replace(JobRequest.for_remaining(run, remaining), after=request.after, number=request.number + 1)
+
+    def _store(self, run_id: str, retry: Retry) -> None:
+        self.instance.add_run_tags(run_id, dict(decision_tags(retry)))
+
+
+def make_retrier(location: Location, instance: dg.DagsterInstance, announce: Callable[[str], None]) -> PolicyRetrier:
+    """Return the retrier with the policies of a location."""
+    repository = location.definitions.get_repository_def()
+    report = partial(location.report_reader.read, instance, repository=repository)
+    return PolicyRetrier(instance, location.policies, report, announce)

@@ -1,4 +1,4 @@
-"""What a run tells the terminal while it goes: its events, as they are stored, as lines and bars for people."""
+"""Shows a run in the terminal while it goes: a progress bar per step and lines for events, or lines only in a log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -19,33 +18,30 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-_MOST_LINES = 8  # of one message, beside a bar
-# How Dagster begins the message of a `dagster.Failure`, whose text alone is for people.
-_FAILURE = "dagster._core.definitions.events.Failure: "
-_DBT_FAILED = "dbt failed; what it said of each node is above, and in the run's logs"
-# How dbt says what keeps it from building anything, such as a warehouse that can't be opened; a traceback follows.
-_OF_NO_NODE = re.compile(r"^Encountered an error:\n(?P<said>.+?)(?=\n\s*\n|\nTraceback|\Z)", re.DOTALL | re.MULTILINE)
-_DOCTOR = "  -> `analytics-dagster doctor` looks at what it may be"
-# How `transform.execution` says how far dbt is, and the executor and the warehouse for whom they wait.
+from analytics_dagster.dagster_internals.error_messages import DBT_FAILED, root_message
+
+_MAX_LINES = 8  # of one message, above a bar
+# The messages in which a run reports the progress of dbt, and what a step waits for.
 _PROGRESS = re.compile(r"(?P<done>\d+) of (?P<total>\d+): (?P<node>.+)", re.DOTALL)
 _WAITING = re.compile(r"waiting for |\S+ waits for ")
+_STEP_ENDS = {
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.STEP_SKIPPED,
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+}
 
-Show = Callable[[dg.EventLogEntry], None]
-"""Shows an event of a run, if it is of interest."""
+_Show = Callable[[dg.EventLogEntry], None]
 
 
 @contextmanager
 def live_display(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterator[None]:
-    """Tell the terminal what a run does, and keep all else away from it, for as long as the context lasts.
-
-    A terminal shows a bar for each step that goes on, and above the bars what went wrong; anything else gets lines.
-    """
-    with _terminal() as console, _shown(console, job) as show:
+    """Show a run in the terminal while the context lasts, and nothing else that this process prints."""
+    with _exclusive_terminal() as console, _event_display(console, job) as show:
         entries: queue.SimpleQueue[dg.EventLogEntry | None] = queue.SimpleQueue()
-        # In this process, where the run is executed: the event log need not be read, and a terminal that is slow, or
-        # gone, is of no concern to the run.
+        # The run is in this process, so the event log is not read. A slow or closed terminal does not delay the run.
         instance.add_event_listener(run_id, entries.put)
-        thread = threading.Thread(target=_tell, args=(show, entries), name=f"live_display of {job}", daemon=True)
+        thread = threading.Thread(target=_consume, args=(entries, show), name=f"display of {job}", daemon=True)
         thread.start()
         try:
             yield
@@ -54,22 +50,22 @@ def live_display(instance: dg.DagsterInstance, job: str, run_id: str) -> Iterato
             thread.join()
 
 
-def _tell(show: Show, entries: queue.SimpleQueue[dg.EventLogEntry | None]) -> None:
+def _consume(entries: queue.SimpleQueue[dg.EventLogEntry | None], show: _Show) -> None:
     while (entry := entries.get()) is not None:
         show(entry)
 
 
 @contextmanager
-def _terminal() -> Iterator[Console]:
-    """Yield the terminal, and keep all else that this process and its children print away from it meanwhile.
+def _exclusive_terminal() -> Iterator[Console]:
+    """Yield the terminal and send all other output of this process and its children to nowhere.
 
-    What a step prints, dbt's own lines above all, is kept in the run's compute log.
+    Dagster keeps the output of a step, including dbt's own lines, in the run's compute log.
     """
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal:
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.close(quiet)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
         try:
             yield Console(file=terminal, highlight=False)
         finally:
@@ -78,10 +74,10 @@ def _terminal() -> Iterator[Console]:
 
 
 @contextmanager
-def _shown(console: Console, job: str) -> Iterator[Show]:
-    """Yield what shows an event; the terminal is left as it was."""
+def _event_display(console: Console, job: str) -> Iterator[_Show]:
+    """Yield the function that shows an event; the terminal is restored afterwards."""
     if not console.is_terminal or console.is_dumb_terminal:
-        yield _Lines(console, job).show
+        yield _line_printer(console, job)
         return
     with Progress(
         SpinnerColumn(),
@@ -93,64 +89,61 @@ def _shown(console: Console, job: str) -> Iterator[Show]:
         console=console,
         transient=True,
         refresh_per_second=4,
-        redirect_stdout=False,  # where all that is printed beside the bars goes is arranged already
+        redirect_stdout=False,  # `_exclusive_terminal` has redirected it
     ) as progress:
-        yield _Bars(progress, _Lines(console, job, _MOST_LINES)).show
+        yield _Bars(progress, _line_printer(console, job, _MAX_LINES)).show
 
 
-class _Lines:
-    """A line for each event, with the time and the job: for logs. ``most_lines`` of one message are told, or all."""
+def _line_printer(console: Console, job: str, max_lines: int | None = None) -> _Show:
+    """Return what prints an event as a line with the time and the job, with at most ``max_lines`` of its message."""
 
-    def __init__(self, console: Console, job: str, most_lines: int | None = None) -> None:
-        self._console = console
-        self._job = job
-        self._most_lines = most_lines
-
-    def show(self, entry: dg.EventLogEntry) -> None:
-        """Print an event as a line, if it is of interest."""
-        line = _line(entry, self._most_lines)
+    def show(entry: dg.EventLogEntry) -> None:
+        line = _line(entry, max_lines)
         if line:
-            self._console.print(f"[dim]{_clock(entry)} {self._job:<10}[/] {line}", soft_wrap=True)
+            clock = datetime.fromtimestamp(entry.timestamp, tz=timezone.utc).astimezone()
+            console.print(f"[dim]{clock:%H:%M:%S} {job:<10}[/] {line}", soft_wrap=True)
+
+    return show
 
 
 class _Bars:
-    """A bar for each step that goes on, which goes away with it; above them, lines for what ended or went wrong."""
+    """Shows a bar for each running step, and above the bars lines for steps that ended and for warnings."""
 
-    def __init__(self, progress: Progress, lines: _Lines) -> None:
+    def __init__(self, progress: Progress, show_line: _Show) -> None:
         self._progress = progress
-        self._lines = lines
+        self._show_line = show_line
         self._tasks: dict[str, TaskID] = {}
 
     def show(self, entry: dg.EventLogEntry) -> None:
-        """Move a bar, or print a line above the bars."""
+        """Update a bar, or print a line above the bars."""
         event, step = entry.dagster_event, entry.step_key
-        if step is not None and event is None and self._move(step, entry):
+        if step is not None and event is None and self._update(step, entry):
             return
         if step is not None and event is not None:
             if event.event_type is dg.DagsterEventType.STEP_START:
                 self._progress.update(self._task(step), now="")
                 return
-            if event.event_type in _ENDS:
-                self._end(step)
-        self._lines.show(entry)
+            if event.event_type in _STEP_ENDS and step in self._tasks:
+                self._progress.remove_task(self._tasks.pop(step))
+        self._show_line(entry)
 
-    def _move(self, step: str, entry: dg.EventLogEntry) -> bool:
-        """Show at a step's bar what its log says, if that is where it belongs; return whether it does."""
+    def _update(self, step: str, entry: dg.EventLogEntry) -> bool:
+        """Show a log message at the step's bar if it reports progress or a wait; return whether no line is needed."""
         message = entry.user_message
         if _WAITING.match(message):
-            self._progress.update(self._task(step), now=f"[yellow]{escape(_shortened(message, 1))}[/]")
+            self._progress.update(self._task(step), now=f"[yellow]{escape(_shorten(message, 1))}[/]")
             return True
-        told = _PROGRESS.fullmatch(message)
-        if told is None:
+        progress = _PROGRESS.fullmatch(message)
+        if progress is None:
             return False
         self._progress.update(
             self._task(step),
-            completed=int(told["done"]),
-            total=int(told["total"]),
-            done=f"{told['done']} of {told['total']}",
-            now=escape(told["node"]),
+            completed=int(progress["done"]),
+            total=int(progress["total"]),
+            done=f"{progress['done']} of {progress['total']}",
+            now=escape(progress["node"]),
         )
-        # What failed is told above as well.
+        # A failed node needs a line as well.
         return int(entry.level) < logging.WARNING
 
     def _task(self, step: str) -> TaskID:
@@ -158,72 +151,53 @@ class _Bars:
             self._tasks[step] = self._progress.add_task(escape(step), total=None, done="", now="")
         return self._tasks[step]
 
-    def _end(self, step: str) -> None:
-        if step in self._tasks:
-            self._progress.remove_task(self._tasks.pop(step))
 
-
-_ENDS = {
-    dg.DagsterEventType.STEP_SUCCESS,
-    dg.DagsterEventType.STEP_FAILURE,
-    dg.DagsterEventType.STEP_SKIPPED,
-    dg.DagsterEventType.STEP_UP_FOR_RETRY,
-}
-
-
-def _clock(entry: dg.EventLogEntry) -> str:
-    return datetime.fromtimestamp(entry.timestamp, tz=timezone.utc).astimezone().strftime("%H:%M:%S")
-
-
-def _line(entry: dg.EventLogEntry, most_lines: int | None) -> str | None:
-    """Return what to tell of one entry, or None for what interests no one at a terminal."""
+def _line(entry: dg.EventLogEntry, max_lines: int | None) -> str | None:
+    """Return the line for an event, or None if it is of no interest in a terminal."""
     event, step = entry.dagster_event, entry.step_key or ""
     if event is None:
-        return _logged(entry, most_lines)
+        return _log_line(entry, max_lines)
     match event.event_type:
         case dg.DagsterEventType.STEP_START:
             line = f"{step} started"
         case dg.DagsterEventType.STEP_SUCCESS:
             line = f"[green]{step} done[/] in {event.step_success_data.duration_ms / 1000:.1f} s"
         case dg.DagsterEventType.STEP_FAILURE:
-            line = f"[red]{step} failed[/]: {escape(_shortened(_cause(event.step_failure_data.error), most_lines))}"
+            line = f"[red]{step} failed[/]: {escape(_shorten(_failure(event.step_failure_data.error), max_lines))}"
         case dg.DagsterEventType.STEP_SKIPPED:
             line = f"[yellow]{step} skipped[/]: {escape(event.message or '')}"
         case dg.DagsterEventType.RUN_FAILURE:
             failure = event.job_failure_data
-            # What a step said was told at the step.
-            cause = "" if failure.first_step_failure_event else _cause(failure.error)
-            line = f"[red]{escape(_shortened(cause or event.message or 'failed', most_lines))}[/]"
+            # The failure of a step has a line already.
+            cause = "" if failure.first_step_failure_event else _failure(failure.error)
+            line = f"[red]{escape(_shorten(cause or event.message or 'failed', max_lines))}[/]"
         case _:
             return None
     return line
 
 
-def _logged(entry: dg.EventLogEntry, most_lines: int | None) -> str | None:
+def _log_line(entry: dg.EventLogEntry, max_lines: int | None) -> str | None:
     level = int(entry.level)
-    # dagster-dbt's command lines are longer than they are useful.
+    # dagster-dbt logs command lines that are too long to be useful.
     if level < logging.INFO or "dbt command" in entry.user_message:
         return None
-    message = escape(_shortened(entry.user_message, most_lines))
+    message = escape(_shorten(entry.user_message, max_lines))
     return message if level < logging.WARNING else f"[yellow]{message}[/]"
 
 
-def _cause(error: Any) -> str:
-    """Return what lies at the root of an error (Dagster's `SerializableErrorInfo`), or nothing where there is none."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    message = error.message.strip() if error is not None else ""
-    if "The dbt CLI process" not in message:
-        return message.removeprefix(_FAILURE)
-    # What dbt says of each node was told before; its command line is longer than it is useful.
-    of_no_node = _OF_NO_NODE.search(message)
-    return f"dbt failed: {of_no_node['said'].strip()}\n{_DOCTOR}" if of_no_node else _DBT_FAILED
+def _failure(error: object) -> str:
+    """Return the message of a failure, and for a failure of dbt where to look next."""
+    message = root_message(error)
+    if message == DBT_FAILED:
+        return f"{message}; dbt's messages for each node are above and in the run's logs"
+    hint = "\n  -> Run `analytics-dagster doctor` to check the setup"
+    return message + hint if message.startswith(f"{DBT_FAILED}: ") else message
 
 
-def _shortened(text: str, most_lines: int | None) -> str:
-    """Return the first lines of a text that say anything, and how many there are more; the run's logs have them all."""
+def _shorten(text: str, max_lines: int | None) -> str:
+    """Return the first lines of a text that are not blank, and how many more there are in the run's logs."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if most_lines is None or len(lines) <= most_lines:
+    if max_lines is None or len(lines) <= max_lines:
         return text
-    more = f" … ({len(lines) - most_lines} more lines in the run's logs)" if most_lines > 1 else ""
-    return "\n".join(lines[:most_lines]) + more
+    more = f" … ({len(lines) - max_lines} more lines in the run's logs)" if max_lines > 1 else ""
+    return "\n".join(lines[:max_lines]) + more

@@ -1,4 +1,4 @@
-"""What is to run for a person who asks for groups, a selection, or all upstream of them. Pure: dbt unique ids alone."""
+"""Decides which nodes and tests run in which group's job for a request. Pure: dbt unique ids only."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from analytics_dagster.project.graph import Graph
 
 @dataclass(frozen=True)
 class Scope:
-    """What a person asks for: of these groups all, or what dbt's selection names (unique ids).
+    """The requested groups, and which of their nodes and tests (unique ids); ``selected`` is None for all of them.
 
-    ``unit_tests`` says whether runs execute these too.
+    ``upstream`` adds everything upstream; ``unit_tests`` says whether runs execute unit tests.
     """
 
     groups: tuple[str, ...]
@@ -27,11 +27,10 @@ class Scope:
 
 @dataclass(frozen=True)
 class GroupRun:
-    """A run of a group's job: ``whole``, with all that starts with it, or just these nodes and tests.
+    """One run of a group's job: the ``whole`` job with its consumers, or only these nodes and tests.
 
-    ``last`` is the last of the runs in which a group that was asked for as a whole comes: what starts with the group
-    starts with it. ``after`` are the groups of the other parts that it reads, and whose failure keeps it from starting;
-    ``sources`` are the sources that it reads.
+    ``last`` marks the last run of a group that is requested as a whole: its consumers run with it. ``after`` are the
+    groups whose failure prevents this run; ``sources`` are the sources that it reads.
     """
 
     group: str
@@ -45,170 +44,140 @@ class GroupRun:
 
 @dataclass(frozen=True)
 class ResolvedRequest:
-    """The runs in their order, the sources that are needed first, and the tests that were left out, with the reason."""
+    """The runs in order, the sources to load first, and the reason of each test that is excluded."""
 
-    parts: tuple[GroupRun, ...]
+    runs: tuple[GroupRun, ...]
     sources: frozenset[str]
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
 
-def resolve_request(plan: Plan, graph: Graph, asked: Scope) -> ResolvedRequest:
-    """Return what is to run for what was asked for."""
-    plan = _with_unit_tests(plan, graph, asked)
-    names = [name for name in plan.by_name if name in asked.groups]
-    home = _Assignment.of(plan, names, asked.selected)
-    left_out: dict[str, str] = {}
-    if asked.upstream:
-        home, left_out = _with_upstream(home, plan, graph, by_group=asked.selected is None)
-    whole = set(names) if asked.selected is None else set[str]()
-    parts = tuple(_parts(tuple(_stages(home, plan, graph, whole)), plan, graph, whole))
-    sources = (asked.selected or frozenset()) & graph.sources.keys()
-    return ResolvedRequest(parts, frozenset(sources.union(*(part.sources for part in parts))), left_out)
+def resolve_request(plan: Plan, graph: Graph, scope: Scope) -> ResolvedRequest:
+    """Return the runs for a request."""
+    plan = _with_unit_tests(plan, graph, run=scope.unit_tests)
+    names = [name for name in plan.by_name if name in scope.groups]
+    assignment = _assign(plan, names, scope.selected)
+    excluded: dict[str, str] = {}
+    if scope.upstream:
+        assignment, excluded = _with_upstream(assignment, plan, graph, by_group=scope.selected is None)
+    whole = set(names) if scope.selected is None else set[str]()
+    runs = tuple(_group_runs(tuple(_stages(assignment, plan, graph, whole)), plan, graph, whole))
+    sources = (scope.selected or frozenset()) & graph.sources.keys()
+    return ResolvedRequest(runs, frozenset(sources.union(*(run.sources for run in runs))), excluded)
 
 
-def _with_unit_tests(plan: Plan, graph: Graph, asked: Scope) -> Plan:
-    """Return the plan with unit tests among the tests, if they are run, else without them."""
-    return replace(
-        plan,
-        groups=tuple(
-            replace(
-                group,
-                tests=(
-                    *group.tests,
-                    *(
-                        PlannedTest(unit_test, graph.checked(unit_test), graph.reads(unit_test))
-                        for unit_test in group.unit_tests
-                        if asked.unit_tests
-                    ),
-                ),
-                unit_tests=(),
-            )
-            for group in plan.groups
-        ),
-    )
-
-
-def require_full_refresh(plan: Plan, parts: Iterable[GroupRun]) -> None:
-    """Raise `ScheduleGroupError` if a full refresh is asked for of a group that never has one."""
-    never = [
-        name
-        for name in dict.fromkeys(part.group for part in parts)
-        if plan.by_name[name].group.full_refresh is FullRefresh.NEVER
-    ]
+def require_full_refresh(plan: Plan, runs: Iterable[GroupRun]) -> None:
+    """Raise `ScheduleGroupError` if one of the groups never has a full refresh."""
+    groups = dict.fromkeys(run.group for run in runs)
+    never = [name for name in groups if plan.by_name[name].group.full_refresh is FullRefresh.NEVER]
     if never:
         raise ScheduleGroupError(
-            f"--full-refresh is refused: the schedule groups' file says `full_refresh: never` at {', '.join(never)}.",
-            remedy="Leave these groups out (`--group` names the others), or change what the file says.",
+            f"--full-refresh is refused: the schedule groups file sets `full_refresh: never` for {', '.join(never)}.",
+            remedy="Select other groups with `--group`, or change the file.",
         )
+
+
+def _with_unit_tests(plan: Plan, graph: Graph, *, run: bool) -> Plan:
+    """Return the plan with its unit tests moved to the tests if they run, or removed."""
+    groups = []
+    for group in plan.groups:
+        ids = group.unit_tests if run else ()
+        tests = [PlannedTest(unique_id, graph.checked(unique_id), graph.reads(unique_id)) for unique_id in ids]
+        groups.append(replace(group, tests=(*group.tests, *tests), unit_tests=()))
+    return replace(plan, groups=tuple(groups))
 
 
 @dataclass(frozen=True)
 class _Assignment:
-    """In which group's job each node and test is to run."""
+    """The group in whose job each node and test runs."""
 
     nodes: Mapping[str, str]
     tests: Mapping[str, str]
 
-    @classmethod
-    def of(cls, plan: Plan, names: Collection[str], selected: frozenset[str] | None) -> _Assignment:
-        """Return those of the named groups, of all that they build and test or what of it is selected.
+    def of_group(self, name: str) -> Stage:
+        """Return the nodes and tests of one group."""
+        nodes = frozenset(node for node, group in self.nodes.items() if group == name)
+        return Stage(name, nodes, frozenset(test for test, group in self.tests.items() if group == name))
 
-        What several of them build is at home where the plan has it, else in the first that refreshes it.
-        """
-        nodes: dict[str, str] = {}
-        tests: dict[str, str] = {}
-        for group in (plan.by_name[name] for name in names):
-            nodes.update(dict.fromkeys(group.nodes, group.group.name))
-            tests.update({test.unique_id: group.group.name for test in group.tests})
-        for group in (plan.by_name[name] for name in names):
-            for node in group.refreshes:
-                nodes.setdefault(node, group.group.name)
-            for test in group.refreshed_tests:
-                tests.setdefault(test, group.group.name)
-        if selected is None:
-            return cls(nodes, tests)
-        return cls(
-            {node: name for node, name in nodes.items() if node in selected},
-            {test: name for test, name in tests.items() if test in selected},
-        )
+
+def _assign(plan: Plan, names: Collection[str], selected: frozenset[str] | None) -> _Assignment:
+    """Assign the nodes and tests of the named groups, or the selected ones of them.
+
+    A node that several of them build is assigned to its own group, or to the first that refreshes it.
+    """
+    nodes: dict[str, str] = {}
+    tests: dict[str, str] = {}
+    groups = [plan.by_name[name] for name in names]
+    for group in groups:
+        nodes.update(dict.fromkeys(group.nodes, group.group.name))
+        tests.update({test.unique_id: group.group.name for test in group.tests})
+    for group in groups:
+        nodes = {**dict.fromkeys(group.refreshes, group.group.name), **nodes}
+        tests = {**dict.fromkeys(group.refreshed_tests, group.group.name), **tests}
+
+    def kept(assigned: Mapping[str, str]) -> Mapping[str, str]:
+        return {one: name for one, name in assigned.items() if selected is None or one in selected}
+
+    return _Assignment(kept(nodes), kept(tests))
 
 
 def _with_upstream(
-    home: _Assignment, plan: Plan, graph: Graph, *, by_group: bool
+    assignment: _Assignment, plan: Plan, graph: Graph, *, by_group: bool
 ) -> tuple[_Assignment, dict[str, str]]:
-    """Return the homes with all that these nodes and tests read, and the tests of it; and the tests left out.
+    """Return the assignment with everything upstream and its tests, and the excluded tests.
 
-    A test that dbt selects along with a node, but which reads more than this node and what is upstream of it, would
-    bring in nodes that nobody asked for, and fails without them on an empty warehouse: it is left out.
+    dbt selects a test together with each node that it reads. A test that also reads a node which is neither selected
+    nor upstream is excluded: that node would be built without being requested, and without it the test fails on an
+    empty warehouse.
     """
-    nodes = frozenset(home.nodes)
+    nodes = frozenset(assignment.nodes)
     reached = nodes | graph.upstream(nodes)
-    left_out = {}
-    for test in () if by_group else home.tests:
+    excluded = {}
+    for test in () if by_group else assignment.tests:
         parents = graph.parents(test)
         if parents & nodes and not parents <= reached:
-            beyond = ", ".join(sorted(parents - reached))
-            left_out[test] = f"it reads {beyond} too, which is neither selected nor upstream of what is"
-    tests = {test: name for test, name in home.tests.items() if test not in left_out}
+            others = ", ".join(sorted(parents - reached))
+            excluded[test] = f"it also reads {others}, which is neither selected nor upstream of the selection"
+    tests = {test: name for test, name in assignment.tests.items() if test not in excluded}
     needed = nodes.union(*(graph.parents(test) for test in tests))
     needed |= graph.upstream(needed)
     added = needed - nodes
-    # What the named groups only refresh is built by its own group first where that is needed on the way.
-    first = {node for node in graph.upstream(added) & nodes if plan.group_of[node] != home.nodes[node]}
-    all_nodes = {**home.nodes, **{node: plan.group_of[node] for node in added | first}}
+    # A node that the named groups only refresh is built by its own group first if an added node depends on it.
+    first = {node for node in graph.upstream(added) & nodes if plan.group_of[node] != assignment.nodes[node]}
+    all_nodes = {**assignment.nodes, **{node: plan.group_of[node] for node in added | first}}
     new = added.union(*(graph.reads(node) & graph.sources.keys() for node in all_nodes))
     same = {source for source, node in graph.built_as.items() if node in all_nodes}
     complete = set(all_nodes) | same | graph.sources.keys() & new
-    tests.update(
-        {
-            test: plan_of.group.name
-            for plan_of in plan.groups
-            for test, reads in ((test.unique_id, test.reads) for test in plan_of.tests)
-            if test not in tests and test not in left_out and reads & new and reads <= complete
-        }
-    )
-    return _Assignment(all_nodes, tests), left_out
+    decided = {*tests, *excluded}
+    for group in plan.groups:
+        for added_test in group.tests:
+            reads = added_test.reads
+            if added_test.unique_id not in decided and reads & new and reads <= complete:
+                tests[added_test.unique_id] = group.group.name
+    return _Assignment(all_nodes, tests), excluded
 
 
-def _stages(home: _Assignment, plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[Stage]:
-    names = {*home.nodes.values(), *home.tests.values()}
-    waited_for = any(edge.previous and {edge.upstream, edge.downstream} <= names for edge in plan.edges)
-    if names <= set(whole) and not waited_for:
-        # The plan's own order, in which each group is run as it is.
-        for group in plan.groups:
-            if group.group.name in names:
-                yield _all_of(group.group.name, home)
-        return
-    yield from stages(_at_home(plan, home), graph, frozenset(home.nodes), frozenset(home.tests))
+def _stages(assignment: _Assignment, plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[Stage]:
+    names = {*assignment.nodes.values(), *assignment.tests.values()}
+    is_cyclic = any(edge.previous and {edge.upstream, edge.downstream} <= names for edge in plan.edges)
+    if names <= set(whole) and not is_cyclic:
+        yield from (assignment.of_group(name) for name in plan.by_name if name in names)
+    else:
+        yield from stages(
+            _reassigned(plan, assignment), graph, frozenset(assignment.nodes), frozenset(assignment.tests)
+        )
 
 
-def _all_of(name: str, home: _Assignment) -> Stage:
-    return Stage(
-        name,
-        frozenset(node for node, at in home.nodes.items() if at == name),
-        frozenset(test for test, at in home.tests.items() if at == name),
-    )
+def _reassigned(plan: Plan, assignment: _Assignment) -> Plan:
+    """Return the plan with each node and test in the group in whose job it runs."""
+    all_tests, groups = plan.tests, []
+    for group in plan.groups:
+        own = assignment.of_group(group.group.name)
+        tests = tuple(all_tests[test] for test in own.tests)
+        groups.append(replace(group, nodes=tuple(own.nodes), tests=tests, refreshes=(), refreshed_tests=()))
+    return replace(plan, groups=tuple(groups))
 
 
-def _at_home(plan: Plan, home: _Assignment) -> Plan:
-    """Return the plan with each of the nodes and tests in the group in whose job it is to run."""
-    tests = plan.tests
-    return replace(
-        plan,
-        groups=tuple(
-            replace(
-                group,
-                nodes=tuple(node for node, at in home.nodes.items() if at == group.group.name),
-                tests=tuple(tests[test] for test, at in home.tests.items() if at == group.group.name),
-                refreshes=(),
-                refreshed_tests=(),
-            )
-            for group in plan.groups
-        ),
-    )
-
-
-def _parts(runs: Sequence[Stage], plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[GroupRun]:
+def _group_runs(runs: Sequence[Stage], plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[GroupRun]:
     built_in = {node: stage.group for stage in runs for node in stage.nodes}
     names = [stage.group for stage in runs]
     for place, stage in enumerate(runs):
@@ -222,7 +191,7 @@ def _parts(runs: Sequence[Stage], plan: Plan, graph: Graph, whole: Collection[st
             nodes=stage.nodes,
             tests=stage.tests,
             sources=reads & graph.sources.keys(),
-            after=frozenset(upstream | ({stage.group} if stage.group in names[:place] else set())),
+            after=frozenset(upstream | ({stage.group} & set(names[:place]))),
             whole=stage.group in whole and names.count(stage.group) == 1,
             last=stage.group in whole and stage.group not in names[place + 1 :],
         )

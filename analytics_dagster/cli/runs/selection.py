@@ -1,4 +1,4 @@
-"""What a selection in dbt's own syntax names, for a build that is asked for by it."""
+"""Resolves a selection in dbt's syntax to the nodes and tests that it names."""
 
 from __future__ import annotations
 
@@ -17,55 +17,54 @@ from analytics_dagster.project.loading import Project
 from analytics_dagster.project.parse import DbtFailedError, ParseRequest, Selection
 from analytics_dagster.text import pluralize
 
-_PARSED = "partial_parse.msgpack"
+_PARTIAL_PARSE = "partial_parse.msgpack"
 
 
 def resolve_selection(project: Project, select: str) -> frozenset[str]:
-    """Return the unique ids that a selection names, as `dbt ls` lists them, with the tests that dbt selects along.
+    """Return the unique ids that `dbt ls` lists for a selection, including the tests that dbt selects with nodes.
 
-    Raises `ProjectError` with what dbt said, and where nothing matches.
+    Raises `ProjectError` with dbt's message, or if nothing matches.
     """
     with tempfile.TemporaryDirectory() as folder:
-        parsed = project.artifacts / _PARSED
-        if parsed.exists():
-            # dbt then parses only what changed since: nothing; and the project's own artifacts stay as they are.
-            shutil.copyfile(parsed, Path(folder, _PARSED))
-        request = ParseRequest.of(
-            replace(project.files, artifacts=Path(folder)), project.target, [Selection(select=select)]
-        )
+        partial_parse = project.artifacts / _PARTIAL_PARSE
+        if partial_parse.exists():
+            # With a copy dbt parses only what has changed, and the project's own artifacts stay as they are.
+            shutil.copyfile(partial_parse, Path(folder, _PARTIAL_PARSE))
+        files = replace(project.files, artifacts=Path(folder))
+        request = ParseRequest.of(files, project.target, [Selection(select=select)])
         try:
             [found] = parse.parse(request)
         except DbtFailedError as failure:
-            said = project.target.redact(failure.output).strip()
+            message = project.target.redact(failure.output).strip()
             raise ProjectError(
-                f"dbt can't resolve the selection {select!r}:\n{said}",
-                remedy="Correct the selection; dbt's documentation of node selection has its syntax.",
+                f"dbt can't resolve the selection {select!r}:\n{message}",
+                remedy="Correct the selection. Its syntax is in dbt's documentation of node selection.",
             ) from None
     if not found:
         raise ProjectError(
             f"The selection {select!r} matches nothing in the dbt project {project.directory}.",
-            remedy="See what the project has by `analytics-dagster plan --group GROUP` or `dbt ls`.",
+            remedy="List the project's nodes with `analytics-dagster plan --group GROUP` or `dbt ls`.",
         )
     return found
 
 
 def require_runnable(select: str, found: frozenset[str], plan: Plan, graph: Graph) -> None:
-    """Raise `ProjectError` that says what a selection names, where no schedule group runs any of it by itself."""
+    """Raise `ProjectError` that counts what a selection names if no schedule group runs any of it."""
     if found & (plan.group_of.keys() | plan.tests.keys()):
         return
     kinds = Counter(
         "ephemeral model" if unique_id in graph.ephemeral else unique_id.partition(".")[0].replace("_", " ")
         for unique_id in found
     )
-    listed = ", ".join(pluralize(number, kind) for kind, number in sorted(kinds.items()))
+    counts = ", ".join(pluralize(number, kind) for kind, number in sorted(kinds.items()))
     raise ProjectError(
-        f"The selection {select!r} names nothing that a schedule group runs by itself: {listed}.",
-        remedy="Select what reads it: in dbt's syntax a `+` behind a name; the job `ingestion` loads landed sources.",
+        f"The selection {select!r} names nothing that a schedule group runs: {counts}.",
+        remedy="Select the nodes that read it, with a `+` after its name. The job `ingestion` loads landed sources.",
     )
 
 
-def require_of_groups(select: str, found: frozenset[str], plan: Plan, names: Collection[str]) -> None:
-    """Raise `ProjectError` that says where a selection's nodes and tests run, where the named groups run none."""
+def require_in_groups(select: str, found: frozenset[str], plan: Plan, names: Collection[str]) -> None:
+    """Raise `ProjectError` that names the groups of a selection if none of the named groups runs any of it."""
     runs = {
         group.group.name: group.builds | {test.unique_id for test in group.tests} | set(group.refreshed_tests)
         for group in plan.groups
@@ -73,7 +72,6 @@ def require_of_groups(select: str, found: frozenset[str], plan: Plan, names: Col
     if any(found & runs[name] for name in names):
         return
     raise ProjectError(
-        f"The selection {select!r} names nothing of {', '.join(names) or 'the groups that are named'}.",
-        remedy=f"What it names belongs to {', '.join(name for name in runs if found & runs[name])}: name that, or no "
-        "group.",
+        f"The selection {select!r} names nothing in {', '.join(names) or 'the named groups'}.",
+        remedy=f"It belongs to {', '.join(name for name in runs if found & runs[name])}: name that group, or no group.",
     )

@@ -153,7 +153,7 @@ def at_the_library(preparation: Preparation, monkeypatch: pytest.MonkeyPatch, tm
         ([], "6 nodes and 8 tests in 2 schedule groups"),
         (["--group", "closing_time"], "closing_time, group 2 of 2"),
         (["--node", "shelf"], "opening_time selects it by `select: shelf`"),
-        (["--node", "unique_members_member"], "closing_time builds all that it reads"),
+        (["--node", "unique_members_member"], "closing_time builds everything that it reads"),
     ],
 )
 def test_a_plan_without_a_problem_exits_with_0(arguments: list[str], told: str) -> None:
@@ -178,11 +178,11 @@ def test_a_plan_for_machines_is_json_and_nothing_else(arguments: list[str], key:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--group", "closing_tim"], "Is closing_time meant?"),
+        (["--group", "closing_tim"], "Did you mean closing_time?"),
         (["--node", "shelve"], "model.lending_library.shelf"),
-        (["--node", "loans_loan_id"], "may mean several nodes"),
+        (["--node", "loans_loan_id"], "matches several nodes"),
         (["--node", ""], "has no node"),
-        (["--group", "closing_time", "--node", "shelf"], "can't be explained at once"),
+        (["--group", "closing_time", "--node", "shelf"], "can't be combined"),
         (["--no-such-option"], "No such option"),
     ],
 )

@@ -180,7 +180,7 @@ def test_a_second_ui_is_refused_while_the_first_one_lives(home: Path) -> None:
         [sys.executable, "-c", occupying.format(repr(str(home)))], capture_output=True, text=True, check=False
     )
     assert second.returncode == 1
-    assert f"HomeError: Dagster's home {home} is open already" in second.stderr
+    assert f"HomeError: Dagster's home {home} is already open" in second.stderr
     assert f"runs as {Process.current()}" in second.stderr
     assert "DAGSTER_HOME" in second.stderr
 

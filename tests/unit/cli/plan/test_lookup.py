@@ -52,7 +52,7 @@ def test_a_node_is_meant_by_its_id_its_name_or_an_end_of_either(wanted: str, mea
     ],
 )
 def test_what_several_nodes_may_be_meant_by_lists_them(wanted: str, listed: list[str]) -> None:
-    with pytest.raises(ProjectError, match="may mean several") as caught:
+    with pytest.raises(ProjectError, match="matches several") as caught:
         find_node(wanted, NAMES)
     assert all(f"\n    {unique_id}\n" in str(caught.value) for unique_id in listed)
 
@@ -109,7 +109,7 @@ def test_a_group_that_there_is_none_of_lists_those_there_are_and_the_nearest() -
     assert find_group("hourly", ["hourly", "nightly"]) == "hourly"
     with pytest.raises(ScheduleGroupError) as caught:
         find_group("hourl", ["hourly", "nightly"])
-    assert caught.value.problem == "There is no schedule group hourl. Is hourly meant?"
+    assert caught.value.problem == "There is no schedule group hourl. Did you mean hourly?"
     assert caught.value.remedy == "Name one of: hourly, nightly."
     with pytest.raises(ScheduleGroupError, match=r"There is no schedule group x\.\n  -> Name one of: hourly\."):
         find_group("x", ["hourly"])

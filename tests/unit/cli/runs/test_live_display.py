@@ -17,7 +17,7 @@ import pytest
 from dagster_shared.error import SerializableErrorInfo  # what a step's failure holds; no public name
 
 from analytics_dagster.cli.runs.execution import JobRequest, execute_jobs
-from analytics_dagster.cli.runs.live_display import _cause, _shortened
+from analytics_dagster.cli.runs.live_display import _failure, _shorten
 
 LONG = "Runtime Error in model broken (models/broken.sql)\n\n" + "\n".join(f"  line {number}" for number in range(30))
 
@@ -55,17 +55,17 @@ CLI = "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code 
         (
             CLI.format(code=2) + "Encountered an error:\nIO Error: password authentication failed\nfor user a\n\n"
             "Traceback (most recent call last):\n  File ...",
-            "dbt failed: IO Error: password authentication failed\nfor user a\n  -> `analytics-dagster doctor` looks",
+            "dbt failed: IO Error: password authentication failed\nfor user a\n  -> Run `analytics-dagster doctor`",
         ),
         (CLI.format(code=2) + "Encountered an error:\nout of it", "dbt failed: out of it\n"),
-        (CLI.format(code=1) + "Runtime Error in model a", "dbt failed; what it said of each node is above"),
+        (CLI.format(code=1) + "Runtime Error in model a", "dbt failed; dbt's messages for each node are above"),
         ("dagster._core.definitions.events.Failure: not there", "not there"),
     ],
     ids=["no node", "no traceback", "a node", "ours"],
 )
 def test_what_kept_dbt_from_building_anything_is_told(said: str, told: str) -> None:
     root = SerializableErrorInfo(said, [], "Failure")
-    assert _cause(SerializableErrorInfo("wrapped", [], "Error", cause=root)).startswith(told)
+    assert _failure(SerializableErrorInfo("wrapped", [], "Error", cause=root)).startswith(told)
 
 
 @contextmanager
@@ -193,5 +193,5 @@ def test_a_run_that_could_not_begin_says_why(capfd: pytest.CaptureFixture[str]) 
         ("one\ntwo", 1, "one"),
     ],
 )
-def test_a_long_message_is_shortened_to_the_lines_that_say_anything(text: str, most: int | None, shown: Any) -> None:
-    assert _shortened(text, most) == shown
+def test_a_long_message_is_shorten_to_the_lines_that_say_anything(text: str, most: int | None, shown: Any) -> None:
+    assert _shorten(text, most) == shown

@@ -82,7 +82,7 @@ def shown(parts: Iterable[GroupRun]) -> list[str]:
 
 
 def after(choice: ResolvedRequest) -> dict[str, list[str]]:
-    return {part.group: sorted(part.after) for part in choice.parts}
+    return {part.group: sorted(part.after) for part in choice.runs}
 
 
 SHOP = World(
@@ -98,23 +98,23 @@ SHOP = World(
 
 def test_without_a_word_every_group_runs_whole_in_the_plans_order() -> None:
     choice = SHOP.choose()
-    assert shown(choice.parts) == [
+    assert shown(choice.runs) == [
         "hourly!: m.orders m.stg t.orders t.raw t.stg",
         "nightly!: m.customers m.ltv t.both t.ltv",
         "weekly!: m.other",
     ]
-    assert all(part.last for part in choice.parts)
+    assert all(part.last for part in choice.runs)
     assert choice.sources == {"s.RAW", "s.RAW2"}
 
 
 def test_a_named_group_runs_whole_and_alone() -> None:
-    assert shown(SHOP.choose("nightly").parts) == ["nightly!: m.customers m.ltv t.both t.ltv"]
+    assert shown(SHOP.choose("nightly").runs) == ["nightly!: m.customers m.ltv t.both t.ltv"]
 
 
 def test_unit_tests_are_chosen_where_runs_execute_them() -> None:
-    assert shown(SHOP.choose("nightly", unit_tests=True).parts) == ["nightly!: m.customers m.ltv t.both t.ltv u.ltv"]
-    assert shown(SHOP.choose(selected="m.ltv u.ltv").parts) == ["nightly: m.ltv"]
-    assert shown(SHOP.choose(selected="m.ltv u.ltv", unit_tests=True).parts) == ["nightly: m.ltv u.ltv"]
+    assert shown(SHOP.choose("nightly", unit_tests=True).runs) == ["nightly!: m.customers m.ltv t.both t.ltv u.ltv"]
+    assert shown(SHOP.choose(selected="m.ltv u.ltv").runs) == ["nightly: m.ltv"]
+    assert shown(SHOP.choose(selected="m.ltv u.ltv", unit_tests=True).runs) == ["nightly: m.ltv u.ltv"]
 
 
 # --- what keeps a group from being started ------------------------------------------------------------------
@@ -151,12 +151,12 @@ def test_groups_that_read_each_other_run_in_stages_so_that_an_empty_warehouse_wi
         unit_tests={"a": "a", "b": "b", "c": "c"},
         one={"reads_previous": ["two"]},
     )
-    assert shown(world.choose(unit_tests=True).parts) == ["one: m.a t.a u.a", "two!: m.b u.b", "one: m.c t.c u.c"]
+    assert shown(world.choose(unit_tests=True).runs) == ["one: m.a t.a u.a", "two!: m.b u.b", "one: m.c t.c u.c"]
     choice = world.choose()
-    assert shown(choice.parts) == ["one: m.a t.a", "two!: m.b", "one: m.c t.c"]
-    assert [part.last for part in choice.parts] == [False, True, True], "what starts with a group, starts with its last"
-    assert choice.parts[2].after == {"one"}, "a group that failed does not go on"
-    assert shown(world.choose("one").parts) == ["one!: m.a m.c t.a t.c"], "alone it is one run"
+    assert shown(choice.runs) == ["one: m.a t.a", "two!: m.b", "one: m.c t.c"]
+    assert [part.last for part in choice.runs] == [False, True, True], "what starts with a group, starts with its last"
+    assert choice.runs[2].after == {"one"}, "a group that failed does not go on"
+    assert shown(world.choose("one").runs) == ["one!: m.a m.c t.a t.c"], "alone it is one run"
 
 
 # --- selections ---------------------------------------------------------------------------------------------
@@ -164,8 +164,8 @@ def test_groups_that_read_each_other_run_in_stages_so_that_an_empty_warehouse_wi
 
 def test_selected_nodes_and_tests_run_in_their_groups_jobs_in_order() -> None:
     choice = SHOP.choose(selected="m.ltv m.orders t.orders t.both x.other")
-    assert shown(choice.parts) == ["hourly: m.orders t.orders", "nightly: m.ltv t.both"]
-    assert not any(part.last for part in choice.parts), "what starts with a whole group does not start"
+    assert shown(choice.runs) == ["hourly: m.orders t.orders", "nightly: m.ltv t.both"]
+    assert not any(part.last for part in choice.runs), "what starts with a whole group does not start"
     assert after(choice) == {"hourly": [], "nightly": ["hourly"]}
 
 
@@ -174,8 +174,8 @@ def test_selected_parts_that_do_not_read_each_other_wait_for_none() -> None:
 
 
 def test_of_a_named_group_only_what_is_selected_runs() -> None:
-    assert shown(SHOP.choose("nightly", "m.ltv m.orders t.both").parts) == ["nightly: m.ltv t.both"]
-    assert shown(SHOP.choose("weekly", "m.ltv").parts) == []
+    assert shown(SHOP.choose("nightly", "m.ltv m.orders t.both").runs) == ["nightly: m.ltv t.both"]
+    assert shown(SHOP.choose("weekly", "m.ltv").runs) == []
 
 
 # --- upstream -----------------------------------------------------------------------------------------------
@@ -183,46 +183,48 @@ def test_of_a_named_group_only_what_is_selected_runs() -> None:
 
 def test_upstream_brings_all_that_is_read_with_its_tests_and_the_sources() -> None:
     choice = SHOP.choose(selected="m.orders t.orders", upstream=True)
-    assert shown(choice.parts) == ["hourly: m.orders m.stg t.orders t.raw t.stg"]
+    assert shown(choice.runs) == ["hourly: m.orders m.stg t.orders t.raw t.stg"]
     assert choice.sources == {"s.RAW"}
 
 
 def test_upstream_of_a_group_leaves_the_group_whole() -> None:
     choice = SHOP.choose("nightly", upstream=True)
-    assert shown(choice.parts) == [
+    assert shown(choice.runs) == [
         "hourly: m.orders m.stg t.orders t.raw t.stg",
         "nightly!: m.customers m.ltv t.both t.ltv",
     ]
     assert after(choice)["nightly"] == ["hourly"]
-    assert [part.last for part in choice.parts] == [False, True]
+    assert [part.last for part in choice.runs] == [False, True]
 
 
 def test_upstream_of_a_group_brings_what_only_its_tests_read() -> None:
     world = World({"a": "RAW", "b": ""}, {"one": "a", "two": "b"}, tests={"both": "a b", "a": "a"})
     choice = world.choose("two", upstream=True)
-    assert shown(choice.parts) == ["one: m.a t.a", "two!: m.b t.both"]
+    assert shown(choice.runs) == ["one: m.a t.a", "two!: m.b t.both"]
     assert choice.sources == {"s.RAW"}
 
 
 def test_a_test_selected_along_that_reads_more_than_what_is_built_is_left_out_and_told() -> None:
     choice = SHOP.choose(selected="m.orders t.orders t.both", upstream=True)
-    assert shown(choice.parts) == ["hourly: m.orders m.stg t.orders t.raw t.stg"]
-    assert choice.left_out == {"t.both": "it reads m.customers too, which is neither selected nor upstream of what is"}
-    assert SHOP.choose(selected="m.orders t.both").left_out == {}, "on a full warehouse it can be run"
+    assert shown(choice.runs) == ["hourly: m.orders m.stg t.orders t.raw t.stg"]
+    assert choice.excluded == {
+        "t.both": "it also reads m.customers, which is neither selected nor upstream of the selection"
+    }
+    assert SHOP.choose(selected="m.orders t.both").excluded == {}, "on a full warehouse it can be run"
 
 
 def test_a_test_that_was_selected_alone_brings_all_that_it_reads() -> None:
     choice = SHOP.choose(selected="t.both", upstream=True)
-    assert shown(choice.parts) == ["hourly: m.orders m.stg t.orders t.raw t.stg", "nightly: m.customers t.both"]
+    assert shown(choice.runs) == ["hourly: m.orders m.stg t.orders t.raw t.stg", "nightly: m.customers t.both"]
 
 
 def test_a_test_of_more_than_what_is_built_is_not_brought_along() -> None:
-    assert shown(SHOP.choose(selected="m.customers", upstream=True).parts) == ["nightly: m.customers"]
+    assert shown(SHOP.choose(selected="m.customers", upstream=True).runs) == ["nightly: m.customers"]
 
 
 def test_a_test_of_a_source_that_is_the_table_of_a_node_comes_with_the_node() -> None:
     world = World({"seed": "", "a": "seed"}, {"one": "seed a"}, tests={"raw": "RAW"}, same={"RAW": "seed"})
-    assert shown(world.choose(selected="m.a", upstream=True).parts) == ["one: m.a m.seed t.raw"]
+    assert shown(world.choose(selected="m.a", upstream=True).runs) == ["one: m.a m.seed t.raw"]
 
 
 # --- nodes that several groups build ------------------------------------------------------------------------
@@ -236,17 +238,17 @@ SHARED = World(
 
 
 def test_what_two_named_groups_build_is_in_both_runs() -> None:
-    assert shown(SHARED.choose().parts) == ["one!: m.x m.y t.x", "two!: m.z t.z"], "the whole job refreshes it too"
+    assert shown(SHARED.choose().runs) == ["one!: m.x m.y t.x", "two!: m.z t.z"], "the whole job refreshes it too"
 
 
 def test_a_group_named_alone_builds_what_it_refreshes() -> None:
-    assert shown(SHARED.choose("two").parts) == ["two!: m.x m.z t.x t.z"]
-    assert shown(SHARED.choose("two", "m.x m.y").parts) == ["two: m.x"]
+    assert shown(SHARED.choose("two").runs) == ["two!: m.x m.z t.x t.z"]
+    assert shown(SHARED.choose("two", "m.x m.y").runs) == ["two: m.x"]
 
 
 def test_what_a_group_refreshes_is_built_by_its_own_group_first_where_that_is_needed_on_the_way() -> None:
     choice = SHARED.choose("two", upstream=True)
-    assert shown(choice.parts) == ["one: m.x m.y", "two!: m.z t.x t.z"], "the test looks at what is left in the end"
+    assert shown(choice.runs) == ["one: m.x m.y", "two!: m.z t.x t.z"], "the test looks at what is left in the end"
 
 
 # --- full refresh -------------------------------------------------------------------------------------------
@@ -255,9 +257,9 @@ def test_what_a_group_refreshes_is_built_by_its_own_group_first_where_that_is_ne
 @pytest.mark.parametrize(("asked", "refused"), [("", ["two"]), ("one", []), ("two", ["two"]), ("one two", ["two"])])
 def test_a_full_refresh_of_a_group_that_never_has_one_is_refused(asked: str, refused: Sequence[str]) -> None:
     world = World({"a": "", "b": ""}, {"one": "a", "two": "b"}, two={"full_refresh": "never"})
-    parts = world.choose(asked).parts
+    parts = world.choose(asked).runs
     if not refused:
         require_full_refresh(world.plan, parts)
         return
-    with pytest.raises(ScheduleGroupError, match=r"`full_refresh: never` at two\."):
+    with pytest.raises(ScheduleGroupError, match=r"`full_refresh: never` for two\."):
         require_full_refresh(world.plan, parts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from analytics_dagster.cli.plan.planned_project import PlannedProject, plan_project
-from analytics_dagster.cli.runs.selection import require_of_groups, require_runnable
+from analytics_dagster.cli.runs.selection import require_in_groups, require_runnable
 from analytics_dagster.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def library(preparation: Preparation) -> PlannedProject:
 def test_what_no_group_runs_by_itself_is_counted_by_its_kind(
     library: PlannedProject, found: set[str], listed: str
 ) -> None:
-    with pytest.raises(ProjectError, match="names nothing that a schedule group runs by itself") as caught:
+    with pytest.raises(ProjectError, match="names nothing that a schedule group runs") as caught:
         require_runnable("it", frozenset(found), library.plan, library.graph)
     assert caught.value.problem.endswith(listed)
 
@@ -47,10 +47,10 @@ def test_a_selection_of_nothing_that_the_named_groups_run_says_which_groups_do(
     library: PlannedProject, names: list[str]
 ) -> None:
     found = frozenset({f"model.{P}.members", f"source.{P}.seeded.loans"})
-    with pytest.raises(ProjectError, match="'it' names nothing of ") as caught:
-        require_of_groups("it", found, library.plan, names)
-    assert caught.value.remedy == "What it names belongs to closing_time: name that, or no group."
+    with pytest.raises(ProjectError, match="'it' names nothing in ") as caught:
+        require_in_groups("it", found, library.plan, names)
+    assert caught.value.remedy == "It belongs to closing_time: name that group, or no group."
 
 
 def test_a_selection_of_what_one_of_the_named_groups_runs_will_do(library: PlannedProject) -> None:
-    require_of_groups("it", frozenset({f"model.{P}.members"}), library.plan, ["opening_time", "closing_time"])
+    require_in_groups("it", frozenset({f"model.{P}.members"}), library.plan, ["opening_time", "closing_time"])

@@ -1,0 +1,83 @@
+"""Where nothing can be adopted, nothing is written, and the remedy is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analytics_dagster.cli.init.scaffold import find_chosen_settings, find_profiles, find_time_zone, scaffold
+from analytics_dagster.errors import ProjectError
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Give a dbt project, as far as its configuration goes."""
+    folder = tmp_path / "dbt"
+    (folder / "transformations").mkdir(parents=True)
+    (folder / "dbt_project.yml").write_text("name: shop\nmodel-paths: [transformations]\n")
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["transformations", "transformations/dagster", "seeds", "macros/more"])
+def test_a_folder_that_dbt_reads_is_refused(inside: str, project: Path) -> None:
+    with pytest.raises(ProjectError, match="dbt reads the files in") as refused:
+        scaffold(project, project / inside, print)
+    assert "--into" in refused.value.remedy
+    assert not (project / inside / ".env").exists()
+
+
+def test_a_folder_without_a_project_is_refused_with_the_one_that_is_meant(project: Path) -> None:
+    with pytest.raises(ProjectError, match=rf"There is one in {project}\."):
+        scaffold(project.parent, None, print)
+    assert list(project.parent.iterdir()) == [project]
+
+
+def test_a_project_that_can_not_be_read_is_told(project: Path) -> None:
+    (project / "dbt_project.yml").write_text("name: [")
+    with pytest.raises(ProjectError, match="can't be read"):
+        scaffold(project, None, print)
+
+
+@pytest.mark.parametrize(
+    ("places", "found"),
+    [
+        (["dbt"], None),
+        (["home/.dbt", "dbt/profiles"], None),
+        (["dbt/profiles"], "dbt/profiles"),
+        (["."], "."),
+        (["deploy"], "deploy"),
+        ([], None),
+    ],
+    ids=str,
+)
+def test_a_profile_is_found_where_dbt_would_not_look(places: list[str], found: str | None, tmp_path: Path) -> None:
+    (tmp_path / "dbt").mkdir()
+    for place in places:
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / "profiles.yml").write_text("shop: {outputs: {dev: {type: duckdb}}}\n")
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another" / "profiles.yml").write_text("bank: {outputs: {}}\n")
+    profiles = find_profiles(tmp_path / "dbt", "shop", tmp_path / "home")
+    assert profiles == (tmp_path / found if found else None)
+
+
+@pytest.mark.parametrize(
+    ("link", "zone"),
+    [
+        ("/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin"),
+        ("/usr/share/zoneinfo/Etc/UTC", "UTC"),
+        ("/usr/share/zoneinfo/posix/Asia/Tokyo", "Asia/Tokyo"),
+        ("/nowhere", "UTC"),
+    ],
+)
+def test_the_time_zone_is_the_machines(link: str, zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    (tmp_path / "localtime").symlink_to(link)
+    assert find_time_zone(tmp_path / "localtime") == zone
+
+
+def test_a_target_that_was_chosen_once_is_written_down_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANALYTICS_DBT_PROFILE", "bank")
+    earlier = {"ANALYTICS_DBT_TARGET": "server", "ANALYTICS_DBT_PROFILE": "shop", "ANALYTICS_SLACK_TOKEN": "xoxb-1"}
+    assert find_chosen_settings(earlier) == {"ANALYTICS_DBT_PROFILE": "bank", "ANALYTICS_DBT_TARGET": "server"}
