@@ -14,7 +14,7 @@ from analytics_dagster.dagster_internals.guard import available, require_paramet
 
 
 def can_parse_early() -> bool:
-    """Return whether the names exist that `parse_early` and `use_manifest` need.
+    """Return whether the worker can parse before its command is known, and clean up after the parse.
 
     Reason: dbt's public `dbtRunner` takes the manifest of an earlier parse, but does not reset what that parse changed.
     Cost of the public alternative (dbt parses when it is invoked): one to two seconds of waiting per build.

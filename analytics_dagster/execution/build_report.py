@@ -45,14 +45,14 @@ class BuildReport:
         self._counts: dict[str, int | None] = {}
 
     def add(
-        self, news: NodeResult | Mapping[str, int | None]
+        self, update: NodeResult | Mapping[str, int | None]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Add a result, or row counts by unique id; yield the events that are now complete."""
-        if isinstance(news, NodeResult):
-            self.results[news.unique_id] = news
-            self._waiting.append(news)
+        if isinstance(update, NodeResult):
+            self.results[update.unique_id] = update
+            self._waiting.append(update)
         else:
-            self._counts.update(news)
+            self._counts.update(update)
         while self._waiting and not self._waits_for_count(self._waiting[0]):
             yield from self._events(self._waiting.popleft())
 

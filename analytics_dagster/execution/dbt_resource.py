@@ -102,7 +102,7 @@ class DbtResource(dg.ConfigurableResource[None]):
         return RunFolders(location.project.artifacts, run_id, step, days=self.artifacts_days, all_kept=all_kept)
 
     def open_adapter(self, invocation: DbtCliInvocation) -> AbstractContextManager[Any]:
-        """Open dbt's adapter after an invocation has ended; None in its place if there is none."""
+        """Open dbt's adapter after an invocation has ended; yields None if there is no adapter."""
         from analytics_dagster.dagster_internals.dbt_cli_resource import open_adapter
 
         return open_adapter(self._dbt_cli(), invocation)

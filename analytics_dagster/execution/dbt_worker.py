@@ -5,7 +5,7 @@
 output and exit code. The process ends when its standard input is closed.
 
 Differences from the `dbt` command, none of which changes what dbt builds and reports: it uses the manifest of the
-earlier parse if the request says that nothing has changed, does not format log lines that nobody sees, collects garbage
+earlier parse if the request says that nothing has changed, does not format hidden log lines, collects garbage
 less often, and counts the rows of built tables while dbt has the warehouse open.
 """
 

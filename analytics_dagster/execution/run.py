@@ -127,8 +127,8 @@ class Builder:
             count_rows=lambda nodes: count_rows(nodes, lambda sql: self._query(invocation, sql), self.context.log),
         )
         try:
-            for news in self._follow(invocation, progress):
-                yield from report.add(news)
+            for update in self._follow(invocation, progress):
+                yield from report.add(update)
         except (Exception, dg.DagsterExecutionInterruptedError) as error:  # noqa: BLE001 - raised again by `run`
             state.failures.append(find_interrupt(error) or error)
         finally:

@@ -1,4 +1,4 @@
-"""What runs of schedule groups build and check, on a small project with every corner: real dbt, real Dagster."""
+"""What runs of schedule groups build and check, in a small dbt project full of edge cases."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ pytestmark = pytest.mark.integration
 
 FILES = {
     "dbt_project.yml": """
-        name: corner
+        name: edge_cases
         version: "1.0.0"
-        profile: corner
+        profile: edge_cases
         vars: {currency: none, rate: 1}
         """,
     "profiles.yml": """
-        corner:
+        edge_cases:
           target: dev
           outputs:
-            dev: {type: duckdb, path: corner.duckdb, threads: 2}
+            dev: {type: duckdb, path: edge_cases.duckdb, threads: 2}
             lake:
               type: duckdb
               path: ":memory:"
@@ -77,7 +77,7 @@ FILES = {
         seeds:
           - {name: orders, config: {schema: shop}}
         """,
-    # `shared` reads a node of the other group, and a node of the other group reads it: a circle of steps.
+    # `shared` reads a node of the other group, and a node of the other group reads `shared`: a cycle of steps.
     "models/early.sql": "select * from {{ source('shop', 'orders') }}",
     "models/shared.sql": """
         {{ config(tags=['often', 'seldom']) }}
@@ -88,7 +88,7 @@ FILES = {
         {{ config(materialized='incremental') }}
         select current_timestamp as built_at, {{ 'true' if is_incremental() else 'false' }} as was_there
         """,
-    # Names of which Dagster makes the same identifier, and such as it has for itself or does not take.
+    # Names with the same Dagster identifier, and names that Dagster reserves or rejects.
     "models/price.list.sql": "select 1 as one",
     "models/price_list.sql": "select 1 as one",
     "models/type.sql": "select one from {{ ref('price.list') }} union all select one from {{ ref('price_list') }}",
@@ -128,7 +128,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a job: Dagster's events, and what each start of dbt has left, by its name and in their order."""
+    """One run of a job: Dagster's result, and the results and log of each dbt invocation by step, in order."""
 
     result: dg.ExecuteInProcessResult
     steps: Mapping[str, Mapping[str, Any]]
@@ -136,7 +136,7 @@ class Run:
 
     @property
     def executed(self) -> list[str]:
-        """The ids that dbt itself says it has run, step by step, without the hashes of generic tests."""
+        """The ids in dbt's run results, step by step, without the hashes of generic tests."""
         found = [result["unique_id"] for results in self.steps.values() for result in results["results"]]
         return [".".join(unique_id.split(".")[:3]) for unique_id in found]
 
@@ -155,7 +155,7 @@ class Run:
         return outcomes
 
     def failure(self, step: str) -> str:
-        """Return what a step that failed says."""
+        """Return the error message of a failed step."""
         data = self.result.failure_data_for_node(step)
         assert data is not None
         assert data.error is not None
@@ -163,8 +163,8 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Corner:
-    """The project in a folder of its own, as a location."""
+class EdgeCases:
+    """The project and its location."""
 
     folder: Path
     plan: Plan
@@ -174,7 +174,7 @@ class Corner:
     instance: dg.DagsterInstance
 
     def run(self, job: str, **options: Any) -> Run:
-        """Run a group's job to its end."""
+        """Run the job of a group."""
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance, raise_on_error=False, **options
         )
@@ -188,12 +188,12 @@ class Corner:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query in the warehouse."""
-        with duckdb.connect(str(self.folder / "corner.duckdb")) as connection:
+        with duckdb.connect(str(self.folder / "edge_cases.duckdb")) as connection:
             return connection.execute(sql).fetchall()
 
 
-def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Corner:
-    """Write the project, prepare it, and define its location with a job for each group."""
+def make_project(folder: Path, instance: dg.DagsterInstance, **others: Any) -> EdgeCases:
+    """Write the project, prepare it, and define its location with a job per group."""
     for name, text in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(dedent(text).lstrip())
@@ -230,7 +230,7 @@ def make_corner(folder: Path, instance: dg.DagsterInstance, **others: Any) -> Co
         dg.Definitions(jobs=jobs, executor=dg.in_process_executor),
     )
     dg.Definitions.validate_loadable(definitions)
-    return Corner(folder, plan, dbt_assets, definitions, project.artifacts, instance)
+    return EdgeCases(folder, plan, dbt_assets, definitions, project.artifacts, instance)
 
 
 @pytest.fixture(scope="module")
@@ -240,16 +240,16 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def corner(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance) -> Corner:
-    folder = tmp_path_factory.mktemp("corner")
-    return make_corner(folder, instance, dbt_vars={"rate": 7}, unit_tests=True)
+def edge_cases(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance) -> EdgeCases:
+    folder = tmp_path_factory.mktemp("edge_cases")
+    return make_project(folder, instance, dbt_vars={"rate": 7}, unit_tests=True)
 
 
 @dataclass(frozen=True)
 class History:
-    """What was run, one after the other, and what `shared` held after each."""
+    """Runs in order, with the contents of `shared` after each."""
 
-    too_early: Run
+    on_empty_warehouse: Run
     seldom: Run
     after_seldom: list[tuple[Any, ...]]
     often: Run
@@ -258,17 +258,17 @@ class History:
 
 
 @pytest.fixture(scope="module")
-def history(corner: Corner) -> History:
-    look = "select distinct currency, rate from shared"
-    too_early = corner.run("often")
-    corner.rows("create table click_stream as select 1 as id")
+def history(edge_cases: EdgeCases) -> History:
+    query = "select distinct currency, rate from shared"
+    on_empty_warehouse = edge_cases.run("often")
+    edge_cases.rows("create table click_stream as select 1 as id")
     return History(
-        too_early,
-        seldom=corner.run("seldom"),
-        after_seldom=corner.rows(look),
-        often=corner.run("often"),
-        after_often=corner.rows(look),
-        refused=corner.run("often", run_config={"ops": {"dbt_often": {"config": {"full_refresh": True}}}}),
+        on_empty_warehouse,
+        seldom=edge_cases.run("seldom"),
+        after_seldom=edge_cases.rows(query),
+        often=edge_cases.run("often"),
+        after_often=edge_cases.rows(query),
+        refused=edge_cases.run("often", run_config={"ops": {"dbt_often": {"config": {"full_refresh": True}}}}),
     )
 
 
@@ -279,21 +279,19 @@ def once(names: list[str]) -> dict[str, int]:
 # --- an empty warehouse -------------------------------------------------------------------------------------
 
 
-def test_a_group_that_reads_what_is_not_there_yet_says_what_to_build_first_and_starts_no_dbt(
-    corner: Corner, history: History
-) -> None:
-    assert not history.too_early.result.success
-    assert history.too_early.steps == {}
-    said = history.too_early.failure("dbt_often")
-    assert "early (group seldom), read by model.corner.shared" in said
-    assert "`analytics-dagster build --group often --upstream`" in said
-    assert "shared (" not in said, "that is what it builds itself"
-    run = corner.instance.get_run_by_id(history.too_early.result.run_id)
+def test_a_group_with_missing_upstreams_names_them_and_starts_no_dbt(edge_cases: EdgeCases, history: History) -> None:
+    assert not history.on_empty_warehouse.result.success
+    assert history.on_empty_warehouse.steps == {}
+    message = history.on_empty_warehouse.failure("dbt_often")
+    assert "early (group seldom), read by model.edge_cases.shared" in message
+    assert "`analytics-dagster build --group often --upstream`" in message
+    assert "shared (" not in message, "the group builds it itself"
+    run = edge_cases.instance.get_run_by_id(history.on_empty_warehouse.result.run_id)
     assert run is not None
     assert run.tags["dagster/max_retries"] == "0"
 
 
-# --- what is run --------------------------------------------------------------------------------------------
+# --- builds and tests ---------------------------------------------------------------------------------------
 
 SELDOM = ["doubled", "early", "grown", "late", "price.list", "price_list", "shop/orders", "type"]
 SELDOM_CHECKS = {
@@ -307,7 +305,7 @@ SELDOM_CHECKS = {
 SHARED_CHECKS = {"shared: unique_shared_id", "shared: relationships_shared_id__id__ref_late_"}
 
 
-def test_a_group_builds_and_tests_its_own_and_what_it_refreshes_each_once(history: History) -> None:
+def test_a_group_builds_and_tests_its_own_and_refreshed_nodes_once(history: History) -> None:
     assert history.seldom.result.success
     assert history.seldom.materialized == once([*SELDOM, "shared"])
     assert history.seldom.checked == dict.fromkeys(SELDOM_CHECKS | SHARED_CHECKS, True)
@@ -316,39 +314,39 @@ def test_a_group_builds_and_tests_its_own_and_what_it_refreshes_each_once(histor
     assert history.seldom.result.get_asset_observation_events() == []
 
 
-def test_the_group_of_a_node_builds_and_tests_it_too(history: History) -> None:
+def test_the_group_of_a_refreshed_node_builds_and_tests_it_too(history: History) -> None:
     assert history.often.result.success
     assert history.often.materialized == once(["shared"])
     assert history.often.checked == dict.fromkeys(SHARED_CHECKS, True)
     assert history.often.result.get_asset_observation_events() == []
 
 
-def test_steps_that_would_wait_for_each_other_are_split_in_the_order_of_the_nodes(history: History) -> None:
+def test_steps_that_depend_on_each_other_are_split_in_node_order(history: History) -> None:
     executed = history.seldom.executed
-    order = ["model.corner.early", "model.corner.shared", "model.corner.late"]
-    order += ["test.corner.relationships_shared_id__id__ref_late_"]
+    order = ["model.edge_cases.early", "model.edge_cases.shared", "model.edge_cases.late"]
+    order += ["test.edge_cases.relationships_shared_id__id__ref_late_"]
     assert sorted(order, key=executed.index) == order
     assert len({start.partition("-")[0] for start in history.seldom.steps}) == 4
-    assert executed.index("test.corner.unique_shared_id") < executed.index("model.corner.late")
+    assert executed.index("test.edge_cases.unique_shared_id") < executed.index("model.edge_cases.late")
 
 
-def test_a_run_builds_by_the_vars_of_its_group_over_those_of_the_location(history: History) -> None:
+def test_vars_of_the_group_override_those_of_the_location(history: History) -> None:
     assert history.after_seldom == [("USD", 7)]
     assert history.after_often == [("EUR", 7)]
 
 
-def test_a_run_refreshes_by_the_policy_of_its_group(history: History) -> None:
+def test_the_policy_of_the_group_decides_on_a_full_refresh(history: History) -> None:
     assert {results["args"]["full_refresh"] for results in history.seldom.steps.values()} == {True}
     assert {results["args"].get("full_refresh", False) for results in history.often.steps.values()} == {False}
 
 
-def test_a_refused_full_refresh_starts_no_dbt(history: History) -> None:
+def test_a_forbidden_full_refresh_starts_no_dbt(history: History) -> None:
     assert not history.refused.result.success
     assert history.refused.steps == {}
     assert "The schedule group often forbids a full refresh" in history.refused.failure("dbt_often")
 
 
-def test_dbt_parses_nothing_anew_for_vars_of_the_location_or_of_a_group(history: History) -> None:
+def test_vars_of_the_location_and_the_groups_cause_no_full_parse(history: History) -> None:
     logs = [*history.seldom.logs.values(), *history.often.logs.values()]
     assert len(logs) == 7
     for log in logs:
@@ -356,35 +354,33 @@ def test_dbt_parses_nothing_anew_for_vars_of_the_location_or_of_a_group(history:
         assert "Unable to do partial parsing" not in log
 
 
-# --- what the assets are ------------------------------------------------------------------------------------
+# --- assets -------------------------------------------------------------------------------------------------
 
 
-def parents_of(corner: Corner, key: str) -> set[str]:
-    graph = corner.definitions.resolve_asset_graph()
+def parents_of(edge_cases: EdgeCases, key: str) -> set[str]:
+    graph = edge_cases.definitions.resolve_asset_graph()
     return {parent.to_user_string() for parent in graph.get(dg.AssetKey(key)).parent_keys}
 
 
-def test_a_function_is_an_asset_which_what_calls_it_depends_on(corner: Corner) -> None:
-    spec = corner.definitions.resolve_asset_graph().get(dg.AssetKey("doubled"))
+def test_a_function_is_an_asset_upstream_of_its_callers(edge_cases: EdgeCases) -> None:
+    spec = edge_cases.definitions.resolve_asset_graph().get(dg.AssetKey("doubled"))
     assert spec.kinds == {"dbt", "duckdb", "function"}
     assert spec.group_name == "seldom"
     assert list(spec.owners) == ["ana@example.com"]
     assert spec.description == "Twice the price."
     assert "dagster/code_references" in spec.metadata
-    assert parents_of(corner, "late") == {"doubled", "shared"}
+    assert parents_of(edge_cases, "late") == {"doubled", "shared"}
 
 
-def test_a_seed_that_is_read_as_a_source_is_one_asset(corner: Corner) -> None:
-    assert "source.corner.shop.orders" not in corner.dbt_assets.dbt_definitions.sources
-    assert (
-        corner.dbt_assets.dbt_definitions.checks["test.corner.source_not_null_shop_orders_id.d4f1"[:47]]
-        if False
-        else True
-    )
-    assert parents_of(corner, "early") == {"shop/orders"}
+def test_a_seed_read_as_a_source_is_one_asset(edge_cases: EdgeCases) -> None:
+    assert "source.edge_cases.shop.orders" not in edge_cases.dbt_assets.dbt_definitions.sources
+    prefix = "test.edge_cases.source_not_null_shop_orders_id."
+    [check] = [check for test, check in edge_cases.dbt_assets.dbt_definitions.checks.items() if test.startswith(prefix)]
+    assert check.asset_key == dg.AssetKey(["shop", "orders"])
+    assert parents_of(edge_cases, "early") == {"shop/orders"}
 
 
-def test_a_materialization_tells_rows_and_seconds_and_shows_the_sql(history: History) -> None:
+def test_a_materialization_has_row_count_duration_and_sql(history: History) -> None:
     metadata = {
         event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata
         for event in history.seldom.result.get_asset_materialization_events()
@@ -396,15 +392,15 @@ def test_a_materialization_tells_rows_and_seconds_and_shows_the_sql(history: His
     assert "USD" in str(metadata["shared"]["compiled_sql"].value)
 
 
-# --- a warehouse that only dbt's adapter opens --------------------------------------------------------------
+# --- a warehouse without a file -----------------------------------------------------------------------------
 
 
-def test_elsewhere_dbts_failure_says_what_is_not_there_yet(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+def test_without_a_file_dbts_failure_names_the_missing_upstreams(tmp_path: Path, instance: dg.DagsterInstance) -> None:
     groups = tmp_path / "groups_without_vars.yaml"
-    corner = make_corner(tmp_path, instance, dbt_target="lake", schedule_groups_file=groups)
-    run = corner.run("often")
+    edge_cases = make_project(tmp_path, instance, dbt_target="lake", schedule_groups_file=groups)
+    run = edge_cases.run("often")
     assert not run.result.success
-    said = run.failure("dbt_often")
-    assert "Table with name early does not exist" in said, "dbt's own words come first"
-    assert "early (group seldom), read by model.corner.shared" in said
+    message = run.failure("dbt_often")
+    assert "Table with name early does not exist" in message, "dbt's own error comes first"
+    assert "early (group seldom), read by model.edge_cases.shared" in message
     assert not (tmp_path / ":memory:").exists()

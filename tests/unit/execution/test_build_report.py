@@ -56,9 +56,9 @@ class Recorder:
         self.counted += [node["unique_id"] for node in nodes]
         return self._counts
 
-    def add(self, news: NodeResult | Mapping[str, int | None]) -> list[tuple[str, object]]:
+    def add(self, update: NodeResult | Mapping[str, int | None]) -> list[tuple[str, object]]:
         """Return the events that a result or row counts complete."""
-        return [summary(event) for event in self.report.add(news)]
+        return [summary(event) for event in self.report.add(update)]
 
     def finish(self) -> list[tuple[str, object]]:
         """Return the events after dbt has ended."""
@@ -100,8 +100,8 @@ def test_a_failed_row_count_delays_no_event(tmp_path: Path) -> None:
 
 def test_failed_and_skipped_nodes_are_results_but_no_events(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
-    for news in (result("orders", "error"), result("unique", "skipped"), result("elsewhere")):
-        assert recorder.add(news) == []
+    for update in (result("orders", "error"), result("unique", "skipped"), result("elsewhere")):
+        assert recorder.add(update) == []
     assert recorder.report.results.keys() == {"orders", "unique", "elsewhere"}
 
 

@@ -155,7 +155,7 @@ def test_without_warm_up_dagster_dbt_is_imported_with_dbt() -> None:
 
 
 def _modules(code: str) -> Mapping[str, Any]:
-    tell = "import json; print(json.dumps({'before': before, 'after': 'dbt' in sys.modules}))"
-    done = subprocess.run([sys.executable, "-c", f"{code}; {tell}"], capture_output=True, text=True, check=True)
+    report = "import json; print(json.dumps({'before': before, 'after': 'dbt' in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", f"{code}; {report}"], capture_output=True, text=True, check=True)
     modules: Mapping[str, Any] = json.loads(done.stdout)
     return modules

@@ -216,15 +216,15 @@ def test_only_nodes_of_dbts_own_materializations_can_be_missing(materialized: st
     manifest = Manifest().model("early", materialized=materialized).model("late", "model.p.early")
     node: dict[str, Any] = manifest.nodes["model.p.early"]
     node |= {"database": "shop", "schema": "main", "name": "early", "alias": "early_v1"}
-    asked: list[Relation] = []
+    looked_up: list[Relation] = []
 
     def exists(relation: Relation) -> bool:
-        asked.append(relation)
+        looked_up.append(relation)
         return False
 
     readers = read_from_other_builds(manifest.graph, {"model.p.late"})
     assert missing_upstreams(manifest.graph, readers, exists) == (readers if is_missing else {})
-    assert asked == ([relation("early_v1")] if is_missing else [])
+    assert looked_up == ([relation("early_v1")] if is_missing else [])
 
 
 def test_the_message_lists_missing_assets_by_group_with_the_command_to_build_them() -> None:
