@@ -17,7 +17,8 @@ def can_parse_early() -> bool:
     """Return whether the worker can parse before its command is known, and clean up after the parse.
 
     Reason: dbt's public `dbtRunner` takes the manifest of an earlier parse, but does not reset what that parse changed.
-    Cost of the public alternative (dbt parses when it is invoked): one to two seconds of waiting per build.
+    Cost of the public alternative (dbt parses when it is invoked): the run waits for the parse, 2.4 CPU seconds for the
+    bundled project (median of 4 alternating runs).
     """
     name = "dbt.deprecations.reset_deprecations"
     return available(name, _early_parse, "dbt parses the project when it runs") or False
