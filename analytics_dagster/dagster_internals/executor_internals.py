@@ -1,7 +1,7 @@
 """Executes a plan as Dagster's in-process executor does, but with a pool context of the caller.
 
 Reason: no public hook replaces the way in which an executor waits for a pool slot. Dagster's own wait never sleeps (the
-pause is `min([0, …])`), ignores signals, and does not end if the holder of the slot was killed.
+pause is `min([0, …])`), and did not react to a signal or to a killed holder within 90 s.
 Cost of the public alternative (`dg.in_process_executor`): see `execution/executor.py`.
 """
 

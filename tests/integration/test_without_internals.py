@@ -58,3 +58,4 @@ def test_plan_and_build_are_the_same_without_private_names(tmp_path: Path) -> No
     not_used = set(re.findall(r"Not using the private name (.+?) \(", logs[1]))
     assert "dagster._core.definitions.assets.job.asset_job.build_node_deps and two more" in not_used
     assert "dagster._core.storage.event_log.SqliteEventLogStorage._connect" in not_used
+    assert any(name.startswith("dagster._core.execution.plan.instance_concurrency_context") for name in not_used)
