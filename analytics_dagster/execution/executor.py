@@ -3,8 +3,8 @@
 Dagster's queue with pools of `granularity: run`, and the lock of a DuckDB file, do not replace it. Tried with
 `dg.in_process_executor` and a DuckDB file (Dagster 1.13, November 2026):
 
-- Two simultaneous builds of the command line succeed, but their steps overlap: the queue does not count runs that it did
-  not start, and only the lock of the file separates them. DuckLake and PostgreSQL have no such lock (not tried).
+- Two simultaneous builds of the command line succeed, but their steps overlap: the queue does not count runs that it
+  did not start, and only the lock of the file separates them. DuckLake and PostgreSQL have no such lock (not tried).
 - Ctrl-C in a build leaves a failed run, here a canceled one.
 - With `granularity: op`, a step that waits 20 s uses 14 to 15 CPU seconds, here 0.6 (two alternating pairs). It still
   waited 90 s after its holder was killed, and 90 s after a SIGINT. Here it started and ended within 15 s, or ended
