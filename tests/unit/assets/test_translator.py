@@ -104,7 +104,7 @@ def test_an_owners_name_is_a_team(dbt_assets: DbtAssets) -> None:
 
 def test_descriptions_tags_and_columns_come_from_the_project(dbt_assets: DbtAssets) -> None:
     shelf = spec_of(dbt_assets, f"model.{LIBRARY}.shelf")
-    assert shelf.description == "How many copies stand on the shelf now."
+    assert shelf.description == "The number of copies on the shelf now."
     columns = shelf.metadata["dagster/column_schema"]
     assert [column.name for column in columns.columns] == ["isbn"]
     assert "daily" in spec_of(dbt_assets, f"model.{LIBRARY}.members").tags
