@@ -238,7 +238,7 @@ def _hold(path: Path, with_child: bool, connection: Connection) -> None:  # noqa
     with warehouse.exclusively() as hold:
         if with_child:
             child = subprocess.Popen(SLEEP)
-            hold.note_child(child.pid)
+            hold.record_child(child.pid)
             connection.send(child.pid)
         connection.send("in")
         connection.recv()

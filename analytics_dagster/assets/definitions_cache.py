@@ -51,20 +51,17 @@ class DefinitionsCache:
 
     def read(self) -> DbtDefinitions | None:
         """Return the cached definitions, or None if they are missing, stale or damaged."""
+        content = self._current_content()
         try:
-            with self.path.open("rb") as file:
-                if file.readline().strip() != self._digest():
-                    return None
-                content = orjson.loads(file.read())
-        except (OSError, orjson.JSONDecodeError):
+            return None if content is None else self._decode(orjson.loads(content))
+        except orjson.JSONDecodeError:
             return None
-        return self._decode(content)
 
     def write(self, definitions: DbtDefinitions) -> bool:
         """Write the definitions, if reading them gives equal ones; return whether they were written."""
         encoder = _Encoder(self.project.directory)
         try:
-            content = orjson.dumps(encoder.definitions(definitions), encoder.default, orjson.OPT_PASSTHROUGH_DATACLASS)
+            content = orjson.dumps(definitions, encoder.default, orjson.OPT_PASSTHROUGH_DATACLASS)
         except TypeError:
             # Dagster can't serialize a value, for example a user's automation condition.
             return False
@@ -78,11 +75,14 @@ class DefinitionsCache:
     @property
     def is_current(self) -> bool:
         """Whether the file exists and is not stale."""
+        return self._current_content() is not None
+
+    def _current_content(self) -> bytes | None:
         try:
-            with self.path.open("rb") as file:
-                return file.readline().strip() == self._digest()
+            digest, _, content = self.path.read_bytes().partition(b"\n")
         except OSError:
-            return False
+            return None
+        return content if digest == self._digest() else None
 
     def _decode(self, content: Mapping[str, Any]) -> DbtDefinitions:
         # Code references are marked beta; one warning for each node would hide all others.
@@ -110,10 +110,6 @@ class _Encoder:
 
     def __init__(self, directory: Path) -> None:
         self._directory = f"{directory}{os.sep}"
-
-    def definitions(self, definitions: DbtDefinitions) -> Mapping[str, Any]:
-        """Return the definitions as an object."""
-        return {field.name: getattr(definitions, field.name) for field in fields(definitions)}
 
     def default(self, value: Any) -> Any:
         """Return what orjson writes for a value of another type; orjson turns any exception into a `TypeError`."""

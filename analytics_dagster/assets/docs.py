@@ -179,7 +179,7 @@ def _call_dbt(
             variables=build.variables,
             warehouse=warehouse,
         )
-        hold.note_child(invocation.process.pid)
+        hold.record_child(invocation.process.pid)
         try:
             for message in invocation.stream_raw_events():
                 if message.raw_event["info"]["name"] == _REASON:

@@ -95,7 +95,7 @@ class Builder:
                     continue
                 folder = folders.make(number)
                 state.invocation = self._invoke(build, folder, with_tested_models(selected, graph))
-                hold.note_child(state.invocation.process.pid)
+                hold.record_child(state.invocation.process.pid)
                 yield from self._report(state.invocation, build, state, progress)
                 if state.is_interrupted:
                     break

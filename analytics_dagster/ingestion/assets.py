@@ -96,7 +96,10 @@ def _metadata(report: "LoadReport") -> dict[str, Any]:
 
 
 def _check(key: dg.AssetKey, report: "LoadReport") -> dg.AssetCheckResult:
-    lines = [f"{entry.file.path}: {entry.reason}; {_where(entry.moved_to)}" for entry in report.malformed]
+    lines = [
+        f"{entry.file.path}: {entry.reason}; " + (f"moved to {entry.moved_to}" if entry.moved_to else "not moved")
+        for entry in report.malformed
+    ]
     lines += [f"{path}: {reason}" for path, reason in report.unreadable]
     named = lines[:_MAX_LISTED] + ([f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else [])
     return dg.AssetCheckResult(
@@ -110,7 +113,3 @@ def _check(key: dg.AssetKey, report: "LoadReport") -> dg.AssetCheckResult:
         f"or delete it and its .reason.txt from {REJECTED}.",
         metadata={"files": dg.MetadataValue.md("\n".join(f"- {line}" for line in named) or "none")},
     )
-
-
-def _where(moved_to: str | None) -> str:
-    return f"moved to {moved_to}" if moved_to else "not moved"

@@ -49,12 +49,15 @@ def fit(parsed: Parsed, expected: Mapping[str, DataType], required: Sequence[str
     table = parsed.table
     absent = [name for name in required if name not in table.column_names]
     if absent:
-        raise MalformedFileError(f"it lacks the key column {', '.join(absent)}; it has {_listed(table.column_names)}")
+        raise MalformedFileError(
+            f"it lacks the key column {', '.join(absent)}; it has {', '.join(table.column_names) or 'none'}"
+        )
     if FILE_COLUMN in table.column_names:
         raise MalformedFileError(f"the name of its column {FILE_COLUMN!r} is reserved for the file of a row")
     for name in table.column_names:
         if name in expected:
-            table = _with_column(table, name, _converted(name, table.column(name), expected[name]))
+            column = _converted(name, table.column(name), expected[name])
+            table = table.set_column(table.column_names.index(name), name, column)
     for name in required:
         if table.column(name).null_count:
             raise MalformedFileError(f"the key column {name!r} is empty in {table.column(name).null_count} rows")
@@ -158,11 +161,3 @@ def _read_timestamp(text: pa.ChunkedArray) -> pa.ChunkedArray:
         return text.cast(TIMESTAMP)
     except pa.ArrowInvalid:  # more digits than microseconds: truncate them
         return text.cast(pa.timestamp("ns", tz="UTC")).cast(TIMESTAMP, safe=False)
-
-
-def _with_column(table: pa.Table, name: str, column: pa.ChunkedArray) -> pa.Table:
-    return table.set_column(table.column_names.index(name), name, column)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"

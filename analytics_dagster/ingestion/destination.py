@@ -53,8 +53,11 @@ def open_store(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store | Non
     keeps it locked for longer than the setting allows, it can't be reached, or ingestion does not support its kind.
     """
     if warehouse.adapter == "postgres":
-        with _open_postgres(warehouse, read_only=read_only) as store:
-            yield store
+        from analytics_dagster.warehouse import postgres  # not needed for other kinds
+
+        target = warehouse.read_profile()
+        with closing(postgres.connect(target, read_only=read_only)) as server:
+            yield PostgresStore(server, postgres.parameters(target))
         return
     try:
         connection = warehouse.open_duckdb(read_only=read_only)
@@ -101,15 +104,6 @@ class DuckDbStore:
     def file_format(self, rows: pa.Table) -> str | None:  # noqa: ARG002 - as for PostgreSQL
         """Return the file format in which dlt loads rows; None for dlt's default."""
         return None
-
-
-@contextmanager
-def _open_postgres(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store]:
-    from analytics_dagster.warehouse import postgres  # only where it is one
-
-    target = warehouse.read_profile()
-    with closing(postgres.connect(target, read_only=read_only)) as connection:
-        yield PostgresStore(connection, postgres.parameters(target))
 
 
 class PostgresStore:

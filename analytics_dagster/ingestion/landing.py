@@ -102,8 +102,13 @@ class Landing:
         files = []
         for address, info in found.items():
             path = address[len(root) :].lstrip("/")
-            if info.get("type") == "file" and pattern.match(path) and not _is_hidden(path):
-                modified = _modified(info) or filesystem.modified(address)
+            if (
+                info.get("type") == "file"
+                and pattern.match(path)
+                and not any(part.startswith(_HIDDEN) for part in path.split("/"))
+            ):
+                named = (info[key] for key in _MODIFIED_KEYS if info.get(key))
+                modified = next(named, None) or filesystem.modified(address)
                 files.append(LandedFile(path, int(info.get("size") or 0), _utc(modified)))
         return files
 
@@ -133,14 +138,6 @@ class Landing:
             f"The landing zone {self.shown} can't be read: {cause_of(error, self.url, self.options)}",
             remedy=remedy_of(error, "landing_url"),
         )
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(_HIDDEN) for part in path.split("/"))
-
-
-def _modified(info: Mapping[str, Any]) -> Any:
-    return next((info[key] for key in _MODIFIED_KEYS if info.get(key)), None)
 
 
 def _utc(moment: Any) -> datetime:

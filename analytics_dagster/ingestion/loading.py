@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import Logger
 from typing import Any
 
@@ -74,8 +74,9 @@ def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: 
         files = new_files(listed, ledger if held else {})
         must_exist = not held and not table.untyped and bool(table.columns)
         if store and not files and not must_exist:
-            return _report(table, store, listed, landing, {})
-    log.info(f"{target.sql}: {len(files):,} new of {len(listed):,} landed files, {_mebibytes(files)}")
+            return _with_table(LoadReport(), table, store, listed, landing)
+    size = sum(file.size for file in files) / 2**20
+    log.info(f"{target.sql}: {len(files):,} new of {len(listed):,} landed files, {size:,.1f} MiB")
     if not files and not must_exist:
         log.warning(
             f"{target.sql} can't be created before its first file arrives: the type is unknown of "
@@ -99,50 +100,46 @@ def _load(
     target = Table(table.schema, table.identifier)
     before = store.columns(target)
     _warn_of_changed_types(table, before, log)
-    total: dict[str, Any] = {"files": 0, "size": 0, "rows": 0, "superseded": 0}
-    rejected: list[LedgerEntry] = []
-    unreadable: list[tuple[str, str]] = []
-    load_ids: list[str] = []
+    report = LoadReport()
     for batch in _batches(files) if files else [[]]:
         expected = {**table.columns, **store.columns(target)}
         read = _read(table, landing, batch, expected, log)
-        unreadable += read.unreadable
-        entries = [_quarantine(landing, file, reason, log) for file, reason in read.malformed]
-        rejected += entries
-        entries += [LedgerEntry(file, FileStatus.LOADED, row_count=parsed.table.num_rows) for file, parsed in read.good]
+        rejected = [_quarantine(landing, file, reason, log) for file, reason in read.malformed]
+        loaded = [LedgerEntry(file, FileStatus.LOADED, row_count=parsed.table.num_rows) for file, parsed in read.good]
         rows, count = _rows(table, store, read.good, expected)
-        if rows is None and not entries:
+        report = replace(report, unreadable=(*report.unreadable, *read.unreadable))
+        if rows is None and not rejected and not loaded:
             continue
         _delete_rows_of_empty_files(table, store, read.good)
-        load_ids.append(write(store, table, rows, entries))
-        total["files"] += len(read.good)
-        total["size"] += sum(file.size for file, _ in read.good)
-        total["rows"] += rows.num_rows if rows is not None else 0
-        total["superseded"] += count - (rows.num_rows if rows is not None else 0)
-        log.info(f"{target.sql}: {total['files']:,} of {len(files):,} files loaded, {total['rows']:,} rows")
-    columns = store.columns(target)
-    found = {
-        **total,
-        "rejected": tuple(rejected),
-        "unreadable": tuple(unreadable),
-        "load_ids": tuple(load_ids),
-        "new_columns": tuple(name for name in columns if before and name not in before),
-    }
-    return _report(table, store, listed, landing, found)
+        load_id = write(store, table, rows, [*rejected, *loaded])
+        written = 0 if rows is None else rows.num_rows
+        report = replace(
+            report,
+            files=report.files + len(loaded),
+            size=report.size + sum(entry.file.size for entry in loaded),
+            rows=report.rows + written,
+            superseded=report.superseded + count - written,
+            rejected=(*report.rejected, *rejected),
+            load_ids=(*report.load_ids, load_id),
+        )
+        log.info(f"{target.sql}: {report.files:,} of {len(files):,} files loaded, {report.rows:,} rows")
+    added = tuple(name for name in store.columns(target) if before and name not in before)
+    return _with_table(replace(report, new_columns=added), table, store, listed, landing)
 
 
-def _report(
-    table: LandedTable, store: Store, listed: Sequence[LandedFile], landing: Landing, found: Mapping[str, Any]
+def _with_table(
+    report: LoadReport, table: LandedTable, store: Store, listed: Sequence[LandedFile], landing: Landing
 ) -> LoadReport:
+    """Return the report with the malformed files and the present content of the table."""
     rejected = still_malformed(listed, _ledger(store, table))
     malformed = tuple(entry for entry in rejected if entry.moved_to is None or landing.exists(entry.moved_to))
     target = Table(table.schema, table.identifier)
     columns = store.columns(target)
     if not columns:
-        return LoadReport(**found, malformed=malformed)
+        return replace(report, malformed=malformed)
     cursor = f'max("{table.cursor}")' if table.cursor in columns else "null"
     row = store.query(f"select count(*) as row_count, {cursor} as newest from {target.sql}").to_pylist()[0]  # noqa: S608
-    return LoadReport(**found, malformed=malformed, row_count=row["row_count"], newest_cursor=row["newest"])
+    return replace(report, malformed=malformed, row_count=row["row_count"], newest_cursor=row["newest"])
 
 
 def _ledger(store: Store, table: LandedTable) -> dict[str, LedgerEntry]:
@@ -257,7 +254,3 @@ def _warn_of_changed_types(table: LandedTable, held: Mapping[str, DataType], log
                 f"{table.schema}.{table.identifier}: {name} is declared {declared}, but is {held[name]} in the table. "
                 "Drop the table to load it again with the declared type."
             )
-
-
-def _mebibytes(files: Sequence[LandedFile]) -> str:
-    return f"{sum(file.size for file in files) / 2**20:,.1f} MiB"

@@ -88,26 +88,22 @@ def _parse_csv(content: bytes) -> Parsed:
 
 
 def _parse_jsonl(content: bytes) -> Parsed:
-    columns: dict[str, list[Any]] = {}
-    count = 0
-    for number, line in enumerate(content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise MalformedFileError(f"line {number} is not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise MalformedFileError(f"line {number} is JSON, but not an object")
-        for name, value in row.items():
-            values = columns.setdefault(name, [])
-            values.extend([None] * (count - len(values)))
-            values.append(value)
-        count += 1
-    for values in columns.values():
-        values.extend([None] * (count - len(values)))
+    lines = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8").split("\n")
+    rows = [_json_object(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
     nested = frozenset(name for name, values in columns.items() if any(isinstance(v, dict | list) for v in values))
     return Parsed(pa.table({name: _json_array(values) for name, values in columns.items()}), nested)
+
+
+def _json_object(number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise MalformedFileError(f"line {number} is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise MalformedFileError(f"line {number} is JSON, but not an object")
+    return row
 
 
 def _json_array(values: Sequence[Any]) -> pa.Array:

@@ -21,8 +21,6 @@ DataType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "tim
 FILE_COLUMN = "_landed_file"
 """The column of each raw table with the path of the row's file in the landing zone."""
 
-_KEYS = "path and format, and optionally primary_key, cursor and columns"
-
 _SQL_TYPES: Mapping[str, DataType] = {
     **dict.fromkeys(("text", "varchar", "character varying", "char", "character", "string", "uuid"), "text"),
     **dict.fromkeys(("bigint", "integer", "int", "smallint", "int2", "int4", "int8", "int64", "long"), "bigint"),
@@ -111,7 +109,8 @@ def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable
     if problems:
         raise ProjectError(
             "The landing metadata of dbt sources is invalid:\n  " + "\n  ".join(problems),
-            remedy=f"Set {_KEYS} under meta.landing; docs/ingestion.md has an example.",
+            remedy="Set path and format, and optionally primary_key, cursor and columns, under meta.landing; "
+            "docs/ingestion.md has an example.",
         )
     return tuple(tables)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+
 import dagster as dg
 
 from analytics_dagster.assets.consumers import Consumer, ConsumerInputs, Extra
@@ -9,22 +12,14 @@ from analytics_dagster.assets.consumers import Consumer, ConsumerInputs, Extra
 _EXTRA = Extra("analytics-dagster[shop]", frozenset({"matplotlib", "numpy", "pandas", "pyarrow", "sklearn"}))
 
 
-def _segment_customers(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.shop import customer_segments  # imports scikit-learn and matplotlib
+def _materialize_in(module: str) -> Callable[[ConsumerInputs], dg.MaterializeResult[None]]:
+    """Return the function `materialize` of a module, which is imported when it runs: its libraries take seconds."""
 
-    return customer_segments.materialize(inputs)
+    def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
+        result: dg.MaterializeResult[None] = import_module(f"{__name__}.{module}").materialize(inputs)
+        return result
 
-
-def _report_revenue(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.shop import revenue_report  # imports pandas and matplotlib
-
-    return revenue_report.materialize(inputs)
-
-
-def _export_daily_sales(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
-    from analytics_dagster.shop import daily_sales_export  # imports pandas and pyarrow
-
-    return daily_sales_export.materialize(inputs)
+    return materialize
 
 
 CONSUMERS = (
@@ -33,7 +28,7 @@ CONSUMERS = (
         description="Customer segments by recency, frequency and value of orders, found by k-means. One row per "
         "customer with an order.",
         reads=("customer_lifetime_value",),
-        materialize=_segment_customers,
+        materialize=_materialize_in("customer_segments"),
         owners=("marketing@jaffleshop.example.com",),
         kinds=("python", "scikitlearn", "table"),
         checks={"segments_are_distinct": "The silhouette score shows that the clusters are distinct."},
@@ -44,7 +39,7 @@ CONSUMERS = (
         description="Daily report: revenue by day and store, best-selling products and margins, on one HTML page that "
         "works offline.",
         reads=("daily_sales", "product_margins"),
-        materialize=_report_revenue,
+        materialize=_materialize_in("revenue_report"),
         owners=("finance@jaffleshop.example.com",),
         kinds=("python", "matplotlib", "html"),
         extra=_EXTRA,
@@ -53,7 +48,7 @@ CONSUMERS = (
         name="daily_sales_export",
         description="Daily sales by store as one Parquet file per month, for tools outside of the warehouse.",
         reads=("daily_sales",),
-        materialize=_export_daily_sales,
+        materialize=_materialize_in("daily_sales_export"),
         owners=("marketing@jaffleshop.example.com",),
         kinds=("python", "parquet", "file"),
         extra=_EXTRA,

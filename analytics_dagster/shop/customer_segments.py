@@ -16,29 +16,18 @@ from analytics_dagster.warehouse import Table
 
 TABLE = Table(GROUP, "customer_segments")
 
-COLUMNS = dg.TableSchema(
-    columns=[
-        dg.TableColumn("customer_id", "varchar", description="The customer."),
-        dg.TableColumn("segment", "varchar", description="The name of the customer's segment."),
-        dg.TableColumn("cluster", "integer", description="The cluster, from the most to the least valuable."),
-        dg.TableColumn("as_of_date", "date", description="The last day with sales."),
-        dg.TableColumn("recency_days", "integer", description="Days since the last order."),
-        dg.TableColumn("order_count", "integer", description="The number of orders."),
-        dg.TableColumn("revenue", "decimal(16,2)", description="The revenue of the orders before tax."),
-    ]
+_COLUMNS = (
+    ("customer_id", "varchar", pa.string(), "The customer."),
+    ("segment", "varchar", pa.string(), "The name of the customer's segment."),
+    ("cluster", "integer", pa.int32(), "The cluster, from the most to the least valuable."),
+    ("as_of_date", "date", pa.date32(), "The last day with sales."),
+    ("recency_days", "integer", pa.int32(), "Days since the last order."),
+    ("order_count", "integer", pa.int32(), "The number of orders."),
+    ("revenue", "decimal(16,2)", pa.decimal128(16, 2), "The revenue of the orders before tax."),
 )
+"""Name, SQL type, Arrow type and description of each column."""
 
-_TYPES = pa.schema(
-    [
-        ("customer_id", pa.string()),
-        ("segment", pa.string()),
-        ("cluster", pa.int32()),
-        ("as_of_date", pa.date32()),
-        ("recency_days", pa.int32()),
-        ("order_count", pa.int32()),
-        ("revenue", pa.decimal128(16, 2)),
-    ]
-)
+COLUMNS = dg.TableSchema(columns=[dg.TableColumn(name, sql, description=text) for name, sql, _, text in _COLUMNS])
 
 
 def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
@@ -123,11 +112,10 @@ def _typed(segmented: pd.DataFrame) -> pd.DataFrame:
     """Return the table's columns in the types of the warehouse: dates, and decimals for money."""
     return pd.DataFrame(
         {
-            column.name: pd.array(
-                pa.array(segmented[column.name], from_pandas=True).cast(column.type, safe=False),
-                dtype=pd.ArrowDtype(column.type),
+            name: pd.array(
+                pa.array(segmented[name], from_pandas=True).cast(kind, safe=False), dtype=pd.ArrowDtype(kind)
             )
-            for column in _TYPES
+            for name, _, kind, _ in _COLUMNS
         }
     )
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from analytics_dagster.warehouse.duckdb_file import FileHolder, open_duckdb
+from analytics_dagster.warehouse.duckdb_file import WarehouseLock, open_duckdb
 from analytics_dagster.warehouse.kinds import Kind, count_writers, duckdb_path, kind_of
 from analytics_dagster.warehouse.names import Table, quoted
 from analytics_dagster.warehouse.resource import POOL, Warehouse, build_warehouse
 
 __all__ = [
     "POOL",
-    "FileHolder",
     "Kind",
     "Table",
     "Warehouse",
+    "WarehouseLock",
     "build_warehouse",
     "count_writers",
     "duckdb_path",

@@ -64,18 +64,18 @@ class _HolderFile:
         return self.child if self.child is not None and self.child.liveness is Liveness.ALIVE else None
 
 
-class FileHolder:
-    """A step that has locked the warehouse."""
+class WarehouseLock:
+    """A lock on the warehouse, held by one step."""
 
-    def __init__(self, run: LockingRun | None, note: Path | None) -> None:
+    def __init__(self, run: LockingRun | None, holder_file: Path | None) -> None:
         self._run = run
-        self._path = note
+        self._path = holder_file
         where = str(Process.current())
-        self._note = _HolderFile(f"{where} ({run})" if run else where)
-        if note is not None:
-            self._note.write(note)
+        self._content = _HolderFile(f"{where} ({run})" if run else where)
+        if holder_file is not None:
+            self._content.write(holder_file)
 
-    def note_child(self, pid: int) -> None:
+    def record_child(self, pid: int) -> None:
         """Record a child process that writes to the warehouse and may outlive this process.
 
         The next holder waits for it, and the run counts as alive as long as it runs.
@@ -83,15 +83,15 @@ class FileHolder:
         child = Process.of(pid)
         if child is None:
             return
-        self._note = _HolderFile(self._note.holder, child)
+        self._content = _HolderFile(self._content.holder, child)
         if self._path is not None:
-            self._note.write(self._path)
+            self._content.write(self._path)
         if self._run is not None:
             self._run.instance.add_run_tags(self._run.run_id, child_tags(self._run.run_id, child))
 
     def release(self) -> None:
         """Delete the file, unless the child process is still running."""
-        if self._path is not None and self._note.survivor is None:
+        if self._path is not None and self._content.survivor is None:
             self._path.unlink(missing_ok=True)
 
 
@@ -99,14 +99,14 @@ class _LockedByThread(threading.local):
     """The DuckDB files that this thread has locked, since a step may lock its file again."""
 
     def __init__(self) -> None:
-        self.by_path: dict[Path, FileHolder] = {}
+        self.by_path: dict[Path, WarehouseLock] = {}
 
 
 _LOCKED = _LockedByThread()
 
 
 @contextmanager
-def locked_file(path: Path, run: LockingRun | None) -> Iterator[FileHolder]:
+def locked_file(path: Path, run: LockingRun | None) -> Iterator[WarehouseLock]:
     """Lock a DuckDB file against other steps, also those of other Dagster homes.
 
     Waits without a time limit for the holder, and for the dbt process of a killed holder, and logs what it waits for.
@@ -116,30 +116,30 @@ def locked_file(path: Path, run: LockingRun | None) -> Iterator[FileHolder]:
     if already is not None:
         yield already
         return
-    note = path.with_name(f"{path.name}.holder")
-    with _file_lock(path, note):
-        hold = _LOCKED.by_path[path] = FileHolder(run, note)
+    holder_file = path.with_name(f"{path.name}.holder")
+    with _file_lock(path, holder_file):
+        lock = _LOCKED.by_path[path] = WarehouseLock(run, holder_file)
         try:
-            yield hold
+            yield lock
         finally:
             del _LOCKED.by_path[path]
-            hold.release()
+            lock.release()
 
 
 @contextmanager
-def _file_lock(path: Path, note: Path) -> Iterator[None]:
+def _file_lock(path: Path, holder_file: Path) -> Iterator[None]:
     """Take the lock of a DuckDB file, then wait until no process of an earlier holder is running."""
     lock = FileLock(path.with_name(f"{path.name}.lock"))
     _waiting(
         retry=tenacity.retry_if_exception_type(Timeout),
-        before_sleep=_Announcement(path, lambda _: _noted_holder(_HolderFile.read(note))),
+        before_sleep=_WaitLog(path, lambda _: _holder_name(_HolderFile.read(holder_file))),
         reraise=True,
     )(_acquire, lock, path)
     try:
         _waiting(
             retry=tenacity.retry_if_result(lambda earlier: earlier is not None and earlier.survivor is not None),
-            before_sleep=_Announcement(path, lambda _: _noted_survivor(_HolderFile.read(note))),
-        )(_HolderFile.read, note)
+            before_sleep=_WaitLog(path, lambda _: _child_name(_HolderFile.read(holder_file))),
+        )(_HolderFile.read, holder_file)
         yield
     finally:
         lock.release()
@@ -158,12 +158,12 @@ def _acquire(lock: FileLock, path: Path) -> None:
         ) from error
 
 
-def _noted_holder(note: _HolderFile | None) -> str:
-    return note.holder if note else "another step"
+def _holder_name(holder_file: _HolderFile | None) -> str:
+    return holder_file.holder if holder_file else "another step"
 
 
-def _noted_survivor(note: _HolderFile | None) -> str:
-    return f"dbt, {note.survivor}, started by {note.holder}," if note else "another step's dbt"
+def _child_name(holder_file: _HolderFile | None) -> str:
+    return f"dbt, {holder_file.survivor}, started by {holder_file.holder}," if holder_file else "another step's dbt"
 
 
 def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -181,7 +181,7 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
     waiting = _waiting(
         retry=tenacity.retry_if_exception(_is_held),
         stop=tenacity.stop_after_delay(timeout),
-        before_sleep=_Announcement(path, _holder),
+        before_sleep=_WaitLog(path, _holder_in_error),
         reraise=True,
     )
     try:
@@ -192,7 +192,7 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
                 f"The warehouse {path} can't be opened: {error}", remedy="Check the path and its permissions."
             ) from error
         raise WarehouseError(
-            f"The warehouse {path} is held by {_holder(error)}; waited {timeout:g} s.",
+            f"The warehouse {path} is held by {_holder_in_error(error)}; waited {timeout:g} s.",
             remedy="Close it or wait until it ends, then run again; "
             f"{variable_name('warehouse_lock_timeout')} sets how long to wait.",
         ) from error
@@ -202,7 +202,7 @@ def _waiting(**how: Any) -> tenacity.Retrying:
     return tenacity.Retrying(wait=tenacity.wait_exponential(multiplier=0.1, max=2.0), **how)
 
 
-class _Announcement:
+class _WaitLog:
     """Logs the holder at once and every 30 seconds; ``holder`` takes the exception of the last attempt."""
 
     def __init__(self, path: Path, holder: Callable[[BaseException | None], str]) -> None:
@@ -222,6 +222,6 @@ def _is_held(error: BaseException | None) -> bool:
     return "Could not set lock on file" in str(error)
 
 
-def _holder(error: BaseException | None) -> str:
+def _holder_in_error(error: BaseException | None) -> str:
     match = _HOLDER.search(str(error))
     return f"process {match['pid']} ({match['program']})" if match else "another process"

@@ -34,6 +34,18 @@ _DTYPES: Mapping[int, str] = {
 }
 """The types of a data frame by PostgreSQL's object ids (`pg_type.oid`, the same in every database)."""
 
+_SQL_TYPES: Mapping[str, str] = {
+    "bool": "boolean",
+    **dict.fromkeys(("int8", "int16"), "smallint"),
+    "int32": "integer",
+    **dict.fromkeys(("int64", "uint8", "uint16", "uint32", "uint64"), "bigint"),
+    "float": "real",
+    **dict.fromkeys(("halffloat", "double"), "double precision"),
+    **dict.fromkeys(("date32[day]", "date64[ms]"), "date"),
+    **dict.fromkeys(("string", "large_string"), "text"),
+}
+"""PostgreSQL's types by the names of Arrow's."""
+
 
 def parameters(target: Target) -> Mapping[str, Any]:
     """Return libpq's connection parameters, including the password.
@@ -170,20 +182,8 @@ def _sql_type(field: pa.Field) -> str:
         return f"numeric({kind.precision}, {kind.scale})"
     if pa.types.is_timestamp(kind):
         return "timestamptz" if kind.tz else "timestamp"
-    for fits, sql in (
-        (pa.types.is_boolean, "boolean"),
-        (pa.types.is_int8, "smallint"),
-        (pa.types.is_int16, "smallint"),
-        (pa.types.is_int32, "integer"),
-        (pa.types.is_integer, "bigint"),
-        (pa.types.is_float32, "real"),
-        (pa.types.is_floating, "double precision"),
-        (pa.types.is_date, "date"),
-        (pa.types.is_string, "text"),
-        (pa.types.is_large_string, "text"),
-    ):
-        if fits(kind):
-            return sql
+    if str(kind) in _SQL_TYPES:
+        return _SQL_TYPES[str(kind)]
     raise WarehouseError(
         f"The column {field.name!r} has the type {kind}, which PostgreSQL does not have.",
         remedy="Cast it to text, a number, a date or a time before writing it.",

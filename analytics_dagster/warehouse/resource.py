@@ -12,7 +12,7 @@ from pydantic import PrivateAttr
 
 from analytics_dagster.errors import WarehouseError
 from analytics_dagster.project.profile import Target, read_target
-from analytics_dagster.warehouse.duckdb_file import FileHolder, LockingRun, locked_file, open_duckdb
+from analytics_dagster.warehouse.duckdb_file import LockingRun, WarehouseLock, locked_file, open_duckdb
 from analytics_dagster.warehouse.kinds import duckdb_path
 from analytics_dagster.warehouse.names import Table, quoted
 
@@ -68,7 +68,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
         return read_target(Path(self.profiles_dir), self.profile, self.target)
 
     @contextmanager
-    def exclusively(self) -> Iterator[FileHolder]:
+    def exclusively(self) -> Iterator[WarehouseLock]:
         """Lock the warehouse for another program, such as dbt, that opens it.
 
         After `locked`, waits for programs that ignore our lock (a notebook, DuckDB's shell) for as many seconds as the
@@ -80,10 +80,10 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             yield hold
 
     @contextmanager
-    def locked(self) -> Iterator[FileHolder]:
+    def locked(self) -> Iterator[WarehouseLock]:
         """Lock a DuckDB file as `duckdb_file.locked_file` does; a warehouse without a file is not locked."""
         if not self.path:
-            yield FileHolder(self._run, None)
+            yield WarehouseLock(self._run, None)
             return
         with locked_file(Path(self.path), self._run) as hold:
             yield hold

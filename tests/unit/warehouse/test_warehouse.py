@@ -24,10 +24,10 @@ from analytics_dagster.process_identity import CHILD_TAG, Process
 from analytics_dagster.project.profile import Target
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import (
-    FileHolder,
     Kind,
     Table,
     Warehouse,
+    WarehouseLock,
     build_warehouse,
     count_writers,
     duckdb_path,
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_there_is_not_made_by_holding_it_but_its_folder_is(tm
 # --- a file that another step holds -------------------------------------------------------------------------
 
 
-def in_hand(path: Path) -> AbstractContextManager[FileHolder]:
+def in_hand(path: Path) -> AbstractContextManager[WarehouseLock]:
     return warehouse(path, lock_timeout=0.3).exclusively()
 
 
@@ -205,12 +205,12 @@ def test_dbt_that_goes_on_after_its_step_has_ended_is_waited_for_too(tmp_path: P
     path = tmp_path / "w.duckdb"
     with subprocess.Popen(SLEEP) as dbt:
         with in_hand(path) as hold:
-            hold.note_child(dbt.pid)
+            hold.record_child(dbt.pid)
         threading.Timer(1.0, dbt.kill).start()
         started = time.monotonic()
         with in_hand(path) as hold:
             assert time.monotonic() - started > 0.5
-            hold.note_child(dbt.pid)  # it has gone, and there is nothing to note
+            hold.record_child(dbt.pid)  # it has gone, and there is nothing to note
     assert not (tmp_path / "w.duckdb.holder").exists()
 
 
@@ -224,7 +224,7 @@ def test_what_a_step_starts_is_on_record_in_its_run(tmp_path: Path) -> None:
             subprocess.Popen(SLEEP) as dbt,
         ):
             started.append(Process.of(dbt.pid))
-            hold.note_child(dbt.pid)
+            hold.record_child(dbt.pid)
             if warehouse.path:
                 note = json.loads((tmp_path / "w.duckdb.holder").read_text())
                 assert " of __ephemeral_asset_job__)" in note["holder"]
