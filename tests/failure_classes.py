@@ -12,7 +12,7 @@ from analytics_dagster.execution.failures.classification import FailureKind
 class FailureClass:
     """A schedule group of three models (``name_before``, ``name``, ``name_after``), and how the second one fails.
 
-    ``again`` are the models that the retry runs, ``told`` the channels that are notified.
+    ``again`` are the models that the retry runs, ``alerted`` the channels that are notified.
     """
 
     name: str

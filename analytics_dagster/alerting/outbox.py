@@ -13,9 +13,6 @@ from analytics_dagster.alerting.routes import ChannelConfig, Routes
 from analytics_dagster.alerting.store import AlertState, MessageThread, Notification
 from analytics_dagster.redaction import digest
 
-_RuleNames = Mapping[str, str]
-"""The names of the rules by which a channel receives incidents, by incident id."""
-
 
 class Outbox:
     """Applies observations to a copy of the state; ``state`` is the result."""
@@ -58,12 +55,8 @@ class Outbox:
         """Queue a message that is not about an incident: only digests contain it."""
         for name, channel in self._routes.channels.items():
             if channel.digest:
-                digest_time = self._next_digest(channel)
-                note_id = f"note-{self._number}"
-                event = IncidentEvent.UPDATED
-                self._queue(
-                    Notification(note_id, "", name, event, content, self._now, digest_time, held=routing.DIGEST)
-                )
+                note = Notification(f"note-{self._number}", "", name, IncidentEvent.UPDATED, content, self._now)
+                self._queue(replace(note, not_before=self._next_digest(channel), held=routing.DIGEST))
 
     def _notify_opened(self, incidents: Sequence[Incident]) -> None:
         by_channel: dict[str, dict[str, str]] = defaultdict(dict)
@@ -99,8 +92,8 @@ class Outbox:
         for channel, rule_names in by_channel.items():
             self._start_threads(channel, rule_names, IncidentEvent.ESCALATED)
 
-    def _start_threads(self, channel: str, rules: _RuleNames, event: IncidentEvent) -> None:
-        """Start a thread for each incident, or one thread for all of them if they are many."""
+    def _start_threads(self, channel: str, rules: Mapping[str, str], event: IncidentEvent) -> None:
+        """Start a thread for each incident (``rules``: id to rule name), or one thread for all if they are many."""
         is_bundle = len(rules) > self._routes.channels[channel].bundle_above
         for part in [rules] if is_bundle else [{incident: rule} for incident, rule in rules.items()]:
             thread_id = digest(f"{channel} {' '.join(sorted(part))}")

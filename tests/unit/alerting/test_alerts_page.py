@@ -85,8 +85,8 @@ def test_the_messages_are_those_of_the_example_run() -> None:
 def test_every_kind_of_failure_is_listed_as_transient_or_permanent() -> None:
     [row] = re.findall(r"^\| (connection lost.*) \| (compilation.*) \|$", TEXT, flags=re.MULTILINE)
     for kind in FailureKind:
-        told = "any other error" if kind is FailureKind.CODE else kind.value
-        assert told in row[0 if kind.is_transient else 1]
+        expected = "any other error" if kind is FailureKind.CODE else kind.value
+        assert expected in row[0 if kind.is_transient else 1]
 
 
 def test_the_named_commands_exist() -> None:

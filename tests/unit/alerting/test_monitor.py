@@ -22,7 +22,7 @@ def test_a_failed_model_is_one_message_with_error_skipped_assets_and_link(
     text = message["text"]
     assert message["channel"] == "#data"
     assert text.startswith(":red_circle: model_0 failed: SQL error")
-    for told in (
+    for expected in (
         'Binder Error: Referenced column "model_0_total" not found!',
         "1 asset skipped*\nmodel_2",
         "*Stale*\nboard is stale.",
@@ -32,7 +32,7 @@ def test_a_failed_model_is_one_message_with_error_skipped_assets_and_link(
         "*rule*: everything",
         f"<https://dagster.example.com/runs/{run}|Open the run>",
     ):
-        assert told in text
+        assert expected in text
     assert message["blocks"][0]["text"]["text"] == ":red_circle: model_0 failed: SQL error"
     assert [block["type"] for block in message["blocks"]][-1] == "actions"
 

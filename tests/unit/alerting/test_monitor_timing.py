@@ -66,9 +66,9 @@ def test_a_recovery_in_quiet_hours_is_one_message_when_they_end(
     assert "model_1 failed" in message["text"]
 
 
-@pytest.mark.parametrize("mended", [True, False])
+@pytest.mark.parametrize("recovers", [True, False])
 def test_a_failure_in_maintenance_is_sent_only_if_it_remains_at_the_end(
-    instance: dg.DagsterInstance, fake_channels: FakeChannels, *, mended: bool
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, *, recovers: bool
 ) -> None:
     now = datetime.now(timezone.utc)
     window = {"from": now - timedelta(hours=1), "to": now + timedelta(hours=1)}
@@ -76,12 +76,12 @@ def test_a_failure_in_maintenance_is_sent_only_if_it_remains_at_the_end(
     scenario.tick()
     scenario.run(model_1=BINDER)
     scenario.tick()
-    if mended:
+    if recovers:
         scenario.run()
         scenario.tick()
     assert not fake_channels.requests
     scenario.tick(time.time() + HOUR + 60)
-    assert len(fake_channels.accepted("hook")) == (0 if mended else 1)
+    assert len(fake_channels.accepted("hook")) == (0 if recovers else 1)
 
 
 def test_a_lasting_incident_escalates_once_to_more_channels(

@@ -35,7 +35,7 @@ def routes(rules: list[dict[str, Any]], **others: Any) -> Routes:
     return Routes.model_validate({"channels": channels, "rules": rules, **others})
 
 
-def told(rules: list[dict[str, Any]], one: Incident, environment: str = "prod") -> list[tuple[str, str]]:
+def channels_and_rules(rules: list[dict[str, Any]], one: Incident, environment: str = "prod") -> list[tuple[str, str]]:
     return list(route(routes(rules), one, environment).items())
 
 
@@ -46,10 +46,10 @@ def told(rules: list[dict[str, Any]], one: Incident, environment: str = "prod") 
 
 
 def test_the_first_matching_rule_decides_unless_it_continues() -> None:
-    assert told([{"name": "x", "to": "a"}, {"name": "y", "to": "b"}], incident()) == [("a", "x")]
-    going_on: list[dict[str, Any]] = [{"name": "x", "to": "a", "continue": True}, {"name": "y", "to": ["a", "b"]}]
-    assert told(going_on, incident()) == [("a", "x"), ("b", "y")]
-    assert told([{"name": "nobody", "to": []}, {"name": "y", "to": "b"}], incident()) == []
+    assert channels_and_rules([{"name": "x", "to": "a"}, {"name": "y", "to": "b"}], incident()) == [("a", "x")]
+    with_continue: list[dict[str, Any]] = [{"name": "x", "to": "a", "continue": True}, {"name": "y", "to": ["a", "b"]}]
+    assert channels_and_rules(with_continue, incident()) == [("a", "x"), ("b", "y")]
+    assert channels_and_rules([{"name": "nobody", "to": []}, {"name": "y", "to": "b"}], incident()) == []
 
 
 @pytest.mark.parametrize(
@@ -74,19 +74,19 @@ def test_the_first_matching_rule_decides_unless_it_continues() -> None:
     ],
 )
 def test_a_rule_applies_if_all_its_keys_match(when: dict[str, Any], *, fits: bool) -> None:
-    assert bool(told([{"name": "x", "to": "a", "when": when}], incident())) is fits
+    assert bool(channels_and_rules([{"name": "x", "to": "a", "when": when}], incident())) is fits
 
 
 def test_a_warning_matches_only_a_rule_with_severity_warn() -> None:
     warning = incident(severity=Severity.WARN)
-    assert told([{"name": "x", "to": "a"}], warning) == []
-    assert told([{"name": "x", "to": "a", "when": {"severity": ["warn"]}}], warning) == [("a", "x")]
+    assert channels_and_rules([{"name": "x", "to": "a"}], warning) == []
+    assert channels_and_rules([{"name": "x", "to": "a", "when": {"severity": ["warn"]}}], warning) == [("a", "x")]
 
 
 def test_a_rule_sends_only_critical_incidents_to_pagerduty() -> None:
     rules = [{"name": "x", "to": ["a", "pager"]}]
-    assert told(rules, incident()) == [("a", "x")]
-    assert told(rules, incident(severity=Severity.CRITICAL)) == [("a", "x"), ("pager", "x")]
+    assert channels_and_rules(rules, incident()) == [("a", "x")]
+    assert channels_and_rules(rules, incident(severity=Severity.CRITICAL)) == [("a", "x"), ("pager", "x")]
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_a_rule_escalates_once_after_its_time() -> None:
     found = routes([{"name": "x", "to": "a", "escalate": {"after": "4h", "to": "b"}}])
     for later, expected in ((3 * 3600, []), (4 * 3600, ["x"])):
         assert [rule.name for rule in escalations(found, incident(), "prod", NOON + later)] == expected
-    told_already = Incident("i", incident().alert, NOON, NOON, escalated=("x",))
-    assert escalations(found, told_already, "prod", NOON + 99_999) == []
+    escalated_before = Incident("i", incident().alert, NOON, NOON, escalated=("x",))
+    assert escalations(found, escalated_before, "prod", NOON + 99_999) == []
 
 
 # --- peace ------------------------------------------------------------------------------------------------------
