@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from analytics_dagster.alerting.definitions import Alerting
+from analytics_dagster.alerting.definitions import Alerting, slack_resources
 from analytics_dagster.assets.build import DbtAssets, build_dbt_assets
 from analytics_dagster.assets.consumers import Consumer, Consumers, connect_consumers, models_read
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
@@ -61,7 +61,9 @@ def build_location(settings: Settings) -> Location:
     with gc_paused():
         loaded = _load(settings)
         executor = _executor(settings, loaded.project)
-        return _merge(settings, loaded, dg.Definitions(executor=executor), None)
+        # Not in the mergeable definitions: a location that merges them may have a `slack` resource of its own.
+        own = dg.Definitions(executor=executor, resources=slack_resources(settings))
+        return _merge(settings, loaded, own, None)
 
 
 def build_mergeable_definitions(settings: Settings) -> dg.Definitions:

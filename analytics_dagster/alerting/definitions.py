@@ -37,11 +37,10 @@ class Alerting:
 
     @property
     def definitions(self) -> dg.Definitions:
-        """The alerts sensor, and the `slack` resource if there is a bot token."""
+        """The alerts sensor."""
         is_on = self._settings.automation_is_on
         status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
-        resources = {SLACK: build_slack_resource(self._settings)} if self._settings.slack_token else {}
-        return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)], resources=resources)
+        return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)])
 
     def context(self, repository: dg.RepositoryDefinition | None, name: str | None) -> LocationContext:
         """Return the location with its name and what it defines, as far as they are known."""
@@ -66,6 +65,11 @@ class Alerting:
         digests = [name for name, channel in self._routes.channels.items() if channel.digest]
         delivery = Delivery(notifiers, store, digests, context.deployment.secrets)
         return AlertMonitor(instance, context, store, delivery, time.time())
+
+
+def slack_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
+    """Return the `slack` resource by its key, if there is a bot token."""
+    return {SLACK: build_slack_resource(settings)} if settings.slack_token else {}
 
 
 def build_slack_resource(settings: Settings) -> dg.ResourceDefinition:

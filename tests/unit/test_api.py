@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
 import analytics_dagster
 from analytics_dagster import AnalyticsError, Settings, build_dbt_definitions, prepare_dbt_definitions
+from analytics_dagster.location import build_location
 
 if TYPE_CHECKING:
     from tests.conftest import Library
@@ -109,3 +111,14 @@ def test_building_changes_no_state_of_the_process(team: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=team, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_only_the_standalone_location_brings_the_slack_resource(team: Path) -> None:
+    settings = Settings(
+        dbt_project_dir=team / "dbt_project", slack_token=SecretStr("xoxb-1"), dagster_home=team / "home"
+    )
+    own = dg.Definitions(resources={"slack": "of the team"})
+    merged = dg.Definitions.merge(own, build_dbt_definitions(settings=settings))
+    assert merged.resources is not None
+    assert merged.resources["slack"] == "of the team"
+    assert "slack" in (build_location(settings).definitions.resources or {})
