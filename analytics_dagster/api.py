@@ -24,8 +24,8 @@ def build_dbt_definitions(
     warehouse; all other jobs keep the executor of the definitions that these are merged into. Nothing else in the
     process is changed.
 
-    The resources are named `dbt`, `warehouse` and (with a Slack token) `slack`, and the jobs like the groups, so a code
-    location can hold one such project; a second project needs its own location. Reads the prepared project and opens
+    The resources are named `dbt` and `warehouse`, and the jobs like the groups, so a code location can hold one such
+    project; a second project needs its own location. Reads the prepared project and opens
     nothing. `dagster dev` and `dg` prepare it first; for other processes call `prepare_dbt_definitions` before. Raises
     `AnalyticsError`.
     """

@@ -115,7 +115,10 @@ def test_building_changes_no_state_of_the_process(team: Path) -> None:
 
 def test_only_the_standalone_location_brings_the_slack_resource(team: Path) -> None:
     settings = Settings(
-        dbt_project_dir=team / "dbt_project", slack_token=SecretStr("xoxb-1"), dagster_home=team / "home"
+        dbt_project_dir=team / "dbt_project",
+        slack_token=SecretStr("xoxb-1"),
+        slack_channel="#data",
+        dagster_home=team / "home",
     )
     own = dg.Definitions(resources={"slack": "of the team"})
     merged = dg.Definitions.merge(own, build_dbt_definitions(settings=settings))
