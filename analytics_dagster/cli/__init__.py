@@ -1,4 +1,4 @@
-"""The location from a terminal, a module a command; none imports Dagster or dbt, which take seconds, before it must."""
+"""The command line `analytics-dagster`. No command imports Dagster or dbt, which is slow, before it needs them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from analytics_dagster.cli.commands import alerts, build, dev, doctor, init, pla
 
 app = typer.Typer(
     name="analytics-dagster",
-    help="A Dagster code location for dbt, from a terminal.",
+    help="A Dagster code location for dbt.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -79,10 +79,7 @@ def find_project(settings: Settings) -> DbtProjectFiles:
             f"{directory} is not a dbt project: it has no {PROJECT}.",
             remedy=f"Set {variable_name('dbt_project_dir')} to the folder of your dbt project.",
         )
-    try:
-        configuration = read_configuration(path)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+    configuration = read_configuration(path)
     variables = environment_variables()
     artifacts = settings.dbt_target_path or variables.get("DBT_TARGET_PATH")
     profiles_dir = settings.dbt_profiles_dir or variables.get("DBT_PROFILES_DIR")
@@ -101,8 +98,11 @@ def find_project(settings: Settings) -> DbtProjectFiles:
 
 
 def read_configuration(path: Path) -> Mapping[str, Any]:
-    """Return the content of `dbt_project.yml`; raises OSError, UnicodeDecodeError or yaml.YAMLError."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Return the content of `dbt_project.yml`; raises `ProjectError` if it can't be read."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
     return content if isinstance(content, dict) else {}
 
 

@@ -142,7 +142,9 @@ def test_a_missing_privilege_is_named_and_granting_it_is_enough(servers: Servers
 def test_a_read_only_server_is_an_error(servers: Servers, guest: str) -> None:
     servers.execute(f"alter role {guest} set default_transaction_read_only = on")
     assert_one_error(
-        check_postgres_target(), "can be read", f'alter role "{guest}" set default_transaction_read_only = off'
+        check_postgres_target(),
+        "can read but not write",
+        f'alter role "{guest}" set default_transaction_read_only = off',
     )
 
 

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 
 def build(
-    group: Annotated[
-        list[str] | None,
-        typer.Option(help="A schedule group, or `ingestion`; may be repeated. Default: ingestion and all groups."),
-    ] = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group or `ingestion`; repeatable. Default: all.")] = None,
     select: Annotated[
         str | None, typer.Option(help="Build only these nodes (dbt's selection syntax), each in its group's job.")
     ] = None,
@@ -104,13 +101,11 @@ def run_and_summarize(
 
 def _outputs(settings: Settings, location: Location, summaries: Sequence[AssetSummary]) -> dict[str, str]:
     """Return where the results of a build are, by name."""
-    from analytics_dagster.cli.runs.summary import AssetStatus  # imports Dagster
-
     warehouse = (location.definitions.resources or {})["warehouse"]
     outputs = {"warehouse": warehouse.path or f"the {warehouse.adapter} target of the dbt profile"}
     if location.consumers.assets:
         outputs |= {"reports": settings.reports, "exports": settings.outbound}
     docs = location.dbt_assets.docs
-    if docs is not None and any(one.key == docs.key and one.status is AssetStatus.BUILT for one in summaries):
+    if docs is not None and any(one.key == docs.key and one.is_built for one in summaries):
         outputs |= {"dbt docs": docs.address}
     return {**outputs, "run history": f"{settings.home} (`analytics-dagster dev` shows it)"}

@@ -20,19 +20,13 @@ def dev(
     """Open the UI; schedules, sensors and run history are kept between starts."""
     with error_boundary():
         settings = read_settings()
-        from analytics_dagster.cli.home import (  # imports Dagster
-            WORKSPACE,
-            lock_home,
-            opened_instance,
-            prepare_home,
-            reset_stale_state,
-        )
+        from analytics_dagster.cli import home as dagster_home  # imports Dagster
 
-        home = prepare_home(settings)
-        lock_home(home)
+        home = dagster_home.prepare_home(settings)
+        dagster_home.lock_home(home)
         prepare_manifest(settings)
-        with opened_instance(settings) as instance:
-            reset_stale_state(settings, instance)
+        with dagster_home.opened_instance(settings) as instance:
+            dagster_home.reset_stale_state(settings, instance)
         print_line(f"Dagster's home is {escape(str(home))}; the UI opens at http://{host}:{port}")
-    arguments = ["dagster", "dev", "--workspace", str(WORKSPACE), "--port", str(port), "--host", host]
+    arguments = ["dagster", "dev", "--workspace", str(dagster_home.WORKSPACE), "--port", str(port), "--host", host]
     os.execv(sys.executable, [sys.executable, "-m", *arguments])  # noqa: S606 - this process becomes Dagster's

@@ -17,12 +17,8 @@ if TYPE_CHECKING:
 
 
 def init(
-    dbt_project: Annotated[
-        Path, typer.Option(help="The folder of your dbt_project.yml. Nothing in it is changed.")
-    ] = Path(),
-    into: Annotated[
-        Path | None, typer.Option(help="The folder to write to. Default: <project>-dagster next to the project.")
-    ] = None,
+    dbt_project: Annotated[Path, typer.Option(help="The folder of dbt_project.yml. It is not changed.")] = Path(),
+    into: Annotated[Path | None, typer.Option(help="The folder to write to. Default: <project>-dagster.")] = None,
 ) -> None:
     """Write settings, schedule groups, workspace and Helm values for a dbt project; can be repeated at any time."""
     with error_boundary():

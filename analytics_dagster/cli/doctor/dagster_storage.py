@@ -11,7 +11,7 @@ from analytics_dagster.cli.doctor.result import Check, CheckResult
 from analytics_dagster.cli.doctor.storage_locations import TEST_TEXT, check_write
 from analytics_dagster.dagster_internals.compute_logs import cloud_logs
 from analytics_dagster.settings import Settings, set_dagster_home, variable_name
-from analytics_dagster.warehouse.fsspec_errors import cause_of, remedy_for
+from analytics_dagster.warehouse.fsspec_errors import remedy_for
 
 STORAGE = Check("Dagster storage")
 RUN_LOGS = Check("run logs")
@@ -59,9 +59,10 @@ def check_run_logs(instance: dg.DagsterInstance) -> Iterator[CheckResult]:
     if logs is None:
         return
     key = ["doctor", uuid.uuid4().hex]
-
-    def explain(error: Exception) -> tuple[str, str]:
-        message = f"{logs.name} can't write: {cause_of(error, '', {})}"
-        return message, remedy_for(error, "compute_logs in dagster.yaml", "the cloud's own variables")
-
-    yield check_write(RUN_LOGS, logs.name, lambda: logs.write(key, TEST_TEXT), lambda: logs.delete(key), explain)
+    yield check_write(
+        RUN_LOGS,
+        logs.name,
+        write=lambda: logs.write(key, TEST_TEXT),
+        delete=lambda: logs.delete(key),
+        remedy=lambda error: remedy_for(error, "compute_logs in dagster.yaml", "the cloud's own variables"),
+    )

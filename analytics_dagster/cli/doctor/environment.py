@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import platform
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, distribution
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -42,8 +40,7 @@ def read_installed() -> Mapping[str, Installed]:
     if ours is None:
         return {}
     names = sorted({str(canonicalize_name(requirement.name)) for requirement in ours.requires} - {OURS})
-    found = {name: _find(name) for name in names}
-    return {OURS: ours, **{name: one for name, one in found.items() if one is not None}}
+    return {name: one for name in (OURS, *names) if (one := _find(name)) is not None}
 
 
 def _find(name: str) -> Installed | None:
@@ -55,9 +52,7 @@ def _find(name: str) -> Installed | None:
     return Installed(found.version, requires, "".join(found.metadata.get_all("Requires-Python") or []))
 
 
-def check_versions(
-    installed: Mapping[str, Installed], python: str = platform.python_version()
-) -> Iterator[CheckResult]:
+def check_versions(installed: Mapping[str, Installed], python: str) -> Iterator[CheckResult]:
     """Yield the requirements of our own distribution, and of those that it requires, which are not met. Pure."""
     if OURS not in installed:
         message = "The package can be imported but is not installed: its requirements are unknown."
@@ -88,10 +83,9 @@ def _unmet(installed: Mapping[str, Installed], python: str) -> Iterator[CheckRes
 
 def _requirements(one: Installed, *, extras: bool) -> Iterator[Requirement]:
     """Yield what a distribution requires on this machine; with ``extras`` also what any of its extras requires."""
-    environment = {name: str(value) for name, value in default_environment().items()}
     for requirement in one.requires:
         marker = requirement.marker
-        if marker is None or marker.evaluate({**environment, "extra": ""}) or (extras and "extra" in str(marker)):
+        if marker is None or marker.evaluate({"extra": ""}) or (extras and "extra" in str(marker)):
             yield requirement
 
 

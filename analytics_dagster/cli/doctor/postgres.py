@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from analytics_dagster.cli.doctor.result import CheckResult, Clocks
 from analytics_dagster.cli.doctor.warehouse import CHECK
@@ -17,18 +16,6 @@ if TYPE_CHECKING:
 
 _PROBE = "analytics_dagster_probe"
 _STATEMENT_TIMEOUT = "20s"  # the catalog may be locked
-
-
-class _Server(NamedTuple):
-    """The server, the current user and the target's schema."""
-
-    version: str
-    user: str
-    database: str
-    now: datetime
-    is_read_only: bool
-    creates_schemas: bool
-    has_schema: bool
 
 
 _SERVER_QUERY = """
@@ -44,38 +31,27 @@ def check_postgres(target: Target, clocks: Clocks) -> Iterator[CheckResult]:
         # dbt connects with the server's default for this user.
         cursor.execute(f"reset default_transaction_read_only; set statement_timeout = '{_STATEMENT_TIMEOUT}'")
         cursor.execute(_SERVER_QUERY, [target.schema])
-        [row] = cursor.fetchall()
-        server = _Server(*row)
-        clocks["the warehouse"] = server.now
-        yield from _results(target, server, cursor)
-
-
-def _results(target: Target, server: _Server, cursor: psycopg2.extensions.cursor) -> Iterator[CheckResult]:
-    where = f"PostgreSQL {server.version} at {target.credentials.get('host')}, database {server.database}"
-    if server.is_read_only:
-        remedy = (
-            "Use the primary server, not a standby; or run: "
-            f"alter role {quoted(server.user)} set default_transaction_read_only = off"
-        )
-        yield CHECK.error(f"{where}: {server.user} can read but not write.", remedy)
-        return
-    grant = f"grant create on database {quoted(server.database)} to {quoted(server.user)}"
-    if not server.has_schema and not server.creates_schemas:
-        message = f"{where}: the schema {target.schema} does not exist, and {server.user} may not create it."
-        yield CHECK.error(message, f"As the owner of the database: {grant}")
-        return
-    refused = _try_to_write(cursor, target.schema, create_schema=not server.has_schema)
-    if refused:
-        message = f"{where}: {server.user} can't create a table in the schema {target.schema}: {target.redact(refused)}"
-        right = f"grant usage, create on schema {quoted(target.schema)} to {quoted(server.user)}"
+        [(version, user, database, now, is_read_only, creates_schemas, exists)] = cursor.fetchall()
+        clocks["the warehouse"] = now
+        can_try = not is_read_only and (exists or creates_schemas)
+        refused = _try_to_write(cursor, target.schema, create_schema=not exists) if can_try else ""
+    where = f"PostgreSQL {version} at {target.credentials.get('host')}, database {database}"
+    grant = f"As the owner of the database: grant create on database {quoted(database)} to {quoted(user)}"
+    if is_read_only:
+        alter = f"alter role {quoted(user)} set default_transaction_read_only = off"
+        yield CHECK.error(f"{where}: {user} can read but not write.", f"Use the primary server, or run: {alter}")
+    elif not can_try:
+        message = f"{where}: the schema {target.schema} does not exist, and {user} may not create it."
+        yield CHECK.error(message, grant)
+    elif refused:
+        message = f"{where}: {user} can't create a table in the schema {target.schema}: {target.redact(refused)}"
+        right = f"grant usage, create on schema {quoted(target.schema)} to {quoted(user)}"
         yield CHECK.error(message, f"As the owner of the schema: {right}")
-        return
-    if not server.creates_schemas:
-        message = (
-            f"{server.user} may not create schemas in the database {server.database}: a build needs existing ones."
-        )
-        yield CHECK.warning(message, f"As the owner of the database: {grant}")
-    yield CHECK.ok(f"{where}: tables can be created in the schema {target.schema}.")
+    else:
+        if not creates_schemas:
+            message = f"{user} may not create schemas in the database {database}, only use existing ones."
+            yield CHECK.warning(message, grant)
+        yield CHECK.ok(f"{where}: tables can be created in the schema {target.schema}.")
 
 
 def _try_to_write(cursor: psycopg2.extensions.cursor, schema: str, *, create_schema: bool) -> str:

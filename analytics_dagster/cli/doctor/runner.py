@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TypeVar
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 def run_checks(read_settings: Callable[[], Settings]) -> Iterator[CheckResult]:
     """Yield the result of each check as soon as it is known, without secrets."""
-    yield from environment.check_versions(environment.read_installed())
+    yield from environment.check_versions(environment.read_installed(), platform.python_version())
     try:
         settings = read_settings()
     except SettingsError as error:

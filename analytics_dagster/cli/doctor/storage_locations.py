@@ -6,6 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,25 +66,30 @@ def _remote(check: Check, field: str, url: str, options: Mapping[str, Any]) -> C
     if field == "landing_url":
         return check.ok(f"{shown(url)} can be listed ({entries} entries).")
     folder, file = Folder(url, options, field), f".doctor-{uuid.uuid4().hex}"
-
-    def explain(error: Exception) -> tuple[str, str]:
-        if isinstance(error, FolderError):
-            return error.problem, error.remedy
-        return f"{shown(url)} can't be written: {error}", remedy_of(error, field)
-
     return check_write(
-        check, shown(url), lambda: folder.write(file, TEST_TEXT.encode()), lambda: folder.delete(file), explain
+        check,
+        shown(url),
+        write=lambda: folder.write(file, TEST_TEXT.encode()),
+        delete=lambda: folder.delete(file),
+        remedy=lambda error: remedy_of(error, field),
     )
 
 
 def check_write(
     check: Check,
     location: str,
+    *,
     write: Callable[[], object],
     delete: Callable[[], object],
-    explain: Callable[[Exception], tuple[str, str]],
+    remedy: Callable[[Exception], str],
 ) -> CheckResult:
-    """Return whether a test file can be written and deleted; ``explain`` returns the message and remedy of an error."""
+    """Return whether a test file can be written and deleted; ``remedy`` returns that of an error."""
+
+    def explain(error: Exception) -> tuple[str, str]:
+        if isinstance(error, FolderError):
+            return error.problem, error.remedy
+        return f"{location} can't be written: {cause_of(error, '', {})}", remedy(error)
+
     try:
         within(TIMEOUT, write)
     except Exception as error:  # noqa: BLE001 - each driver has errors of its own
@@ -113,20 +119,15 @@ def within(seconds: float, action: Callable[[], T]) -> T:
 
     Drivers of object stores retry for minutes, and have no common setting for a timeout.
     """
-    answers: list[T] = []
-    errors: list[BaseException] = []
+    future: Future[T] = Future()
 
     def act() -> None:
         try:
-            answers.append(action())
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            errors.append(error)
+            future.set_result(action())
+        except BaseException as error:  # noqa: BLE001 - raised again by `result`
+            future.set_exception(error)
 
-    thread = threading.Thread(target=act, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not answers:
+    threading.Thread(target=act, daemon=True).start()
+    if not wait([future], seconds).done:
         raise TimeoutError(f"no answer within {seconds:g} s")
-    return answers[0]
+    return future.result()

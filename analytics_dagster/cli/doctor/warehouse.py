@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -80,8 +81,7 @@ def check_with_dbt(target: Target, project_dir: Path, clocks: Clocks) -> CheckRe
             done = subprocess.run(  # noqa: S603 - the dbt of our own environment
                 [*command, "--no-send-anonymous-usage-stats"],
                 cwd=project_dir,  # relative paths in the profile start there
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                capture_output=True,
                 stdin=subprocess.DEVNULL,
                 text=True,
                 errors="replace",
@@ -92,7 +92,7 @@ def check_with_dbt(target: Target, project_dir: Path, clocks: Clocks) -> CheckRe
             return CHECK.error(f"{where} did not answer within {_DBT_TIMEOUT:g} s.", "Check the network.")
     output = _OUTPUT.search(done.stdout)
     if done.returncode or output is None:
-        message = useful_lines(target.redact(done.stdout), most=4)
+        message = useful_lines(target.redact(done.stdout + done.stderr), most=4)
         remedy = f"Correct the profile in {target.profiles_dir}, the network or the rights; `dbt debug` shows details."
         return CHECK.error(f"{where} can't be written: {message}", remedy)
     with suppress(ValueError):
@@ -106,8 +106,7 @@ def _write_probe(folder: Path, profile: str) -> None:
     project = {"name": "analytics_dagster_probe", "version": "1.0", "profile": profile}
     (folder / "dbt_project.yml").write_text(json.dumps(project), encoding="utf-8")
     (folder / "macros").mkdir()
-    macro = Path(__file__).with_name("probe.sql").read_text(encoding="utf-8")
-    (folder / "macros" / "probe.sql").write_text(macro, encoding="utf-8")
+    shutil.copy(Path(__file__).with_name("probe.sql"), folder / "macros")
 
 
 def check_extensions(credentials: Mapping[str, Any]) -> Iterator[CheckResult]:
@@ -142,16 +141,12 @@ def needed_extensions(credentials: Mapping[str, Any]) -> list[str]:
     named += [_SECRETS[kind] for kind in kinds if kind in _SECRETS]
     attached = [entry for entry in credentials.get("attach") or [] if isinstance(entry, dict)]
     for entry in [credentials, *attached]:
-        named += _of_path(str(entry.get("path", "")))
+        schemes = [part.partition("//")[0] for part in str(entry.get("path", "")).split(":")[:-1]]
+        named += [_SCHEMES.get(scheme, "") for scheme in schemes]
         named += ["ducklake"] * bool(entry.get("is_ducklake"))
         named += [_SCHEMES.get(str(entry.get("type", "")).lower(), "")] * (entry is not credentials)
     aliases = {"postgres": "postgres_scanner"}
     return list(dict.fromkeys(aliases.get(str(name), str(name)) for name in named if name))
-
-
-def _of_path(path: str) -> list[str]:
-    schemes = [part.partition("//")[0] for part in path.split(":")[:-1]]
-    return [_SCHEMES[scheme] for scheme in schemes if scheme in _SCHEMES]
 
 
 def _installed(directory: str) -> frozenset[str]:

@@ -22,30 +22,25 @@ class Cadence:
 
 
 _DAY, _WEEK, _MONTH = 24.0, 168.0, 730.0  # hours
-_DAILY = Cadence(_DAY, "daily", "0 6 * * *")
 # All cadences of a day or more tick at the same minute, so that a downstream group waits for the upstream one.
 _CADENCES = {
-    cadence.name: cadence
-    for cadence in (
-        Cadence(0.25, "intraday", "*/15 * * * *"),
-        Cadence(1, "hourly", "0 * * * *"),
-        _DAILY,
-        Cadence(_DAY, "nightly", "0 6 * * *"),
-        Cadence(_DAY * 1.4, "weekdays", "0 6 * * 1-5"),
-        Cadence(_WEEK, "weekly", "0 6 * * 1"),
-        Cadence(_MONTH, "monthly", "0 6 1 * *"),
-        Cadence(_MONTH * 3, "quarterly", "0 6 1 1,4,7,10 *"),
-        Cadence(_MONTH * 12, "yearly", "0 6 1 1 *"),
+    word: Cadence(hours, words.split()[0], cron)
+    for words, hours, cron in (
+        ("intraday", 0.25, "*/15 * * * *"),
+        ("hourly", 1.0, "0 * * * *"),
+        ("daily", _DAY, "0 6 * * *"),
+        ("nightly overnight", _DAY, "0 6 * * *"),
+        ("weekdays weekday workdays workday", _DAY * 1.4, "0 6 * * 1-5"),
+        ("weekly", _WEEK, "0 6 * * 1"),
+        ("monthly", _MONTH, "0 6 1 * *"),
+        ("quarterly", _MONTH * 3, "0 6 1 1,4,7,10 *"),
+        ("yearly annually annual", _MONTH * 12, "0 6 1 1 *"),
     )
+    for word in words.split()
 }
-_SYNONYMS = {
-    "overnight": "nightly",
-    "weekday": "weekdays",
-    "workday": "weekdays",
-    "workdays": "weekdays",
-    "annually": "yearly",
-    "annual": "yearly",
-}
+"""The cadence of each word; the first word is the name of its group."""
+
+_DAILY = _CADENCES["daily"]
 _INTERVAL = re.compile(r"(\d{1,2})(m|min|mins|minute|minutes|h|hr|hrs|hour|hours)")
 _FILLER = re.compile("schedule|scheduled|runs?|refresh|refreshed|updated?|frequency|freq|cadence|every|job|build|group")
 _META_KEYS = ("schedule", "cadence", "frequency", "refresh", "refresh_frequency", "update_frequency")
@@ -88,7 +83,7 @@ def cadence_of(word: str) -> Cadence | None:
     interval = _INTERVAL.fullmatch(text)
     if interval is not None:
         return _every(int(interval[1]), is_minutes=interval[2].startswith("m"))
-    return _CADENCES.get(_SYNONYMS.get(text, text)) if len(parts) == 1 else None
+    return _CADENCES.get(text) if len(parts) == 1 else None
 
 
 def _every(number: int, *, is_minutes: bool) -> Cadence | None:
@@ -114,7 +109,8 @@ def propose(manifest: Mapping[str, Any]) -> Proposal:
     if not drafts:
         only = ProposedGroup(_DAILY, "*", default=True, notes=("no tag says when a node runs",))
         return Proposal((_with_ingestion(only, manifest),), first_wins=False)
-    default = _default(drafts)
+    cadences = {draft.cadence.name: draft.cadence for draft in drafts}
+    default = next((cadences[name] for name in _DEFAULT_GROUPS if name in cadences), drafts[-1].cadence)
     groups: list[ProposedGroup] = []
     selected: list[set[str]] = []
     group_of: dict[str, str] = {}
@@ -178,11 +174,6 @@ def _cadences(node: Mapping[str, Any]) -> Iterator[tuple[str, Cadence]]:
         # These characters have a meaning in dbt's selection syntax.
         if cadence is not None and not set(" ,*?[]+@") & set(method):
             yield method, cadence
-
-
-def _default(drafts: Sequence[_Draft]) -> Cadence:
-    cadences = {draft.cadence.name: draft.cadence for draft in drafts}
-    return next((cadences[name] for name in _DEFAULT_GROUPS if name in cadences), drafts[-1].cadence)
 
 
 def _slower_groups(graph: Graph, group_of: Mapping[str, str], names: Sequence[str]) -> Mapping[str, list[str]]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from dotenv import dotenv_values, load_dotenv
 
 from analytics_dagster.cli.home import WORKSPACE, prepare_home
@@ -89,10 +88,7 @@ def _configuration(project: Path) -> Mapping[str, Any]:
             f"{project} is not a dbt project: it has no {PROJECT}.{hint}",
             remedy="Give the folder of dbt_project.yml with --dbt-project.",
         )
-    try:
-        return read_configuration(project / PROJECT)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ProjectError(f"{project / PROJECT} can't be read: {error}", remedy="Correct the file.") from error
+    return read_configuration(project / PROJECT)
 
 
 def _require_outside(folder: Path, project: Path, configuration: Mapping[str, Any]) -> None:

@@ -14,6 +14,10 @@ from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.plan import GroupPlan, Problem
 
 _TICKS = 5
+_GROUP_KEYS = {
+    *("select", "selector", "default", "cron", "time_zone", "after_ingestion", "docs"),
+    *("on_upstream_failure", "reads_previous", "retries", "full_refresh"),
+}
 _UNIQUE_ID = re.compile(r"[a-z_]+\.[^.]+\..+")
 
 
@@ -53,19 +57,9 @@ def node_document(planned: PlannedProject, unique_id: str) -> Mapping[str, Any]:
 def _group_document(planned: PlannedProject, group_plan: GroupPlan, now: datetime) -> Mapping[str, Any]:
     group = group_plan.group
     return {
-        "select": group.select,
-        "selector": group.selector,
-        "default": group.default,
-        "cron": list(group.cron),
-        "time_zone": group.time_zone,
+        **group.model_dump(mode="json", include=_GROUP_KEYS),
         "next_ticks": [tick.isoformat() for tick in next_ticks(group, now, _TICKS)],
-        "after_ingestion": group.after_ingestion,
-        "docs": group.docs,
         "waits_for": list(planned.plan.before(group.name)),
-        "on_upstream_failure": group.on_upstream_failure.value,
-        "reads_previous": list(group.reads_previous),
-        "retries": group.retries,
-        "full_refresh": group.full_refresh.value,
         "nodes": list(group_plan.nodes),
         "tests": [test.unique_id for test in group_plan.tests],
         "unit_tests": list(group_plan.unit_tests),

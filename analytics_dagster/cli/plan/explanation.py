@@ -61,9 +61,7 @@ def explain(planned: PlannedProject, unique_id: str) -> Explanation:
         group=group,
         why=why,
         selected_by=tuple(selecting.name for selecting in planned.selecting(unique_id)) if is_built else (),
-        also_in=tuple(
-            other.group.name for other in plan.groups if unique_id in {*other.refreshes, *other.refreshed_tests}
-        ),
+        also_in=tuple(one.group.name for one in plan.groups if unique_id in (*one.refreshes, *one.refreshed_tests)),
         waits_for=plan.before(group) if group else (),
         reads=None if parents is None else _by_group(planned, test.reads if test else parents),
         sources=_sources(planned, test.reads if test else graph.reads(unique_id)) if is_node else (),

@@ -60,6 +60,7 @@ def group_report(planned: PlannedProject, name: str, now: datetime) -> Renderabl
         "retries": f"{group.retries}, only of what failed" if group.retries else "none",
     }
     nodes = sorted(group_plan.nodes, key=planned.graph.position.__getitem__)
+    unit_tests = [(planned.name(unit_test), "") for unit_test in group_plan.unit_tests]
     refreshed_tests = [plan.tests[test] for test in group_plan.refreshed_tests]
     place = list(plan.by_name).index(name) + 1
     return Group(
@@ -71,10 +72,7 @@ def group_report(planned: PlannedProject, name: str, now: datetime) -> Renderabl
         *_listing("Refreshed nodes of other groups", [_node_row(planned, one, name) for one in group_plan.refreshes]),
         *_listing("Tests", [_test_row(planned, test) for test in group_plan.tests]),
         *_listing("Tests of the refreshed nodes", [_test_row(planned, test) for test in refreshed_tests]),
-        *_listing(
-            "Unit tests, run only with ANALYTICS_UNIT_TESTS=true",
-            [(planned.name(unit_test), "") for unit_test in group_plan.unit_tests],
-        ),
+        *_listing("Unit tests, run only with ANALYTICS_UNIT_TESTS=true", unit_tests),
         *_verdict(planned),
     )
 

@@ -11,13 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.automation.retry_decision import (
-    RETRIED_BY,
-    RetryPolicies,
-    decide_retry,
-    decision_tags,
-    retry_tags,
-)
+from analytics_dagster.automation import retry_decision
 from analytics_dagster.cli.runs.live_display import live_display
 from analytics_dagster.dagster_internals.run_execution import NewRun, execute_job
 from analytics_dagster.execution.failures.events import attach_report
@@ -121,7 +115,7 @@ def _execute(
 ) -> dg.DagsterRunStatus:
     parent, tags = request.parent, process_tags(run_id)
     if parent is not None:
-        tags = {**retry_tags(parent, request.number or None), **tags}
+        tags = {**retry_decision.retry_tags(parent, request.number or None), **tags}
     config = {**_QUIET, **request.configuration}
     new = NewRun(run_id, config, tags, assets=request.assets, checks=request.checks, parent=parent)
     return execute_job(definitions.resolve_job_def(request.job), instance, new)
@@ -136,7 +130,7 @@ class PolicyRetrier:
     """
 
     instance: dg.DagsterInstance
-    policies: RetryPolicies
+    policies: retry_decision.RetryPolicies
     report: Callable[[dg.RunRecord], FailureReport]
     announce: Callable[[str], None]
     sleep: Callable[[float], None] = time.sleep
@@ -147,7 +141,7 @@ class PolicyRetrier:
         if record is None:
             return None
         run, report = record.dagster_run, self.report(record)
-        retry = decide_retry(report, self.policies.of(run), request.number)
+        retry = retry_decision.decide_retry(report, self.policies.of(run), request.number)
         remaining = find_remaining_work(self.instance, run_id)
         if not remaining:
             retry = Retry("not retried: nothing is left to run")
@@ -160,12 +154,12 @@ class PolicyRetrier:
             self.sleep(max(0.0, retry.due - time.time()))
         except KeyboardInterrupt:
             self._store(run_id, Retry("not retried: interrupted"))
-            self.instance.add_run_tags(run_id, {RETRIED_BY: ""})
+            self.instance.add_run_tags(run_id, {retry_decision.RETRIED_BY: ""})
             raise
         return replace(JobRequest.for_remaining(run, remaining), after=request.after, number=request.number + 1)
 
     def _store(self, run_id: str, retry: Retry) -> None:
-        self.instance.add_run_tags(run_id, dict(decision_tags(retry)))
+        self.instance.add_run_tags(run_id, dict(retry_decision.decision_tags(retry)))
 
 
 def make_retrier(location: Location, instance: dg.DagsterInstance, announce: Callable[[str], None]) -> PolicyRetrier:

@@ -136,13 +136,9 @@ class _Bars:
         progress = _PROGRESS.fullmatch(message)
         if progress is None:
             return False
-        self._progress.update(
-            self._task(step),
-            completed=int(progress["done"]),
-            total=int(progress["total"]),
-            done=f"{progress['done']} of {progress['total']}",
-            now=escape(progress["node"]),
-        )
+        done, total = int(progress["done"]), int(progress["total"])
+        task, node = self._task(step), escape(progress["node"])
+        self._progress.update(task, completed=done, total=total, done=f"{done} of {total}", now=node)
         # A failed node needs a line as well.
         return int(entry.level) < logging.WARNING
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from analytics_dagster.errors import ScheduleGroupError
-from analytics_dagster.planning.groups import FullRefresh, OnUpstreamFailure
+from analytics_dagster.planning.groups import OnUpstreamFailure
 from analytics_dagster.planning.plan import Plan, PlannedTest
 from analytics_dagster.planning.stages import Stage, stages
 from analytics_dagster.project.graph import Graph
@@ -63,17 +62,6 @@ def resolve_request(plan: Plan, graph: Graph, scope: Scope) -> ResolvedRequest:
     runs = tuple(_group_runs(tuple(_stages(assignment, plan, graph, whole)), plan, graph, whole))
     sources = (scope.selected or frozenset()) & graph.sources.keys()
     return ResolvedRequest(runs, frozenset(sources.union(*(run.sources for run in runs))), excluded)
-
-
-def require_full_refresh(plan: Plan, runs: Iterable[GroupRun]) -> None:
-    """Raise `ScheduleGroupError` if one of the groups never has a full refresh."""
-    groups = dict.fromkeys(run.group for run in runs)
-    never = [name for name in groups if plan.by_name[name].group.full_refresh is FullRefresh.NEVER]
-    if never:
-        raise ScheduleGroupError(
-            f"--full-refresh is refused: the schedule groups file sets `full_refresh: never` for {', '.join(never)}.",
-            remedy="Select other groups with `--group`, or change the file.",
-        )
 
 
 def _with_unit_tests(plan: Plan, graph: Graph, *, run: bool) -> Plan:

@@ -9,17 +9,14 @@ from typing import Any
 from analytics_dagster.automation.jobs import INGESTION
 from analytics_dagster.cli.plan.lookup import find_group
 from analytics_dagster.cli.runs.execution import JobRequest
-from analytics_dagster.cli.runs.resolve_request import (
-    GroupRun,
-    ResolvedRequest,
-    Scope,
-    require_full_refresh,
-    resolve_request,
-)
+from analytics_dagster.cli.runs.resolve_request import GroupRun, ResolvedRequest, Scope, resolve_request
 from analytics_dagster.cli.runs.selection import require_in_groups, require_runnable, resolve_selection
+from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.execution.arguments import RunOptions, make_build
 from analytics_dagster.execution.dbt_worker_pool import WarmUp
 from analytics_dagster.location import Location
+from analytics_dagster.planning.groups import FullRefresh
+from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.settings import Settings
 
@@ -62,6 +59,17 @@ def job_requests(
             group_request = _group_request(location, run, run.after | ({INGESTION} if reads_loaded else set()))
             requests.append(_with_full_refresh(location, group_request) if request.full_refresh else group_request)
     return requests
+
+
+def require_full_refresh(plan: Plan, runs: Iterable[GroupRun]) -> None:
+    """Raise `ScheduleGroupError` if one of the groups never has a full refresh."""
+    groups = dict.fromkeys(run.group for run in runs)
+    never = [name for name in groups if plan.by_name[name].group.full_refresh is FullRefresh.NEVER]
+    if never:
+        raise ScheduleGroupError(
+            f"--full-refresh is refused: the schedule groups file sets `full_refresh: never` for {', '.join(never)}.",
+            remedy="Select other groups with `--group`, or change the file.",
+        )
 
 
 def _resolve(settings: Settings, location: Location, request: BuildRequest) -> ResolvedRequest:

@@ -52,11 +52,8 @@ def require_runnable(select: str, found: frozenset[str], plan: Plan, graph: Grap
     """Raise `ProjectError` that counts what a selection names if no schedule group runs any of it."""
     if found & (plan.group_of.keys() | plan.tests.keys()):
         return
-    kinds = Counter(
-        "ephemeral model" if unique_id in graph.ephemeral else unique_id.partition(".")[0].replace("_", " ")
-        for unique_id in found
-    )
-    counts = ", ".join(pluralize(number, kind) for kind, number in sorted(kinds.items()))
+    kinds = Counter("ephemeral model" if one in graph.ephemeral else one.partition(".")[0] for one in found)
+    counts = ", ".join(pluralize(number, kind.replace("_", " ")) for kind, number in sorted(kinds.items()))
     raise ProjectError(
         f"The selection {select!r} names nothing that a schedule group runs: {counts}.",
         remedy="Select the nodes that read it, with a `+` after its name. The job `ingestion` loads landed sources.",

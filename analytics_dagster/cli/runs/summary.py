@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import dagster as dg
 from rich import box
@@ -21,21 +20,17 @@ _EVENT_TYPES = {
 }
 
 
-class AssetStatus(str, Enum):
-    """Whether a run built an asset."""
-
-    BUILT = "built"
-    NOT_BUILT = "not built"
-    """It failed, or was skipped because an upstream asset failed."""
-
-
 @dataclass(frozen=True)
 class AssetSummary:
-    """One asset in one or more runs; ``rows`` and ``seconds`` are None if no run reported them."""
+    """One asset in one or more runs.
+
+    ``is_built`` is false if it failed, or was skipped because an upstream asset failed. ``rows`` and ``seconds`` are
+    None if no run reported them.
+    """
 
     key: dg.AssetKey
     group: str
-    status: AssetStatus
+    is_built: bool
     rows: int | None
     seconds: float | None
     passed: int
@@ -86,16 +81,17 @@ def _summarize_run(
             step_of[event.asset_key] = event.step_key or ""
         elif event.asset_key:
             planned.append(event.asset_key)
-    times = {key: _execution_seconds(materialization) for key, materialization in built.items()}
+    # dbt's own time for a node; the time of its step is that of the whole group.
+    times = {key: _number(materialization, "Execution Duration") for key, materialization in built.items()}
     step_seconds = _step_seconds(instance, run_id) if None in times.values() else {}
     for key in dict.fromkeys([*built, *planned, *checks]):
-        # An asset that was only checked is not missing.
-        is_missing = key in planned and key not in built
+        rows = _number(built.get(key), "dagster/row_count")
         yield AssetSummary(
             key=key,
             group=groups.get(key, ""),
-            status=AssetStatus.NOT_BUILT if is_missing else AssetStatus.BUILT,
-            rows=_row_count(built[key]) if key in built else None,
+            # An asset that was only checked was built before.
+            is_built=key in built or key not in planned,
+            rows=None if rows is None else int(rows),
             seconds=times.get(key) or step_seconds.get(step_of.get(key, "")),
             passed=checks[key]["passed"],
             failed=checks[key]["failed"],
@@ -109,15 +105,9 @@ def _outcome(evaluation: dg.AssetCheckEvaluation) -> str:
     return "warned" if evaluation.severity is dg.AssetCheckSeverity.WARN else "failed"
 
 
-def _row_count(materialization: dg.AssetMaterialization) -> int | None:
-    value = materialization.metadata.get("dagster/row_count")
-    return int(value.value) if isinstance(value, dg.IntMetadataValue) and value.value is not None else None
-
-
-def _execution_seconds(materialization: dg.AssetMaterialization) -> float | None:
-    """Return the seconds that dbt reports for a node; the time of its step is that of the whole group."""
-    value = materialization.metadata.get("Execution Duration")
-    return value.value if isinstance(value, dg.FloatMetadataValue) else None
+def _number(materialization: dg.AssetMaterialization | None, name: str) -> float | None:
+    value = materialization.metadata.get(name) if materialization else None
+    return value.value if isinstance(value, (dg.IntMetadataValue, dg.FloatMetadataValue)) else None
 
 
 def _step_seconds(instance: dg.DagsterInstance, run_id: str) -> dict[str, float]:
@@ -135,7 +125,7 @@ def summary_table(summaries: Sequence[AssetSummary], *, seconds: float) -> Table
     """
     table = Table(box=box.SIMPLE, header_style="bold", show_footer=True, pad_edge=False)
     failed = sum(summary.failed for summary in summaries)
-    not_built = sum(summary.status is AssetStatus.NOT_BUILT for summary in summaries)
+    not_built = sum(not summary.is_built for summary in summaries)
     total = pluralize(len(summaries), "asset") + (f", {not_built} not built" if not_built else "")
     table.add_column("asset", footer=total, overflow="fold")
     table.add_column("group", no_wrap=True)
@@ -148,7 +138,7 @@ def summary_table(summaries: Sequence[AssetSummary], *, seconds: float) -> Table
     }.items():
         table.add_column(title, justify="right", footer=footer)
     for summary in summaries:
-        mark = "" if summary.status is AssetStatus.BUILT else " [red](not built)[/]"
+        mark = "" if summary.is_built else " [red](not built)[/]"
         table.add_row(
             "/".join(summary.key.path) + mark,
             summary.group,

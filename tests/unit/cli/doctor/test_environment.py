@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -86,14 +87,18 @@ def test_an_unmet_requirement_is_an_error_with_the_command_that_corrects_it(
 
 
 def test_a_package_that_is_only_importable_is_a_warning() -> None:
-    [result] = check_versions({})
+    [result] = check_versions({}, "3.12.1")
     assert result.status is CheckStatus.WARNING
 
 
 def test_the_installed_versions_are_read_and_fit() -> None:
     installed = read_installed()
     assert {OURS, "dagster", "dagster-dbt", "dbt-core", "duckdb"} <= installed.keys()
-    assert [result.message for result in check_versions(installed) if result.status is not CheckStatus.OK] == []
+    assert [
+        result.message
+        for result in check_versions(installed, platform.python_version())
+        if result.status is not CheckStatus.OK
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import pytest
 from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.retry_decision import DECISION, NUMBER, PARENT, ROOT, RetryPolicies, may_be_retried
 from analytics_dagster.cli.runs.execution import JobRequest, JobResult, PolicyRetrier, execute_jobs
-from analytics_dagster.cli.runs.summary import AssetStatus, summarize
+from analytics_dagster.cli.runs.summary import summarize
 from analytics_dagster.execution.executor import build_executor
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
 from analytics_dagster.execution.failures.events import ReportReader
@@ -263,7 +263,7 @@ def test_what_failed_for_what_passes_is_run_again_after_a_while_and_alone(
     assert (run.tags[PARENT], run.tags[ROOT], run.tags[NUMBER]) == (result.earlier[1], result.earlier[0], "2")
     assert run.run_config["ops"] == {"flaky": {"config": {"words": "hello"}}}
     [line] = [line for line in summarize(instance, [result], {}) if line.key == steady.key]
-    assert line.status is AssetStatus.BUILT
+    assert line.is_built
 
 
 def test_it_is_given_up_after_so_many_times_and_what_comes_after_is_not_started(instance: dg.DagsterInstance) -> None:

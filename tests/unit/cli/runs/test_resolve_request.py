@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 
-from analytics_dagster.cli.runs.resolve_request import (
-    GroupRun,
-    ResolvedRequest,
-    Scope,
-    require_full_refresh,
-    resolve_request,
-)
+from analytics_dagster.cli.runs.resolve_request import GroupRun, ResolvedRequest, Scope, resolve_request
+from analytics_dagster.cli.runs.run_requests import require_full_refresh
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroups
