@@ -16,9 +16,9 @@ _PAGE = "tests/documents/test_pages.py"
 
 _IMAGE = "tests/image/test_built_image.py::test_the_image_has_commit_and_version_labels_and_an_unprivileged_user"
 
-_ADOPTED = "tests/integration/test_adopting.py::test_it_writes_beside_the_project_and_shows_the_plan"
+_ADOPTED = "tests/integration/test_adopting.py::test_init_writes_next_to_the_project_and_shows_the_plan"
 
-_DOCTOR = "tests/integration/test_adopting.py::test_the_doctor_tells_each_fault_and_no_secret"
+_DOCTOR = "tests/integration/test_adopting.py::test_the_doctor_reports_each_problem_without_secrets"
 
 _DOCKER = (
     "docker build --build-arg COMMIT=$(git rev-parse HEAD) --build-arg VERSION=0.1.0 --tag analytics-dagster:0.1.0 ."
@@ -40,7 +40,7 @@ COVERED: Mapping[str, str] = {
     "analytics-dagster init --dbt-project ~/work/my_dbt": _ADOPTED,
     "cd ~/work/my_dbt-dagster": _ADOPTED,
     "analytics-dagster doctor": _DOCTOR,
-    "analytics-dagster doctor --json": "tests/integration/test_adopting.py::test_the_doctor_finds_it_well",
+    "analytics-dagster doctor --json": "tests/integration/test_adopting.py::test_the_doctor_finds_no_error",
     "make docs": f"{_PAGE}::test_the_site_builds_without_warnings_and_loads_nothing_from_the_network",
     "make image": _IMAGE,
     _DOCKER: _IMAGE,

@@ -1,4 +1,4 @@
-"""`init` and `doctor` on projects of other shapes: what is written works with our commands and with Dagster's own."""
+"""`init` and `doctor` for other projects: the written files work with our commands and Dagster's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILES = set(re.findall(r"^\| `([^`]+)` \|", PAGE.partition("<!-- files -->")[2],
 
 @dataclass(frozen=True)
 class Team:
-    """A folder with a dbt project in it, and nothing else that anybody has set up."""
+    """A folder with a dbt project and nothing else."""
 
     copy: ProjectCopy
 
@@ -37,13 +37,13 @@ class Team:
         return self.copy.project.with_name(f"{self.copy.project.name}-dagster")
 
     def init(self) -> subprocess.CompletedProcess[str]:
-        """Type the first command, somewhere."""
+        """Run `init` in another folder."""
         return self.type("init", "--dbt-project", str(self.copy.project), cwd=self.copy.folder)
 
     def type(
         self, *arguments: str, cwd: Path | None = None, program: Path = COMMAND, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Type a command in the folder, with no variable of ours but those that are given."""
+        """Run a command in the folder, with only the given variables of ours."""
         environment = {"COLUMNS": "200", "HOME": str(self.copy.folder), "DAGSTER_DISABLE_TELEMETRY": "1"}
         return subprocess.run(
             [program, *arguments],
@@ -62,8 +62,8 @@ class Team:
 
 
 @dataclass(frozen=True)
-class Adopted:
-    """What the first `init` printed, and what it did to the project."""
+class InitResult:
+    """The output of the first `init`, and the project before and after it."""
 
     team: Team
     said: subprocess.CompletedProcess[str]
@@ -72,16 +72,16 @@ class Adopted:
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory: pytest.TempPathFactory) -> Adopted:
-    """Adopt a bank, whose staging has a tag of a cadence and whose seeds and marts have none."""
+def bank(tmp_path_factory: pytest.TempPathFactory) -> InitResult:
+    """Run `init` for a bank: its staging models have a cadence tag, its seeds and marts have none."""
     team = Team(copy_project(ProjectCopy(tmp_path_factory.mktemp("bank"), "versioned_bank")))
     (team.copy.project / "schedule_groups.yaml").unlink()
     before = team.fingerprint()
     said = team.init()
-    return Adopted(team, said, before, team.fingerprint())
+    return InitResult(team, said, before, team.fingerprint())
 
 
-def test_it_writes_beside_the_project_and_shows_the_plan(bank: Adopted) -> None:
+def test_init_writes_next_to_the_project_and_shows_the_plan(bank: InitResult) -> None:
     assert bank.said.returncode == 0, bank.said.stdout + bank.said.stderr
     assert {path.name for path in bank.team.folder.iterdir() if path.is_file()} == FILES
     assert "Every node is in one group, and every test runs once." in bank.said.stdout
@@ -89,11 +89,11 @@ def test_it_writes_beside_the_project_and_shows_the_plan(bank: Adopted) -> None:
     assert bank.said.stdout.strip().splitlines()[-1].split("#")[0].strip() == "analytics-dagster dev"
 
 
-def test_the_project_is_left_as_it_was(bank: Adopted) -> None:
+def test_init_does_not_change_the_project(bank: InitResult) -> None:
     assert bank.after == bank.before
 
 
-def test_its_groups_come_from_the_tags(bank: Adopted) -> None:
+def test_the_groups_come_from_the_tags(bank: InitResult) -> None:
     content = yaml.safe_load((bank.team.folder / "schedule_groups.yaml").read_text())
     groups = {group["name"]: group for group in content["groups"]}
     assert list(groups) == ["intraday", "daily"]
@@ -101,7 +101,7 @@ def test_its_groups_come_from_the_tags(bank: Adopted) -> None:
     assert groups["daily"]["default"] is True
 
 
-def test_the_next_commands_work_there(bank: Adopted) -> None:
+def test_our_commands_and_dagsters_work_in_the_folder(bank: InitResult) -> None:
     plan = bank.team.type("plan", "--json")
     assert plan.returncode == 0, plan.stderr
     assert list(json.loads(plan.stdout)["groups"]) == ["intraday", "daily"]
@@ -111,13 +111,13 @@ def test_the_next_commands_work_there(bank: Adopted) -> None:
     assert "All definitions loaded successfully" in dg.stdout + dg.stderr
 
 
-def test_the_values_fit_the_chart(bank: Adopted) -> None:
+def test_the_helm_values_are_valid_for_the_chart(bank: InitResult) -> None:
     values = yaml.safe_load((bank.team.folder / "helm-values.yaml").read_text())
     Values.model_validate(values)
     assert [group["name"] for group in values["analytics"]["scheduleGroups"]["groups"]] == ["intraday", "daily"]
 
 
-def test_it_can_be_run_again_and_keeps_what_was_changed(bank: Adopted) -> None:
+def test_init_can_be_repeated_and_keeps_a_users_changes(bank: InitResult) -> None:
     changed = bank.team.folder / "workspace.yaml"
     written = changed.read_text()
     changed.write_text(f"{written}# mine\n")
@@ -140,7 +140,7 @@ def _findings(said: subprocess.CompletedProcess[str]) -> Mapping[str, list[Any]]
     return found
 
 
-def test_the_doctor_finds_it_well(bank: Adopted) -> None:
+def test_the_doctor_finds_no_error(bank: InitResult) -> None:
     said = bank.team.type("doctor", "--json")
     assert said.returncode == 0, said.stdout
     findings = _findings(said)
@@ -157,7 +157,7 @@ def test_the_doctor_finds_it_well(bank: Adopted) -> None:
     assert "up to date" in findings["manifest"][0]["said"]
 
 
-def test_the_doctor_tells_each_fault_and_no_secret(bank: Adopted) -> None:
+def test_the_doctor_reports_each_problem_without_secrets(bank: InitResult) -> None:
     said = bank.team.type(
         "doctor",
         ANALYTICS_SLACK_TOKEN="xoxb-hunter22-secret",  # noqa: S106
@@ -176,13 +176,13 @@ def test_the_doctor_tells_each_fault_and_no_secret(bank: Adopted) -> None:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["lending_library", "two_sources", "overlapping", "bare"])
-def test_any_project_is_adopted_and_built(name: str, tmp_path: Path) -> None:
+def test_init_and_build_work_for_any_project(name: str, tmp_path: Path) -> None:
     team = Team(copy_project(ProjectCopy(tmp_path, name)))
     before = team.fingerprint()
     said = team.init()
     assert said.returncode == 0, said.stdout + said.stderr
     after = team.fingerprint()
-    # What `dbt deps` installs lies in the project, where dbt looks for it.
+    # `dbt deps` installs packages in the project.
     left = {path for path in after.keys() - before.keys() if "dbt_packages" not in path}
     assert {Path(path).name for path in left} <= {"package-lock.yml"}
     assert {path: after[path] for path in before} == before

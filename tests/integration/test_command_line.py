@@ -1,4 +1,4 @@
-"""`plan` of projects that have no profile to use, and `build` of what was selected: our command line, with real dbt."""
+"""`plan` of projects without a usable profile, and `build` of selections, with a real dbt."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # --- plan, without a profile --------------------------------------------------------------------------------
 
 
-class Bare:
-    """A library whose profile is taken away or spoilt, and our command line in this process, pointed at it."""
+class ProjectWithoutProfile:
+    """A library without its profile, and our command line in this process."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -56,18 +56,20 @@ class Bare:
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Bare:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> ProjectWithoutProfile:
     from tests.conftest import copy_library  # not before pytest has prepared it for its asserts
 
-    return Bare(copy_library(tmp_path_factory.mktemp("bare")))
+    return ProjectWithoutProfile(copy_library(tmp_path_factory.mktemp("bare")))
 
 
 @pytest.fixture(scope="module")
-def without_a_profile(bare: Bare) -> Result:
+def without_a_profile(bare: ProjectWithoutProfile) -> Result:
     return bare.run("plan", "--json")
 
 
-def test_a_project_without_a_profile_is_planned_with_a_placeholder(bare: Bare, without_a_profile: Result) -> None:
+def test_a_project_without_a_profile_is_planned_with_a_placeholder(
+    bare: ProjectWithoutProfile, without_a_profile: Result
+) -> None:
     assert without_a_profile.exit_code == 0, without_a_profile.stderr
     document = json.loads(without_a_profile.stdout)
     assert {name: len(group["nodes"]) for name, group in document["groups"].items()} == {
@@ -96,7 +98,7 @@ def test_a_project_without_a_profile_is_planned_with_a_placeholder(bare: Bare, w
     ],
 )
 def test_a_placeholder_replaces_an_unusable_profile_and_the_reason_is_printed(
-    bare: Bare, profile: str, reason: str
+    bare: ProjectWithoutProfile, profile: str, reason: str
 ) -> None:
     bare.profile(profile)
     result = bare.run("plan")
@@ -106,7 +108,7 @@ def test_a_placeholder_replaces_an_unusable_profile_and_the_reason_is_printed(
     assert "Preparing" not in result.stderr, "the manifest of the same placeholder is used again"
 
 
-def test_a_build_uses_no_placeholder(bare: Bare) -> None:
+def test_a_build_uses_no_placeholder(bare: ProjectWithoutProfile) -> None:
     bare.profile("another: {outputs: {}}")
     result = bare.run("build")
     assert result.exit_code == 2
@@ -114,7 +116,7 @@ def test_a_build_uses_no_placeholder(bare: Bare) -> None:
 
 
 @pytest.mark.usefixtures("without_a_profile")
-def test_what_dbt_itself_refuses_is_an_error_with_what_dbt_said(bare: Bare) -> None:
+def test_an_error_of_dbt_parse_is_printed_with_dbts_message(bare: ProjectWithoutProfile) -> None:
     bare.profile("another: {outputs: {}}")
     model = bare.library.project / "transformations" / "lost.sql"
     model.write_text("select * from {{ ref('nowhere') }}")
@@ -170,7 +172,7 @@ def events(library: Library) -> list[tuple[str, Counter[str], Counter[str]]]:
     return found
 
 
-def test_selected_nodes_and_all_upstream_of_them_are_built_on_an_empty_warehouse(prepared: Library) -> None:
+def test_selected_nodes_and_their_upstream_build_on_an_empty_warehouse(prepared: Library) -> None:
     # Without the test of the source that is the seed's own table: dbt may run that before the seed of the same build.
     sources = prepared.project / "transformations" / "sources.yml"
     sources.write_text(sources.read_text().replace("data_tests: [not_null]", "description: The loan."))
@@ -197,7 +199,7 @@ def test_selected_nodes_and_all_upstream_of_them_are_built_on_an_empty_warehouse
         (["--select", "state:modified"], ["dbt can't resolve the selection 'state:modified'", "state"]),
     ],
 )
-def test_a_selection_that_names_nothing_to_run_is_an_error_before_anything_starts(
+def test_a_selection_without_a_match_is_an_error_before_the_build(
     prepared: Library, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: list[str]
 ) -> None:
     for name, value in prepared.environment.items():
@@ -236,7 +238,7 @@ def works(settings: Settings, location: Location, request: BuildRequest) -> list
     return found
 
 
-def test_the_bundled_projects_plan_has_every_node_and_test_once_and_no_problem(shop_plan: PlannedProject) -> None:
+def test_the_bundled_plan_has_each_node_and_test_once(shop_plan: PlannedProject) -> None:
     manifest = shop_plan.project.manifest
     kinds = Counter(node["resource_type"] for node in manifest["nodes"].values())
     groups = shop_plan.plan.groups
@@ -250,9 +252,7 @@ def test_the_bundled_projects_plan_has_every_node_and_test_once_and_no_problem(s
     assert [(edge.upstream, edge.downstream) for edge in shop_plan.plan.edges] == [("hourly", "nightly")]
 
 
-def test_without_a_word_ingestion_and_every_group_run_whole_each_after_what_it_reads(
-    shop_settings: Settings, shop: Location
-) -> None:
+def test_by_default_ingestion_and_every_group_run_in_order(shop_settings: Settings, shop: Location) -> None:
     assert works(shop_settings, shop, BuildRequest()) == [
         JobRequest("ingestion"),
         JobRequest("hourly", after=frozenset({"ingestion"})),
@@ -260,7 +260,7 @@ def test_without_a_word_ingestion_and_every_group_run_whole_each_after_what_it_r
     ]
 
 
-def test_a_named_group_runs_alone_and_ingestion_is_one_of_them(shop_settings: Settings, shop: Location) -> None:
+def test_a_named_group_runs_alone_and_ingestion_can_be_named(shop_settings: Settings, shop: Location) -> None:
     assert works(shop_settings, shop, BuildRequest(("nightly",))) == [JobRequest("nightly")]
     assert works(shop_settings, shop, BuildRequest(("ingestion",))) == [JobRequest("ingestion")]
     assert works(shop_settings, shop, BuildRequest(("hourly", "ingestion"))) == [
@@ -271,7 +271,7 @@ def test_a_named_group_runs_alone_and_ingestion_is_one_of_them(shop_settings: Se
         works(shop_settings, shop, BuildRequest(("weekly",)))
 
 
-def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_with_it(
+def test_upstream_of_a_group_ingests_its_sources_and_keeps_its_consumers(
     shop_settings: Settings, shop: Location
 ) -> None:
     ingestion, hourly, nightly = works(shop_settings, shop, BuildRequest(("nightly",), upstream=True))
@@ -293,7 +293,7 @@ def test_upstream_of_a_group_ingests_what_is_needed_and_leaves_its_consumers_wit
     }, "what nightly does not need is left out"
 
 
-def test_a_full_refresh_is_asked_of_every_dbt_step_and_of_nothing_else(shop_settings: Settings, shop: Location) -> None:
+def test_a_full_refresh_configures_only_dbt_steps(shop_settings: Settings, shop: Location) -> None:
     found = works(shop_settings, shop, BuildRequest(("nightly",), upstream=True, full_refresh=True))
     asked = {"config": {"full_refresh": True}}
     assert [work.configuration for work in found] == [

@@ -1,4 +1,4 @@
-"""The command line: quick to answer, and every error that a user can mend without a traceback."""
+"""The command line starts quickly and prints user errors without a traceback."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HEAVY = {"dagster", "dagster_dbt", "dbt", "duckdb", "pandas", "yaml", "jinja2"}
 
 
-def test_help_is_quick_for_it_imports_nothing_of_dagster_or_dbt() -> None:
+def test_help_imports_neither_dagster_nor_dbt() -> None:
     code = (
         "import sys\n"
         "from analytics_dagster.cli import app\n"
@@ -34,7 +34,7 @@ def test_help_is_quick_for_it_imports_nothing_of_dagster_or_dbt() -> None:
     assert all(command in help_text for command in ("init", "doctor", "prepare", "plan", "schema", "build", "dev"))
 
 
-def test_the_schema_is_printed_at_once_and_is_json() -> None:
+def test_the_schema_is_json_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\n"
         "from analytics_dagster.cli import app\n"
@@ -79,7 +79,7 @@ def _production_without_its_variables(_: Library) -> dict[str, str]:
 
 @pytest.mark.parametrize("command", ["prepare", "build"])
 @pytest.mark.parametrize(
-    ("harm", "told"),
+    ("change", "expected"),
     [
         (_no_project, ["ProjectError", "is not a dbt project", "ANALYTICS_DBT_PROJECT_DIR"]),
         (_unknown_target, ["ProfileError", "'cellar'", "laptop, server"]),
@@ -88,7 +88,7 @@ def _production_without_its_variables(_: Library) -> dict[str, str]:
         (_bad_time_zone, ["SettingsError", "ANALYTICS_TIME_ZONE", "Mars/Olympus_Mons"]),
         (
             _production_without_its_variables,
-            # All at once, and no other.
+            # All missing variables at once, and no others.
             [
                 "ProfileError",
                 "not set: ANALYTICS_POSTGRES_HOST, ANALYTICS_POSTGRES_PASSWORD, ANALYTICS_POSTGRES_DBNAME.",
@@ -97,24 +97,24 @@ def _production_without_its_variables(_: Library) -> dict[str, str]:
         ),
     ],
 )
-def test_an_error_that_a_user_can_mend_is_told_without_a_traceback_and_exits_with_2(
-    library: Library, monkeypatch: pytest.MonkeyPatch, command: str, harm: object, told: list[str]
+def test_a_user_error_is_printed_without_a_traceback_and_exits_with_2(
+    library: Library, monkeypatch: pytest.MonkeyPatch, command: str, change: object, expected: list[str]
 ) -> None:
-    assert callable(harm)
-    for name, value in {**library.environment, **harm(library)}.items():
+    assert callable(change)
+    for name, value in {**library.environment, **change(library)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(library.folder)
     result = CliRunner().invoke(app, [command])
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
-    assert all(part in result.stderr for part in told), result.stderr
+    assert all(part in result.stderr for part in expected), result.stderr
     assert "-> " in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
-    assert not (library.folder / "home").exists(), "nothing is begun"
+    assert not (library.folder / "home").exists(), "nothing was started"
 
 
-def test_a_group_that_there_is_none_of_is_told_with_those_there_are(preparation: Preparation, tmp_path: Path) -> None:
+def test_building_an_unknown_group_lists_the_groups(preparation: Preparation, tmp_path: Path) -> None:
     done = preparation.library.run("build", "--group", "weekly", DAGSTER_HOME=str(tmp_path))
     assert done.returncode == 2
     assert "There is no schedule group weekly" in done.stderr
@@ -122,10 +122,12 @@ def test_a_group_that_there_is_none_of_is_told_with_those_there_are(preparation:
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_env_sets_what_the_shell_has_not(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dotenv_file_sets_variables_that_the_shell_does_not(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in library.environment.items():
         monkeypatch.setenv(name, value)
-    # Set, so that it is put back when the test has ended.
+    # Set first, so that it is restored after the test.
     monkeypatch.setenv("ANALYTICS_DBT_TARGET", "")
     monkeypatch.delenv("ANALYTICS_DBT_TARGET")
     (library.folder / ".env").write_text("ANALYTICS_DBT_TARGET=cellar\n")
@@ -140,7 +142,7 @@ def test_a_file_env_sets_what_the_shell_has_not(library: Library, monkeypatch: p
 
 @pytest.fixture
 def at_the_library(preparation: Preparation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Point the command line at the prepared library."""
+    """Set the environment of the prepared library."""
     for name, value in preparation.library.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -168,7 +170,7 @@ def test_a_plan_without_a_problem_exits_with_0(arguments: list[str], told: str) 
     ("arguments", "key"),
     [([], "groups"), (["--group", "closing_time"], "groups"), (["--node", "shelf"], "unique_id")],
 )
-def test_a_plan_for_machines_is_json_and_nothing_else(arguments: list[str], key: str) -> None:
+def test_plan_json_prints_only_json(arguments: list[str], key: str) -> None:
     result = CliRunner().invoke(app, ["plan", "--json", *arguments])
     assert result.exit_code == 0
     assert key in json.loads(result.stdout)
@@ -187,7 +189,7 @@ def test_a_plan_for_machines_is_json_and_nothing_else(arguments: list[str], key:
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"]])
-def test_a_plan_of_what_there_is_not_exits_with_2_and_prints_nothing(
+def test_a_plan_of_an_unknown_name_exits_with_2_and_prints_nothing(
     arguments: list[str], told: str, form: list[str]
 ) -> None:
     result = CliRunner().invoke(app, ["plan", *form, *arguments])

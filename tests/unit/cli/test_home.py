@@ -1,4 +1,4 @@
-"""Dagster's home: its configuration is kept up to date and then its owner's, its pool has a limit, one UI opens it."""
+"""Dagster's home: its configuration is updated unless a user changed it, its pool has a limit, and one UI opens it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from analytics_dagster.warehouse import POOL
 
 pytestmark = pytest.mark.slow
 
-# As the version before wrote it.
+# The configuration of an earlier version.
 EARLIER_CONFIGURATION = """\
 # Dagster's configuration of this home, written once by analytics-dagster; it is yours to change and is kept.
 event_log_storage:
@@ -56,13 +56,13 @@ telemetry:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DAGSTER_HOME", "put back when the test has ended")
+    monkeypatch.setenv("DAGSTER_HOME", "restored after the test")
     return prepare_home(Settings(dagster_home=tmp_path / "home"))
 
 
 @pytest.fixture
 def ended() -> Process:
-    """Give a process that has ended."""
+    """Return a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as process:
         found = Process.of(process.pid)
     assert found is not None
@@ -72,13 +72,13 @@ def ended() -> Process:
 # --- the configuration --------------------------------------------------------------------------------------
 
 
-def test_the_home_is_made_with_a_configuration_that_lets_one_writer_at_a_time_into_the_warehouse(home: Path) -> None:
+def test_a_new_home_allows_one_writer_of_the_warehouse(home: Path) -> None:
     configuration = yaml.safe_load((home / "dagster.yaml").read_text())
     assert configuration["concurrency"]["pools"] == {"default_limit": 1, "granularity": "op"}
     assert os.environ["DAGSTER_HOME"] == str(home)
 
 
-def test_dagster_takes_it_queues_the_runs_of_one_group_and_retries_only_those_that_ask_for_it(home: Path) -> None:
+def test_dagster_queues_runs_of_one_group_and_retries_only_on_request(home: Path) -> None:
     with dg.DagsterInstance.get() as instance:
         assert Path(instance.root_directory) == home
         queue = instance.get_concurrency_config().run_queue_config
@@ -91,13 +91,13 @@ def test_dagster_takes_it_queues_the_runs_of_one_group_and_retries_only_those_th
         assert instance.run_monitoring_enabled
 
 
-def test_the_ui_asks_nobody_for_an_address(home: Path) -> None:
+def test_the_ui_does_not_ask_for_an_email_address(home: Path) -> None:
     assert home
     with dg.DagsterInstance.get() as instance:
         assert not instance.nux_enabled
 
 
-def test_a_configuration_that_was_changed_is_kept(home: Path) -> None:
+def test_a_configuration_changed_by_a_user_is_kept(home: Path) -> None:
     elsewhere = (home / "dagster.yaml").read_text().replace(str(home / "history" / "runs"), "/mnt/large/logs")
     for changed in ("telemetry: {enabled: false}\n", EARLIER_CONFIGURATION.replace("90", "30"), elsewhere):
         (home / "dagster.yaml").write_text(changed)
@@ -105,7 +105,7 @@ def test_a_configuration_that_was_changed_is_kept(home: Path) -> None:
         assert (home / "dagster.yaml").read_text() == changed
 
 
-def test_a_configuration_of_an_earlier_version_that_nobody_changed_is_renewed(home: Path) -> None:
+def test_an_unchanged_configuration_of_an_earlier_version_is_updated(home: Path) -> None:
     new = (home / "dagster.yaml").read_text()
     place = json.dumps(str(home / "history" / "runs"))
     (home / "dagster.yaml").write_text(EARLIER_CONFIGURATION.replace("EVENT_LOG", place))
@@ -114,7 +114,7 @@ def test_a_configuration_of_an_earlier_version_that_nobody_changed_is_renewed(ho
     assert place in new
 
 
-def test_the_logs_of_a_home_that_was_moved_are_where_it_is_now(home: Path) -> None:
+def test_a_moved_home_keeps_its_event_log_inside(home: Path) -> None:
     prepare_home(Settings(dagster_home=home))
     moved = home.with_name("moved")
     home.rename(moved)
@@ -123,7 +123,7 @@ def test_the_logs_of_a_home_that_was_moved_are_where_it_is_now(home: Path) -> No
     assert configuration["event_log_storage"]["config"]["base_dir"] == str(moved / "history" / "runs")
 
 
-def test_a_home_that_cannot_be_written_is_left_as_it_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_home_is_not_changed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write wherever a mount lets it
     (home / "home.lock").unlink()
     (home / "dagster.yaml").write_text(EARLIER_CONFIGURATION)
@@ -132,7 +132,7 @@ def test_a_home_that_cannot_be_written_is_left_as_it_is(home: Path, monkeypatch:
     assert not (home / "home.lock").exists()
 
 
-def test_the_configuration_is_none_of_the_earlier_ones() -> None:
+def test_the_current_configuration_is_not_listed_as_an_earlier_one() -> None:
     assert hashlib.sha256(CONFIGURATION.read_bytes()).hexdigest() not in EARLIER
 
 
@@ -151,7 +151,7 @@ def limit(instance: dg.DagsterInstance) -> tuple[int, bool]:
     return pool.limit, pool.from_default
 
 
-def test_the_pool_gets_its_limit_and_one_that_was_set_is_replaced_only_when_asked(
+def test_an_existing_pool_limit_is_replaced_only_on_request(
     instance: dg.DagsterInstance,
 ) -> None:
     set_pool_limit(instance, 4, replace=False)
@@ -162,22 +162,22 @@ def test_the_pool_gets_its_limit_and_one_that_was_set_is_replaced_only_when_aske
     assert limit(instance) == (2, False)
 
 
-def test_a_limit_that_came_from_the_default_counts_as_none(instance: dg.DagsterInstance) -> None:
+def test_a_default_pool_limit_is_replaced(instance: dg.DagsterInstance) -> None:
     instance.event_log_storage.initialize_concurrency_limit_to_default(POOL)
     assert limit(instance) == (1, True)
     set_pool_limit(instance, 4, replace=False)
     assert limit(instance) == (4, False)
 
 
-# --- who has it open ----------------------------------------------------------------------------------------
+# --- the lock of the UI ----------------------------------------------------------------------------------------
 
 
-def test_a_second_ui_is_refused_while_the_first_one_lives(home: Path) -> None:
+def test_a_second_ui_of_a_home_is_refused(home: Path) -> None:
     lock_home(home)
     lock_home(home)
-    occupying = "from pathlib import Path; from analytics_dagster.cli.home import lock_home; lock_home(Path({}))"
+    command = "from pathlib import Path; from analytics_dagster.cli.home import lock_home; lock_home(Path({}))"
     second = subprocess.run(
-        [sys.executable, "-c", occupying.format(repr(str(home)))], capture_output=True, text=True, check=False
+        [sys.executable, "-c", command.format(repr(str(home)))], capture_output=True, text=True, check=False
     )
     assert second.returncode == 1
     assert f"HomeError: Dagster's home {home} is already open" in second.stderr
@@ -185,7 +185,7 @@ def test_a_second_ui_is_refused_while_the_first_one_lives(home: Path) -> None:
     assert "DAGSTER_HOME" in second.stderr
 
 
-def test_a_home_whose_ui_was_killed_is_free(home: Path, ended: Process) -> None:
+def test_a_home_whose_ui_was_killed_can_be_locked(home: Path, ended: Process) -> None:
     (home / "dev_process").write_text(ended.to_text())
     lock_home(home)
     assert (home / "dev_process").read_text() == Process.current().to_text()
@@ -194,7 +194,9 @@ def test_a_home_whose_ui_was_killed_is_free(home: Path, ended: Process) -> None:
 # --- the sensor ---------------------------------------------------------------------------------------------
 
 
-def test_the_sensor_fails_dead_runs_says_so_and_is_on_everywhere(instance: dg.DagsterInstance, ended: Process) -> None:
+def test_the_dead_runs_sensor_fails_dead_runs_and_is_on_by_default(
+    instance: dg.DagsterInstance, ended: Process
+) -> None:
     sensor = build_dead_runs_sensor()
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     context = dg.build_sensor_context(instance)

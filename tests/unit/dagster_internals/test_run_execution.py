@@ -1,6 +1,6 @@
 """A job is executed in this process with and without private names of Dagster: what is the same, and what is not.
 
-No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+No ``from __future__ import annotations`` here: Dagster reads the annotations of decorated functions at run time.
 """
 
 import os

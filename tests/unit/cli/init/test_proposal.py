@@ -1,4 +1,4 @@
-"""Schedule groups are proposed from tags so that their plan has no problem, whatever the tags are."""
+"""The plan of proposed schedule groups has no problem, whatever the tags are."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAGS = ("hourly", "daily", "weekly", "monthly", "finance", "every_2_hours")
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
-    """Return a manifest whose nodes have the tags that were drawn, and sources that say nothing of files."""
+    """Return a manifest with the drawn tags, and sources without a landing path."""
     content = dict(manifest.content)
     for tag, nodes in manifest.tagged.items():
         for node in nodes:
@@ -34,7 +34,7 @@ def _content(manifest: Manifest) -> dict[str, Any]:
 
 
 def _selected(content: dict[str, Any], select: str) -> frozenset[str]:
-    """Return what dbt would select: written anew, for the few forms that a proposal has."""
+    """Return what dbt selects, for the few selection methods that a proposal uses."""
     graph = Graph(content)
     found: set[str] = set()
     for word in select.split():
@@ -66,7 +66,7 @@ def test_the_plan_of_a_proposal_has_no_problem(manifest: Manifest) -> None:
     proposal = propose(content)
     plan = _plan(content, proposal)
     assert [str(problem) for problem in plan.problems] == []
-    # One for what is to come may be idle now.
+    # The default group may have no node yet.
     [default] = [group.name for group in proposal.groups if group.default]
     assert [str(warning) for warning in plan.warnings if f"group {default} " not in warning.message] == []
     nodes = [node for group in plan.groups for node in group.nodes]
@@ -74,7 +74,7 @@ def test_the_plan_of_a_proposal_has_no_problem(manifest: Manifest) -> None:
 
 
 @given(_projects())
-def test_no_group_is_older_than_its_tag_says(manifest: Manifest) -> None:
+def test_a_tagged_node_runs_at_least_as_often_as_its_tag(manifest: Manifest) -> None:
     """A tagged node runs at least as often as the most frequent of its tags."""
     content = _content(manifest)
     proposal = propose(content)
@@ -85,12 +85,12 @@ def test_no_group_is_older_than_its_tag_says(manifest: Manifest) -> None:
         assert all(cadence is None or hours[plan.group_of[node]] <= cadence.hours for node in nodes)
 
 
-def test_a_project_without_such_tags_runs_daily() -> None:
+def test_a_project_without_cadence_tags_runs_daily() -> None:
     proposal = propose(_content(Manifest().model("a", tag="finance").seed("b")))
     assert [(one.name, one.select, one.default) for one in proposal.groups] == [("daily", "*", True)]
 
 
-def test_what_has_no_tag_runs_with_what_reads_it_and_is_counted() -> None:
+def test_untagged_nodes_run_with_the_group_that_reads_them() -> None:
     manifest = Manifest().seed("raw").model("staging", "seed.p.raw")
     manifest.model("live", "model.p.staging", tag="hourly").model("report", "model.p.live", tag="nightly").model(
         "alone"
@@ -103,7 +103,7 @@ def test_what_has_no_tag_runs_with_what_reads_it_and_is_counted() -> None:
     assert not proposal.first_wins
 
 
-def test_a_slower_tag_is_not_overruled_by_what_reads_it() -> None:
+def test_a_slower_tag_is_kept_if_a_faster_group_reads_the_node() -> None:
     manifest = Manifest().model("budget", tag="monthly").model("live", "model.p.budget", tag="hourly")
     hourly, monthly = propose(_content(manifest)).groups
     assert hourly.select == "tag:hourly"
@@ -111,13 +111,13 @@ def test_a_slower_tag_is_not_overruled_by_what_reads_it() -> None:
     assert monthly.default, "nothing is left for a group of its own"
 
 
-def test_a_cadence_may_stand_in_meta_too() -> None:
+def test_a_cadence_can_be_in_meta() -> None:
     content = _content(Manifest().model("a").model("b", tag="daily"))
     content["nodes"]["model.p.a"]["config"]["meta"] = {"refresh": "hourly"}
     assert [group.select for group in propose(content).groups] == ["config.meta.refresh:hourly", "tag:daily"]
 
 
-def test_a_tag_that_dbt_could_not_select_is_left_alone() -> None:
+def test_a_tag_that_dbt_cannot_select_is_ignored() -> None:
     content = _content(Manifest().model("a"))
     content["nodes"]["model.p.a"]["tags"] = ["every 2 hours", "run,daily"]
     assert [group.select for group in propose(content).groups] == ["*"]
@@ -159,7 +159,7 @@ def test_new_files_start_the_most_frequent_group() -> None:
         ("", None, ""),
     ],
 )
-def test_a_word_says_how_often_or_nothing(word: str, name: str | None, cron: str) -> None:
+def test_a_word_names_a_cadence_or_none(word: str, name: str | None, cron: str) -> None:
     cadence = cadence_of(word)
     assert (cadence and cadence.name) == name
     if cadence is not None:
@@ -167,7 +167,7 @@ def test_a_word_says_how_often_or_nothing(word: str, name: str | None, cron: str
         dg.ScheduleDefinition(job_name="any", cron_schedule=cadence.cron)
 
 
-def test_the_words_that_its_page_names_are_known() -> None:
+def test_the_words_in_the_documentation_name_a_cadence() -> None:
     page = (Path(__file__).resolve().parents[4] / "docs" / "adopting.md").read_text(encoding="utf-8")
     sentence = page.partition("makes a group of that name:")[2].partition(". Then")[0]
     words = re.findall(r"`([^`]+)`", sentence)
@@ -175,7 +175,7 @@ def test_the_words_that_its_page_names_are_known() -> None:
     assert [word for word in words if cadence_of(word) is None] == []
 
 
-def test_what_runs_more_often_comes_first() -> None:
+def test_cadences_are_ordered_by_their_interval() -> None:
     words = ["monthly", "15min", "yearly", "daily", "weekly", "hourly", "quarterly", "2h", "weekdays"]
     found = sorted(cadence for cadence in map(cadence_of, words) if cadence)
     assert [cadence.name for cadence in found] == [

@@ -1,4 +1,4 @@
-"""Where nothing can be adopted, nothing is written, and the remedy is told."""
+"""The inputs of `init` are found in the project and its surroundings; unusable ones are an error with a remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analytics_dagster.errors import ProjectError
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give a dbt project, as far as its configuration goes."""
+    """Return a folder with only a `dbt_project.yml`."""
     folder = tmp_path / "dbt"
     (folder / "transformations").mkdir(parents=True)
     (folder / "dbt_project.yml").write_text("name: shop\nmodel-paths: [transformations]\n")
@@ -27,13 +27,13 @@ def test_a_folder_that_dbt_reads_is_refused(inside: str, project: Path) -> None:
     assert not (project / inside / ".env").exists()
 
 
-def test_a_folder_without_a_project_is_refused_with_the_one_that_is_meant(project: Path) -> None:
+def test_a_folder_without_a_project_names_the_project_below_it(project: Path) -> None:
     with pytest.raises(ProjectError, match=rf"There is one in {project}\."):
         scaffold(project.parent, None, print)
     assert list(project.parent.iterdir()) == [project]
 
 
-def test_a_project_that_can_not_be_read_is_told(project: Path) -> None:
+def test_an_unreadable_dbt_project_yml_is_an_error(project: Path) -> None:
     (project / "dbt_project.yml").write_text("name: [")
     with pytest.raises(ProjectError, match="can't be read"):
         scaffold(project, None, print)
@@ -51,7 +51,9 @@ def test_a_project_that_can_not_be_read_is_told(project: Path) -> None:
     ],
     ids=str,
 )
-def test_a_profile_is_found_where_dbt_would_not_look(places: list[str], found: str | None, tmp_path: Path) -> None:
+def test_a_profile_is_found_in_folders_that_dbt_does_not_search(
+    places: list[str], found: str | None, tmp_path: Path
+) -> None:
     (tmp_path / "dbt").mkdir()
     for place in places:
         (tmp_path / place).mkdir(parents=True, exist_ok=True)
@@ -71,13 +73,15 @@ def test_a_profile_is_found_where_dbt_would_not_look(places: list[str], found: s
         ("/nowhere", "UTC"),
     ],
 )
-def test_the_time_zone_is_the_machines(link: str, zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_zone_is_that_of_the_machine(
+    link: str, zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TZ", raising=False)
     (tmp_path / "localtime").symlink_to(link)
     assert find_time_zone(tmp_path / "localtime") == zone
 
 
-def test_a_target_that_was_chosen_once_is_written_down_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chosen_settings_are_kept_when_init_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_DBT_PROFILE", "bank")
     earlier = {"ANALYTICS_DBT_TARGET": "server", "ANALYTICS_DBT_PROFILE": "shop", "ANALYTICS_SLACK_TOKEN": "xoxb-1"}
     assert find_chosen_settings(earlier) == {"ANALYTICS_DBT_PROFILE": "bank", "ANALYTICS_DBT_TARGET": "server"}

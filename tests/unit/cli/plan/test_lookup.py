@@ -1,4 +1,4 @@
-"""Which node or group is meant by what was typed."""
+"""Nodes and groups are found by the name that a user types."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NAMES = {
         ("stg_orders", "model.shop.stg_orders"),
     ],
 )
-def test_a_node_is_meant_by_its_id_its_name_or_an_end_of_either(wanted: str, meant: str) -> None:
+def test_a_node_is_found_by_id_name_or_an_end_of_either(wanted: str, meant: str) -> None:
     assert find_node(wanted, NAMES) == meant
 
 
@@ -51,7 +51,7 @@ def test_a_node_is_meant_by_its_id_its_name_or_an_end_of_either(wanted: str, mea
         ("ers", ["model.shop.orders", "model.shop.stg_orders"]),
     ],
 )
-def test_what_several_nodes_may_be_meant_by_lists_them(wanted: str, listed: list[str]) -> None:
+def test_an_ambiguous_name_lists_the_candidates(wanted: str, listed: list[str]) -> None:
     with pytest.raises(ProjectError, match="matches several") as caught:
         find_node(wanted, NAMES)
     assert all(f"\n    {unique_id}\n" in str(caught.value) for unique_id in listed)
@@ -66,19 +66,19 @@ def test_what_several_nodes_may_be_meant_by_lists_them(wanted: str, listed: list
         ("unique_order_id", "test.shop.unique_orders_id.4a1b"),
     ],
 )
-def test_a_name_that_nothing_has_lists_near_ones(wanted: str, near: str) -> None:
+def test_an_unknown_name_lists_similar_ones(wanted: str, near: str) -> None:
     with pytest.raises(ProjectError, match="has no node") as caught:
         find_node(wanted, NAMES)
     assert near in caught.value.problem
 
 
 @pytest.mark.parametrize("wanted", ["", "zzzzzzzz"])
-def test_a_name_that_is_near_nothing_is_an_error_all_the_same(wanted: str) -> None:
+def test_an_unknown_name_without_similar_ones_is_an_error(wanted: str) -> None:
     with pytest.raises(ProjectError, match=f"has no node '{wanted}'"):
         find_node(wanted, NAMES)
 
 
-def test_many_candidates_are_cut_short() -> None:
+def test_a_long_list_of_candidates_is_shortened() -> None:
     names = {f"model.package_{number}.orders": "orders" for number in range(30)}
     with pytest.raises(ProjectError) as caught:
         find_node("orders", names)
@@ -86,7 +86,7 @@ def test_many_candidates_are_cut_short() -> None:
     assert "and 18 more" in caught.value.problem
 
 
-def test_everything_that_a_manifest_has_can_be_named_the_disabled_too() -> None:
+def test_everything_in_a_manifest_has_a_name_even_if_disabled() -> None:
     manifest = {
         "nodes": {"model.p.a": {"name": "a"}},
         "sources": {"source.p.s.t": {"name": "t"}},
@@ -105,7 +105,7 @@ def test_everything_that_a_manifest_has_can_be_named_the_disabled_too() -> None:
     }
 
 
-def test_a_group_that_there_is_none_of_lists_those_there_are_and_the_nearest() -> None:
+def test_an_unknown_group_lists_the_groups_and_the_most_similar() -> None:
     assert find_group("hourly", ["hourly", "nightly"]) == "hourly"
     with pytest.raises(ScheduleGroupError) as caught:
         find_group("hourl", ["hourly", "nightly"])

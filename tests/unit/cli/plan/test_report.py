@@ -1,4 +1,4 @@
-"""The plan of the lending library, printed for people and for machines, and why each node is where it is."""
+"""The plan of the lending library: as a report, as a JSON document, and the explanation of each node."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ P = "lending_library"
 def library(preparation: Preparation) -> PlannedProject:
     said: list[str] = []
     planned = plan_project(preparation.library.settings(), said.append)
-    assert not said, "it was prepared, and so is not prepared again"
+    assert not said, "a prepared project is not prepared again"
     return planned
 
 
 def regrouped(
     planned: PlannedProject, on_overlap: str, groups: dict[str, dict[str, Any]], **selected: set[str]
 ) -> PlannedProject:
-    """Return the library with other groups, each of which selects what is said here."""
+    """Return the library with other groups and the nodes that each selects."""
     file = ScheduleGroups.model_validate(
         {"on_overlap": on_overlap, "groups": [{"name": name, "select": name, **more} for name, more in groups.items()]}
     )
@@ -52,10 +52,10 @@ def printed(report: RenderableType) -> str:
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
-# --- for people ---------------------------------------------------------------------------------------------
+# --- the report ---------------------------------------------------------------------------------------------
 
 
-def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests(library: PlannedProject) -> None:
+def test_the_plan_lists_groups_in_order_with_ticks_nodes_and_tests(library: PlannedProject) -> None:
     text = printed(plan_report(library, NOW))
     assert f"{P}: 6 nodes and 8 tests in 2 schedule groups" in text
     rows = [line.split("  ") for line in text.splitlines() if line.startswith((" opening_time", " closing_time"))]
@@ -70,7 +70,7 @@ def test_the_plan_has_each_group_in_order_with_its_ticks_nodes_by_type_and_tests
     assert "Every node is in one group, and every test runs once." in text
 
 
-def test_columns_that_no_group_has_anything_for_are_left_away(library: PlannedProject) -> None:
+def test_columns_without_a_value_are_omitted(library: PlannedProject) -> None:
     assert "refreshes" not in printed(plan_report(library, NOW))
     assert "unit tests" not in printed(plan_report(library, NOW))
 
@@ -86,13 +86,13 @@ def test_problems_are_printed_with_all_their_nodes_and_the_remedy(library: Plann
     assert "Every node is in one group" not in text
 
 
-def test_an_edge_that_is_read_as_the_last_run_left_it_is_marked(library: PlannedProject) -> None:
+def test_an_edge_to_a_previous_run_is_marked(library: PlannedProject) -> None:
     groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {"reads_previous": ["one"]}}
     planned = regrouped(library, "error", groups, two={f"model.{P}.members"})
     assert "one ⇢ two  from its last run: members reads loans" in printed(plan_report(planned, NOW))
 
 
-def test_a_group_is_explained_with_how_it_runs_and_all_that_it_runs(library: PlannedProject) -> None:
+def test_a_group_report_lists_its_rules_nodes_and_tests(library: PlannedProject) -> None:
     text = printed(group_report(library, "closing_time", NOW))
     for line in (
         "closing_time, group 2 of 2",
@@ -111,7 +111,7 @@ def test_a_group_is_explained_with_how_it_runs_and_all_that_it_runs(library: Pla
     assert "books" not in text
 
 
-def test_the_default_group_says_so_and_which_nodes_it_took_by_it(library: PlannedProject) -> None:
+def test_the_default_group_and_its_default_nodes_are_marked(library: PlannedProject) -> None:
     text = printed(group_report(library, "opening_time", NOW))
     assert "select: shelf; and every node that no group selects (default group)" in text
     assert "books         seed; by default" in text
@@ -119,7 +119,7 @@ def test_the_default_group_says_so_and_which_nodes_it_took_by_it(library: Planne
     assert "  shelf         model, incremental\n" in text
 
 
-def test_a_group_says_its_vars_by_name_alone(library: PlannedProject) -> None:
+def test_only_the_names_of_a_groups_vars_are_printed(library: PlannedProject) -> None:
     groups = {"one": {"default": True, "vars": {"token": "hush"}, "retries": 2, "full_refresh": "never"}}
     text = printed(group_report(regrouped(library, "error", groups), "one", NOW))
     assert "vars           token" in text
@@ -128,20 +128,20 @@ def test_a_group_says_its_vars_by_name_alone(library: PlannedProject) -> None:
     assert "full refresh   never: a request is refused" in text
 
 
-def test_a_moment_says_its_day_once() -> None:
+def test_the_day_is_printed_only_where_it_changes() -> None:
     moments = [datetime(2026, 3, day, hour, tzinfo=timezone.utc) for day, hour in ((4, 8), (4, 13), (5, 8))]
     assert _moments(moments) == "Wed 04 Mar 08:00, 13:00, Thu 05 Mar 08:00"
 
 
-def test_brackets_in_names_are_no_markup(library: PlannedProject) -> None:
+def test_brackets_in_names_are_not_markup(library: PlannedProject) -> None:
     planned = regrouped(library, "error", {"one": {"default": True, "select": "[bold]/[/]"}})
     assert "select: [bold]/[/]" in printed(group_report(planned, "one", NOW))
 
 
-# --- why ----------------------------------------------------------------------------------------------------
+# --- explanations ----------------------------------------------------------------------------------------------------
 
 
-def test_a_selected_node_says_who_selects_it_what_it_reads_and_where_its_tests_run(library: PlannedProject) -> None:
+def test_a_node_is_explained_by_its_selection_reads_and_tests(library: PlannedProject) -> None:
     shelf = explain(library, f"model.{P}.shelf")
     assert (shelf.group, shelf.why) == ("opening_time", "opening_time selects it by `select: shelf`")
     assert shelf.selected_by == ("opening_time",)
@@ -155,14 +155,14 @@ def test_a_selected_node_says_who_selects_it_what_it_reads_and_where_its_tests_r
     assert "reads opening_time books, loans" in lines
 
 
-def test_a_node_of_another_group_says_what_runs_before_it(library: PlannedProject) -> None:
+def test_a_node_names_the_groups_that_run_before_it(library: PlannedProject) -> None:
     late = explain(library, f"model.{P}.late_returns")
     assert late.waits_for == ("opening_time",)
     assert late.reads == {"opening_time": (f"seed.{P}.loans",)}, "an ephemeral model is looked through"
     assert re.search("^waits for +opening_time$", printed(node_report(library, late)), flags=re.MULTILINE)
 
 
-def test_a_node_that_no_group_selects_says_so(library: PlannedProject) -> None:
+def test_a_node_that_no_group_selects_names_the_default_group(library: PlannedProject) -> None:
     why = explain(library, f"seed.{P}.books").why
     assert why == "no group selects it, and opening_time is the default group"
     lost = explain(regrouped(library, "error", {"one": {}}), f"seed.{P}.books")
@@ -185,7 +185,7 @@ def test_a_node_that_no_group_selects_says_so(library: PlannedProject) -> None:
         ),
     ],
 )
-def test_a_node_that_several_groups_select_says_by_which_rule_it_is_where_it_is(
+def test_a_node_in_several_selections_names_the_rule_that_decides(
     library: PlannedProject, on_overlap: OnOverlap, told: str, refreshed: tuple[str, ...]
 ) -> None:
     books = f"seed.{P}.books"
@@ -200,7 +200,7 @@ def test_a_node_that_several_groups_select_says_by_which_rule_it_is_where_it_is(
     assert ("Problem node-in-several-groups" in text) == (on_overlap is OnOverlap.ERROR)
 
 
-def test_a_test_says_why_it_runs_in_its_group_and_what_it_is_a_check_of(library: PlannedProject) -> None:
+def test_a_test_is_explained_by_what_it_reads_and_checks(library: PlannedProject) -> None:
     unique = next(test for test in library.plan.tests if "unique_members" in test)
     found = explain(library, unique)
     assert (found.group, found.why) == ("closing_time", "closing_time builds everything that it reads")
@@ -213,7 +213,7 @@ def test_a_test_says_why_it_runs_in_its_group_and_what_it_is_a_check_of(library:
     assert found.reads == {"one": (f"seed.{P}.books",), "two": (f"model.{P}.shelf",)}
 
 
-def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_tests_run(library: PlannedProject) -> None:
+def test_sources_and_ephemeral_models_list_readers_and_tests(library: PlannedProject) -> None:
     source = explain(library, f"source.{P}.seeded.loans")
     assert source.group is None
     assert source.why == f"it is the table of seed.{P}.loans, declared as a source"
@@ -227,10 +227,10 @@ def test_a_source_and_an_ephemeral_model_say_who_reads_them_and_where_their_test
     assert "outside dbt" in exposure.why
 
 
-# --- for machines -------------------------------------------------------------------------------------------
+# --- the document -------------------------------------------------------------------------------------------
 
 
-def test_the_document_has_every_node_and_test_of_every_group_by_its_unique_id(library: PlannedProject) -> None:
+def test_the_document_has_every_node_and_test_by_unique_id(library: PlannedProject) -> None:
     document = json.loads(json.dumps(plan_document(library, NOW)))
     assert document["order"] == list(document["groups"]) == ["opening_time", "closing_time"]
     manifest = library.project.manifest["nodes"]
@@ -265,7 +265,7 @@ def test_the_document_has_every_node_and_test_of_every_group_by_its_unique_id(li
     assert document["stand_in"] is None
 
 
-def test_the_documents_problems_have_a_code_a_message_bare_unique_ids_and_a_remedy(library: PlannedProject) -> None:
+def test_a_problem_in_the_document_has_code_message_ids_and_remedy(library: PlannedProject) -> None:
     books, shelf = f"seed.{P}.books", f"model.{P}.shelf"
     overlap = regrouped(library, "error", {"one": {"default": True}, "two": {}, "none": {}}, one={books}, two={books})
     document = plan_document(overlap, NOW)
@@ -285,7 +285,7 @@ def test_the_documents_problems_have_a_code_a_message_bare_unique_ids_and_a_reme
     assert all(" " not in node for node in problem["nodes"])
 
 
-def test_the_document_of_one_group_has_that_group_and_its_edges_alone(library: PlannedProject) -> None:
+def test_the_document_of_one_group_has_only_that_group_and_its_edges(library: PlannedProject) -> None:
     groups: dict[str, dict[str, Any]] = {"one": {"default": True}, "two": {}, "three": {}}
     planned = regrouped(library, "error", groups, two={f"model.{P}.shelf"}, three={f"model.{P}.members"})
     document = plan_document(planned, NOW, "three")
@@ -294,7 +294,7 @@ def test_the_document_of_one_group_has_that_group_and_its_edges_alone(library: P
     assert len(document["order"]) == 3
 
 
-def test_what_a_group_refreshes_is_in_the_document_and_in_the_report(library: PlannedProject) -> None:
+def test_refreshed_nodes_are_in_the_document_and_the_report(library: PlannedProject) -> None:
     shelf = f"model.{P}.shelf"
     groups: dict[str, dict[str, Any]] = {"one": {}, "two": {"default": True}}
     planned = regrouped(library, "all", groups, one={shelf, f"seed.{P}.books", f"seed.{P}.loans"}, two={shelf})
@@ -309,7 +309,7 @@ def test_what_a_group_refreshes_is_in_the_document_and_in_the_report(library: Pl
     assert "refreshes" in printed(plan_report(planned, NOW))
 
 
-def test_a_node_has_a_document_with_the_problems_that_it_has_a_part_in(library: PlannedProject) -> None:
+def test_the_document_of_a_node_has_the_problems_that_name_it(library: PlannedProject) -> None:
     books = f"seed.{P}.books"
     overlap = regrouped(library, "error", {"one": {"default": True}, "two": {}}, one={books}, two={books})
     document = json.loads(json.dumps(node_document(overlap, books)))

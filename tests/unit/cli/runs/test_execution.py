@@ -1,6 +1,6 @@
-"""Jobs from a terminal: what was asked for runs and no more, and what can't start says why.
+"""Jobs run in this process: only what is requested, with retries, and with the reason if one is not started.
 
-No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+No ``from __future__ import annotations`` here: Dagster reads the annotations of decorated functions at run time.
 """
 
 import os
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 
 class Greeting(dg.Config):
-    """What an asset of a test is configured with."""
+    """The configuration of an asset."""
 
     words: str = "none"
 
@@ -105,10 +105,10 @@ def made_and_checked(instance: dg.DagsterInstance, result: JobResult) -> tuple[s
     return made, checked
 
 
-# --- what runs ----------------------------------------------------------------------------------------------
+# --- selections ----------------------------------------------------------------------------------------------
 
 
-def test_a_run_has_its_jobs_tags_and_names_its_process_from_the_start(instance: dg.DagsterInstance) -> None:
+def test_a_run_has_the_tags_of_its_job_and_process(instance: dg.DagsterInstance) -> None:
     [result] = executed(instance, JobRequest("good"))
     assert result == JobResult("good", result.run_id, succeeded=True)
     run = run_of(instance, result)
@@ -118,7 +118,7 @@ def test_a_run_has_its_jobs_tags_and_names_its_process_from_the_start(instance: 
     assert made_and_checked(instance, result) == ({"table"}, {"pluralize", "typed", "alone"})
 
 
-def test_its_configuration_reaches_the_step(instance: dg.DagsterInstance) -> None:
+def test_the_configuration_reaches_the_step(instance: dg.DagsterInstance) -> None:
     [result] = executed(instance, JobRequest("good", configuration={"ops": {"table": {"config": {"words": "hello"}}}}))
     [record] = instance.fetch_materializations(dg.AssetKey("table"), limit=1).records
     assert record.asset_materialization is not None
@@ -134,7 +134,7 @@ def test_its_configuration_reaches_the_step(instance: dg.DagsterInstance) -> Non
         (frozenset({dg.AssetCheckKey(dg.AssetKey("table"), "alone")}), {"alone"}),
     ],
 )
-def test_of_a_job_only_the_chosen_assets_and_checks_run_and_the_run_records_the_choice(
+def test_only_the_selected_assets_and_checks_run_and_are_recorded(
     instance: dg.DagsterInstance, checks: frozenset[dg.AssetCheckKey] | None, checked: set[str]
 ) -> None:
     assets = frozenset({dg.AssetKey("table")})
@@ -154,10 +154,10 @@ def test_checks_can_run_without_their_asset(instance: dg.DagsterInstance) -> Non
     assert made_and_checked(instance, result) == (set(), {"alone"})
 
 
-# --- what does not ------------------------------------------------------------------------------------------
+# --- blocked jobs ------------------------------------------------------------------------------------------
 
 
-def test_what_comes_after_a_failed_job_is_not_started_and_the_others_go_on(instance: dg.DagsterInstance) -> None:
+def test_a_failed_job_blocks_only_the_jobs_after_it(instance: dg.DagsterInstance) -> None:
     results = executed(
         instance,
         JobRequest("bad"),
@@ -174,7 +174,7 @@ def test_what_comes_after_a_failed_job_is_not_started_and_the_others_go_on(insta
     assert [result.run_id is None for result in results] == [False, True, True, False]
 
 
-def test_an_interrupt_cancels_the_run_that_goes_on_and_starts_no_other(instance: dg.DagsterInstance) -> None:
+def test_an_interrupt_cancels_the_run_and_starts_no_other(instance: dg.DagsterInstance) -> None:
     started = time.monotonic()
     results = executed(instance, JobRequest("interrupted"), JobRequest("good"))
     assert time.monotonic() - started < 30
@@ -187,18 +187,18 @@ def test_an_interrupt_cancels_the_run_that_goes_on_and_starts_no_other(instance:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-# --- what is run again --------------------------------------------------------------------------------------
+# --- retries --------------------------------------------------------------------------------------
 
 
 @dataclass
-class World:
-    """How often the flaky step still fails, with what."""
+class FlakyState:
+    """How often the flaky step still fails, and its message."""
 
     failing: int = 0
     message: str = "server closed the connection unexpectedly"
 
 
-WORLD = World()
+STATE = FlakyState()
 
 
 @dg.asset(tags={"of": "group"})
@@ -207,9 +207,9 @@ def steady(config: Greeting) -> None: ...
 
 @dg.asset(deps=[steady])
 def flaky(config: Greeting) -> None:
-    if WORLD.failing and config.words == "hello":
-        WORLD.failing -= 1
-        raise dg.Failure(WORLD.message)
+    if STATE.failing and config.words == "hello":
+        STATE.failing -= 1
+        raise dg.Failure(STATE.message)
 
 
 FLAKY = dg.Definitions(
@@ -249,10 +249,8 @@ def retried(
 
 
 @pytest.mark.parametrize("job", ["flaky_job", AD_HOC])
-def test_what_failed_for_what_passes_is_run_again_after_a_while_and_alone(
-    instance: dg.DagsterInstance, job: str
-) -> None:
-    WORLD.failing = 2
+def test_a_transient_failure_is_retried_after_a_pause(instance: dg.DagsterInstance, job: str) -> None:
+    STATE.failing = 2
     [result, after], lines, pauses = retried(instance, job=job)
     assert (result.succeeded, after.succeeded) == (True, True)
     assert len(result.earlier) == 2
@@ -266,26 +264,26 @@ def test_what_failed_for_what_passes_is_run_again_after_a_while_and_alone(
     assert line.is_built
 
 
-def test_it_is_given_up_after_so_many_times_and_what_comes_after_is_not_started(instance: dg.DagsterInstance) -> None:
-    WORLD.failing = 9
+def test_a_run_is_not_retried_after_its_last_retry(instance: dg.DagsterInstance) -> None:
+    STATE.failing = 9
     [result, after], _, pauses = retried(instance)
-    WORLD.failing = 0
+    STATE.failing = 0
     assert not result.succeeded
     assert (len(result.earlier), len(pauses)) == (2, 2)
     assert after.run_id is None
     assert run_of(instance, result).tags[DECISION].startswith("not retried: all 2 retries are used")
 
 
-def test_what_would_fail_again_is_not_run_again(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WORLD, "message", "Binder Error: no such column")
-    WORLD.failing = 1
+def test_a_permanent_failure_is_not_retried(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(STATE, "message", "Binder Error: no such column")
+    STATE.failing = 1
     [result, _], lines, pauses = retried(instance)
     assert (result.succeeded, result.earlier, lines, pauses) == (False, (), [], [])
     assert run_of(instance, result).tags[DECISION] == "not retried: it would fail again (SQL error)"
 
 
-def test_an_interrupt_while_it_waits_leaves_the_run_failed_and_nobody_retries_it(instance: dg.DagsterInstance) -> None:
-    WORLD.failing = 1
+def test_an_interrupted_wait_leaves_the_run_failed_for_good(instance: dg.DagsterInstance) -> None:
+    STATE.failing = 1
     [result, after], _, _ = retried(instance, interrupted=True)
     assert (result.reason, after.reason) == ("canceled", "not started: interrupted")
     run = run_of(instance, result)

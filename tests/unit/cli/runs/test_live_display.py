@@ -1,6 +1,6 @@
-"""What a person sees of a run while it goes on: bars and failures on a terminal, lines elsewhere.
+"""The live display of a run: bars and failures in a terminal, lines in a log.
 
-No ``from __future__ import annotations`` here: Dagster reads the annotations of what it decorates at run time.
+No ``from __future__ import annotations`` here: Dagster reads the annotations of decorated functions at run time.
 """
 
 import os
@@ -61,16 +61,16 @@ CLI = "The dbt CLI process with command\n\n`dbt build`\n\nfailed with exit code 
         (CLI.format(code=1) + "Runtime Error in model a", "dbt failed; dbt's messages for each node are above"),
         ("dagster._core.definitions.events.Failure: not there", "not there"),
     ],
-    ids=["no node", "no traceback", "a node", "ours"],
+    ids=["general error", "without a traceback", "error of a node", "our own failure"],
 )
-def test_what_kept_dbt_from_building_anything_is_told(said: str, told: str) -> None:
+def test_a_general_error_of_dbt_is_shown(said: str, told: str) -> None:
     root = SerializableErrorInfo(said, [], "Failure")
     assert _failure(SerializableErrorInfo("wrapped", [], "Error", cause=root)).startswith(told)
 
 
 @contextmanager
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """Make standard output a terminal of 100 columns; yield what reads all that was written to it."""
+    """Make standard output a terminal of 100 columns; yield a function that returns what was written."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     master, slave = pty.openpty()
@@ -111,17 +111,19 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
-def test_a_terminal_has_a_bar_with_the_step_how_far_it_is_and_the_node(on_a_terminal: str) -> None:
+def test_a_bar_shows_the_step_its_progress_and_the_node(on_a_terminal: str) -> None:
     assert re.search(r"tables +━.* 1 of 3 +\S+ orders success", plain(on_a_terminal))
 
 
-def test_a_step_that_waits_for_the_warehouse_says_so_at_its_bar_and_for_whom(on_a_terminal: str) -> None:
+def test_a_waiting_step_names_the_lock_holder_at_its_bar(on_a_terminal: str) -> None:
     said = plain(on_a_terminal)
-    assert re.search(r"tables +━.*waiting for the warehouse w.duckdb, which p", said), "as much as there is room for"
-    assert "nightly    waiting" not in said, "no line of its own"
+    assert re.search(r"tables +━.*waiting for the warehouse w.duckdb, which p", said), (
+        "cut to the width of the terminal"
+    )
+    assert "nightly    waiting" not in said, "without a line"
 
 
-def test_a_failed_node_is_a_line_above_the_bars_with_the_first_lines_of_what_dbt_said(on_a_terminal: str) -> None:
+def test_a_failed_node_has_lines_above_the_bars(on_a_terminal: str) -> None:
     said = plain(on_a_terminal)
     assert "nightly    2 of 3: broken error" in said
     assert "Runtime Error in model broken" in said
@@ -132,13 +134,13 @@ def test_a_failed_node_is_a_line_above_the_bars_with_the_first_lines_of_what_dbt
     assert "what a step prints" not in said
 
 
-def test_the_terminal_is_left_as_it_was(on_a_terminal: str) -> None:
-    assert on_a_terminal.count("\x1b[?25l") == on_a_terminal.count("\x1b[?25h") > 0, "the cursor is shown again"
+def test_the_terminal_is_restored(on_a_terminal: str) -> None:
+    assert on_a_terminal.count("\x1b[?25l") == on_a_terminal.count("\x1b[?25h") > 0, "the cursor is restored"
     assert on_a_terminal.rindex("\x1b[?25h") > on_a_terminal.rindex("\x1b[?25l")
-    assert "\x1b[2K" in on_a_terminal[on_a_terminal.rindex("━") :], "the last bar is wiped"
+    assert "\x1b[2K" in on_a_terminal[on_a_terminal.rindex("━") :], "the last bar is erased"
 
 
-def test_an_interrupted_run_gives_the_cursor_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_restores_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     @dg.asset
     def interrupted() -> None:
         time.sleep(0.7)
@@ -154,7 +156,7 @@ def test_an_interrupted_run_gives_the_cursor_back(monkeypatch: pytest.MonkeyPatc
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
 
 
-def test_what_is_no_terminal_gets_lines_with_every_word(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_log_gets_lines_with_whole_messages(capfd: pytest.CaptureFixture[str]) -> None:
     execute()
     said = capfd.readouterr().out
     assert "\x1b" not in said
@@ -164,7 +166,7 @@ def test_what_is_no_terminal_gets_lines_with_every_word(capfd: pytest.CaptureFix
     assert "what a step prints" not in said
 
 
-def test_a_run_that_could_not_begin_says_why(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_fails_before_its_first_step_shows_the_reason(capfd: pytest.CaptureFixture[str]) -> None:
     @dg.resource
     def broken(_: dg.InitResourceContext) -> None:
         raise dg.Failure("no warehouse [/] today")
@@ -193,5 +195,5 @@ def test_a_run_that_could_not_begin_says_why(capfd: pytest.CaptureFixture[str]) 
         ("one\ntwo", 1, "one"),
     ],
 )
-def test_a_long_message_is_shorten_to_the_lines_that_say_anything(text: str, most: int | None, shown: Any) -> None:
+def test_a_long_message_is_shortened_without_blank_lines(text: str, most: int | None, shown: Any) -> None:
     assert _shorten(text, most) == shown

@@ -1,4 +1,4 @@
-"""What is to run for what was asked: decided on small graphs made by hand."""
+"""The runs for a request, decided on small graphs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.graph import Graph
 
 
-class World:
-    """A manifest whose nodes are named with what they read, and schedule groups whose selections name them."""
+class Project:
+    """A manifest of named nodes and what they read, and schedule groups that select them."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class World:
         return {"resource_type": kind, "config": {}, "depends_on": {"nodes": nodes}}
 
     def choose(self, groups: str = "", selected: str | None = None, **asked: bool) -> ResolvedRequest:
-        """Ask for groups, or ids of these groups; all groups without."""
+        """Return the runs for groups, all by default, or for ids in these groups."""
         names = tuple(groups.split() or self.plan.by_name)
         ids = None if selected is None else frozenset(selected.split())
         return resolve_request(self.plan, self.graph, Scope(names, ids, **asked))
 
 
 def shown(parts: Iterable[GroupRun]) -> list[str]:
-    """Return each part as a line: its group, `!` where it is the whole job, and what runs."""
+    """Return each run as a line: its group, `!` for the whole job, and what runs."""
     return [
         f"{part.group}{'!' if part.whole else ''}: {' '.join(sorted([*part.nodes, *part.tests]))}" for part in parts
     ]
@@ -80,7 +80,7 @@ def after(choice: ResolvedRequest) -> dict[str, list[str]]:
     return {part.group: sorted(part.after) for part in choice.runs}
 
 
-SHOP = World(
+SHOP = Project(
     {"stg": "RAW", "orders": "stg", "customers": "RAW2", "ltv": "orders customers", "other": ""},
     {"hourly": "stg orders", "nightly": "ltv customers", "weekly": "other"},
     tests={"stg": "stg", "orders": "orders", "both": "orders customers", "ltv": "ltv", "raw": "RAW"},
@@ -91,7 +91,7 @@ SHOP = World(
 # --- groups -------------------------------------------------------------------------------------------------
 
 
-def test_without_a_word_every_group_runs_whole_in_the_plans_order() -> None:
+def test_by_default_every_group_runs_whole_in_plan_order() -> None:
     choice = SHOP.choose()
     assert shown(choice.runs) == [
         "hourly!: m.orders m.stg t.orders t.raw t.stg",
@@ -102,56 +102,56 @@ def test_without_a_word_every_group_runs_whole_in_the_plans_order() -> None:
     assert choice.sources == {"s.RAW", "s.RAW2"}
 
 
-def test_a_named_group_runs_whole_and_alone() -> None:
+def test_a_named_group_runs_alone_and_whole() -> None:
     assert shown(SHOP.choose("nightly").runs) == ["nightly!: m.customers m.ltv t.both t.ltv"]
 
 
-def test_unit_tests_are_chosen_where_runs_execute_them() -> None:
+def test_unit_tests_run_only_if_the_setting_says_so() -> None:
     assert shown(SHOP.choose("nightly", unit_tests=True).runs) == ["nightly!: m.customers m.ltv t.both t.ltv u.ltv"]
     assert shown(SHOP.choose(selected="m.ltv u.ltv").runs) == ["nightly: m.ltv"]
     assert shown(SHOP.choose(selected="m.ltv u.ltv", unit_tests=True).runs) == ["nightly: m.ltv u.ltv"]
 
 
-# --- what keeps a group from being started ------------------------------------------------------------------
+# --- blocked groups ------------------------------------------------------------------
 
 
-def test_a_failed_group_keeps_those_from_starting_that_read_it_and_no_others() -> None:
+def test_a_failed_group_blocks_only_the_groups_that_read_it() -> None:
     assert after(SHOP.choose()) == {"hourly": [], "nightly": ["hourly"], "weekly": []}
 
 
-def test_a_test_that_reads_another_group_makes_its_own_wait_for_it() -> None:
-    world = World({"a": "", "b": ""}, {"one": "a", "two": "b"}, tests={"both": "a b"})
-    assert after(world.choose()) == {"one": [], "two": ["one"]}
+def test_a_test_that_reads_another_group_makes_its_group_wait() -> None:
+    project = Project({"a": "", "b": ""}, {"one": "a", "two": "b"}, tests={"both": "a b"})
+    assert after(project.choose()) == {"one": [], "two": ["one"]}
 
 
-def test_a_group_that_is_to_run_all_the_same_waits_for_none() -> None:
+def test_a_group_that_runs_despite_failures_waits_for_none() -> None:
     nodes, groups = {"a": "", "b": "a"}, {"one": "a", "two": "b"}
-    assert after(World(nodes, groups, two={"on_upstream_failure": "run"}).choose())["two"] == []
-    assert after(World(nodes, groups, two={"on_upstream_failure": "skip"}).choose())["two"] == ["one"]
+    assert after(Project(nodes, groups, two={"on_upstream_failure": "run"}).choose())["two"] == []
+    assert after(Project(nodes, groups, two={"on_upstream_failure": "skip"}).choose())["two"] == ["one"]
 
 
-def test_what_is_read_as_the_last_run_left_it_keeps_nothing_from_starting() -> None:
-    world = World({"a": "", "b": "a"}, {"one": "a", "two": "b"}, two={"reads_previous": ["one"]})
-    assert after(world.choose())["two"] == []
+def test_reading_a_previous_run_blocks_nothing() -> None:
+    project = Project({"a": "", "b": "a"}, {"one": "a", "two": "b"}, two={"reads_previous": ["one"]})
+    assert after(project.choose())["two"] == []
 
 
 # --- groups that read each other ----------------------------------------------------------------------------
 
 
-def test_groups_that_read_each_other_run_in_stages_so_that_an_empty_warehouse_will_do() -> None:
-    world = World(
+def test_groups_that_read_each_other_run_in_stages() -> None:
+    project = Project(
         {"a": "", "b": "a", "c": "b"},
         {"one": "a c", "two": "b"},
         tests={"c": "c", "a": "a"},
         unit_tests={"a": "a", "b": "b", "c": "c"},
         one={"reads_previous": ["two"]},
     )
-    assert shown(world.choose(unit_tests=True).runs) == ["one: m.a t.a u.a", "two!: m.b u.b", "one: m.c t.c u.c"]
-    choice = world.choose()
+    assert shown(project.choose(unit_tests=True).runs) == ["one: m.a t.a u.a", "two!: m.b u.b", "one: m.c t.c u.c"]
+    choice = project.choose()
     assert shown(choice.runs) == ["one: m.a t.a", "two!: m.b", "one: m.c t.c"]
     assert [part.last for part in choice.runs] == [False, True, True], "what starts with a group, starts with its last"
     assert choice.runs[2].after == {"one"}, "a group that failed does not go on"
-    assert shown(world.choose("one").runs) == ["one!: m.a m.c t.a t.c"], "alone it is one run"
+    assert shown(project.choose("one").runs) == ["one!: m.a m.c t.a t.c"], "alone it is one run"
 
 
 # --- selections ---------------------------------------------------------------------------------------------
@@ -164,11 +164,11 @@ def test_selected_nodes_and_tests_run_in_their_groups_jobs_in_order() -> None:
     assert after(choice) == {"hourly": [], "nightly": ["hourly"]}
 
 
-def test_selected_parts_that_do_not_read_each_other_wait_for_none() -> None:
+def test_selected_parts_without_an_edge_do_not_wait() -> None:
     assert after(SHOP.choose(selected="m.orders m.customers")) == {"hourly": [], "nightly": []}
 
 
-def test_of_a_named_group_only_what_is_selected_runs() -> None:
+def test_only_selected_nodes_of_a_named_group_run() -> None:
     assert shown(SHOP.choose("nightly", "m.ltv m.orders t.both").runs) == ["nightly: m.ltv t.both"]
     assert shown(SHOP.choose("weekly", "m.ltv").runs) == []
 
@@ -176,13 +176,13 @@ def test_of_a_named_group_only_what_is_selected_runs() -> None:
 # --- upstream -----------------------------------------------------------------------------------------------
 
 
-def test_upstream_brings_all_that_is_read_with_its_tests_and_the_sources() -> None:
+def test_upstream_adds_nodes_tests_and_sources() -> None:
     choice = SHOP.choose(selected="m.orders t.orders", upstream=True)
     assert shown(choice.runs) == ["hourly: m.orders m.stg t.orders t.raw t.stg"]
     assert choice.sources == {"s.RAW"}
 
 
-def test_upstream_of_a_group_leaves_the_group_whole() -> None:
+def test_upstream_of_a_group_keeps_the_group_whole() -> None:
     choice = SHOP.choose("nightly", upstream=True)
     assert shown(choice.runs) == [
         "hourly: m.orders m.stg t.orders t.raw t.stg",
@@ -192,14 +192,14 @@ def test_upstream_of_a_group_leaves_the_group_whole() -> None:
     assert [part.last for part in choice.runs] == [False, True]
 
 
-def test_upstream_of_a_group_brings_what_only_its_tests_read() -> None:
-    world = World({"a": "RAW", "b": ""}, {"one": "a", "two": "b"}, tests={"both": "a b", "a": "a"})
-    choice = world.choose("two", upstream=True)
+def test_upstream_of_a_group_adds_what_only_its_tests_read() -> None:
+    project = Project({"a": "RAW", "b": ""}, {"one": "a", "two": "b"}, tests={"both": "a b", "a": "a"})
+    choice = project.choose("two", upstream=True)
     assert shown(choice.runs) == ["one: m.a t.a", "two!: m.b t.both"]
     assert choice.sources == {"s.RAW"}
 
 
-def test_a_test_selected_along_that_reads_more_than_what_is_built_is_left_out_and_told() -> None:
+def test_a_test_that_reads_unselected_nodes_is_excluded_with_a_reason() -> None:
     choice = SHOP.choose(selected="m.orders t.orders t.both", upstream=True)
     assert shown(choice.runs) == ["hourly: m.orders m.stg t.orders t.raw t.stg"]
     assert choice.excluded == {
@@ -208,23 +208,23 @@ def test_a_test_selected_along_that_reads_more_than_what_is_built_is_left_out_an
     assert SHOP.choose(selected="m.orders t.both").excluded == {}, "on a full warehouse it can be run"
 
 
-def test_a_test_that_was_selected_alone_brings_all_that_it_reads() -> None:
+def test_a_test_selected_alone_adds_everything_that_it_reads() -> None:
     choice = SHOP.choose(selected="t.both", upstream=True)
     assert shown(choice.runs) == ["hourly: m.orders m.stg t.orders t.raw t.stg", "nightly: m.customers t.both"]
 
 
-def test_a_test_of_more_than_what_is_built_is_not_brought_along() -> None:
+def test_upstream_does_not_add_a_test_of_other_nodes() -> None:
     assert shown(SHOP.choose(selected="m.customers", upstream=True).runs) == ["nightly: m.customers"]
 
 
-def test_a_test_of_a_source_that_is_the_table_of_a_node_comes_with_the_node() -> None:
-    world = World({"seed": "", "a": "seed"}, {"one": "seed a"}, tests={"raw": "RAW"}, same={"RAW": "seed"})
-    assert shown(world.choose(selected="m.a", upstream=True).runs) == ["one: m.a m.seed t.raw"]
+def test_a_test_of_a_source_runs_with_the_node_of_its_table() -> None:
+    project = Project({"seed": "", "a": "seed"}, {"one": "seed a"}, tests={"raw": "RAW"}, same={"RAW": "seed"})
+    assert shown(project.choose(selected="m.a", upstream=True).runs) == ["one: m.a m.seed t.raw"]
 
 
 # --- nodes that several groups build ------------------------------------------------------------------------
 
-SHARED = World(
+SHARED = Project(
     {"x": "", "y": "x", "z": "y x"},
     {"one": "x y", "two": "x z"},
     tests={"x": "x", "z": "z"},
@@ -232,7 +232,7 @@ SHARED = World(
 )
 
 
-def test_what_two_named_groups_build_is_in_both_runs() -> None:
+def test_a_node_in_two_groups_is_built_by_both_whole_jobs() -> None:
     assert shown(SHARED.choose().runs) == ["one!: m.x m.y t.x", "two!: m.z t.z"], "the whole job refreshes it too"
 
 
@@ -241,7 +241,7 @@ def test_a_group_named_alone_builds_what_it_refreshes() -> None:
     assert shown(SHARED.choose("two", "m.x m.y").runs) == ["two: m.x"]
 
 
-def test_what_a_group_refreshes_is_built_by_its_own_group_first_where_that_is_needed_on_the_way() -> None:
+def test_a_refreshed_node_is_built_by_its_own_group_first_if_needed() -> None:
     choice = SHARED.choose("two", upstream=True)
     assert shown(choice.runs) == ["one: m.x m.y", "two!: m.z t.x t.z"], "the test looks at what is left in the end"
 
@@ -250,11 +250,11 @@ def test_what_a_group_refreshes_is_built_by_its_own_group_first_where_that_is_ne
 
 
 @pytest.mark.parametrize(("asked", "refused"), [("", ["two"]), ("one", []), ("two", ["two"]), ("one two", ["two"])])
-def test_a_full_refresh_of_a_group_that_never_has_one_is_refused(asked: str, refused: Sequence[str]) -> None:
-    world = World({"a": "", "b": ""}, {"one": "a", "two": "b"}, two={"full_refresh": "never"})
-    parts = world.choose(asked).runs
+def test_a_full_refresh_is_refused_for_a_group_that_forbids_it(asked: str, refused: Sequence[str]) -> None:
+    project = Project({"a": "", "b": ""}, {"one": "a", "two": "b"}, two={"full_refresh": "never"})
+    parts = project.choose(asked).runs
     if not refused:
-        require_full_refresh(world.plan, parts)
+        require_full_refresh(project.plan, parts)
         return
     with pytest.raises(ScheduleGroupError, match=r"`full_refresh: never` for two\."):
-        require_full_refresh(world.plan, parts)
+        require_full_refresh(project.plan, parts)

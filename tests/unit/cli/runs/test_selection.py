@@ -1,4 +1,4 @@
-"""A selection that names nothing to run says what it names instead."""
+"""A selection that no group runs is an error that names what it selects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def library(preparation: Preparation) -> PlannedProject:
         ({"saved_query.p.a", "saved_query.p.b"}, "2 saved queries."),
     ],
 )
-def test_what_no_group_runs_by_itself_is_counted_by_its_kind(
+def test_a_selection_that_no_group_runs_is_counted_by_type(
     library: PlannedProject, found: set[str], listed: str
 ) -> None:
     with pytest.raises(ProjectError, match="names nothing that a schedule group runs") as caught:
@@ -38,19 +38,17 @@ def test_what_no_group_runs_by_itself_is_counted_by_its_kind(
 
 
 @pytest.mark.parametrize("runs", [f"seed.{P}.books", f"test.{P}.no_book_is_lent_more_often_than_it_has_copies"])
-def test_one_node_or_test_to_run_is_enough(library: PlannedProject, runs: str) -> None:
+def test_one_runnable_node_or_test_is_enough(library: PlannedProject, runs: str) -> None:
     require_runnable("it", frozenset({runs, f"source.{P}.seeded.loans"}), library.plan, library.graph)
 
 
 @pytest.mark.parametrize("names", [["opening_time"], []])
-def test_a_selection_of_nothing_that_the_named_groups_run_says_which_groups_do(
-    library: PlannedProject, names: list[str]
-) -> None:
+def test_a_selection_outside_the_named_groups_names_its_groups(library: PlannedProject, names: list[str]) -> None:
     found = frozenset({f"model.{P}.members", f"source.{P}.seeded.loans"})
     with pytest.raises(ProjectError, match="'it' names nothing in ") as caught:
         require_in_groups("it", found, library.plan, names)
     assert caught.value.remedy == "It belongs to closing_time: name that group, or no group."
 
 
-def test_a_selection_of_what_one_of_the_named_groups_runs_will_do(library: PlannedProject) -> None:
+def test_a_selection_in_one_of_the_named_groups_is_enough(library: PlannedProject) -> None:
     require_in_groups("it", frozenset({f"model.{P}.members"}), library.plan, ["opening_time", "closing_time"])

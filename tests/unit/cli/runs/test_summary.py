@@ -1,4 +1,4 @@
-"""The summary of a real, tiny run: what was built, what was not, and how the checks went."""
+"""The summary of a small run: built and missing assets, rows, seconds and checks."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def lines(ran: tuple[dg.DagsterInstance, list[JobResult]]) -> Mapping[str, Asset
     return {line.key.to_user_string(): line for line in summarize(instance, results, groups)}
 
 
-def test_a_job_that_comes_after_a_failed_one_is_not_started_and_says_why(
+def test_a_job_after_a_failed_one_is_not_started(
     ran: tuple[dg.DagsterInstance, list[JobResult]],
 ) -> None:
     first, second, third = ran[1]
@@ -81,7 +81,7 @@ def test_a_job_that_comes_after_a_failed_one_is_not_started_and_says_why(
     assert third.reason == "not started: second failed"
 
 
-def test_assets_come_in_the_order_of_the_runs_and_of_what_was_built(lines: Mapping[str, AssetSummary]) -> None:
+def test_assets_are_in_the_order_of_runs_and_builds(lines: Mapping[str, AssetSummary]) -> None:
     assert list(lines)[:3] == ["of_the_first_job", "elsewhere", "good"]
     assert set(lines) == {"of_the_first_job", "elsewhere", "good", "bad", "after_bad"}
 
@@ -92,7 +92,7 @@ def test_a_built_asset_has_its_group_rows_seconds_and_checks(lines: Mapping[str,
     )
 
 
-def test_an_asset_that_reports_no_time_of_its_own_has_its_steps(lines: Mapping[str, AssetSummary]) -> None:
+def test_an_asset_without_a_time_of_its_own_has_that_of_its_step(lines: Mapping[str, AssetSummary]) -> None:
     line = lines["of_the_first_job"]
     assert (line.group, line.rows) == ("raw", 2)
     assert line.seconds is not None
@@ -100,11 +100,11 @@ def test_an_asset_that_reports_no_time_of_its_own_has_its_steps(lines: Mapping[s
 
 
 @pytest.mark.parametrize("name", ["bad", "after_bad"])
-def test_what_failed_and_what_was_skipped_for_it_are_not_built(lines: Mapping[str, AssetSummary], name: str) -> None:
+def test_failed_and_skipped_assets_are_not_built(lines: Mapping[str, AssetSummary], name: str) -> None:
     assert (lines[name].is_built, lines[name].rows, lines[name].seconds) == (False, None, None)
 
 
-def test_an_asset_that_was_only_checked_is_not_said_to_have_failed(lines: Mapping[str, AssetSummary]) -> None:
+def test_an_asset_that_was_only_checked_counts_as_built(lines: Mapping[str, AssetSummary]) -> None:
     assert (lines["elsewhere"].is_built, lines["elsewhere"].passed) == (True, 1)
 
 
@@ -115,7 +115,7 @@ def rendered(lines: list[AssetSummary], width: int) -> str:
     return capture.get()
 
 
-def test_the_table_names_what_was_not_built_and_adds_up(lines: Mapping[str, AssetSummary]) -> None:
+def test_the_table_marks_missing_assets_and_has_totals(lines: Mapping[str, AssetSummary]) -> None:
     text = rendered(list(lines.values()), 120)
     assert "bad (not built)" in text
     assert "after_bad (not built)" in text
@@ -124,7 +124,7 @@ def test_the_table_names_what_was_not_built_and_adds_up(lines: Mapping[str, Asse
     assert "61.2" in text
 
 
-def test_the_tables_figures_are_whole_on_a_narrow_terminal(lines: Mapping[str, AssetSummary]) -> None:
+def test_numbers_are_not_cut_on_a_narrow_terminal(lines: Mapping[str, AssetSummary]) -> None:
     long = replace(lines["good"], key=dg.AssetKey(["a_schema", "a_model_with_a_rather_long_name"]), rows=1_234_567)
     text = rendered([long], 80)
     assert "1,234,567" in text
