@@ -1,4 +1,4 @@
-"""The shop's consumers on a small DuckDB warehouse, run by Dagster itself."""
+"""The shop's consumers on a small DuckDB warehouse, run by Dagster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 MARTS = ("customer_lifetime_value", "daily_sales", "product_margins")
 CHECK = dg.AssetCheckKey(dg.AssetKey("daily_sales"), "daily_totals_add_up")
 
-# As dbt builds them: the columns that are read and one more, money as numeric(16, 2).
+# Like dbt's tables: the columns that consumers read and one more, with money as numeric(16, 2).
 CUSTOMERS = """
     create table marts.customer_lifetime_value as
     select
@@ -80,7 +80,7 @@ class Shop:
         self.build()
 
     def build(self, *, days: int = 70) -> None:
-        """Build the marts with so many days of sales, and say so to the instance."""
+        """Build the marts with ``days`` days of sales, and report it to the instance."""
         with duckdb.connect(self.warehouse.path) as connection:
             connection.execute("drop schema if exists marts cascade")
             connection.execute("create schema marts")
@@ -91,13 +91,13 @@ class Shop:
             self.instance.report_runless_asset_event(dg.AssetMaterialization(name))
 
     def evaluate(self, *, passed: bool) -> None:
-        """Say to the instance how the blocking check of the daily sales ended."""
+        """Report the result of the blocking check of the daily sales to the instance."""
         self.instance.report_runless_asset_event(
             dg.AssetCheckEvaluation(asset_key=CHECK.asset_key, check_name=CHECK.name, passed=passed, metadata={})
         )
 
     def run(self, *names: str) -> dg.ExecuteInProcessResult:
-        """Run the named consumers, or all; return the result, also of a failure."""
+        """Run the named consumers, or all; return the result even if they fail."""
         chosen = [asset for asset in self.consumers.assets if not names or asset.key.path[-1] in names]
         return dg.materialize(
             chosen, resources={"warehouse": self.warehouse}, instance=self.instance, raise_on_error=False
@@ -135,7 +135,7 @@ def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
     return {key: value.value for key, value in event.metadata.items()}
 
 
-def test_the_segments_are_a_table_with_its_plot_and_its_quality(shop: Shop) -> None:
+def test_the_segments_are_a_table_with_a_plot_and_a_check(shop: Shop) -> None:
     result = shop.run("customer_segments")
     assert result.success
     table = shop.segments()
@@ -149,7 +149,7 @@ def test_the_segments_are_a_table_with_its_plot_and_its_quality(shop: Shop) -> N
     assert check.passed
 
 
-def test_the_table_of_segments_has_the_columns_and_types_that_its_metadata_promises(shop: Shop) -> None:
+def test_the_table_of_segments_has_the_columns_of_its_metadata(shop: Shop) -> None:
     result = shop.run("customer_segments")
     promised = metadata(result, "customer_segments")["dagster/column_schema"]
     described = shop.warehouse.read("describe consumers.customer_segments")
@@ -158,7 +158,7 @@ def test_the_table_of_segments_has_the_columns_and_types_that_its_metadata_promi
     )
 
 
-def test_the_report_is_kept_by_day_and_as_the_latest(shop: Shop) -> None:
+def test_the_report_is_written_by_day_and_as_the_latest(shop: Shop) -> None:
     result = shop.run("revenue_report")
     assert result.success
     yesterday = shop.today - timedelta(days=1)
@@ -175,7 +175,7 @@ def test_the_report_is_kept_by_day_and_as_the_latest(shop: Shop) -> None:
     assert "![Revenue by day](data:image/png;base64," in said["preview"]
 
 
-def test_the_export_holds_every_row_of_the_mart_in_files_by_month(shop: Shop) -> None:
+def test_the_export_has_every_row_of_the_mart_in_monthly_files(shop: Shop) -> None:
     result = shop.run("daily_sales_export")
     assert result.success
     exported = shop.folder / "outbound" / "daily_sales"
@@ -204,7 +204,7 @@ def test_a_second_run_ends_with_the_same_state(shop: Shop) -> None:
     assert {path: path.stat().st_mtime_ns for path in shop.folder.rglob("*.parquet")} == written
 
 
-def test_a_month_that_is_no_longer_in_the_mart_is_no_longer_in_the_export(shop: Shop) -> None:
+def test_a_month_that_was_removed_from_the_mart_is_removed_from_the_export(shop: Shop) -> None:
     shop.run("daily_sales_export")
     before = set(shop.files())
     shop.build(days=1)
@@ -214,7 +214,7 @@ def test_a_month_that_is_no_longer_in_the_mart_is_no_longer_in_the_export(shop: 
     assert len(before) > 2
 
 
-def test_an_empty_mart_leaves_the_export_as_it_is_with_a_reason(shop: Shop) -> None:
+def test_an_empty_mart_fails_and_does_not_change_the_export(shop: Shop) -> None:
     shop.run("daily_sales_export")
     before = shop.files()
     shop.build(days=0)
@@ -228,7 +228,7 @@ def failure_of(result: dg.ExecuteInProcessResult, name: str) -> str:
     return str(event.step_failure_data.user_failure_data.description)
 
 
-def test_a_failed_error_check_stops_what_reads_the_mart_with_a_reason_and_nothing_else(shop: Shop) -> None:
+def test_a_failed_error_check_stops_only_the_consumers_of_the_mart(shop: Shop) -> None:
     shop.evaluate(passed=False)
     result = shop.run()
     assert not result.success
@@ -240,11 +240,11 @@ def test_a_failed_error_check_stops_what_reads_the_mart_with_a_reason_and_nothin
     assert shop.run().success
 
 
-def test_a_mart_that_was_never_built_stops_a_consumer_with_a_reason(shop: Shop) -> None:
+def test_a_mart_that_was_never_built_stops_its_consumer(shop: Shop) -> None:
     shop.instance.wipe_assets([dg.AssetKey("product_margins")])
     assert "product_margins (job nightly) was never built" in failure_of(shop.run("revenue_report"), "revenue_report")
 
 
-def test_a_day_that_has_not_ended_is_a_reason_to_make_no_report_yet(shop: Shop) -> None:
+def test_without_a_full_day_the_report_fails_with_a_reason(shop: Shop) -> None:
     shop.build(days=1)
     assert "no full day yet" in failure_of(shop.run("revenue_report"), "revenue_report")

@@ -1,6 +1,6 @@
-"""The whole asset graph of the bundled shop, as the `dg` command line lists it, against the one that is kept.
+"""Compares the asset graph of the bundled shop, as the `dg` command lists it, with the golden file.
 
-After a change that is meant: UPDATE_GOLDEN=1 make test, and look at the difference that git shows.
+After an intended change: run UPDATE_GOLDEN=1 make test and review the git diff.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _graph(listed: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_the_asset_graph_of_the_shop_is_the_one_that_is_kept(tmp_path: Path) -> None:
+def test_the_asset_graph_of_the_shop_equals_the_golden_file(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.run(str(BIN / "analytics-dagster"), "prepare")
     graph = _graph(json.loads(shop.run(str(BIN / "dg"), "list", "defs", "--json").stdout))

@@ -1,4 +1,4 @@
-"""Landed files into a DuckDB file, by dlt and through Dagster: nothing lost, nothing doubled, whatever happens."""
+"""Loading files into a DuckDB file with dlt and Dagster: every row exactly once, also after kills."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LOG = logging.getLogger("test_ingestion")
 
 @dataclass(frozen=True)
 class Shop:
-    """A landing zone and a warehouse in a folder of their own."""
+    """A landing zone and a warehouse in a temporary folder."""
 
     folder: Path
 
@@ -60,7 +60,7 @@ class Shop:
         return Warehouse(adapter="duckdb", path=str(self.folder / "warehouse.duckdb"), lock_timeout=1)
 
     def put(self, path: str, content: bytes, minute: int = 0) -> Path:
-        """Land a file, changed at a minute of the first hour."""
+        """Write a file to the landing zone, modified ``minute`` minutes after the start."""
         file = self.folder / "landing" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -69,7 +69,7 @@ class Shop:
         return file
 
     def put_orders(self, path: str, rows: Mapping[str, tuple[int | None, int]], minute: int = 0, **more: Any) -> Path:
-        """Land orders: by id, the hour of the version (or None) and the price."""
+        """Write orders to the landing zone: by id, the hour of the version (or None) and the price."""
         hours = [None if hour is None else START + timedelta(hours=hour) for hour, _ in rows.values()]
         columns = {
             "id": list(rows),
@@ -81,11 +81,11 @@ class Shop:
         return self.put(f"orders/{path}", sink.getvalue().to_pybytes(), minute)
 
     def load(self, table: LandedTable = ORDERS) -> LoadReport:
-        """Load what is new."""
+        """Load the new files."""
         return load_table(table, self.landing, self.warehouse, LOG)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return what the warehouse holds."""
+        """Return the rows of a query."""
         with duckdb.connect(self.warehouse.path, read_only=True) as connection:
             return connection.execute(sql).fetchall()
 
@@ -93,7 +93,7 @@ class Shop:
     def prices(self) -> dict[str, int]:
         """The price of each order."""
         rows = self.query("select id, price from raw.orders order by id")
-        assert len({key for key, _ in rows}) == len(rows), "a row is doubled"
+        assert len({key for key, _ in rows}) == len(rows), "duplicate rows"
         return dict(rows)
 
 
@@ -117,7 +117,7 @@ def test_late_and_changed_rows_are_loaded_and_an_older_version_never_overwrites_
     assert (second.rows, second.superseded) == (2, 1)
 
 
-def test_a_null_cursor_is_older_than_any(shop: Shop) -> None:
+def test_a_null_cursor_is_the_oldest(shop: Shop) -> None:
     shop.put_orders("1.parquet", {"a": (None, 1), "b": (3, 1)})
     shop.load()
     shop.put_orders("2.parquet", {"a": (None, 2), "b": (None, 2)})
@@ -125,7 +125,7 @@ def test_a_null_cursor_is_older_than_any(shop: Shop) -> None:
     assert shop.prices == {"a": 2, "b": 1}
 
 
-def test_a_second_load_finds_nothing_and_starts_no_dlt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_load_finds_nothing_and_does_not_import_dlt(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1)})
     shop.load()
     monkeypatch.setitem(sys.modules, "dlt", None)
@@ -143,14 +143,14 @@ def test_a_run_for_the_cursor_of_an_earlier_version_loads_nothing_twice(shop: Sh
     assert shop.prices == {"a": 10, "b": 20}
 
 
-def test_a_file_delivered_again_doubles_nothing(shop: Shop) -> None:
+def test_a_file_that_arrives_again_is_not_duplicated(shop: Shop) -> None:
     for minute in range(2):
         shop.put_orders("1.parquet", {"a": (1, 1), "b": (1, 1)}, minute)
         assert shop.load().files == 1
     assert shop.prices == {"a": 1, "b": 1}
 
 
-def test_without_a_primary_key_the_rows_of_a_file_replace_that_files(shop: Shop) -> None:
+def test_without_a_primary_key_the_rows_of_a_file_replace_its_old_rows(shop: Shop) -> None:
     shop.put("events/1.csv", b"what,n\nopen,1\nopen,1\n")
     shop.put("events/2.csv", b"what,n\nclose,2\n")
     shop.load(EVENTS)
@@ -202,7 +202,7 @@ def test_types_come_from_hints_then_from_the_table_then_from_the_values(shop: Sh
     ]
 
 
-def test_a_table_that_was_dropped_is_loaded_anew_with_the_types_now_declared(shop: Shop) -> None:
+def test_a_dropped_table_is_loaded_again_with_the_declared_types(shop: Shop) -> None:
     shop.put("events/1.csv", b"what,n\nopen,1\n")
     shop.load(EVENTS)
     with duckdb.connect(shop.warehouse.path) as connection:
@@ -212,7 +212,7 @@ def test_a_table_that_was_dropped_is_loaded_anew_with_the_types_now_declared(sho
     assert shop.query("select sum(n) from raw.events") == [(2.5,)]
 
 
-def test_a_column_that_was_dropped_by_hand_comes_back(shop: Shop) -> None:
+def test_a_manually_dropped_column_is_added_again(shop: Shop) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1)})
     shop.load()
     with duckdb.connect(shop.warehouse.path) as connection:
@@ -225,7 +225,7 @@ def test_a_column_that_was_dropped_by_hand_comes_back(shop: Shop) -> None:
 # --- tables without files -----------------------------------------------------------------------------------
 
 
-def test_before_the_first_file_the_table_is_made_if_its_columns_are_known(shop: Shop) -> None:
+def test_before_the_first_file_the_table_is_created_if_its_columns_are_known(shop: Shop) -> None:
     table = replace(ORDERS, columns={"id": "text", "price": "bigint", "updated_at": "timestamp"})
     assert shop.load(table).row_count == 0
     assert shop.load(table).load_ids == ()
@@ -233,7 +233,7 @@ def test_before_the_first_file_the_table_is_made_if_its_columns_are_known(shop: 
     assert shop.load(table).row_count == 1
 
 
-def test_before_the_first_file_unknown_columns_are_said(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_before_the_first_file_unknown_columns_are_logged(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     report = shop.load(replace(ORDERS, columns={"id": "text"}, untyped=("price",)))
     assert report.row_count is None
     assert "nothing says the type of price" in caplog.text
@@ -243,7 +243,7 @@ def test_before_the_first_file_unknown_columns_are_said(shop: Shop, caplog: pyte
 # --- malformed files ----------------------------------------------------------------------------------------
 
 
-def test_malformed_files_are_set_aside_by_name_and_the_good_ones_loaded(shop: Shop) -> None:
+def test_malformed_files_are_quarantined_and_the_others_loaded(shop: Shop) -> None:
     good = shop.put_orders("good.parquet", {"a": (1, 1)})
     shop.put("orders/2026/truncated.parquet", good.read_bytes()[:-20])
     shop.put("orders/empty.parquet", b"")
@@ -262,17 +262,17 @@ def test_malformed_files_are_set_aside_by_name_and_the_good_ones_loaded(shop: Sh
     assert "lacks the key column id" in (rejected / "keyless.parquet.reason.txt").read_text()
     assert not (shop.folder / "landing/orders/empty.parquet").exists()
     again = shop.load()
-    assert (again.files, len(again.rejected), len(again.malformed)) == (0, 0, 3)  # until someone sees to them
+    assert (again.files, len(again.rejected), len(again.malformed)) == (0, 0, 3)  # until they are corrected
 
 
-def test_a_value_that_does_not_fit_the_table_is_a_reason_and_a_file_put_back_is_tried_again(shop: Shop) -> None:
+def test_a_corrected_file_that_is_put_back_is_loaded(shop: Shop) -> None:
     table = replace(EVENTS, columns={"n": "bigint"})
     shop.put("events/1.csv", b"what,n\nopen,1\n")
     bad = shop.put("events/2.csv", b"what,n\nopen,1.5\n")
     report = shop.load(table)
     assert "column 'n' does not fit its type bigint" in str(report.rejected[0].reason)
     aside = shop.folder / "landing/_rejected/events/2.csv"
-    aside.rename(bad)  # with its size and time as they were
+    aside.rename(bad)  # with the same size and time
     assert len(shop.load(table).rejected) == 1
     aside.unlink()
     shop.put("events/2.csv", b"what,n\nopen,2\n")
@@ -280,9 +280,7 @@ def test_a_value_that_does_not_fit_the_table_is_a_reason_and_a_file_put_back_is_
     assert (repaired.files, repaired.row_count, repaired.malformed) == (1, 2, ())
 
 
-def test_where_the_landing_zone_cannot_be_written_a_malformed_file_is_left_and_tried_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_read_only_landing_zone_a_malformed_file_is_read_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
@@ -295,7 +293,7 @@ def test_where_the_landing_zone_cannot_be_written_a_malformed_file_is_left_and_t
     assert (again.rejected, len(again.malformed)) == ((), 1)
 
 
-def test_a_changed_file_that_is_malformed_leaves_its_earlier_rows(shop: Shop) -> None:
+def test_a_changed_malformed_file_keeps_its_earlier_rows(shop: Shop) -> None:
     shop.put("events/1.csv", b"what,n\nopen,1\n")
     shop.load(EVENTS)
     shop.put("events/1.csv", b"what,n\nopen\n", minute=1)
@@ -349,12 +347,12 @@ SERVER = """
 
 @dataclass(frozen=True)
 class Killer:
-    """A process that has imported all it needs, and forks one that loads a table and is killed at some point."""
+    """A process with all imports done, which forks a process that loads a table and is killed at some stage."""
 
     server: subprocess.Popen[str]
 
     def __call__(self, shop: Shop, table: str, point: str) -> int:
-        """Return the signal that killed it."""
+        """Return the signal that killed the process."""
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         self.server.stdin.write(f"{shop.folder}|{table}|{point}\n")
@@ -371,7 +369,7 @@ def killer() -> Iterator[Killer]:
 
 @pytest.fixture(scope="module")
 def first_load(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Return a shop of which one file of each table is loaded."""
+    """Return a shop with one loaded file of each table."""
     shop = Shop(tmp_path_factory.mktemp("first_load"))
     shop.put_orders("0.parquet", {"o0": (0, 0), "kept": (99, 99)})
     shop.put("events/0.csv", b"what,n\nopen,0\n")
@@ -381,7 +379,7 @@ def first_load(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 
 
 def land_more(first_load: Shop, shop: Shop) -> dict[str, int]:
-    """Land nine more files of each table, and one changed; return the prices that must be there in the end."""
+    """Write nine more files of each table and change one; return the expected prices."""
     shutil.copytree(first_load.folder, shop.folder, dirs_exist_ok=True)
     for number in range(1, 10):
         shop.put_orders(f"{number}.parquet", {"o0": (number, number), f"o{number}": (number, number), "kept": (1, 1)})
@@ -395,7 +393,7 @@ POINTS = ["before dlt", "before loading", *(f"statement {number}" for number in 
 
 @pytest.mark.parametrize("point", [*POINTS, "after loading"])
 @pytest.mark.parametrize("table", ["ORDERS", "EVENTS"])
-def test_killed_anywhere_a_second_run_loses_and_doubles_nothing(
+def test_after_a_kill_at_any_stage_a_second_run_loads_every_row_once(
     first_load: Shop, shop: Shop, killer: Killer, table: str, point: str
 ) -> None:
     prices = land_more(first_load, shop)
@@ -408,7 +406,7 @@ def test_killed_anywhere_a_second_run_loses_and_doubles_nothing(
         assert sorted(n for (n,) in shop.query("select n from raw.events")) == [*range(1, 10), 100]
 
 
-def test_killed_at_random_moments_nothing_is_lost_or_doubled(first_load: Shop, shop: Shop, killer: Killer) -> None:
+def test_after_kills_at_random_times_every_row_is_loaded_once(first_load: Shop, shop: Shop, killer: Killer) -> None:
     expected = land_more(first_load, shop)
     chance = random.Random(7)  # noqa: S311 - not for secrets
     for _ in range(8):
@@ -420,7 +418,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(first_load: Shop, s
 # --- the landing zone and the warehouse ---------------------------------------------------------------------
 
 
-def test_another_process_that_holds_the_warehouse_is_named(shop: Shop) -> None:
+def test_another_process_that_locks_the_warehouse_is_named(shop: Shop) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1)})
     code = (
         f"import duckdb, time; c = duckdb.connect({shop.warehouse.path!r}); print('held', flush=True); time.sleep(60)"
@@ -436,14 +434,14 @@ def test_another_process_that_holds_the_warehouse_is_named(shop: Shop) -> None:
     assert shop.load().row_count == 1
 
 
-def test_after_a_load_no_connection_is_left_in_the_process(shop: Shop) -> None:
+def test_a_load_closes_every_connection(shop: Shop) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1)})
     shop.load()
     code = f"import duckdb; duckdb.connect({shop.warehouse.path!r}).execute('create table t as select 1')"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_nothing_is_told_to_dlts_makers(shop: Shop) -> None:
+def test_dlts_telemetry_is_off(shop: Shop) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1)})
     code = f"""
         import sys, warnings
@@ -469,7 +467,7 @@ def test_any_fsspec_url_can_be_the_landing_zone(shop: Shop) -> None:
     assert memory.exists(f"{url}/_rejected/orders/2026/2.parquet.reason.txt")
 
 
-def test_an_unreadable_landing_zone_is_an_error_before_the_warehouse_is_touched(shop: Shop) -> None:
+def test_an_unreadable_landing_zone_is_an_error_before_the_warehouse_is_opened(shop: Shop) -> None:
     with pytest.raises(LandingZoneError):
         load_table(ORDERS, Landing("s3://bucket"), shop.warehouse, LOG)
     assert not Path(shop.warehouse.path).exists()
@@ -497,7 +495,7 @@ def materialize(shop: Shop, instance: dg.DagsterInstance, *tables: LandedTable) 
     )
 
 
-def test_each_table_is_an_asset_with_what_its_load_came_to(shop: Shop, instance: dg.DagsterInstance) -> None:
+def test_each_table_is_an_asset_with_the_result_of_its_load(shop: Shop, instance: dg.DagsterInstance) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1), "b": (2, 2)})
     shop.put("orders/bad.parquet", b"PAR1")
     result = materialize(shop, instance, ORDERS)
@@ -513,10 +511,10 @@ def test_each_table_is_an_asset_with_what_its_load_came_to(shop: Shop, instance:
     assert "orders/bad.parquet" in str(check.metadata["files"].value)
 
 
-def test_one_tables_failure_stops_no_other(shop: Shop, instance: dg.DagsterInstance) -> None:
+def test_a_failed_table_does_not_stop_others(shop: Shop, instance: dg.DagsterInstance) -> None:
     shop.put_orders("1.parquet", {"a": (1, 1)})
     shop.put("events/1.csv", b"what,n\nopen,1\n")
-    unknown = replace(EVENTS, columns={"n": "bigint"}, schema="raw.with.dots\0")  # a name no warehouse takes
+    unknown = replace(EVENTS, columns={"n": "bigint"}, schema="raw.with.dots\0")  # no valid name in any warehouse
     result = materialize(shop, instance, unknown, ORDERS)
     assert not result.success
     assert shop.prices == {"a": 1}
@@ -529,7 +527,7 @@ def test_an_unreadable_landing_zone_fails_the_step_with_the_remedy(shop: Shop, i
     assert "ANALYTICS_LANDING_URL" in str(event.step_failure_data.user_failure_data)
 
 
-def test_the_spec_of_the_source_stays_and_ours_is_added() -> None:
+def test_the_spec_of_the_source_is_kept_and_extended() -> None:
     spec = dg.AssetSpec(["shop", "orders"], owners=["team:data"], kinds={"duckdb"}, metadata={"a": 1}, tags={"t": ""})
     (asset,) = build_ingestion_assets([ORDERS], {ORDERS.unique_id: spec})
     (found,) = asset.specs
@@ -542,7 +540,7 @@ def test_the_spec_of_the_source_stays_and_ours_is_added() -> None:
 # --- speed --------------------------------------------------------------------------------------------------
 
 
-def test_a_year_of_daily_files_loads_in_seconds_and_a_second_look_is_quick(shop: Shop) -> None:
+def test_a_year_of_daily_files_loads_in_seconds_and_a_second_load_is_quick(shop: Shop) -> None:
     for day in range(365):
         shop.put_orders(f"{day:03}.parquet", {f"{day}-{number}": (day, number) for number in range(190)})
     begun = time.monotonic()

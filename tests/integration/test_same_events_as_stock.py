@@ -1,6 +1,6 @@
-"""One dbt project built by the tutorials' Dagster code and by ours: what Dagster then knows of it is the same.
+"""Builds one dbt project with the tutorials' Dagster code and with ours: Dagster's events are the same.
 
-Each difference that is meant is listed here with its reason; any other fails.
+Intended differences are listed here with their reasons; any other difference fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.thorough]
 
 BIN = Path(sys.executable).parent
 
-# The tutorials' twenty lines, for the project as a whole: it has no tags, and two `@dbt_assets` lose what crosses them.
+# The tutorials' code for the whole project: with one `@dbt_assets` per group, tests across groups would be lost.
 STOCK = """
 from pathlib import Path
 
@@ -52,28 +52,28 @@ defs = dg.Definitions(
 LATE = "circulation/late_returns: relationships_late_returns_member__member__ref_members_"
 
 OF_THE_RUN = {"invocation_id", "Execution Duration"}
-"""Metadata that no two runs have in common."""
+"""Metadata that differs between runs."""
 
 WARNS = "select member, count(*) as loans from {{ ref('loans') }} group by member union all select null, 0"
 FAILS = "select member, count(*) as loans from {{ ref('loans') }} where member = 'ana' group by member"
-"""The model `members`: with one who has no name; and without one who has gone, and was late with a loan."""
+"""Two versions of the model `members`: with a member without a name, and without a member who has a late loan."""
 
 ONLY_OURS = {"compiled_sql"}
-"""Metadata that stock records only where asked to, by another name, from dbt's target folder: ours has more."""
+"""Metadata that stock records only on request and under another name."""
 
 CHECKS_OF_OURS = {
-    # A test of a source is, for stock, an observation of the source; here a check of it.
+    # A test of a source: stock reports an observation of the source; here it is a check of it.
     "seeded/loans: source_not_null_seeded_loans_loan_id",
-    # A test of an ephemeral model: stock observes an asset that does not exist; here a check of what the model reads.
+    # A test of an ephemeral model: stock observes an asset that does not exist; here it is a check of the parent.
     "loans: unique_returned_loans_loan_id",
-    # A test that reads two assets: stock observes both; here a check of one of them.
+    # A test that reads two assets: stock observes both; here it is a check of one of them.
     "shelf: no_book_is_lent_more_often_than_it_has_copies",
 }
 
 
 @dataclass(frozen=True)
 class Known:
-    """What a Dagster home knows of the assets: each one's materializations and checks, with what varies left out."""
+    """The materializations and checks in a Dagster home, without metadata that varies."""
 
     materializations: dict[str, list[dict[str, Any]]]
     checks: dict[str, list[dict[str, Any]]]
@@ -82,8 +82,8 @@ class Known:
 
 
 def _metadata(metadata: Mapping[str, dg.MetadataValue[Any]]) -> dict[str, tuple[str, Any]]:
-    left_out = OF_THE_RUN | ONLY_OURS
-    return {key: (type(item).__name__, item.value) for key, item in metadata.items() if key not in left_out}
+    ignored = OF_THE_RUN | ONLY_OURS
+    return {key: (type(item).__name__, item.value) for key, item in metadata.items() if key not in ignored}
 
 
 def _known(home: Path) -> Known:
@@ -160,9 +160,9 @@ def stock(
     copy_prepared: Callable[[Library, Path], Library],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Known:
-    """Build a copy of the library by stock Dagster, twice; give what it knows then.
+    """Build a copy of the library twice with stock dagster-dbt; return the events.
 
-    The first build warns, and the second has a test that fails.
+    The first build has a warning, the second a failed test.
     """
     folder = tmp_path_factory.mktemp("stock")
     library = copy_prepared(preparation.library, folder)
@@ -171,7 +171,7 @@ def stock(
     (folder / "definitions.py").write_text(STOCK)
     (folder / "in_process.yaml").write_text("execution: {config: {in_process: {}}}\n")
     _members(library, WARNS)
-    # Stock would work with the manifest that is there.
+    # Stock would use the existing manifest.
     assert library.run("prepare").returncode == 0
     assert _build_by_stock(folder) == 0
     _members(library, FAILS)
@@ -186,7 +186,7 @@ def ours(
     copy_prepared: Callable[[Library, Path], Library],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Known:
-    """Build a copy of the library by ours, with dbt made ready and without; give what Dagster knows then."""
+    """Build a copy of the library with our code, with the dbt worker and without; return the events."""
     library = copy_prepared(preparation.library, tmp_path_factory.mktemp("ours"))
     for members, code in ((WARNS, 0), (FAILS, 1)):
         _members(library, members)
@@ -199,19 +199,19 @@ def _members(library: Library, query: str) -> None:
     (library.project / "transformations" / "circulation" / "members.sql").write_text(query)
 
 
-def test_the_same_assets_are_materialized_as_often_with_the_same_metadata(stock: Known, ours: Known) -> None:
+def test_assets_have_the_same_materializations_and_metadata(stock: Known, ours: Known) -> None:
     assert set(ours.materializations) == set(stock.materializations)
     for asset, expected in stock.materializations.items():
         assert ours.materializations[asset] == expected, asset
 
 
-def test_the_same_checks_are_evaluated_as_often_with_the_same_result_and_metadata(stock: Known, ours: Known) -> None:
+def test_checks_have_the_same_evaluations_and_metadata(stock: Known, ours: Known) -> None:
     assert set(ours.checks) == set(stock.checks) | CHECKS_OF_OURS
     for check, expected in stock.checks.items():
         assert ours.checks[check] == expected, check
 
 
-def test_the_builds_had_something_to_warn_of_and_something_that_failed(stock: Known, ours: Known) -> None:
+def test_the_builds_had_a_warning_and_a_failure(stock: Known, ours: Known) -> None:
     for known in (stock, ours):
         warned, fine = known.checks["circulation/members: not_null_members_member"]
         assert (warned["passed"], warned["severity"]) == (False, dg.AssetCheckSeverity.WARN)
@@ -221,7 +221,7 @@ def test_the_builds_had_something_to_warn_of_and_something_that_failed(stock: Kn
         assert known.failed == 1
 
 
-def test_what_stock_only_observes_is_a_check_here_and_nothing_is_a_bare_observation(stock: Known, ours: Known) -> None:
+def test_observations_of_stock_are_checks_here(stock: Known, ours: Known) -> None:
     assert set(stock.observations) == {"seeded/loans", "circulation/returned_loans", "shelf", "books"}
     assert not ours.observations
     assert all(len(ours.checks[check]) == 2 for check in CHECKS_OF_OURS)

@@ -1,4 +1,4 @@
-"""PostgreSQL and DuckLake for real: loaded, read and written by Python, built by dbt, and told of when out of reach."""
+"""Real PostgreSQL and DuckLake warehouses: loading, reading, writing, maintenance, and unreachable servers."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def servers() -> Iterator[Servers]:
 
 @pytest.fixture(params=list(TARGETS))
 def warehouse(request: pytest.FixtureRequest, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """Give an empty warehouse of each kind."""
+    """Yield an empty warehouse of each kind."""
     for name, value in servers.environment.items():
         monkeypatch.setenv(name, value)
-    # A DuckLake of its own for each test: a catalog, and a data path.
+    # Each test has its own DuckLake: catalog schema and data path.
     own = f"lake_{uuid4().hex[:8]}"
     monkeypatch.setenv("ANALYTICS_LAKE_CATALOG_SCHEMA", own)
     monkeypatch.setenv("ANALYTICS_LAKE_DATA_PATH", f"s3://{servers.s3.bucket}/{own}")
@@ -63,13 +63,13 @@ def warehouse(request: pytest.FixtureRequest, servers: Servers, monkeypatch: pyt
 
 @dataclass(frozen=True)
 class Shop:
-    """A landing zone, and what is loaded of it."""
+    """A landing zone and its warehouse."""
 
     folder: Path
     warehouse: Warehouse
 
     def put(self, path: str, content: bytes, minute: int = 0) -> None:
-        """Land a file."""
+        """Write a file to the landing zone."""
         file = self.folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -77,7 +77,7 @@ class Shop:
         os.utime(file, (moment, moment))
 
     def put_orders(self, path: str, rows: Mapping[str, tuple[int, float | None]], **more: Any) -> None:
-        """Land orders: by id, the hour of the version and the price."""
+        """Write orders to the landing zone: by id, the hour of the version and the price."""
         moments = [START + timedelta(hours=hour) for hour, _ in rows.values()]
         columns = {
             "id": list(rows),
@@ -89,7 +89,7 @@ class Shop:
         self.put(f"orders/{path}", sink.getvalue().to_pybytes())
 
     def load(self, table: LandedTable = ORDERS) -> LoadReport:
-        """Load what is new."""
+        """Load the new files."""
         return load_table(table, Landing(str(self.folder)), self.warehouse, logging.getLogger("test_warehouses"))
 
 
@@ -140,7 +140,7 @@ def test_without_a_key_the_rows_of_a_file_replace_those_of_the_file(shop: Shop) 
     assert shop.load(EVENTS).row_count == 1
 
 
-def test_a_malformed_file_is_remembered(shop: Shop) -> None:
+def test_a_malformed_file_is_recorded_in_the_ledger(shop: Shop) -> None:
     shop.put("orders/1.parquet", b"no parquet")
     shop.put_orders("2.parquet", {"a": (1, 1.0)})
     assert len(shop.load().rejected) == 1
@@ -150,7 +150,7 @@ def test_a_malformed_file_is_remembered(shop: Shop) -> None:
 # --- reading and writing ------------------------------------------------------------------------------------
 
 
-def test_what_is_written_is_read_again_and_replaced_as_a_whole(warehouse: Warehouse) -> None:
+def test_a_written_table_is_read_back_and_replaced_completely(warehouse: Warehouse) -> None:
     table = Table("consumers", "segments")
     frame = pd.DataFrame(
         {
@@ -178,13 +178,13 @@ def test_a_reader_can_not_write(warehouse: Warehouse) -> None:
         warehouse.rows("delete from consumers.t")
 
 
-def test_what_dagster_keeps_of_the_resource_holds_no_secret(servers: Servers, warehouse: Warehouse) -> None:
+def test_the_fields_of_the_resource_have_no_secret(servers: Servers, warehouse: Warehouse) -> None:
     kept = repr(warehouse) + str(warehouse.model_dump())
     assert servers.postgres.password not in kept
     assert servers.s3.secret not in kept
 
 
-# --- what can't be reached ----------------------------------------------------------------------------------
+# --- unreachable servers ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_what_dagster_keeps_of_the_resource_holds_no_secret(servers: Servers, wa
         ("ducklake", "AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1", "127.0.0.1:1", "", FailureKind.CONNECTION),
     ],
 )
-def test_a_server_that_is_out_of_reach_is_told_with_the_remedy(  # noqa: PLR0913, PLR0917 - a table of cases
+def test_an_unreachable_server_is_an_error_with_the_remedy(  # noqa: PLR0913, PLR0917 - a table of cases
     servers: Servers,
     monkeypatch: pytest.MonkeyPatch,
     target: str,
@@ -232,7 +232,7 @@ def test_a_server_that_is_out_of_reach_is_told_with_the_remedy(  # noqa: PLR0913
 
 
 @pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
-def test_a_catalog_of_another_version_is_told_with_the_remedy(servers: Servers, warehouse: Warehouse) -> None:
+def test_a_catalog_of_another_version_is_an_error_with_the_remedy(servers: Servers, warehouse: Warehouse) -> None:
     warehouse.replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
     schema = os.environ["ANALYTICS_LAKE_CATALOG_SCHEMA"]
     servers.execute(f"update \"{schema}\".ducklake_metadata set value = '0.1' where key = 'version'")  # noqa: S608
@@ -242,17 +242,17 @@ def test_a_catalog_of_another_version_is_told_with_the_remedy(servers: Servers, 
 
 
 @pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
-def test_a_ducklake_that_was_never_written_is_not_there_yet(warehouse: Warehouse) -> None:
+def test_reading_a_ducklake_before_the_first_write_is_an_error(warehouse: Warehouse) -> None:
     with pytest.raises(NoWarehouseYetError, match="does not exist yet"):
         warehouse.rows("select 1")
 
 
-# --- the upkeep of a DuckLake -------------------------------------------------------------------------------
+# --- the maintenance of a DuckLake -------------------------------------------------------------------------------
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("warehouse", ["ducklake"], indirect=True)
-def test_the_upkeep_leaves_what_is_read_and_takes_what_is_not(warehouse: Warehouse) -> None:
+def test_maintenance_keeps_current_rows_and_deletes_old_files(warehouse: Warehouse) -> None:
     settings = Settings(dbt_project_dir=PROJECT, dbt_target="ducklake")
     definitions = dg.Definitions.merge(
         dg.Definitions(resources={"warehouse": warehouse}),
@@ -272,7 +272,7 @@ def test_the_upkeep_leaves_what_is_read_and_takes_what_is_not(warehouse: Warehou
     assert files == warehouse.rows("select sum(file_count) from ducklake_table_info('lake')")
 
 
-def test_only_a_ducklake_has_the_job_of_its_upkeep() -> None:
+def test_only_a_ducklake_has_the_maintenance_job() -> None:
     settings = Settings(dbt_project_dir=PROJECT)
     target = load_target(find_project(settings))
     assert kind_of(target) is Kind.FILE

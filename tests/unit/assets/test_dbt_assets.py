@@ -1,6 +1,6 @@
-"""The multi-assets of schedule groups: what Dagster makes of them, whatever the names, the tests and the split.
+"""The multi-assets of schedule groups in Dagster: names, order, vars and cycles.
 
-dbt's part is played by a recorder here; `tests/integration/test_runs.py` has the real one.
+A recorder replaces dbt here; `tests/integration/test_runs.py` uses the real dbt.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Recorder:
-    """Stands for dbt: notes what it is told to build, in which group's name, and reports that all went well."""
+    """Replaces dbt: records each build with its group, and reports success."""
 
     instance: dg.DagsterInstance
     built: list[tuple[str, Build]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
     def run(self, builder: Builder, build: Build, of: ScheduleGroup) -> Iterator[Any]:
-        """Do as `Builder.run` does."""
+        """Replace `Builder.run`."""
         self.built.append((of.name, build))
         self.steps.append(builder.context.op.name)
         for unique_id in sorted(build.unique_ids):
@@ -54,7 +54,7 @@ class Recorder:
                 yield dg.MaterializeResult(asset_key=builder.location.keys[unique_id])
 
     def clear(self) -> None:
-        """Forget what was noted."""
+        """Delete the records."""
         self.built.clear()
         self.steps.clear()
 
@@ -80,32 +80,32 @@ class Location:
     definitions: dg.Definitions
 
     def run(self, job: str, **options: Any) -> dg.ExecuteInProcessResult:
-        """Run a job to its end."""
+        """Run a job."""
         self.recorder.clear()
         definition = self.definitions.resolve_job_def(job)
         return definition.execute_in_process(raise_on_error=False, instance=self.recorder.instance, **options)
 
     def materialize(self, **options: Any) -> None:
-        """Run all that is selected, else everything, in no group's name."""
+        """Run the selected assets, or all, without a group."""
         self.recorder.clear()
         resources = self.definitions.resources
         assert dg.materialize(self.assets, resources=resources, instance=self.recorder.instance, **options).success
 
     @property
     def built(self) -> Sequence[tuple[str, Build]]:
-        """What the last run built, step by step, each in a group's name."""
+        """The builds of the last run by step, with their groups."""
         return self.recorder.built
 
     @property
     def ids(self) -> list[str]:
-        """What was built and tested, in order; within one step, where dbt finds it, by the alphabet."""
+        """The built and tested unique ids in order, sorted within a step, where dbt decides the order."""
         return [unique_id for _, build in self.built for unique_id in sorted(build.unique_ids)]
 
 
 def locate(
     recorder: Recorder, manifest: Manifest, plan: Plan, keys: Mapping[str, dg.AssetKey] | None = None
 ) -> Location:
-    """Return all groups' assets, and a job for each, by the asset keys given or else by the nodes' names."""
+    """Return the assets of all groups and a job for each group; without ``keys`` the keys are the nodes' names."""
     for unique_id, node in manifest.nodes.items():
         node |= {"unique_id": unique_id, "name": unique_id.split(".", 2)[-1], "package_name": "p"}
     graph = manifest.graph
@@ -117,7 +117,7 @@ def locate(
     content = {**manifest.content, "metadata": {"project_name": "shop"}}
     checks = build_check_specs(plan, graph, content, keys, unit_tests=False)
     assets = BuildContext(
-        project=cast("Project", None),  # dbt's part alone needs it
+        project=cast("Project", None),  # only dbt needs it
         graph=graph,
         variables={"rate": 1},
         groups={part.group.name: part.group for part in plan.groups},
@@ -161,7 +161,7 @@ def locate(
 
 
 def planned(manifest: Manifest, *groups: ScheduleGroup) -> Plan:
-    """Plan it, with all groups refreshing what they share."""
+    """Return the plan in which groups refresh shared nodes."""
     return manifest.plan(*groups, on_overlap=OnOverlap.ALL).require()
 
 
@@ -175,7 +175,7 @@ def ids(text: str) -> list[str]:
 ODD = ["price.list", "price_list", "price-list", "type", "click stream", "größe", "a$b", "a/b", "a__b", "1a"]
 
 
-def test_nodes_and_sources_may_have_any_name_that_dbt_takes(recorder: Recorder) -> None:
+def test_nodes_and_sources_may_have_any_name_that_dbt_accepts(recorder: Recorder) -> None:
     manifest = Manifest()
     for name in ODD:
         manifest.source(f"raw {name}").model(name, f"source.p.s.raw {name}", tag="a")
@@ -187,8 +187,8 @@ def test_nodes_and_sources_may_have_any_name_that_dbt_takes(recorder: Recorder) 
     assert location.run("b").success
 
 
-def test_checks_may_have_any_name_that_dbt_takes(recorder: Recorder) -> None:
-    # Of each pair Dagster makes one name: asset and test run together, or a check is called as an asset is.
+def test_checks_may_have_any_name_that_dbt_accepts(recorder: Recorder) -> None:
+    # Dagster derives the same name for both of each pair.
     manifest = Manifest().model("orders", tag="a").model("orders_eu", tag="a").test("x", tag="a")
     manifest.test("eu_not_null", "model.p.orders").test("not_null", "model.p.orders_eu").test("eu", "model.p.orders")
     location = locate(recorder, manifest, planned(manifest, group("a")))
@@ -197,7 +197,7 @@ def test_checks_may_have_any_name_that_dbt_takes(recorder: Recorder) -> None:
     assert {check.check_name for check in done.get_asset_check_evaluations()} == {"x", "eu_not_null", "not_null", "eu"}
 
 
-def test_two_nodes_keep_their_own_events_though_dagster_would_name_them_alike(recorder: Recorder) -> None:
+def test_nodes_with_the_same_dagster_name_keep_separate_events(recorder: Recorder) -> None:
     manifest = Manifest().model("a.b", tag="a").model("a_b", tag="a")
     location = locate(recorder, manifest, planned(manifest, group("a")))
     location.run("a", asset_selection=[dg.AssetKey("a.b")])
@@ -219,7 +219,7 @@ def test_a_group_is_one_step_in_the_warehouses_pool_upstream_groups_first(record
     ]
 
 
-def test_a_group_of_tests_alone_is_a_step_of_checks(recorder: Recorder) -> None:
+def test_a_group_with_only_tests_is_a_step_of_checks(recorder: Recorder) -> None:
     manifest = Manifest().source("raw").test("traw", "source.p.s.raw").test("tclock")
     location = locate(recorder, manifest, planned(manifest, group("a", default=True)))
     done = location.run("a")
@@ -228,7 +228,7 @@ def test_a_group_of_tests_alone_is_a_step_of_checks(recorder: Recorder) -> None:
     assert checked == {("s.raw", "traw"), ("shop", "tclock")}
 
 
-def test_a_check_alone_can_be_run(recorder: Recorder) -> None:
+def test_a_single_check_can_be_run(recorder: Recorder) -> None:
     manifest = Manifest().model("x", tag="a").test("t", "model.p.x").test("t2", "model.p.x")
     location = locate(recorder, manifest, planned(manifest, group("a")))
     selection = dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("x"), "t"))
@@ -236,7 +236,7 @@ def test_a_check_alone_can_be_run(recorder: Recorder) -> None:
     assert location.ids == ids("t")
 
 
-# --- whose vars and policy ----------------------------------------------------------------------------------
+# --- vars and full refresh ----------------------------------------------------------------------------------
 
 OFTEN = group("often", vars={"currency": "EUR"}, full_refresh=FullRefresh.NEVER)
 SELDOM = group("seldom", vars={"currency": "USD", "rate": 2}, full_refresh=FullRefresh.ALWAYS)
@@ -248,7 +248,7 @@ def shared(recorder: Recorder) -> Location:
     return locate(recorder, manifest, planned(manifest, OFTEN, SELDOM))
 
 
-def test_a_group_builds_what_it_refreshes_by_its_own_vars_and_policy(shared: Location) -> None:
+def test_a_group_refreshes_nodes_with_its_own_vars_and_policy(shared: Location) -> None:
     assert shared.run("seldom").success
     assert Counter(shared.ids) == dict.fromkeys(ids("shared t y"), 1)
     assert {name for name, _ in shared.built} == {"seldom"}
@@ -256,25 +256,25 @@ def test_a_group_builds_what_it_refreshes_by_its_own_vars_and_policy(shared: Loc
     assert [build.variables for _, build in shared.built] == [{"currency": "USD", "rate": 2}] * 2
 
 
-def test_the_group_of_a_node_builds_it_by_its_own(shared: Location) -> None:
+def test_the_group_of_a_node_builds_it_with_its_own_vars(shared: Location) -> None:
     assert shared.run("often").success
     ((name, build),) = shared.built
     assert (name, build.full_refresh, build.variables) == ("often", False, {"currency": "EUR", "rate": 1})
 
 
-@pytest.mark.parametrize("tags", [{}, {GROUP_TAG: "a group of another time"}])
-def test_a_run_of_no_group_builds_each_by_the_vars_of_its_own(shared: Location, tags: dict[str, str]) -> None:
+@pytest.mark.parametrize("tags", [{}, {GROUP_TAG: "a removed group"}])
+def test_a_run_without_a_group_builds_each_node_with_its_groups_vars(shared: Location, tags: dict[str, str]) -> None:
     shared.materialize(tags=tags)
     assert {name: build.variables["currency"] for name, build in shared.built} == {"often": "EUR", "seldom": "USD"}
 
 
-def test_the_launchpads_vars_win(shared: Location) -> None:
+def test_vars_of_the_launchpad_override_those_of_the_group(shared: Location) -> None:
     config = {"ops": {"dbt_often": {"config": {"variables": {"currency": "GBP", "more": [1]}}}}}
     assert shared.run("often", run_config=config).success
     assert shared.built[0][1].variables == {"currency": "GBP", "rate": 1, "more": [1]}
 
 
-def test_a_full_refresh_is_refused_where_the_group_says_never_and_nothing_is_run(shared: Location) -> None:
+def test_a_full_refresh_is_an_error_if_the_group_forbids_it(shared: Location) -> None:
     done = shared.run("often", run_config={"ops": {"dbt_often": {"config": {"full_refresh": True}}}})
     assert not done.success
     assert shared.built == []
@@ -282,13 +282,13 @@ def test_a_full_refresh_is_refused_where_the_group_says_never_and_nothing_is_run
     assert failure is not None
     assert failure.error is not None
     assert "forbids a full refresh" in failure.error.message
-    assert done.dagster_run.tags["dagster/max_retries"] == "0", "another run would only be refused too"
+    assert done.dagster_run.tags["dagster/max_retries"] == "0", "a retry would fail again"
 
 
 # --- steps of several groups --------------------------------------------------------------------------------
 
 
-def test_a_circle_of_steps_is_split_so_that_every_node_comes_after_what_it_reads(recorder: Recorder) -> None:
+def test_a_cycle_of_steps_is_split_and_every_node_runs_after_its_parents(recorder: Recorder) -> None:
     manifest = (
         Manifest()
         .model("early", tag="seldom")
@@ -304,8 +304,8 @@ def test_a_circle_of_steps_is_split_so_that_every_node_comes_after_what_it_reads
     assert location.ids == ids("shared t tboth")
 
 
-def test_a_test_that_reads_what_several_steps_build_comes_after_all_of_them(recorder: Recorder) -> None:
-    # No asset of `a` comes after both: left in the step of `a`, the test would run before `shared` is there.
+def test_a_test_of_several_steps_nodes_runs_after_all_of_them(recorder: Recorder) -> None:
+    # No asset of `a` is downstream of both, so in the step of `a` the test could run before `shared` is built.
     manifest = (
         Manifest().model("first", tag="a").model("other", tag="a").model("shared", "model.p.first", tag=["b", "a"])
     )
@@ -316,7 +316,7 @@ def test_a_test_that_reads_what_several_steps_build_comes_after_all_of_them(reco
     assert recorder.steps == ["dbt_a", "dbt_b", "dbt_b_tests"]
 
 
-def test_a_test_that_would_hold_back_what_it_waits_for_does_not_keep_the_location_from_loading(
+def test_a_location_loads_if_a_test_would_block_what_it_waits_for(
     recorder: Recorder,
 ) -> None:
     manifest = (
@@ -336,7 +336,7 @@ NAMES = ("a", "b", "c")
 
 @st.composite
 def projects(draw: st.DrawFn) -> tuple[Manifest, Plan]:
-    """Draw models that read earlier ones, each of any groups, and tests of any of them."""
+    """Generate models that read earlier ones, in any groups, and tests of them."""
     manifest = Manifest()
     models: list[str] = []
     for number in range(draw(st.integers(2, 8))):
@@ -347,7 +347,7 @@ def projects(draw: st.DrawFn) -> tuple[Manifest, Plan]:
     for number in range(draw(st.integers(0, 5))):
         reads = draw(st.sets(st.sampled_from(models), min_size=1, max_size=3))
         manifest.test(f"t{number}", *sorted(reads), beside=draw(st.sampled_from(sorted(reads))))
-    # Where all are meant to read each other's tables of before, every circle of groups is allowed.
+    # Every group reads the previous tables of the others, so every cycle of groups is allowed.
     groups = [
         group(name, default=name == "b", reads_previous=tuple(other for other in NAMES if other != name))
         for name in NAMES
@@ -357,7 +357,7 @@ def projects(draw: st.DrawFn) -> tuple[Manifest, Plan]:
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(project=projects())
-def test_every_groups_run_builds_and_tests_each_once_and_in_an_order_that_the_graph_allows(
+def test_every_run_of_a_group_builds_and_tests_each_node_once_in_graph_order(
     recorder: Recorder, project: tuple[Manifest, Plan]
 ) -> None:
     manifest, plan = project
@@ -373,5 +373,5 @@ def test_every_groups_run_builds_and_tests_each_once_and_in_an_order_that_the_gr
         step_of = {unique_id: step for step, (_, build) in enumerate(location.built) for unique_id in build.unique_ids}
         for unique_id in location.ids:
             reads = manifest.nodes[unique_id]["depends_on"]["nodes"]
-            # Within a step dbt itself finds the order.
+            # Within a step dbt decides the order.
             assert all(step_of.get(read, -1) <= step_of[unique_id] for read in reads), (unique_id, step_of)

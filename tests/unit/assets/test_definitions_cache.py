@@ -1,4 +1,4 @@
-"""The facts beside the manifest: the same whichever way they come, never stale, and all that a load needs."""
+"""The cache of dbt's definitions: equal to new definitions, never stale, and sufficient for a load."""
 
 from __future__ import annotations
 
@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
-
-# What `serialize_value` raises; see `definitions_cache`.
-from dagster_shared.serdes.errors import SerializationError
 
 from analytics_dagster.assets import definitions_cache
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
@@ -32,34 +29,34 @@ if TYPE_CHECKING:
 MEMBERS = "model.lending_library.members"
 
 
-def facts_of(library: Library, **others: Any) -> tuple[DefinitionsCache, DbtDefinitions]:
-    """Return the file, and the facts as the manifest has them."""
+def definitions_of(library: Library, **others: Any) -> tuple[DefinitionsCache, DbtDefinitions]:
+    """Return the cache, and definitions made from the manifest."""
     settings = library.settings(**others)
     groups = load_groups(settings)
     files = find_project(settings)
     project = load_project(files, load_target(files), groups.selections)
     plan = make_plan(groups, project.manifest, project.selected).require()
-    facts = make_dbt_definitions(project, plan, {"nodes": {}, "sources": {}}, unit_tests=settings.unit_tests)
-    return DefinitionsCache(project, groups, settings.unit_tests), facts
+    definitions = make_dbt_definitions(project, plan, {"nodes": {}, "sources": {}}, unit_tests=settings.unit_tests)
+    return DefinitionsCache(project, groups, settings.unit_tests), definitions
 
 
-# --- both ways ----------------------------------------------------------------------------------------------
+# --- reading and writing ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unit_tests", [False, True])
-def test_facts_that_were_kept_are_the_facts(prepared: Library, *, unit_tests: bool) -> None:
-    file, facts = facts_of(prepared, unit_tests=unit_tests)
-    assert file.write(facts)
-    assert file.read() == facts
-    # What is compared is more than nothing.
-    assert len(facts.nodes) == 6
-    assert len(facts.others) == 1
-    assert facts.nodes[MEMBERS].metadata["dagster/column_schema"].columns
+def test_cached_definitions_equal_the_written_ones(prepared: Library, *, unit_tests: bool) -> None:
+    file, definitions = definitions_of(prepared, unit_tests=unit_tests)
+    assert file.write(definitions)
+    assert file.read() == definitions
+    # The comparison is not of empty definitions.
+    assert len(definitions.nodes) == 6
+    assert len(definitions.others) == 1
+    assert definitions.nodes[MEMBERS].metadata["dagster/column_schema"].columns
 
 
-def test_what_is_rare_is_kept_too(prepared: Library) -> None:
-    file, facts = facts_of(prepared)
-    spec = facts.nodes[MEMBERS]
+def test_rare_metadata_and_conditions_are_cached(prepared: Library) -> None:
+    file, definitions = definitions_of(prepared)
+    spec = definitions.nodes[MEMBERS]
     rare = {
         "url": dg.MetadataValue.url("https://example.com"),
         "none": None,
@@ -77,26 +74,24 @@ def test_what_is_rare_is_kept_too(prepared: Library) -> None:
     spec = spec.merge_attributes(metadata=rare).replace_attributes(
         automation_condition=dg.AutomationCondition.eager(), code_version="1"
     )
-    changed = replace(facts, nodes={**facts.nodes, MEMBERS: spec})
+    changed = replace(definitions, nodes={**definitions.nodes, MEMBERS: spec})
     assert file.write(changed)
     assert file.read() == changed
 
 
-def test_what_would_be_another_when_it_is_read_is_not_kept(prepared: Library) -> None:
-    file, facts = facts_of(prepared)
+def test_definitions_that_would_be_read_differently_are_not_written(prepared: Library) -> None:
+    file, definitions = definitions_of(prepared)
     (prepared.artifacts / CACHE_FILE).unlink()
-    partitioned = facts.nodes[MEMBERS].replace_attributes(partitions_def=dg.StaticPartitionsDefinition(["a"]))
-    assert not file.write(replace(facts, nodes={**facts.nodes, MEMBERS: partitioned}))
-    unwritable = facts.nodes[MEMBERS].merge_attributes(metadata={"an object": object()})
-    with pytest.raises(SerializationError):
-        dg.serialize_value(object())  # type: ignore[arg-type] # what the next line rests on
-    assert not file.write(replace(facts, nodes={**facts.nodes, MEMBERS: unwritable}))
+    partitioned = definitions.nodes[MEMBERS].replace_attributes(partitions_def=dg.StaticPartitionsDefinition(["a"]))
+    assert not file.write(replace(definitions, nodes={**definitions.nodes, MEMBERS: partitioned}))
+    unwritable = definitions.nodes[MEMBERS].merge_attributes(metadata={"an object": object()})
+    assert not file.write(replace(definitions, nodes={**definitions.nodes, MEMBERS: unwritable}))
     assert not file.is_current
     assert file.read() is None
 
 
 def described(location: Location) -> Any:
-    """Return all that a location defines, as values that can be compared."""
+    """Return everything that a location defines, as values that can be compared."""
     repository = location.definitions.get_repository_def()
     graph = repository.asset_graph
     steps = {
@@ -123,20 +118,20 @@ def described(location: Location) -> Any:
 
 
 @pytest.mark.parametrize("unit_tests", [False, True])
-def test_the_definitions_are_the_same_whether_facts_were_kept_or_not(prepared: Library, *, unit_tests: bool) -> None:
+def test_the_location_is_the_same_with_and_without_the_cache(prepared: Library, *, unit_tests: bool) -> None:
     settings = prepared.settings(unit_tests=unit_tests)
     prepare_location(settings, print)
     assert (prepared.artifacts / CACHE_FILE).exists()
-    with_facts = build_location(settings)
-    assert "_content" not in vars(with_facts.project.manifest), "the manifest was not to be read"
+    with_cache = build_location(settings)
+    assert "_content" not in vars(with_cache.project.manifest), "the manifest was read"
     (prepared.artifacts / CACHE_FILE).unlink()
     without = build_location(settings)
     assert "_content" in vars(without.project.manifest)
-    assert described(with_facts) == described(without)
-    assert not (prepared.artifacts / CACHE_FILE).exists(), "a mere load writes nothing"
+    assert described(with_cache) == described(without)
+    assert not (prepared.artifacts / CACHE_FILE).exists(), "a load outside of `dagster dev` writes nothing"
 
 
-def test_who_tells_of_failures_knows_the_files_of_nodes_without_reading_the_manifest(prepared: Library) -> None:
+def test_failure_reports_know_paths_of_nodes_without_the_manifest(prepared: Library) -> None:
     settings = prepared.settings()
     prepare_location(settings, print)
     location = build_location(settings)
@@ -145,14 +140,14 @@ def test_who_tells_of_failures_knows_the_files_of_nodes_without_reading_the_mani
     assert "_content" not in vars(location.project.manifest)
 
 
-# --- stale ones ---------------------------------------------------------------------------------------------
+# --- stale caches ---------------------------------------------------------------------------------------------
 
 
 def _change_manifest(library: Library, _: pytest.MonkeyPatch) -> None:
     before = library.manifest.stat()
     content = library.manifest.read_bytes()
     library.manifest.write_bytes(content.replace(b"number of copies", b"number of books!"))
-    # Neither size nor time tell.
+    # Size and time stay the same.
     os.utime(library.manifest, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert library.manifest.stat().st_size == before.st_size
 
@@ -179,7 +174,7 @@ def _change_code(library: Library, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(definitions_cache, "_PACKAGE", library.folder / "package")
 
 
-def _cut_off(library: Library, _: pytest.MonkeyPatch) -> None:
+def _truncate(library: Library, _: pytest.MonkeyPatch) -> None:
     path = library.artifacts / CACHE_FILE
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -188,23 +183,23 @@ def _empty(library: Library, _: pytest.MonkeyPatch) -> None:
     (library.artifacts / CACHE_FILE).write_bytes(b"")
 
 
-CHANGES = [_change_manifest, _change_groups, _change_selected, _change_dagster, _change_code, _cut_off, _empty]
+CHANGES = [_change_manifest, _change_groups, _change_selected, _change_dagster, _change_code, _truncate, _empty]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_facts_that_no_longer_fit_are_not_read(prepared: Library, monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+def test_a_stale_or_damaged_cache_is_not_read(prepared: Library, monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     prepare_location(prepared.settings(), print)
-    assert facts_of(prepared)[0].read() is not None
+    assert definitions_of(prepared)[0].read() is not None
     change(prepared, monkeypatch)
-    assert facts_of(prepared)[0].read() is None
+    assert definitions_of(prepared)[0].read() is None
 
 
-def test_facts_without_unit_tests_are_none_for_a_location_with_them(prepared: Library) -> None:
+def test_a_cache_without_unit_tests_is_stale_for_a_location_with_them(prepared: Library) -> None:
     prepare_location(prepared.settings(), print)
-    assert facts_of(prepared, unit_tests=True)[0].read() is None
+    assert definitions_of(prepared, unit_tests=True)[0].read() is None
 
 
-def test_a_changed_manifest_is_what_the_location_is_made_of(prepared: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_manifest_changes_the_location(prepared: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_location(prepared.settings(), print)
     _change_manifest(prepared, monkeypatch)
     location = build_location(prepared.settings())
@@ -212,35 +207,35 @@ def test_a_changed_manifest_is_what_the_location_is_made_of(prepared: Library, m
     assert spec.description == "The number of books! on the shelf now."
 
 
-def test_a_manifest_that_was_cut_off_is_an_error_and_facts_do_not_hide_it(prepared: Library) -> None:
+def test_a_truncated_manifest_is_an_error_despite_the_cache(prepared: Library) -> None:
     prepare_location(prepared.settings(), print)
     prepared.manifest.write_bytes(prepared.manifest.read_bytes()[:1000])
     with pytest.raises(ProjectError, match="truncated"):
         build_location(prepared.settings())
 
 
-def test_a_project_that_was_moved_keeps_its_facts_and_its_code_references_are_of_the_new_place(
+def test_a_moved_project_keeps_its_cache_with_the_new_paths(
     prepared: Library,
 ) -> None:
-    file, _ = facts_of(prepared)
+    file, _ = definitions_of(prepared)
     kept = file.read()
     assert kept is not None
     (reference,) = kept.nodes[MEMBERS].metadata["dagster/code_references"].code_references
     assert reference.file_path == str(prepared.project / "transformations" / "circulation" / "members.sql")
 
 
-def test_dagster_dev_keeps_the_facts_that_it_had_to_make(prepared: Library) -> None:
+def test_dagster_dev_writes_a_missing_cache(prepared: Library) -> None:
     (prepared.artifacts / CACHE_FILE).unlink()
     build_location(prepared.settings(is_dev_cli=True))
-    assert facts_of(prepared)[0].is_current
+    assert definitions_of(prepared)[0].is_current
 
 
-def test_a_preparation_makes_facts_that_are_missing_and_says_truly_that_dbt_had_nothing_to_do(
+def test_prepare_writes_a_missing_cache_and_reports_that_dbt_did_not_parse(
     prepared: Library,
 ) -> None:
     (prepared.artifacts / CACHE_FILE).unlink()
     assert not prepare_location(prepared.settings(), print)
-    assert facts_of(prepared)[0].is_current
+    assert definitions_of(prepared)[0].is_current
 
 
 # --- a load -------------------------------------------------------------------------------------------------
@@ -258,7 +253,7 @@ print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - b
 """
 
 
-def test_a_load_imports_none_of_the_libraries_that_only_runs_need(preparation: Preparation) -> None:
+def test_a_load_imports_no_library_that_only_runs_need(preparation: Preparation) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _LOAD],
         env={**os.environ, **preparation.library.environment},
@@ -269,5 +264,5 @@ def test_a_load_imports_none_of_the_libraries_that_only_runs_need(preparation: P
     )
     imported = set(json.loads(done.stdout.splitlines()[-1]))
     assert "analytics_dagster" in imported
-    # The library's profile has expressions, which are Jinja's.
+    # The profile of the library has Jinja expressions.
     assert imported & HEAVY == {"jinja2"}

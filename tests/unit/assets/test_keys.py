@@ -1,4 +1,4 @@
-"""Which asset each dbt resource is, which of them collide, and the names that Dagster takes, as tables."""
+"""Asset keys of dbt resources, their collisions, and names that Dagster accepts."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def plan_of(*tests: PlannedTest, docs: bool = False) -> Plan:
         (node("exposure", "board", config=configured("bi", "board")), "bi/board"),
     ],
 )
-def test_a_key_is_dagster_dbts_own_unless_the_resource_names_another(resource: dict[str, Any], key: str) -> None:
+def test_a_key_is_dagster_dbts_unless_the_resource_sets_another(resource: dict[str, Any], key: str) -> None:
     assert asset_key(resource).to_user_string() == key
 
 
@@ -107,7 +107,7 @@ COLLIDING = {
 
 
 @pytest.mark.parametrize("what", COLLIDING)
-def test_two_resources_of_one_key_are_a_problem_that_names_both_and_the_setting_that_resolves_it(what: str) -> None:
+def test_two_resources_of_one_key_are_a_problem_with_names_and_remedy(what: str) -> None:
     one, other = COLLIDING[what]
     (problem,) = check_asset_keys(plan_of(), manifest(one, other)).problems
     assert problem.code == "asset-key-collision"
@@ -124,18 +124,18 @@ def test_the_remedy_resolves_it(what: str) -> None:
     assert check_asset_keys(plan_of(), manifest(one, other)).problems == ()
 
 
-def test_a_disabled_exposure_is_no_asset_and_collides_with_none() -> None:
+def test_a_disabled_exposure_is_no_asset_and_does_not_collide() -> None:
     content = manifest(node("model", "board", schema="exposures"), node("exposure", "board", config={"enabled": False}))
     assert check_asset_keys(plan_of(), content).problems == ()
 
 
-def test_a_collision_comes_after_the_problems_that_the_plan_has_already() -> None:
+def test_a_collision_is_added_after_the_plans_other_problems() -> None:
     content = manifest(*COLLIDING["two packages"])
     found = check_asset_keys(check_asset_keys(plan_of(), content), content)
     assert [problem.code for problem in found.problems] == ["asset-key-collision"] * 2
 
 
-def test_a_source_that_a_node_builds_is_the_nodes_asset_where_it_has_its_key() -> None:
+def test_a_source_that_a_node_builds_is_the_nodes_asset_if_keys_are_equal() -> None:
     content = manifest(
         node("seed", "orders", schema="raw", relation='"w"."raw"."orders"'),
         source("raw", "orders", relation='"w"."RAW"."orders"'),
@@ -154,14 +154,14 @@ def test_a_source_of_a_nodes_key_that_is_another_relation_collides() -> None:
     assert len(check_asset_keys(plan_of(), content).problems) == 1
 
 
-def test_a_model_of_the_projects_name_collides_only_where_a_test_checks_the_project_itself() -> None:
+def test_a_model_of_the_projects_name_collides_only_if_a_test_checks_the_project() -> None:
     content = manifest(node("model", "shop"))
     assert check_asset_keys(plan_of(), content).problems == ()
     (problem,) = check_asset_keys(plan_of(PlannedTest("test.shop.clock", None, frozenset())), content).problems
     assert problem.nodes == ("model.shop.shop (asset shop)", "the project itself (asset shop)")
 
 
-def test_a_model_collides_with_dbts_documentation_only_where_a_group_asks_for_that() -> None:
+def test_a_model_collides_with_dbts_documentation_only_if_a_group_has_docs() -> None:
     content = manifest(node("model", "shop", schema="dbt_docs"))
     assert check_asset_keys(plan_of(), content).problems == ()
     (problem,) = check_asset_keys(plan_of(docs=True), content).problems
@@ -171,7 +171,7 @@ def test_a_model_collides_with_dbts_documentation_only_where_a_group_asks_for_th
 # --- names --------------------------------------------------------------------------------------------------
 
 
-def test_what_dagster_reserves_is_what_is_never_given() -> None:
+def test_reserved_names_are_those_of_dagster() -> None:
     # Dagster's own list, which has no public name: if it grows, this fails and not the load of a location.
     assert RESERVED == DISALLOWED_NAMES
 
@@ -186,7 +186,7 @@ def test_what_dagster_reserves_is_what_is_never_given() -> None:
         (["type", "input", "import", "type_"], ["type_", "input_", "import_", "type__2"]),
     ],
 )
-def test_each_thing_gets_a_name_of_its_own_that_dagster_takes(wanted: list[str], names: list[str]) -> None:
+def test_names_are_unique_and_accepted_by_dagster(wanted: list[str], names: list[str]) -> None:
     given = dagster_names(enumerate(wanted))
     assert list(given) == names
     assert list(given.values()) == list(range(len(wanted)))

@@ -1,4 +1,4 @@
-"""How a real project looks in Dagster: the lending library's assets, checks and exposures."""
+"""The assets, checks and exposures of a real project, the lending library."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ def test_a_node_is_an_asset_with_its_group_and_kinds(
     assert spec.metadata["dagster_dbt/unique_id"] == unique_id
 
 
-def test_each_node_that_is_built_is_an_asset_and_an_ephemeral_model_is_none(dbt_assets: DbtAssets) -> None:
+def test_each_built_node_is_an_asset_and_an_ephemeral_model_is_not(dbt_assets: DbtAssets) -> None:
     assert len(dbt_assets.nodes) == 6
     assert f"model.{LIBRARY}.returned_loans" not in dbt_assets.nodes
 
 
-def test_an_asset_depends_on_what_it_reads_through_ephemeral_models_too(graph: dg.AssetGraph) -> None:
+def test_an_asset_depends_on_what_it_reads_through_ephemeral_models(graph: dg.AssetGraph) -> None:
     late_returns = graph.get(dg.AssetKey(["circulation", "late_returns"]))
     assert late_returns.parent_keys == {dg.AssetKey("loans")}
     assert graph.get(dg.AssetKey("shelf")).parent_keys == {dg.AssetKey("books"), dg.AssetKey("loans")}
@@ -97,7 +97,7 @@ def test_a_source_is_an_asset_in_the_group_of_sources(dbt_assets: DbtAssets) -> 
     assert source.group_name == "sources"
 
 
-def test_an_owners_name_is_a_team(dbt_assets: DbtAssets) -> None:
+def test_the_name_of_an_owner_becomes_a_team(dbt_assets: DbtAssets) -> None:
     assert list(spec_of(dbt_assets, f"model.{LIBRARY}.members").owners) == ["team:front_desk"]
     assert list(spec_of(dbt_assets, f"model.{LIBRARY}.shelf").owners) == []
 
@@ -120,7 +120,7 @@ def test_a_code_reference_opens_the_nodes_own_file(dbt_assets: DbtAssets, prepar
     assert str(preparation.library.project / "transformations" / "circulation" / "members.sql") in files
 
 
-def test_all_of_a_group_is_one_step_in_the_warehouses_pool(dbt_assets: DbtAssets) -> None:
+def test_a_group_is_one_step_in_the_warehouses_pool(dbt_assets: DbtAssets) -> None:
     steps = {
         assets.op.name: assets.op.pool
         for assets in dbt_assets.definitions.assets or []
@@ -193,6 +193,6 @@ def test_an_exposure_is_an_asset_downstream_of_what_it_depends_on(graph: dg.Asse
         ("Ana <ana@example.com>", "team:ana_ana_example_com"),
     ],
 )
-def test_an_owner_is_given_in_a_form_that_dagster_takes(name: str, owner: str) -> None:
+def test_an_owner_has_a_form_that_dagster_accepts(name: str, owner: str) -> None:
     assert dagster_owner(name) == owner
     dg.AssetSpec("any", owners=[owner])

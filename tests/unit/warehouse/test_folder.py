@@ -1,4 +1,4 @@
-"""Where results go: files that are whole or not there, with addresses for people and for browsers."""
+"""Folders of results: atomic writes, paths and URLs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from analytics_dagster.warehouse.folder import Folder, reports_folder
 
 
 @pytest.mark.parametrize("kind", ["folder", "file URL", "memory URL"])
-def test_a_file_is_written_once_for_the_same_bytes_and_leaves_nothing_beside_it(kind: str, tmp_path: Path) -> None:
+def test_a_file_is_written_once_for_the_same_bytes_without_temporary_files(kind: str, tmp_path: Path) -> None:
     urls = {"folder": str(tmp_path), "file URL": tmp_path.as_uri(), "memory URL": f"memory://{tmp_path.name}"}
     folder = Folder(urls[kind]) / "exports"
     assert folder.names() == set()
@@ -26,7 +26,7 @@ def test_a_file_is_written_once_for_the_same_bytes_and_leaves_nothing_beside_it(
     assert folder.names() == set()
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Folder(str(tmp_path))
     folder.write("a.txt", b"old")
 
@@ -41,11 +41,11 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert (tmp_path / "a.txt").read_bytes() == b"old"
 
 
-def test_a_folder_never_prints_its_options() -> None:
+def test_options_are_not_in_the_repr_of_a_folder() -> None:
     assert "hush" not in repr(Folder("s3://bucket", {"secret": "hush"}))
 
 
-def test_a_file_links_to_itself_unless_a_browser_finds_it_elsewhere(tmp_path: Path) -> None:
+def test_a_link_is_the_files_url_unless_there_is_a_web_url(tmp_path: Path) -> None:
     local = Folder(str(tmp_path)) / "pages"
     assert (local.path("a.html"), local.link("a.html")) == (
         str(tmp_path / "pages" / "a.html"),
@@ -58,7 +58,7 @@ def test_a_file_links_to_itself_unless_a_browser_finds_it_elsewhere(tmp_path: Pa
     assert found.link("a.html") == "https://reports.example.com/pages/a.html"
 
 
-def test_the_folder_of_reports_is_what_the_settings_say() -> None:
+def test_the_folder_of_reports_follows_the_settings() -> None:
     folder = reports_folder(
         Settings(
             reports_url="s3://reports", reports_web_url="https://reports", landing_storage_options={"profile": "shop"}

@@ -1,4 +1,4 @@
-"""What a driver of a bucket says is told in a line, without secrets, and with what to do about it."""
+"""Errors of bucket drivers become one line without secrets, and a remedy."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ OPTIONS = {"key": "AKIAEXAMPLE", "client_kwargs": {"aws_secret_access_key": "hun
 
 
 class ClientError(Exception):
-    """As botocore names what no driver translates."""
+    """The name of botocore's error that s3fs does not translate."""
 
 
 class EndpointConnectionError(Exception):
-    """As botocore names an address that nobody answers at."""
+    """The name of botocore's error for an unreachable address."""
 
 
 # What s3fs said when each of these was produced with a real server, and what gcsfs and adlfs say by their sources.
@@ -46,7 +46,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("error", "remedy", "kind"), SAID, ids=lambda value: str(value)[:40])
-def test_what_is_wrong_with_a_place_has_its_remedy(error: Exception, remedy: str, kind: FailureKind | None) -> None:
+def test_each_error_of_a_driver_has_its_remedy(error: Exception, remedy: str, kind: FailureKind | None) -> None:
     said, told = cause_of(error, "s3://b", {}), remedy_of(error, "reports_url")
     assert said.startswith(f"{type(error).__name__}: ")
     assert remedy in told
@@ -55,12 +55,12 @@ def test_what_is_wrong_with_a_place_has_its_remedy(error: Exception, remedy: str
     assert kind is None or classify(f"s3://b can't be written: {said}\n  -> {told}") is kind
 
 
-def test_a_secret_is_not_told() -> None:
+def test_a_secret_is_not_in_the_cause() -> None:
     error = OSError("403 for AKIAEXAMPLE\nwith hunter22 in eu at s3://me:sesame@b/x")
     said = cause_of(error, "s3://me:sesame@b/x", OPTIONS)
     assert said == "OSError: 403 for *** with *** in eu at s3://b/x"
     assert shown("s3://me:sesame@b/x") == "s3://b/x"
 
 
-def test_an_error_without_a_word_is_told_by_its_name() -> None:
+def test_an_error_without_a_message_is_shown_by_its_name() -> None:
     assert cause_of(TimeoutError(), "s3://b", {}) == "TimeoutError: no message"
