@@ -79,7 +79,7 @@ def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: 
     log.info(f"{target.sql}: {len(files):,} new of {len(listed):,} landed files, {size:,.1f} MiB")
     if not files and not must_exist:
         log.warning(
-            f"{target.sql} can't be created before its first file arrives: the type is unknown of "
+            f"{target.sql} can't be created before its first file arrives: the type of these columns is unknown: "
             f"{', '.join(table.untyped) or 'every column'}. Declare landing.columns or each column's data_type."
         )
         return LoadReport()

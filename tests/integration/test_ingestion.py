@@ -236,7 +236,7 @@ def test_before_the_first_file_the_table_is_created_if_its_columns_are_known(sho
 def test_before_the_first_file_unknown_columns_are_logged(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     report = shop.load(replace(ORDERS, columns={"id": "text"}, untyped=("price",)))
     assert report.row_count is None
-    assert "nothing says the type of price" in caplog.text
+    assert "the type of these columns is unknown: price" in caplog.text
     assert not Path(shop.warehouse.path).exists()
 
 
