@@ -101,8 +101,8 @@ def _linked(spec: dg.AssetSpec, docs: Docs) -> dg.AssetSpec:
 def build_docs_asset(docs: Docs, build_context: Callable[[], BuildContext]) -> dg.AssetsDefinition:
     """Return the asset of the documentation; ``build_context`` is called when it is built.
 
-    It is the last step of a run, and skipped if a step failed. An error is logged as a warning and the page stays as it
-    was, since a build is complete without it. In a run of this asset alone an error fails the run.
+    It is the last step of a run, and skipped if a step failed. An error is logged as a warning and the page is not
+    changed, since a build is complete without it. In a run of this asset alone an error fails the run.
     """
 
     # Not `@asset`: it names the step after the asset, and steps whose names begin with `dbt_` are builds.
@@ -126,7 +126,7 @@ def build_docs_asset(docs: Docs, build_context: Callable[[], BuildContext]) -> d
         context: dg.AssetExecutionContext, dbt: DbtResource, warehouse: Warehouse
     ) -> Iterator[dg.MaterializeResult[None]]:
         if context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-            context.log.info("dbt's documentation stays as it was: a step of this run failed.")
+            context.log.info("dbt's documentation was not updated: a step of this run failed.")
             return
         try:
             metadata = _generate(context, docs, build_context(), dbt, warehouse)

@@ -1,7 +1,7 @@
 """dlt's DuckDB destination for one database of an open connection: a file, or an attached DuckLake.
 
 Reason: dlt's destination takes an open connection, but does not put the database into the names of its queries. dlt's
-DuckLake destination opens connections of its own with the catalog's password in their path, and loads in parallel,
+DuckLake destination opens new connections with the catalog's password in their path, and loads in parallel,
 which DuckLake does not support. `DuckDbClient` and `DuckDbSqlClient` are no public API.
 Cost of the public alternative (the database as the default schema of each connection): loading fails if another
 attached database has a schema of the same name.

@@ -140,11 +140,11 @@ def test_the_segments_are_a_table_with_a_plot_and_a_check(shop: Shop) -> None:
     assert result.success
     table = shop.segments()
     assert table.segment.value_counts().to_dict() == {"champions": 30, "new": 30, "at risk": 30}
-    said = metadata(result, "customer_segments")
-    assert said["dagster/row_count"] == 90
-    assert said["silhouette"] > 0.6
-    assert said["plot"].startswith("![Customers by segment](data:image/png;base64,")
-    assert "| champions | 30 | 33% |" in said["segments"]
+    found = metadata(result, "customer_segments")
+    assert found["dagster/row_count"] == 90
+    assert found["silhouette"] > 0.6
+    assert found["plot"].startswith("![Customers by segment](data:image/png;base64,")
+    assert "| champions | 30 | 33% |" in found["segments"]
     (check,) = result.get_asset_check_evaluations()
     assert check.passed
 
@@ -166,13 +166,13 @@ def test_the_report_is_written_by_day_and_as_the_latest(shop: Shop) -> None:
     dated = f"reports/revenue_report/{yesterday:%Y-%m-%d}.html"
     assert set(files) == {dated, "reports/revenue_report/latest.html"}
     assert files[dated] == files["reports/revenue_report/latest.html"]
-    said = metadata(result, "revenue_report")
-    assert said["revenue, last full day"] == 200.20
-    assert said["revenue, last 7 days"] == 1401.40
-    assert said["revenue, last 28 days"] == 5605.60
-    assert said["path"] == str(shop.folder / dated)
-    assert said["link"] == (shop.folder / dated).as_uri()
-    assert "![Revenue by day](data:image/png;base64," in said["preview"]
+    found = metadata(result, "revenue_report")
+    assert found["revenue, last full day"] == 200.20
+    assert found["revenue, last 7 days"] == 1401.40
+    assert found["revenue, last 28 days"] == 5605.60
+    assert found["path"] == str(shop.folder / dated)
+    assert found["link"] == (shop.folder / dated).as_uri()
+    assert "![Revenue by day](data:image/png;base64," in found["preview"]
 
 
 def test_the_export_has_every_row_of_the_mart_in_monthly_files(shop: Shop) -> None:

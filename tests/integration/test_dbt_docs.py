@@ -76,11 +76,11 @@ def test_the_page_has_every_node_with_the_types_of_its_columns(bare: ProjectCopy
     assert all(page.count(f'"seed.bare.{name}"') > 1 for name in ("planets", "moons"))
     assert '"type": "INTEGER"' in page or '"type": "BIGINT"' in page, "what the warehouse alone knows"
     assert "INLINE DATA" not in page
-    told = {name: value.value for name, value in materialization.metadata.items()}
-    assert told["path"] == str(page_of(bare))
-    assert told["link"] == f"{WEB}/dbt_docs/index.html"
-    assert told["bytes"] == page_of(bare).stat().st_size
-    assert (told["nodes"], told["tables"]) == (2, 2)
+    found = {name: value.value for name, value in materialization.metadata.items()}
+    assert found["path"] == str(page_of(bare))
+    assert found["link"] == f"{WEB}/dbt_docs/index.html"
+    assert found["bytes"] == page_of(bare).stat().st_size
+    assert (found["nodes"], found["tables"]) == (2, 2)
 
 
 def test_a_page_in_a_bucket_has_the_content_type_of_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,7 @@ def test_the_fields_of_the_resource_have_no_secret(servers: Servers, warehouse: 
 
 
 @pytest.mark.parametrize(
-    ("target", "variable", "value", "said", "remedy", "kind"),
+    ("target", "variable", "value", "message", "remedy", "kind"),
     [
         ("prod", "ANALYTICS_POSTGRES_PORT", "1", "onnection refused", "server runs", FailureKind.CONNECTION),
         ("prod", "ANALYTICS_POSTGRES_PASSWORD", "wr0ng!", "authentication failed", "password", FailureKind.PERMISSION),
@@ -213,7 +213,7 @@ def test_an_unreachable_server_is_an_error_with_the_remedy(  # noqa: PLR0913, PL
     target: str,
     variable: str,
     value: str,
-    said: str,
+    message: str,
     remedy: str,
     kind: FailureKind | None,
 ) -> None:
@@ -223,7 +223,7 @@ def test_an_unreachable_server_is_an_error_with_the_remedy(  # noqa: PLR0913, PL
     with pytest.raises(WarehouseError) as raised:
         opened(target).replace(Table("consumers", "t"), pd.DataFrame({"n": [1]}))
     text = str(raised.value)
-    assert said in text
+    assert message in text
     assert remedy in raised.value.remedy
     assert "wr0ng!" not in text
     assert servers.postgres.password not in text

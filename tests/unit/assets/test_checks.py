@@ -26,7 +26,7 @@ def data_test(name: str, package: str = "shop", ending: str = "1") -> dict[str, 
             [(data_test("unique"), ORDERS), (data_test("unique", ending="2"), ORDERS)],
             ["test_shop_unique_1", "test_shop_unique_2"],
         ),
-        # What is told apart must not take the name of a third.
+        # A longer name must not equal the name of a third test.
         (
             [(data_test("unique"), ORDERS), (data_test("unique", "other"), ORDERS), (data_test("shop_unique"), ORDERS)],
             ["test_shop_unique_1", "other_unique", "shop_unique"],

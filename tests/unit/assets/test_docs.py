@@ -219,7 +219,7 @@ def test_it_is_the_last_step_and_skipped_after_a_failed_step(instance: dg.Dagste
     done, log = run(instance, tmp_path, zebra, fails, asked=asked)
     assert not done.success
     assert asked == [], "dbt was not to be called"
-    assert "dbt's documentation stays as it was: a step of this run failed." in log
+    assert "dbt's documentation was not updated: a step of this run failed." in log
     started = [event.step_key for event in done.filter_events(lambda event: event.is_step_start)]
     assert started[-1] == "generate_dbt_docs"
     assert [event.step_key for event in done.filter_events(lambda event: event.is_step_failure)] == ["aardvark"]

@@ -82,7 +82,7 @@ def test_a_missing_folder_is_an_error_that_names_it_and_the_variable(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("nonsense://bucket/x", "nonsense"),
         ("gs://bucket/landing", "gcsfs"),
@@ -90,11 +90,11 @@ def test_a_missing_folder_is_an_error_that_names_it_and_the_variable(tmp_path: P
         ("sftp://me:sesame@127.0.0.1:9/x", "can't be read"),
     ],
 )
-def test_a_url_that_cannot_be_read_is_an_error_with_the_cause_and_no_secret(url: str, said: str) -> None:
+def test_a_url_that_cannot_be_read_is_an_error_with_the_cause_and_no_secret(url: str, message: str) -> None:
     options = {"key": "AKIAEXAMPLE", "client_kwargs": {"aws_secret_access_key": "hunter2"}}
     with pytest.raises(LandingZoneError) as caught:
         Landing(url, options=options).list_files(ORDERS)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert not any(secret in str(caught.value) for secret in ("AKIAEXAMPLE", "hunter2", "sesame"))
     assert caught.value.__cause__ is None
 

@@ -53,7 +53,7 @@ def test_landing_metadata_may_be_under_config_and_a_key_may_be_one_name() -> Non
 
 
 @pytest.mark.parametrize(
-    ("landing", "said"),
+    ("landing", "message"),
     [
         ({"path": "a.csv", "format": "csv", "primry_key": ["id"]}, "landing.primry_key: is not a known key"),
         ({"path": "a.xlsx", "format": "excel"}, "landing.format"),
@@ -65,10 +65,10 @@ def test_landing_metadata_may_be_under_config_and_a_key_may_be_one_name() -> Non
         (None, "landing.path"),
     ],
 )
-def test_an_invalid_declaration_is_an_error_that_names_table_file_and_remedy(landing: Any, said: str) -> None:
+def test_an_invalid_declaration_is_an_error_that_names_table_file_and_remedy(landing: Any, message: str) -> None:
     with pytest.raises(ProjectError) as caught:
         landed_tables({"s": source(landing)})
-    assert said in caught.value.problem
+    assert message in caught.value.problem
     assert "shop.orders in models/shop.yml" in caught.value.problem
     assert "primary_key" in caught.value.remedy
 

@@ -67,8 +67,8 @@ def test_waiting_for_a_locked_file_is_logged_with_its_holder(tmp_path: Path, cap
         started = time.monotonic()
         open_duckdb(path, timeout=30.0, read_only=False).close()
         assert 0.5 < time.monotonic() - started < 20
-    (said,) = [message for message in caplog.messages if "waiting for the warehouse" in message]
-    assert f"waiting for the warehouse {path}, which process {process.pid} (" in said
+    (line,) = [message for message in caplog.messages if "waiting for the warehouse" in message]
+    assert f"waiting for the warehouse {path}, which process {process.pid} (" in line
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -101,8 +101,8 @@ def locked(path: Path) -> AbstractContextManager[WarehouseLock]:
 
 
 def announced(caplog: pytest.LogCaptureFixture) -> str:
-    [said] = [message for message in caplog.messages if "waiting for the warehouse" in message]
-    return said
+    [line] = [message for message in caplog.messages if "waiting for the warehouse" in message]
+    return line
 
 
 # --- a file that another step holds -------------------------------------------------------------------------

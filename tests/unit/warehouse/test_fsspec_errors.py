@@ -18,8 +18,8 @@ class EndpointConnectionError(Exception):
     """The name of botocore's error for an unreachable address."""
 
 
-# What s3fs said when each of these was produced with a real server, and what gcsfs and adlfs say by their sources.
-SAID = [
+# Messages of s3fs from a real server, and of gcsfs and adlfs from their source code.
+ERRORS = [
     (FileNotFoundError("The specified bucket does not exist"), "Create the bucket", FailureKind.CODE),
     (ClientError("An error occurred (NoSuchBucket) when calling PutObject"), "Create the bucket", FailureKind.CODE),
     (
@@ -45,20 +45,20 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("error", "remedy", "kind"), SAID, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("error", "remedy", "kind"), ERRORS, ids=lambda value: str(value)[:40])
 def test_each_error_of_a_driver_has_its_remedy(error: Exception, remedy: str, kind: FailureKind | None) -> None:
-    said, told = cause_of(error, "s3://b", {}), remedy_of(error, "reports_url")
-    assert said.startswith(f"{type(error).__name__}: ")
-    assert remedy in told
-    assert isinstance(error, ImportError) or "ANALYTICS_REPORTS_URL" in told
+    cause, actual = cause_of(error, "s3://b", {}), remedy_of(error, "reports_url")
+    assert cause.startswith(f"{type(error).__name__}: ")
+    assert remedy in actual
+    assert isinstance(error, ImportError) or "ANALYTICS_REPORTS_URL" in actual
     # As it stands in the error of a step; the remedy's words do not make it another kind.
-    assert kind is None or classify(f"s3://b can't be written: {said}\n  -> {told}") is kind
+    assert kind is None or classify(f"s3://b can't be written: {cause}\n  -> {actual}") is kind
 
 
 def test_a_secret_is_not_in_the_cause() -> None:
     error = OSError("403 for AKIAEXAMPLE\nwith hunter22 in eu at s3://me:sesame@b/x")
-    said = cause_of(error, "s3://me:sesame@b/x", OPTIONS)
-    assert said == "OSError: 403 for *** with *** in eu at s3://b/x"
+    cause = cause_of(error, "s3://me:sesame@b/x", OPTIONS)
+    assert cause == "OSError: 403 for *** with *** in eu at s3://b/x"
     assert shown("s3://me:sesame@b/x") == "s3://b/x"
 
 
