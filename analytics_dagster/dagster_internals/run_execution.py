@@ -2,8 +2,8 @@
 
 Reason: the public `JobDefinition.execute_in_process` replaces the job's executor, and records neither the parent run
 nor the selection; `dg.execute_job` accepts neither a run id nor a selection of checks.
-Cost of the public alternative (`execute_in_process`): a build of six nodes takes 14.1 instead of 13.2 CPU seconds
-(means of 5 pairs of runs; the differences were -0.7 to 2.2). An interrupted run is stored as failed.
+Cost of the public alternative (`execute_in_process`): a build of six nodes takes 14.5 instead of 13.5 CPU seconds
+(means of 6 pairs of runs; the differences were -0.7 to 2.2). An interrupted run is stored as failed.
 """
 
 from __future__ import annotations
