@@ -36,7 +36,8 @@ def open_profile(
     # dbt-duckdb removes secrets and options from the profile.
     content = copy.deepcopy({key: value for key, value in profile.items() if key != "threads"})
     if not attach:
-        content.pop("attach", None)
+        # `database` may name an attached one, which dbt-duckdb requires to be in `attach`.
+        content = {key: value for key, value in content.items() if key not in {"attach", "database"}}
     opened = available("dbt.adapters.duckdb.environments.Environment", _probe, "opening DuckDB by the profile's fields")
     return (opened or _open_by_fields)(content, project_dir, read_only)
 

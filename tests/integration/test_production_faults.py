@@ -206,7 +206,7 @@ def _at_another_path(servers: Servers, own: str) -> None:
     ("harm", "said", "remedy"),
     [
         (_of_another_version, "version", "automatic_migration"),
-        (_at_another_path, "_elsewhere", "Use the data path that this DuckLake was made with"),
+        (_at_another_path, "_elsewhere", "Use the data path that this DuckLake was created with"),
     ],
 )
 def test_an_incompatible_ducklake_is_an_error_with_a_remedy(

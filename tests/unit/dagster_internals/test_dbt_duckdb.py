@@ -57,8 +57,7 @@ def test_a_profile_is_opened_with_its_attached_databases_settings_and_options(tm
 
 @pytest.mark.usefixtures("_internals")
 def test_without_attach_no_database_is_attached(tmp_path: Path) -> None:
-    profile = {key: value for key, value in PROFILE.items() if key != "database"}
-    with open_profile(profile, tmp_path, read_only=True, attach=False) as connection:
+    with open_profile(PROFILE, tmp_path, read_only=True, attach=False) as connection:
         names = connection.execute("select database_name from duckdb_databases() where not internal").fetchall()
     assert names == [("memory",)]
 
