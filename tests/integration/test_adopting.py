@@ -118,10 +118,10 @@ def test_the_helm_values_are_valid_for_the_chart(bank: InitResult) -> None:
 
 
 def test_init_can_be_repeated_and_keeps_a_users_changes(bank: InitResult) -> None:
-    changed = bank.team.folder / "workspace.yaml"
-    written = changed.read_text()
+    changed, project = bank.team.folder / "workspace.yaml", bank.team.folder / "pyproject.toml"
+    written, project_written = changed.read_text(), project.read_text()
     changed.write_text(f"{written}# mine\n")
-    (bank.team.folder / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+    project.write_text("[project]\nname = 'mine'\n")
     again = bank.team.init()
     assert again.returncode == 0, again.stderr
     assert changed.read_text() == f"{written}# mine\n"
@@ -131,6 +131,10 @@ def test_init_can_be_repeated_and_keeps_a_users_changes(bank: InitResult) -> Non
     )
     assert outcomes["workspace.yaml"].strip() == "yours, kept"
     assert outcomes["schedule_groups.yaml"].strip() == "unchanged"
+    # The other tests use the same folder, in any order.
+    changed.write_text(written)
+    project.write_text(project_written)
+    (bank.team.folder / "pyproject.toml.new").unlink()
 
 
 def _findings(said: subprocess.CompletedProcess[str]) -> Mapping[str, list[Any]]:

@@ -20,9 +20,9 @@ from tests.unit.automation.three_groups import NAMES, SIX, ThreeGroups, three_gr
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
-@pytest.fixture(scope="module")
-def groups(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreeGroups]:
-    with dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance"))) as instance:
+@pytest.fixture
+def groups(tmp_path: Path) -> Iterator[ThreeGroups]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield ThreeGroups(instance, three_groups())
 
 
