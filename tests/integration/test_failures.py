@@ -74,7 +74,7 @@ def test_a_retry_runs_only_failed_and_skipped_nodes(broken: Broken, instance_of:
     model.write_text(model.read_text().replace("no_such_column as nothing, ", ""))
     done = broken.library.run("retry")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Run {broken.run_id}" in done.stdout
+    assert f"Retrying run {broken.run_id}" in done.stdout
     [retry] = instance_of.get_runs(filters=dg.RunsFilter(tags={"dagster/parent_run_id": broken.run_id}))
     first = _built(instance_of, broken.run_id)
     again = _built(instance_of, retry.run_id)
