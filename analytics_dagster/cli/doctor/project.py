@@ -29,7 +29,7 @@ def check_target(settings: Settings, target: Target) -> CheckResult:
 
 
 def check_manifest(settings: Settings, target: Target, groups: ScheduleGroups) -> Iterator[CheckResult]:
-    """Yield whether the manifest is as up to date as every process except `dagster dev` needs it, and its plan."""
+    """Yield whether the manifest is up to date and, if it is, the problems and warnings of the plan."""
     try:
         project = load_project(find_project(settings), target, groups.selections)
         metadata = project.manifest["metadata"]
