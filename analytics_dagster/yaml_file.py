@@ -13,17 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    ValidationError,
-    WithJsonSchema,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.settings import variable_name
@@ -54,9 +45,9 @@ class YamlModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
         """Return the JSON schema with the fields' descriptions."""
-        schema = handler(core_schema)
+        schema: dict[str, Any] = handler(core_schema)
         properties = handler.resolve_ref_schema(schema)["properties"]
         for name, description in field_descriptions(cls).items():
             properties[cls.model_fields[name].alias or name]["description"] = description
@@ -159,7 +150,8 @@ def _problems(model: type[BaseModel], item: Mapping[str, Any]) -> Iterator[tuple
     else:
         value = item["input"]
         actual = f", not {value!r}" if isinstance(value, _SCALARS) else ""
-        yield position, (f"{_EXPECTED[kind]} is expected" if kind in _EXPECTED else str(item["msg"])) + actual
+        expected = _EXPECTED.get(kind) or _EXPECTED.get(kind.partition("_")[0])
+        yield position, (f"{expected} is expected" if expected else str(item["msg"])) + actual
 
 
 _SCALARS = (str, int, float, date)
@@ -171,14 +163,11 @@ _EXPECTED = {
     "tuple_type": "a list",
     "model_type": "a mapping of keys to values",
     "dict_type": "a mapping of keys to values",
-    "bool_type": "`true` or `false`",
-    "bool_parsing": "`true` or `false`",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
+    "bool": "`true` or `false`",
+    "int": "a whole number",
     "missing": "this key",
 }
-"""The expected value by the type of pydantic's error, whose own messages use Python's terms."""
+"""The expected value by the type of pydantic's error, or its first word; pydantic's messages use Python's terms."""
 
 
 def model_at(model: type[BaseModel], position: YamlPath) -> type[BaseModel]:
@@ -239,7 +228,14 @@ class _Loader(yaml.SafeLoader):
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         mapping: yaml.MappingNode = super().compose_mapping_node(anchor)
-        _require_unique(mapping)
+        lines: dict[str, int] = {}
+        for key in (key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)):
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                raise YamlError(
+                    f"the key {key.value!r} appears twice in one mapping (lines {lines[key.value]} and {line})"
+                )
+            lines[key.value] = line
         return mapping
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's signature
@@ -261,15 +257,3 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node | None, i
             if key.value == str(part):
                 return value, key.start_mark.line + 1
     return None, 0
-
-
-def _require_unique(mapping: yaml.MappingNode) -> None:
-    lines: dict[str, int] = {}
-    for key, _ in mapping.value:
-        if isinstance(key, yaml.ScalarNode):
-            line = key.start_mark.line + 1
-            if key.value in lines:
-                raise YamlError(
-                    f"the key {key.value!r} appears twice in one mapping (lines {lines[key.value]} and {line})"
-                )
-            lines[key.value] = line

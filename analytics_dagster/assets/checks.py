@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,13 @@ def build_check_specs(
     }
 
 
+_NAMINGS: tuple[Callable[[Mapping[str, Any]], str], ...] = (
+    lambda test: str(test["name"]),
+    lambda test: f"{test['package_name']}_{test['name']}",
+    lambda test: re.sub(r"[^A-Za-z0-9_]", "_", test["unique_id"]),
+)
+
+
 def check_names(tests: Iterable[tuple[Mapping[str, Any], dg.AssetKey]]) -> Mapping[str, str]:
     """Return the name of each test's check by unique id, given the tests and the assets that they check.
 
@@ -63,7 +70,7 @@ def check_names(tests: Iterable[tuple[Mapping[str, Any], dg.AssetKey]]) -> Mappi
     names: dict[str, str] = {}
     taken: set[tuple[dg.AssetKey, str]] = set()
     pending = list(tests)
-    for naming in (_own_name, _name_with_package, _unique_name):
+    for naming in _NAMINGS:
         wanted = Counter((asset, naming(test)) for test, asset in pending)
         free = {name for name, times in wanted.items() if times == 1} - taken
         names |= {test["unique_id"]: naming(test) for test, asset in pending if (asset, naming(test)) in free}
@@ -101,15 +108,3 @@ def _unit_tests(
                 # dbt does not build a model whose unit test failed.
                 blocking=checked in node["depends_on"]["nodes"],
             )
-
-
-def _own_name(test: Mapping[str, Any]) -> str:
-    return str(test["name"])
-
-
-def _name_with_package(test: Mapping[str, Any]) -> str:
-    return f"{test['package_name']}_{test['name']}"
-
-
-def _unique_name(test: Mapping[str, Any]) -> str:
-    return re.sub(r"[^A-Za-z0-9_]", "_", test["unique_id"])

@@ -59,7 +59,7 @@ def make_dbt_definitions(
         keys=keys,
         sources={unique_id: specs[unique_id] for unique_id in sources},
         nodes={unique_id: specs[unique_id] for unique_id in nodes},
-        others=(*build_exposure_specs(manifest, keys), *_project_specs(manifest, plan)),
+        others=(*build_exposure_specs(manifest, graph, keys), *_project_specs(manifest, plan)),
         checks=checks,
         steps=plan_steps(plan, graph, specs, checks),
         paths={unique_id: graph.nodes[unique_id]["original_file_path"] for unique_id in nodes},

@@ -129,6 +129,12 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
     return named
 
 
+def dagster_owners(named: Any) -> list[str]:
+    """Return one owner or several in a form that Dagster accepts; what is no name is left out."""
+    names = [named] if isinstance(named, str) else named or []
+    return [dagster_owner(name) for name in names if isinstance(name, str) and name.strip()]
+
+
 def dagster_owner(name: str) -> str:
     """Return an owner in a form that Dagster accepts: an e-mail address, or `team:` and a slug."""
     if _EMAIL.match(name) or name.startswith("team:"):

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.assets.keys import dagster_owner
+from analytics_dagster.assets.keys import dagster_owners
 from analytics_dagster.dagster_internals.lazy_dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -91,8 +91,7 @@ class Translator(DagsterDbtTranslator):
         named = (
             (meta.get("dagster") or {}).get("owners") or owner.get("email") or owner.get("name") or meta.get("owner")
         )
-        names = [named] if isinstance(named, str) else named or []
-        return [dagster_owner(name) for name in names if isinstance(name, str) and name.strip()]
+        return dagster_owners(named)
 
     def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:
         """Return dbt's tags, without those that Dagster rejects."""

@@ -7,7 +7,6 @@ Cost of the public alternative (the stock resource): a third of the CPU time of 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -30,8 +29,10 @@ class QuickDbtCliResource(DbtCliResource):
 
     def make_adapter(self, arguments: Sequence[str]) -> Any:
         """Return a dbt adapter for a dbt command with these arguments."""
+        from dagster._utils import pushd  # `contextlib.chdir` needs Python 3.11
+
         _set_dbt_version()
-        with _working_directory(Path(self.project_dir)):
+        with pushd(self.project_dir):
             return super()._initialize_dbt_core_adapter(arguments)
 
     @cached_property
@@ -51,9 +52,12 @@ _FALLBACK = "each dbt command starts dbt twice and loads it into Dagster's proce
 
 
 def _quick_class() -> type[QuickDbtCliResource]:
+    from dagster._utils import pushd
+
     names = "_cli_version", "_initialize_dbt_core_adapter"
     _, initialize = (getattr(DbtCliResource, name) for name in names)
     require_parameters(initialize, "self", "args")
+    require_parameters(pushd, "path")
     return QuickDbtCliResource
 
 
@@ -102,14 +106,3 @@ def _set_dbt_version() -> None:
 
     if getattr(resource, "DBT_PYTHON_VERSION", DBT_VERSION) is None:
         vars(resource)["DBT_PYTHON_VERSION"] = DBT_VERSION
-
-
-# `contextlib.chdir` needs Python 3.11.
-@contextmanager
-def _working_directory(folder: Path) -> Iterator[None]:
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)

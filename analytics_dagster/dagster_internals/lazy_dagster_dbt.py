@@ -46,13 +46,11 @@ from dagster_dbt import (  # noqa: E402 - only now
     DbtCliResource,
     DbtProject,
 )
-from dagster_dbt.dagster_dbt_translator import DbtManifestWrapper  # noqa: E402 - only now
 
 __all__ = [
     "DagsterDbtTranslator",
     "DagsterDbtTranslatorSettings",
     "DbtCliInvocation",
     "DbtCliResource",
-    "DbtManifestWrapper",
     "DbtProject",
 ]

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -28,7 +28,7 @@ from analytics_dagster.redaction import SECRET_NAME
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
-_VERSION = 5
+_VERSION = 6
 _READ_BY_DBT = (".sql", ".yml", ".yaml", ".py", ".md", ".csv")
 _TOP_LEVEL = (
     PROJECT,
@@ -54,13 +54,13 @@ _VARIABLE = re.compile(rb"env_var\(\s*['\"]([^'\"]+)")
 
 @dataclass(frozen=True)
 class ParseInputs:
-    """What a manifest is made of: facts that must be equal, and files with (size in bytes, mtime in ns).
+    """What a manifest is made of: facts that must be equal, and files with [size in bytes, mtime in ns].
 
     ``packages`` are those of the files that dbt itself installs.
     """
 
     facts: Mapping[str, str]
-    files: Mapping[str, tuple[int, int]]
+    files: Mapping[str, Sequence[int]]
     packages: frozenset[str] = frozenset()
 
     def without_changes_since(self, before: ParseInputs) -> ParseInputs:
@@ -81,7 +81,7 @@ class ParseRecord:
 
     inputs: ParseInputs
     digests: Mapping[str, str]
-    variables: tuple[str, ...]
+    variables: Sequence[str]
     environment: str
     selections: tuple[Selection, ...]
     selected: tuple[frozenset[str], ...]
@@ -130,19 +130,13 @@ def read_record(artifacts: Path) -> ParseRecord | None:
     """Return the record beside the manifest, or None if there is none that this version can read."""
     try:
         stored = orjson.loads((artifacts / RECORD).read_bytes())
-        if stored["version"] != _VERSION:
+        if stored.pop("version") != _VERSION:
             return None
-        files = {path: (size, mtime) for path, (size, mtime, _) in stored["files"].items()}
-        return ParseRecord(
-            inputs=ParseInputs(stored["facts"], files),
-            digests={path: digest for path, (_, _, digest) in stored["files"].items()},
-            variables=tuple(stored["variables"]),
-            environment=stored["environment"],
-            selections=tuple(Selection(**item["selection"]) for item in stored["selections"]),
-            selected=tuple(frozenset(item["unique_ids"]) for item in stored["selections"]),
-            manifest=stored["manifest"],
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        stored["inputs"] = ParseInputs(**stored["inputs"])
+        stored["selections"] = tuple(Selection(**selection) for selection in stored["selections"])
+        stored["selected"] = tuple(frozenset(unique_ids) for unique_ids in stored["selected"])
+        return ParseRecord(**stored)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # A record that can't be read is treated like a missing one: the manifest is made again.
         return None
 
@@ -153,20 +147,17 @@ def write_record(
     """Write the record: call it last, so that an interrupted preparation leaves no matching record."""
     contents = {path: Path(path).read_bytes() for path in inputs.files}
     variables = _variables(contents.values())
-    content = {
-        "version": _VERSION,
-        "facts": dict(inputs.facts),
-        "files": {path: (*stat, _digest(contents[path])) for path, stat in inputs.files.items()},
-        "manifest": digest_of(artifacts / MANIFEST),
-        "variables": variables,
-        "environment": _environment(variables),
-        "selections": [
-            {"selection": asdict(selection), "unique_ids": sorted(unique_ids)}
-            for selection, unique_ids in zip(selections, selected, strict=True)
-        ],
-    }
+    record = ParseRecord(
+        inputs=replace(inputs, packages=frozenset()),
+        digests={path: _digest(content) for path, content in contents.items()},
+        variables=variables,
+        environment=_environment(variables),
+        selections=tuple(selections),
+        selected=tuple(selected),
+        manifest=digest_of(artifacts / MANIFEST),
+    )
     temporary = artifacts / f".{RECORD}.{os.getpid()}"
-    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.write_bytes(orjson.dumps({"version": _VERSION, **vars(record)}, default=sorted))
     temporary.replace(artifacts / RECORD)
 
 
@@ -192,9 +183,9 @@ def _state(project_dir: Path) -> str:
     return ", ".join(f"{path} {_stat(path)}" for path in artifacts if path.is_file())
 
 
-def _stat(path: str | Path) -> tuple[int, int]:
+def _stat(path: str | Path) -> Sequence[int]:
     status = os.stat(path)  # noqa: PTH116 - thousands of paths, as `str`
-    return status.st_size, status.st_mtime_ns
+    return [status.st_size, status.st_mtime_ns]
 
 
 def digest_of(path: Path) -> str:

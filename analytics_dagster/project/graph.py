@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any, TypeVar
@@ -12,6 +13,9 @@ Key = TypeVar("Key", bound=Hashable)
 
 BUILT = frozenset({"model", "seed", "snapshot", "function"})
 """The resource types of nodes that dbt builds in the warehouse; these nodes are assets."""
+
+_READERS = ("unit_tests", "exposures", "metrics", "semantic_models", "saved_queries")
+"""The parts of a manifest with other resources that read nodes and sources."""
 
 
 class Graph:
@@ -64,11 +68,8 @@ class Graph:
     @cached_property
     def ephemeral(self) -> frozenset[str]:
         """The unique ids of ephemeral models."""
-        return frozenset(
-            unique_id
-            for unique_id, node in self.nodes.items()
-            if node["resource_type"] == "model" and unique_id not in self.built
-        )
+        models = {unique_id for unique_id, node in self.nodes.items() if node["resource_type"] == "model"}
+        return frozenset(models - self.built)
 
     @cached_property
     def tests(self) -> Mapping[str, Mapping[str, Any]]:
@@ -87,7 +88,7 @@ class Graph:
         candidates = {source: node_of[name] for source, name in sorted(named.items()) if name in node_of}
         if not candidates:
             return {}
-        parents = {node: set(self._declared(node)) for node in self.built}
+        parents = {node: set(self.declared(node)) for node in self.built}
         found = {}
         for source, node in candidates.items():
             readers = {reader for reader, read in parents.items() if source in read and reader != node}
@@ -104,10 +105,18 @@ class Graph:
         A unit test reads its model.
         """
         if unique_id not in self._reads:
-            declared = self._declared(unique_id)
+            declared = self.declared(unique_id)
             also = {self.built_as[source] for source in declared if source in self.built_as} - {unique_id}
             self._reads[unique_id] = declared | also
         return self._reads[unique_id]
+
+    def declared(self, unique_id: str) -> frozenset[str]:
+        """Return the nodes and sources that a node, test or exposure reads in dbt's graph.
+
+        What is no table, such as an ephemeral model or a metric, is replaced by what it reads.
+        """
+        reached = reachable(self._parents[unique_id], self._parents_of_others)
+        return frozenset(parent for parent in reached if parent in self.built or parent in self.sources)
 
     def parents(self, unique_id: str) -> frozenset[str]:
         """Return the built nodes that a node or test reads."""
@@ -120,7 +129,7 @@ class Graph:
         reads any of these), else a source. A test that reads only sources is a check of a source, even if a node
         builds it.
         """
-        declared = self._declared(test)
+        declared = self.declared(test)
         reads = declared if declared <= self.sources.keys() else self.reads(test)
         attached = self.tests[test].get("attached_node") if test in self.tests else None
         if attached in reads:
@@ -147,26 +156,17 @@ class Graph:
         """Return all built nodes upstream of the given ones, without these."""
         return frozenset(reachable(nodes, {node: self.parents(node) for node in self.built})) - nodes
 
-    def _declared(self, unique_id: str) -> frozenset[str]:
-        """Return the nodes and sources that a node or test reads in dbt's graph, through ephemeral models."""
-        found: set[str] = set()
-        pending = self._parents(unique_id)
-        seen: set[str] = set()
-        while pending:
-            parent = pending.pop()
-            if parent in seen:
-                continue
-            seen.add(parent)
-            if parent in self.built or parent in self.sources:
-                found.add(parent)
-            elif parent in self.nodes:
-                pending.extend(self._parents(parent))
-        return frozenset(found)
-
-    def _parents(self, unique_id: str) -> list[str]:
-        node = self.unit_tests[unique_id] if unique_id in self.unit_tests else self.nodes[unique_id]
+    @cached_property
+    def _parents(self) -> Mapping[str, Sequence[str]]:
+        others = [self._manifest.get(kind) or {} for kind in _READERS]
+        resources = itertools.chain(self.nodes.items(), *(kind.items() for kind in others))
         # A seed reads nothing, and its `depends_on` has no `nodes`.
-        return list(node["depends_on"].get("nodes") or [])
+        return {one: (resource.get("depends_on") or {}).get("nodes") or [] for one, resource in resources}
+
+    @cached_property
+    def _parents_of_others(self) -> Mapping[str, Sequence[str]]:
+        """The parents of what is no table: ephemeral models, metrics and the like."""
+        return {unique_id: parents for unique_id, parents in self._parents.items() if unique_id not in self.built}
 
 
 def reachable(start: Iterable[Key], parents: Mapping[Key, Iterable[Key]]) -> set[Key]:

@@ -15,7 +15,7 @@ from analytics_dagster.project import parse
 from analytics_dagster.project.extensions import ensure_target_extensions
 from analytics_dagster.project.files import DbtProjectFiles
 from analytics_dagster.project.fingerprint import read_inputs, read_record, write_record
-from analytics_dagster.project.manifest import MANIFEST, LazyManifest, read_manifest
+from analytics_dagster.project.manifest import MANIFEST, read_manifest
 from analytics_dagster.project.parse import DBT_FOLDER_VARIABLES, ParseRequest, Selection
 from analytics_dagster.project.placeholder_profile import write_placeholder
 from analytics_dagster.project.profile import Target, load_target
@@ -31,14 +31,10 @@ Announce = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Project:
-    """A dbt project with its manifest, and the nodes that each selection names (dbt unique ids).
-
-    The manifest is read when a part of it is first looked up.
-    """
+    """A dbt project with its manifest, and the nodes that each selection names (dbt unique ids)."""
 
     files: DbtProjectFiles
     target: Target
-    manifest: Mapping[str, Any] = field(repr=False)
     selected: Mapping[Selection, frozenset[str]] = field(repr=False)
     is_current: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
     """Returns whether dbt would still parse the manifest's inputs, whatever folder it writes to."""
@@ -57,6 +53,11 @@ class Project:
     def artifacts(self) -> Path:
         """The absolute folder of the manifest and of each run's artifacts."""
         return self.files.artifacts
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """The manifest; raises `ProjectError` if it can't be read. A load from the cache does not need it."""
+        return read_manifest(self.artifacts / MANIFEST, remedy=f"Run `{PREPARE}`.")
 
     @cached_property
     def dbt(self) -> DbtProject:
@@ -109,8 +110,9 @@ def load_project(files: DbtProjectFiles, target: Target, selections: Sequence[Se
     """
     manifest = files.artifacts / MANIFEST
     record = read_record(files.artifacts)
-    difference: str | None = "it has no record of its inputs"
-    if record is not None:
+    if record is None:
+        difference: str | None = "it has no record of its inputs"
+    else:
         difference = record.difference(read_inputs(files, target), selections)
     if record is None or difference:
         if not manifest.exists():
@@ -122,7 +124,6 @@ def load_project(files: DbtProjectFiles, target: Target, selections: Sequence[Se
     return Project(
         files=files,
         target=target,
-        manifest=LazyManifest(manifest, remedy=f"Run `{PREPARE}`."),
         selected=dict(zip(record.selections, record.selected, strict=True)),
         is_current=lambda: (
             record.difference(read_inputs(files, target), selections) is None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +42,3 @@ def read_manifest(path: Path, *, remedy: str) -> Mapping[str, Any]:
             remedy=remedy,
         )
     return dict(manifest)
-
-
-class LazyManifest(Mapping[str, Any]):
-    """A manifest that is read at the first lookup; raises `ProjectError` only then."""
-
-    def __init__(self, path: Path, *, remedy: str) -> None:
-        self._path = path
-        self._remedy = remedy
-
-    def __getitem__(self, key: str) -> Any:
-        """Return one part of the manifest."""
-        return self._content[key]
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the names of the parts."""
-        return iter(self._content)
-
-    def __len__(self) -> int:
-        """Return the number of parts."""
-        return len(self._content)
-
-    @cached_property
-    def _content(self) -> Mapping[str, Any]:
-        return read_manifest(self._path, remedy=self._remedy)

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analytics_dagster.project.graph import BUILT, Graph
+from analytics_dagster.project.manifest import MANIFEST, read_manifest
 from analytics_dagster.settings import environment_variables
 
 if TYPE_CHECKING:
@@ -65,12 +67,9 @@ def artifacts_of(target_path: Path, variables: str) -> Path:
 
 @dataclass(frozen=True)
 class ParseRequest:
-    """One parse: the project, the target, the vars (a JSON object), and the selections to resolve."""
+    """One parse: dbt's options for the project and the target, the vars (a JSON object), the selections to resolve."""
 
-    project_dir: str
-    profiles_dir: str
-    profile: str
-    target: str
+    options: Sequence[str]
     target_path: str
     install_packages: bool
     variables: str
@@ -86,16 +85,12 @@ class ParseRequest:
         install_packages: bool = False,
     ) -> ParseRequest:
         """Return the request to parse a project, which writes into its folder for artifacts."""
-        return cls(
-            project_dir=str(files.directory),
-            profiles_dir=str(target.profiles_dir),
-            profile=target.profile,
-            target=target.name,
-            target_path=str(files.artifacts),
-            install_packages=install_packages,
-            variables=files.variables,
-            selections=tuple(selections),
+        options = (
+            *("--project-dir", str(files.directory), "--profiles-dir", str(target.profiles_dir)),
+            *("--profile", target.profile, "--target", target.name, "--log-path", str(files.artifacts)),
+            *("--no-use-colors", "--no-send-anonymous-usage-stats"),
         )
+        return cls(options, str(files.artifacts), install_packages, files.variables or "{}", tuple(selections))
 
 
 @dataclass(frozen=True)
@@ -171,26 +166,22 @@ def _main(request_file: Path, result_file: Path) -> None:
 def _select(request: ParseRequest) -> tuple[Sequence[str], ...]:
     from dbt.cli.main import dbtRunner  # only this process imports dbt
 
-    project = [
-        *("--project-dir", request.project_dir, "--profiles-dir", request.profiles_dir),
-        *("--profile", request.profile, "--target", request.target, "--log-path", request.target_path),
-        *("--no-use-colors", "--no-send-anonymous-usage-stats"),
-    ]
     if request.install_packages:
-        _invoke(dbtRunner(), "dbt deps", ["deps", "--quiet", *project, "--vars", request.variables or "{}"])
+        _invoke(dbtRunner(), "dbt deps", ["deps", "--quiet", *request.options, "--vars", request.variables])
     found: dict[Selection, Sequence[str]] = {}
     # The location's own vars come first: everything else reads the manifest that they result in.
     for variables in dict.fromkeys(["", *(selection.variables for selection in request.selections)]):
         folder = artifacts_of(Path(request.target_path), variables)
         folder.mkdir(parents=True, exist_ok=True)
-        options = [*project, "--vars", variables or request.variables or "{}", "--write-json"]
+        options = [*request.options, "--vars", variables or request.variables, "--write-json"]
         options += ["--target-path", str(folder)]
         manifest = _invoke(dbtRunner(), "dbt parse", ["parse", "--quiet", *options])
         for selection in request.selections:
             if selection.variables != variables:
                 continue
             if selection.changed:
-                found[selection] = changed_nodes(_read_manifest(Path(request.target_path)), _read_manifest(folder))
+                manifests = [read_manifest(path / MANIFEST, remedy="") for path in (Path(request.target_path), folder)]
+                found[selection] = changed_nodes(*manifests)
                 continue
             command = f"dbt ls {' '.join(selection.arguments)}"
             arguments = ["ls", "--quiet", *options, *selection.arguments]
@@ -215,23 +206,15 @@ def changed_nodes(manifest: Mapping[str, Any], other: Mapping[str, Any]) -> list
 
 
 def _tables(manifest: Mapping[str, Any]) -> Mapping[str, tuple[object, ...]]:
-    nodes = {**manifest["nodes"], **(manifest.get("functions") or {})}
     return {
         unique_id: (
             sorted(node["depends_on"].get("nodes") or []),
             node.get("relation_name"),
             node["config"].get("materialized") == "ephemeral",
         )
-        for unique_id, node in nodes.items()
-        if node["resource_type"] in {"model", "seed", "snapshot", "function", "test"}
-        # A full parse leaves disabled tests among the nodes, a partial one does not.
-        and node["config"].get("enabled") is not False
+        for unique_id, node in Graph(manifest).nodes.items()
+        if node["resource_type"] in {*BUILT, "test"}
     }
-
-
-def _read_manifest(folder: Path) -> Mapping[str, Any]:
-    manifest: Mapping[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    return manifest
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import yaml
 from analytics_dagster.errors import ProfileError
 from analytics_dagster.project.files import DbtProjectFiles, render
 from analytics_dagster.redaction import SECRET_NAME
-from analytics_dagster.settings import Environment, missing_variables, variable_name
+from analytics_dagster.settings import missing_variables, variable_name
 
 PROFILES = "profiles.yml"
 """The name of the file of dbt's profiles."""
@@ -91,37 +91,45 @@ def load_target(files: DbtProjectFiles) -> Target:
     """
     profiles_dir = find_profiles_dir(files)
     path = profiles_dir / PROFILES
-    profiles = read_profiles(path)
-    profile = profiles.get(files.profile)
-    if not isinstance(profile, dict) or not isinstance(profile.get("outputs"), dict):
-        raise ProfileError(
-            f"{path} has no profile {files.profile!r} with outputs; it has: {_listed(profiles)}.",
-            remedy=f"Add it, or choose one with {variable_name('dbt_profile')}.",
-        )
-    outputs = profile["outputs"]
-    target = str(files.target or render(path, profile.get("target", "default")))
-    if not isinstance(outputs.get(target), dict):
-        raise ProfileError(
-            f"The profile {files.profile!r} in {path} has no target {target!r}; it has: {_listed(outputs)}.",
-            remedy=f"Choose one with {variable_name('dbt_target')} (its default is {_default_target(files)}).",
-        )
-    return _require_adapter(_rendered(profiles_dir, files.profile, target, outputs[target]))
+    target = files.target or render(path, _read_profile(path, files.profile).get("target", "default"))
+    return _require_adapter(read_target(profiles_dir, files.profile, str(target)))
 
 
 def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
-    """Return a target that `load_target` chose before, rendered again: for callers that keep no secrets.
+    """Return a target, rendered: also one that `load_target` chose before, for callers that keep no secrets.
 
-    Raises `ProfileError` if it no longer exists, or if a variable that it needs is not set.
+    Raises `ProfileError` if it does not exist, or if a variable that it needs is not set.
     """
     path = profiles_dir / PROFILES
-    declared = read_profiles(path).get(profile)
-    outputs = declared.get("outputs") if isinstance(declared, dict) else None
-    output = outputs.get(name) if isinstance(outputs, dict) else None
+    outputs = _read_profile(path, profile)["outputs"]
+    output = outputs.get(name)
     if not isinstance(output, dict):
         raise ProfileError(
-            f"{path} has no target {name!r} in the profile {profile!r} any more.", remedy="Load the location again."
+            f"The profile {profile!r} in {path} has no target {name!r}; it has: {_listed(outputs)}.",
+            remedy=f"Choose one with {variable_name('dbt_target')}. Its default is the profile's own `target` in the "
+            "environment `dev`, else the environment's name.",
         )
-    return _rendered(profiles_dir, profile, name, output)
+    missing = missing_variables(_required_variables(output))
+    if missing:
+        raise ProfileError(
+            f"The target {name!r} of the profile {profile!r} in {path} needs variables that are not set: "
+            + ", ".join(missing)
+            + ".",
+            remedy="Set them in the environment (in production from a Secret) and start again.",
+        )
+    rendered = render(path, output)
+    return Target(profile, name, str(rendered.get("type", "")), profiles_dir, rendered)
+
+
+def _read_profile(path: Path, name: str) -> Mapping[str, Any]:
+    profiles = read_profiles(path)
+    profile = profiles.get(name)
+    if not isinstance(profile, dict) or not isinstance(profile.get("outputs"), dict):
+        raise ProfileError(
+            f"{path} has no profile {name!r} with outputs; it has: {_listed(profiles)}.",
+            remedy=f"Add it, or choose one with {variable_name('dbt_profile')}.",
+        )
+    return profile
 
 
 def find_profiles_dir(files: DbtProjectFiles) -> Path:
@@ -151,26 +159,6 @@ def read_profiles(path: Path) -> Mapping[str, Any]:
     if not isinstance(profiles, dict):
         raise ProfileError(f"{path} has no profiles.", remedy="Add a profile.")
     return profiles
-
-
-def _rendered(profiles_dir: Path, profile: str, name: str, output: Mapping[str, Any]) -> Target:
-    path = profiles_dir / PROFILES
-    missing = missing_variables(_required_variables(output))
-    if missing:
-        raise ProfileError(
-            f"The target {name!r} of the profile {profile!r} in {path} needs variables that are not set: "
-            + ", ".join(missing)
-            + ".",
-            remedy="Set them in the environment (in production from a Secret) and start again.",
-        )
-    rendered = render(path, output)
-    return Target(
-        profile=profile,
-        name=name,
-        adapter=str(rendered.get("type", "")),
-        profiles_dir=profiles_dir,
-        credentials=rendered,
-    )
 
 
 def _require_adapter(target: Target) -> Target:
@@ -214,12 +202,6 @@ def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
             yield from _secrets(item, secret=secret)
     elif secret and isinstance(value, str) and value:
         yield value
-
-
-def _default_target(files: DbtProjectFiles) -> str:
-    if files.environment is Environment.DEV:
-        return "the profile's own `target`"
-    return f"the environment's name, {files.environment.value!r}"
 
 
 def _listed(names: Mapping[str, Any]) -> str:

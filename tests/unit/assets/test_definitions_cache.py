@@ -123,10 +123,10 @@ def test_the_location_is_the_same_with_and_without_the_cache(prepared: Library, 
     prepare_location(settings, print)
     assert (prepared.artifacts / CACHE_FILE).exists()
     with_cache = build_location(settings)
-    assert "_content" not in vars(with_cache.project.manifest), "the manifest was read"
+    assert "manifest" not in vars(with_cache.project), "the manifest was read"
     (prepared.artifacts / CACHE_FILE).unlink()
     without = build_location(settings)
-    assert "_content" in vars(without.project.manifest)
+    assert "manifest" in vars(without.project)
     assert described(with_cache) == described(without)
     assert not (prepared.artifacts / CACHE_FILE).exists(), "a load outside of `dagster dev` writes nothing"
 
@@ -137,7 +137,7 @@ def test_failure_reports_know_paths_of_nodes_without_the_manifest(prepared: Libr
     location = build_location(settings)
     catalog = location.report_reader.catalog(location.definitions.get_repository_def())
     assert catalog["circulation/members"].path == "transformations/circulation/members.sql"
-    assert "_content" not in vars(location.project.manifest)
+    assert "manifest" not in vars(location.project)
 
 
 # --- stale caches ---------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def _change_groups(library: Library, _: pytest.MonkeyPatch) -> None:
 def _change_selected(library: Library, _: pytest.MonkeyPatch) -> None:
     path = library.artifacts / "analytics_dagster.json"
     record = json.loads(path.read_text())
-    record["selections"][0]["unique_ids"].append("model.lending_library.new")
+    record["selected"][0].append("model.lending_library.new")
     path.write_text(json.dumps(record))
 
 

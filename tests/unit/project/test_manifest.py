@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.project.manifest import SUPPORTED_SCHEMA, LazyManifest, read_manifest
+from analytics_dagster.project.files import DbtProjectFiles
+from analytics_dagster.project.loading import Project
+from analytics_dagster.project.manifest import SUPPORTED_SCHEMA, read_manifest
+from analytics_dagster.project.profile import Target
+from analytics_dagster.settings import Environment
 
 WHOLE = f'{{"metadata": {{"dbt_schema_version": "{SUPPORTED_SCHEMA}", "dbt_version": "1.11.0"}}, "nodes": {{}}}}'
 
@@ -53,13 +57,13 @@ def test_an_unreadable_manifest_is_an_error_with_the_reason(tmp_path: Path) -> N
         read_manifest(tmp_path, remedy="none")
 
 
-def test_a_lazy_manifest_is_read_once_at_the_first_lookup(tmp_path: Path) -> None:
+def test_a_projects_manifest_is_read_once_at_the_first_lookup(tmp_path: Path) -> None:
     path = tmp_path / "manifest.json"
-    manifest = LazyManifest(path, remedy="none")
+    files = DbtProjectFiles(tmp_path, {}, tmp_path, (), "p", None, Environment.DEV, "{}")
+    project = Project(files, Target("p", "dev", "duckdb", tmp_path, {}), selected={})
     with pytest.raises(ProjectError, match="There is no manifest at"):
-        manifest.get("nodes")
+        _ = project.manifest
     path.write_text(WHOLE)
-    assert {**manifest} == read_manifest(path, remedy="none")
+    assert project.manifest == read_manifest(path, remedy="none")
     path.unlink()
-    assert len(manifest) == 2
-    assert manifest["nodes"] == {}
+    assert project.manifest["nodes"] == {}

@@ -109,9 +109,9 @@ def test_a_missing_profile_is_an_error_that_lists_the_existing_ones(library: Lib
 @pytest.mark.parametrize(
     ("others", "rule"),
     [
-        ({"dbt_target": "cellar"}, "its default is the profile's own `target`"),
-        ({"environment": Environment.PROD}, "its default is the environment's name, 'prod'"),
-        ({"environment": Environment.STAGING}, "its default is the environment's name, 'staging'"),
+        ({"dbt_target": "cellar"}, "Its default is the profile's own `target`"),
+        ({"environment": Environment.PROD}, "else the environment's name"),
+        ({"environment": Environment.STAGING}, "else the environment's name"),
     ],
 )
 def test_a_missing_target_is_an_error_that_lists_the_existing_ones(
@@ -305,5 +305,5 @@ def test_a_chosen_target_is_read_again_with_current_secrets(monkeypatch: pytest.
         read_target(tmp_path, "p", "one")
     monkeypatch.setenv("LIBRARY_PASSWORD", "hunter2")
     assert read_target(tmp_path, "p", "one").redact("hunter2") == "***"
-    with pytest.raises(ProjectError, match="no target 'two' in the profile 'p' any more"):
+    with pytest.raises(ProjectError, match=r"The profile 'p' in .* has no target 'two'"):
         read_target(tmp_path, "p", "two")
