@@ -100,23 +100,18 @@ def selection_content(unique_ids: Iterable[str]) -> Mapping[str, Any]:
     """Return the content of the selection file: a successful result for each id, in dbt's `run_results.json` format."""
     return {
         "metadata": {"dbt_schema_version": "https://schemas.getdbt.com/dbt/run-results/v6.json"},
-        "results": [
-            {
-                "status": "success",
-                "unique_id": unique_id,
-                "timing": [],
-                "thread_id": "",
-                "execution_time": 0.0,
-                "adapter_response": {},
-                "message": None,
-                "failures": None,
-                "compiled": None,
-                "compiled_code": None,
-                "relation_name": None,
-                "batch_results": None,
-            }
-            for unique_id in sorted(unique_ids)
-        ],
+        "results": [{**_SUCCESS, "unique_id": unique_id} for unique_id in sorted(unique_ids)],
         "elapsed_time": 0.0,
         "args": {},
     }
+
+
+_SUCCESS: Mapping[str, Any] = {
+    "status": "success",
+    "thread_id": "",
+    "execution_time": 0.0,
+    "timing": [],
+    "adapter_response": {},
+    **dict.fromkeys(("message", "failures", "compiled", "compiled_code", "relation_name")),
+}
+"""A successful result without its node; dbt requires all of these fields."""

@@ -46,7 +46,7 @@ class DbtResource(dg.ConfigurableResource[None]):
         partial_parse = location.partial_parse(variables)
         return WarmUp(
             folder=Path(self.project_dir),
-            arguments=self._parse_arguments(variables),
+            arguments=(*self._profile_arguments, *variable_arguments(variables)),
             partial_parse=partial_parse,
             environment=self._environment(partial_parse.parent),
         )
@@ -76,9 +76,8 @@ class DbtResource(dg.ConfigurableResource[None]):
         process = dbt_worker_pool.run(
             DbtCommand(
                 arguments=tuple(complete),
-                folder=Path(self.project_dir),
                 environment=self._environment(target_path),
-                parse=self._parse_arguments(variables),
+                warm_up=self.warm_up(location, variables),
                 # Only then is the worker's early parse used.
                 unchanged=location.project.is_current(),
                 live_row_counts=can_count_live(warehouse),
@@ -124,9 +123,6 @@ class DbtResource(dg.ConfigurableResource[None]):
             *(["--profile", self.profile] if self.profile else []),
             *(["--target", self.target] if self.target else []),
         ]
-
-    def _parse_arguments(self, variables: Mapping[str, Any]) -> tuple[str, ...]:
-        return (*self._profile_arguments, *variable_arguments(variables))
 
     def _environment(self, target_path: Path) -> dict[str, str]:
         """Return the environment that dagster-dbt gives to dbt; a test compares the two."""

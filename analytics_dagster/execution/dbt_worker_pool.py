@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analytics_dagster.project.parse import DBT_FOLDER_VARIABLES
-
 _WORKER = Path(__file__).with_name("dbt_worker.py")
 
 
@@ -39,33 +37,21 @@ class WarmUp:
 
 @dataclass(frozen=True)
 class DbtCommand:
-    """A dbt command with its folder and environment.
+    """A dbt command, and the warm-up that would prepare it; its environment differs from that one in folders only.
 
-    ``parse`` are the arguments that affect the parse. ``unchanged`` says that the project has not changed since the
-    warm-up. ``live_row_counts`` says whether rows are counted during the build, or after the last node.
+    ``unchanged`` says that the project has not changed since its last parse. ``live_row_counts`` says whether rows are
+    counted during the build, or after the last node.
     """
 
     arguments: tuple[str, ...]
-    folder: Path
     environment: Mapping[str, str] = field(repr=False)
-    parse: tuple[str, ...]
+    warm_up: WarmUp
     unchanged: bool
     live_row_counts: bool
 
     def can_use(self, warm_up: WarmUp | None) -> bool:
         """Return whether a parse now would have the same result as that of the warm-up."""
-        return (
-            warm_up is not None
-            and self.unchanged
-            and self.folder == warm_up.folder
-            and self.parse == warm_up.arguments
-            and _differences(self.environment, warm_up.environment) <= DBT_FOLDER_VARIABLES
-        )
-
-
-def _differences(one: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
-    """Return the names of the variables that differ between two environments."""
-    return {name for name in {*one, *other} if one.get(name) != other.get(name)}
+        return self.unchanged and self.warm_up == warm_up
 
 
 class _DbtWorker:
@@ -94,7 +80,7 @@ class _DbtWorker:
         self._send(
             request="run",
             arguments=command.arguments,
-            folder=str(command.folder),
+            folder=str(command.warm_up.folder),
             environment=dict(command.environment),
             unchanged=command.can_use(self.warm_up),
             live_row_counts=command.live_row_counts,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import dagster as dg
@@ -127,7 +127,12 @@ def _check_process(process: Process) -> LivenessResult:
 
 
 def _check_events(instance: dg.DagsterInstance, run: dg.DagsterRun) -> LivenessResult:
-    seen = dict(_processes_in_events(instance, run.run_id)) if executes_all_runs_here(instance) else {}
+    seen: dict[int, float] = {}
+    if executes_all_runs_here(instance):
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+            value = entry.dagster_event and entry.dagster_event.engine_event_data.metadata.get("pid")
+            if value and str(value.value).isdecimal():
+                seen[int(str(value.value))] = entry.timestamp
     if not seen:
         return LivenessResult(Liveness.UNKNOWN, "no tag or event names its process")
     for pid, moment in seen.items():
@@ -135,15 +140,6 @@ def _check_events(instance: dg.DagsterInstance, run: dg.DagsterRun) -> LivenessR
         if now is not None and now.started <= moment + _EVENT_TOLERANCE:
             return LivenessResult(Liveness.ALIVE, f"process {pid} executes it")
     return LivenessResult(Liveness.DEAD, f"the process that executed it ({', '.join(map(str, seen))}) has ended")
-
-
-def _processes_in_events(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[int, float]]:
-    """Yield the pid of each process that an engine event of the run names, and the time of the event."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        value = event.engine_event_data.metadata.get("pid") if event else None
-        if value is not None and str(value.value).isdecimal():
-            yield int(str(value.value)), entry.timestamp
 
 
 def _check_launcher(instance: dg.DagsterInstance, run: dg.DagsterRun) -> LivenessResult:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import dagster as dg
 
 from analytics_dagster.execution.events import BUILT, NodeResult
 from analytics_dagster.project.graph import Graph
+from analytics_dagster.text import indented
 from analytics_dagster.warehouse import Warehouse
 
 _WITH_RELATION = frozenset({"table", "view", "incremental", "seed", "snapshot", "function"})
@@ -20,9 +20,6 @@ _WITH_RELATION = frozenset({"table", "view", "incremental", "seed", "snapshot", 
 
 _CHECKS_EXISTENCE = re.compile(r"get_relation|load_relation|load_cached_relation|depends_on")
 """Code of a model that may itself check whether a relation exists."""
-
-_MAX_LISTED = 50
-
 
 # --- batches ------------------------------------------------------------------------------------------------
 
@@ -70,33 +67,17 @@ def blocked(graph: Graph, batch: Collection[str], results: Iterable[NodeResult])
 # --- missing upstream relations -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Relation:
-    """The name of a table, view or function, as in dbt's manifest."""
-
-    database: str
-    schema: str
-    name: str
-    is_function: bool
-
-    @classmethod
-    def of(cls, node: Mapping[str, Any]) -> Relation:
-        """Return the relation that a node builds."""
-        name = node.get("alias") or node["name"]
-        return cls(node.get("database") or "", node.get("schema") or "", name, node["resource_type"] == "function")
-
-
-Exists = Callable[[Relation], "bool | None"]
-"""Returns whether a relation is in the warehouse; None if it cannot know."""
+Exists = Callable[[Mapping[str, Any]], "bool | None"]
+"""Returns whether the relation of a node (of the manifest) is in the warehouse; None if it cannot know."""
 
 Readers = Mapping[str, Sequence[str]]
 """Upstream nodes that a build does not build, each with the nodes and tests that read it: dbt unique ids."""
 
 
-def read_from_other_builds(graph: Graph, build: Collection[str]) -> Readers:
-    """Return the upstream nodes of a build that it does not build itself."""
+def read_from_other_builds(graph: Graph, build: Collection[str], by: Collection[str] | None = None) -> Readers:
+    """Return the upstream nodes of a build that it does not build itself; ``by`` limits it to those that these read."""
     readers: dict[str, list[str]] = defaultdict(list)
-    for reader in sorted(build):
+    for reader in sorted(build if by is None else by):
         if reader in graph.nodes:
             for parent in sorted(graph.parents(reader) - set(build)):
                 readers[parent].append(reader)
@@ -117,7 +98,7 @@ def missing_upstreams(graph: Graph, readers: Readers, exists: Exists) -> Readers
     return {
         parent: names
         for parent, names in readers.items()
-        if _materialization(graph.nodes[parent]) in _WITH_RELATION and exists(Relation.of(graph.nodes[parent])) is False
+        if _may_be_missing(graph.nodes[parent]) and exists(graph.nodes[parent]) is False
     }
 
 
@@ -132,9 +113,9 @@ def exists_in_file(warehouse: Warehouse) -> Exists:
     found = {tuple(name.lower() for name in row) for row in rows}
     databases = {database for database, *_ in found}
 
-    def exists(relation: Relation) -> bool | None:
-        names = relation.database.lower(), relation.schema.lower(), relation.name.lower()
-        return names in found if names[0] in databases else None
+    def exists(node: Mapping[str, Any]) -> bool | None:
+        database, *others = (name.lower() for name in _relation(node))
+        return (database, *others) in found if database in databases else None
 
     return exists
 
@@ -154,34 +135,34 @@ _IN_FILE = """
 def exists_in_adapter(adapter: Any) -> Exists:
     """Return the check through a dbt adapter, with its rules for quotes and case; adapters list no functions."""
 
-    def exists(relation: Relation) -> bool | None:
-        if relation.is_function:
-            return None
-        return adapter.get_relation(relation.database, relation.schema, relation.name) is not None
+    def exists(node: Mapping[str, Any]) -> bool | None:
+        return None if node["resource_type"] == "function" else adapter.get_relation(*_relation(node)) is not None
 
     return exists
 
 
 def missing_upstreams_message(
-    readers: Readers, *, keys: Mapping[str, dg.AssetKey], group_of: Mapping[str, str], group: str
+    readers: Readers, keys: Mapping[str, dg.AssetKey], group_of: Mapping[str, str], group: str
 ) -> str:
     """Return the error for missing upstream nodes, by asset and group, with the remedy; ``group`` is being built."""
     lines = [
         f"{keys[node].to_user_string()} (group {group_of[node]}), read by {_first_of(names)}"
         for node, names in sorted(readers.items(), key=lambda item: (group_of[item[0]], keys[item[0]]))
     ]
-    if len(lines) > _MAX_LISTED:
-        lines = [*lines[:_MAX_LISTED], f"and {len(lines) - _MAX_LISTED} more"]
-    listed = "".join(f"\n    {line}" for line in lines)
     return (
-        f"This build of the schedule group {group} reads assets that are not in the warehouse yet:{listed}\n"
+        f"This build of the schedule group {group} reads assets that are not in the warehouse yet:{indented(lines)}\n"
         f"  -> Build the upstream groups first: `analytics-dagster build --group {group} --upstream`; "
         "or materialize these assets."
     )
 
 
-def _materialization(node: Mapping[str, Any]) -> str:
-    return str(node["config"].get("materialized") or node["resource_type"])
+def _may_be_missing(node: Mapping[str, Any]) -> bool:
+    return (node["config"].get("materialized") or node["resource_type"]) in _WITH_RELATION
+
+
+def _relation(node: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return the database, the schema and the name of a node's relation."""
+    return node.get("database") or "", node.get("schema") or "", node.get("alias") or node["name"]
 
 
 def _first_of(names: Sequence[str]) -> str:

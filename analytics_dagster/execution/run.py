@@ -47,9 +47,8 @@ from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.manifest import read_manifest
 from analytics_dagster.redaction import secret_values
 from analytics_dagster.settings import environment_variables, missing_variables
+from analytics_dagster.text import indented
 from analytics_dagster.warehouse import Warehouse
-
-_MAX_LISTED = 50
 
 
 @dataclass
@@ -59,10 +58,6 @@ class _BuildState:
     results: dict[str, NodeResult] = field(default_factory=dict)
     failures: list[BaseException] = field(default_factory=list)
     invocation: DbtCliInvocation | None = None
-
-    @property
-    def is_interrupted(self) -> bool:
-        return any(isinstance(failure, dg.DagsterExecutionInterruptedError) for failure in self.failures)
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ class Builder:
                 state.invocation = self._invoke(build, folder, with_tested_models(selected, graph))
                 hold.record_child(state.invocation.process.pid)
                 yield from self._report(state.invocation, build, state, progress)
-                if state.is_interrupted:
+                if any(isinstance(failure, dg.DagsterExecutionInterruptedError) for failure in state.failures):
                     break
             if state.failures:
                 raise self._explain(state, build, group)
@@ -207,20 +202,17 @@ class Builder:
 
     def _explain(self, state: _BuildState, build: Build, group: ScheduleGroup) -> BaseException:
         """Return the failure to raise: dbt's own, with the missing upstream relations of the failed nodes."""
-        failure, *others = state.failures
-        if others and isinstance(failure, dg.Failure):
-            texts = [one.description or str(one) if isinstance(one, dg.Failure) else str(one) for one in state.failures]
-            failure = dg.Failure("\n\n".join(texts), allow_retries=failure.allow_retries)
+        failure = state.failures[0]
         failed = {result.unique_id for result in state.results.values() if result.status == "error"}
-        if not failed or state.invocation is None or not isinstance(failure, dg.Failure):
+        if not isinstance(failure, dg.Failure) or state.invocation is None:
             return failure
+        if len(state.failures) > 1:
+            texts = (getattr(one, "description", None) or str(one) for one in state.failures)
+            failure = dg.Failure("\n\n".join(texts), allow_retries=failure.allow_retries)
         graph = self._graph_after_parse(build, state.invocation)
-        readers = read_from_other_builds(graph, build.unique_ids)
-        readers = {parent: [name for name in names if name in failed] for parent, names in readers.items()}
+        readers = read_from_other_builds(graph, build.unique_ids, by=failed)
         try:
-            missing = self._missing(
-                graph, {parent: names for parent, names in readers.items() if names}, state.invocation
-            )
+            missing = self._missing(graph, readers, state.invocation)
         except Exception as error:
             # Each adapter has its own exceptions, and a hint must not replace dbt's failure.
             self.context.log.debug("Upstream relations were not looked up in the warehouse", exc_info=error)
@@ -236,18 +228,16 @@ class Builder:
             return {} if adapter is None else missing_upstreams(graph, readers, exists_in_adapter(adapter))
 
     def _message(self, missing: Readers, group: ScheduleGroup) -> str:
-        return missing_upstreams_message(
-            missing, keys=self.location.keys, group_of=self.location.group_of, group=group.name
-        )
+        return missing_upstreams_message(missing, self.location.keys, self.location.group_of, group.name)
 
     def _require_all(self, build: Build, state: _BuildState) -> None:
         """Raise `Failure` if dbt succeeded without running everything that the build selects."""
         not_run = sorted(build.unique_ids - state.results.keys())
         if not_run:
-            listed = "".join(f"\n    {unique_id}" for unique_id in not_run[:_MAX_LISTED])
             raise permanent_failure(
                 self.context,
-                f"dbt did not run {len(not_run)} of {len(build.unique_ids)} nodes and tests of this build:{listed}\n"
+                f"dbt did not run {len(not_run)} of {len(build.unique_ids)} nodes and tests of this build:"
+                f"{indented(not_run)}\n"
                 "  -> Check whether the vars of this run disable them, or an environment variable excludes them "
                 "(DBT_RESOURCE_TYPES, DBT_EXCLUDE_RESOURCE_TYPES).",
             )

@@ -210,7 +210,6 @@ def _warnings(
         yield Problem(
             code="nothing-to-run",
             message="The dbt project has no node to build and no test to run.",
-            nodes=(),
             remedy="Add one; until then the schedule groups have no jobs.",
         )
         return
@@ -223,14 +222,12 @@ def _warnings(
                 yield Problem(
                     code="selection-matches-nothing",
                     message=f"The selection of the schedule group {group.name} matches no node: {selection}.",
-                    nodes=(),
                     remedy="Correct the selection, tag the intended nodes, or remove the group.",
                 )
         elif is_empty:
             yield Problem(
                 code="group-runs-nothing",
                 message=f"Other groups run everything that the schedule group {group.name} selects: {selection}.",
-                nodes=(),
                 remedy="Move the group above them in the file, narrow their selections, or remove it.",
             )
 

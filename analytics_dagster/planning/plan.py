@@ -73,8 +73,8 @@ class Problem:
 
     code: str
     message: str
-    nodes: tuple[str, ...]
     remedy: str
+    nodes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return it as lines of text."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from analytics_dagster.yaml_file import YamlModel
 
@@ -14,10 +14,6 @@ from analytics_dagster.yaml_file import YamlModel
 _LABEL = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LONGEST_DOMAIN = 253
-
-
-def _as_quantity(value: Any) -> Any:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _valid_quantity(quantity: str) -> str:
@@ -51,7 +47,7 @@ def _is_domain(text: str) -> bool:
 
 Quantity = Annotated[
     str,
-    BeforeValidator(_as_quantity),
+    Field(coerce_numbers_to_str=True),
     AfterValidator(_valid_quantity),
     WithJsonSchema({"type": ["string", "number"]}),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analytics_dagster.planning.plan import Plan
@@ -29,14 +29,10 @@ def stages(plan: Plan, graph: Graph, nodes: frozenset[str], tests: frozenset[str
 
 
 def _walk(plan: Plan, graph: Graph, nodes: frozenset[str], tests: frozenset[str]) -> Iterator[Stage]:
-    waiting = [
-        Stage(
-            group.group.name,
-            nodes.intersection(group.nodes),
-            tests.intersection(test.unique_id for test in group.tests),
-        )
-        for group in plan.groups
-    ]
+    waiting = []
+    for part in plan.groups:
+        planned = (test.unique_id for test in part.tests)
+        waiting.append(Stage(part.group.name, nodes.intersection(part.nodes), tests.intersection(planned)))
     waiting = [stage for stage in waiting if stage.nodes or stage.tests]
     given = frozenset[str]().union(*(stage.nodes for stage in waiting))
     done = frozenset[str]()
@@ -68,11 +64,7 @@ def _ready(rest: Stage, graph: Graph, given: frozenset[str], done: frozenset[str
     """Return the part of a group's rest that can run now."""
     built: set[str] = set()
     for node in sorted(rest.nodes, key=graph.position.__getitem__):
-        if _is_complete(graph.parents(node), given, done, built):
+        if graph.parents(node) & given <= done | built:
             built.add(node)
-    tests = (test for test in rest.tests if _is_complete(graph.parents(test), given, done, built))
+    tests = (test for test in rest.tests if graph.parents(test) & given <= done | built)
     return Stage(rest.group, frozenset(built), frozenset(tests))
-
-
-def _is_complete(read: Collection[str], given: Collection[str], done: Collection[str], built: Collection[str]) -> bool:
-    return all(node in done or node in built or node not in given for node in read)

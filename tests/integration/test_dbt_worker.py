@@ -69,11 +69,11 @@ class Commands:
 
     def command(self, *arguments: str, unchanged: bool = True, **others: str) -> DbtCommand:
         """Return a command with these arguments and more environment variables."""
+        warm_up = self.warm_up()
         return DbtCommand(
             arguments=(*arguments, *self.parse),
-            folder=self.library.project,
             environment=self.environment(self.folder, **others),
-            parse=self.parse,
+            warm_up=replace(warm_up, environment={**warm_up.environment, **others}),
             unchanged=unchanged,
             live_row_counts=True,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache
 from statistics import median
 
 import dagster as dg
@@ -51,26 +51,23 @@ class _Seen:
     end: str = ""
 
 
-@dataclass
 class ReportReader:
     """Reads the failure reports of a location's runs. Catalog and deployment are built once, when first needed."""
 
-    make_paths: Callable[[], Mapping[dg.AssetKey, str]]
-    make_deployment: Callable[[], DeploymentInfo]
-    _catalog: AssetCatalog | None = field(default=None, init=False)
+    def __init__(
+        self, make_paths: Callable[[], Mapping[dg.AssetKey, str]], make_deployment: Callable[[], DeploymentInfo]
+    ) -> None:
+        self._make_catalog = cache(lambda repository: AssetCatalog.of(repository.asset_graph, make_paths()))
+        self._make_deployment = cache(make_deployment)
 
-    @cached_property
+    @property
     def deployment(self) -> DeploymentInfo:
         """Where the location runs."""
-        return self.make_deployment()
+        return self._make_deployment()
 
     def catalog(self, repository: dg.RepositoryDefinition | None) -> AssetCatalog:
         """Return the catalog of the location's assets; an empty one without a repository."""
-        if repository is None:
-            return AssetCatalog([])
-        if self._catalog is None:
-            self._catalog = AssetCatalog.of(repository.asset_graph, self.make_paths())
-        return self._catalog
+        return AssetCatalog([]) if repository is None else self._make_catalog(repository)
 
     def read(
         self, instance: dg.DagsterInstance, record: dg.RunRecord, repository: dg.RepositoryDefinition | None

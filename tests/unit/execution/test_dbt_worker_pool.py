@@ -25,9 +25,8 @@ PARSE = ("--profile", "shop", "--target", "dev", "--vars", '{"rate": 7}')
 WARM_UP = WarmUp(folder=FOLDER, arguments=PARSE, partial_parse=Path("/target/parsed"), environment=ENVIRONMENT)
 COMMAND = DbtCommand(
     arguments=("build", *PARSE),
-    folder=FOLDER,
     environment={**ENVIRONMENT, "DBT_TARGET_PATH": "/target/run", "DBT_LOG_PATH": "/target/run"},
-    parse=PARSE,
+    warm_up=WARM_UP,
     unchanged=True,
     live_row_counts=True,
 )
@@ -48,20 +47,23 @@ def test_a_command_with_other_artifact_folders_can_use_the_warm_up() -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
+    "needed",
     [
-        replace(COMMAND, unchanged=False),
-        replace(COMMAND, parse=PARSE[:4]),
-        replace(COMMAND, parse=(*PARSE[:5], '{"rate": 8}')),
-        replace(COMMAND, folder=Path("/other")),
-        replace(COMMAND, environment={**COMMAND.environment, "RATE": "8"}),
-        replace(COMMAND, environment={**COMMAND.environment, "NEW": "1"}),
-        replace(COMMAND, environment={name: value for name, value in COMMAND.environment.items() if name != "RATE"}),
+        replace(WARM_UP, arguments=PARSE[:4]),
+        replace(WARM_UP, arguments=(*PARSE[:5], '{"rate": 8}')),
+        replace(WARM_UP, folder=Path("/other")),
+        replace(WARM_UP, environment={**ENVIRONMENT, "RATE": "8"}),
+        replace(WARM_UP, environment={**ENVIRONMENT, "NEW": "1"}),
+        replace(WARM_UP, environment={name: value for name, value in ENVIRONMENT.items() if name != "RATE"}),
     ],
-    ids=["files changed", "other vars", "other values", "other project", "other value", "new variable", "one less"],
+    ids=["other vars", "other values", "other project", "other value", "new variable", "one less"],
 )
-def test_a_command_that_could_parse_differently_cannot_use_the_warm_up(command: DbtCommand) -> None:
-    assert not command.can_use(WARM_UP)
+def test_a_command_that_could_parse_differently_cannot_use_the_warm_up(needed: WarmUp) -> None:
+    assert not replace(COMMAND, warm_up=needed).can_use(WARM_UP)
+
+
+def test_a_command_cannot_use_the_warm_up_if_files_have_changed() -> None:
+    assert not replace(COMMAND, unchanged=False).can_use(WARM_UP)
 
 
 def test_without_a_warm_up_there_is_nothing_to_use() -> None:

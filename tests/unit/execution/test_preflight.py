@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 
 from analytics_dagster.execution.events import NodeResult
 from analytics_dagster.execution.preflight import (
-    Relation,
     blocked,
     build_batches,
     exists_in_file,
@@ -25,8 +25,9 @@ from analytics_dagster.warehouse import Warehouse
 from tests.unit.manifests import Manifest
 
 
-def relation(name: str, schema: str = "main", database: str = "shop", *, is_function: bool = False) -> Relation:
-    return Relation(database, schema, name, is_function)
+def relation(name: str, schema: str = "main", database: str = "shop", kind: str = "model") -> Mapping[str, Any]:
+    """Return a node of the manifest that builds this relation."""
+    return {"database": database, "schema": schema, "name": name, "alias": None, "resource_type": kind}
 
 
 # --- batches ------------------------------------------------------------------------------------------------
@@ -183,13 +184,15 @@ def test_tables_views_and_functions_are_found_in_any_case_and_schema(warehouse: 
         connection.execute('create table "Orders" as select 1 as one')
         connection.execute('create schema "Web Shop"; create view "Web Shop"."click stream" as select 1 as one')
         connection.execute("create macro doubled(price) as price * 2; create macro rows_of() as table select 1")
+        connection.execute("create table early_v1 as select 1 as one")
     exists = exists_in_file(warehouse)
     for found in (
         relation("orders"),
         relation("ORDERS", "MAIN", "SHOP"),
         relation("Click Stream", "web shop"),
-        relation("doubled", is_function=True),
-        relation("rows_of", is_function=True),
+        {**relation("early"), "alias": "early_v1"},
+        relation("doubled", kind="function"),
+        relation("rows_of", kind="function"),
     ):
         assert exists(found) is True
     assert exists(relation("orders", "web shop")) is False
@@ -214,17 +217,16 @@ def test_a_missing_file_has_no_relations_and_is_not_created(warehouse: Warehouse
 )
 def test_only_nodes_of_dbts_own_materializations_can_be_missing(materialized: str, *, is_missing: bool) -> None:
     manifest = Manifest().model("early", materialized=materialized).model("late", "model.p.early")
-    node: dict[str, Any] = manifest.nodes["model.p.early"]
-    node |= {"database": "shop", "schema": "main", "name": "early", "alias": "early_v1"}
-    looked_up: list[Relation] = []
+    node = manifest.nodes["model.p.early"]
+    looked_up: list[object] = []
 
-    def exists(relation: Relation) -> bool:
-        looked_up.append(relation)
+    def exists(node: Mapping[str, Any]) -> bool:
+        looked_up.append(node)
         return False
 
     readers = read_from_other_builds(manifest.graph, {"model.p.late"})
     assert missing_upstreams(manifest.graph, readers, exists) == (readers if is_missing else {})
-    assert looked_up == ([relation("early_v1")] if is_missing else [])
+    assert looked_up == ([node] if is_missing else [])
 
 
 def test_the_message_lists_missing_assets_by_group_with_the_command_to_build_them() -> None:
