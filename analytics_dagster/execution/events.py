@@ -20,16 +20,8 @@ from analytics_dagster.execution.failures.observation import NodeFailure
 BUILT = frozenset({"success", "no-op"})
 """The statuses of a node whose relation exists after the build."""
 
-_RESULTS = frozenset(
-    {
-        "LogModelResult",
-        "LogSeedResult",
-        "LogSnapshotResult",
-        "LogFunctionResult",
-        "LogTestResult",
-        "SkippingDetails",
-    }
-)
+_BUILT_NODES = {"LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogFunctionResult"}
+_RESULTS = frozenset({*_BUILT_NODES, "LogTestResult", "SkippingDetails"})
 """dbt's log events with the result of a node, one per node."""
 
 REASONS = frozenset({"RunResultError", "RunResultFailure", "RunResultWarning", "RunResultWarningMessage"})

@@ -120,7 +120,6 @@ def _assign_tests(
 ) -> tuple[Mapping[str, list[PlannedTest]], Mapping[str, list[str]]]:
     """Return the tests and the unit tests of each group."""
     position = {group.name: index for index, group in enumerate(order)}
-    readers = _readers_of_sources(owner, graph)
     last = _last_nodes(owner, graph)
     tests: dict[str, list[PlannedTest]] = defaultdict(list)
     unit_tests: dict[str, list[str]] = defaultdict(list)
@@ -130,7 +129,7 @@ def _assign_tests(
         if owners:
             # The run of the last group completes the data that the test reads.
             group = max(owners, key=position.__getitem__)
-        elif reading := {name for source in reads for name in readers[source]}:
+        elif reading := {owner[node] for node in _readers_of_sources(reads, graph) if node in owner}:
             # A test of sources alone protects the groups that read them: it runs in the first of these.
             group = min(reading, key=position.__getitem__)
         else:
@@ -144,12 +143,8 @@ def _assign_tests(
     return tests, unit_tests
 
 
-def _readers_of_sources(owner: Mapping[str, str], graph: Graph) -> Mapping[str, set[str]]:
-    readers: dict[str, set[str]] = defaultdict(set)
-    for node, group in owner.items():
-        for source in graph.reads(node) & graph.sources.keys():
-            readers[source].add(group)
-    return readers
+def _readers_of_sources(reads: frozenset[str], graph: Graph) -> frozenset[str]:
+    return frozenset[str]().union(*(graph.readers.get(source, ()) for source in reads & graph.sources.keys()))
 
 
 def _last_nodes(owner: Mapping[str, str], graph: Graph) -> Mapping[str, str]:
