@@ -31,13 +31,13 @@ def build_ingestion(settings: Settings, manifest: Mapping[str, Any], sources: Ma
     ``sources`` are the asset specifications by dbt unique id.
     """
     tables = landed_tables(manifest["sources"])
-    landed = {table.unique_id for table in tables}
+    keys = {table.unique_id: sources[table.unique_id].key for table in tables}
     landing = Landing(
         settings.landing,
         settle_seconds=settings.landing_settle_seconds,
         options=settings.landing_storage_options,
     )
-    external = [spec for unique_id, spec in sources.items() if unique_id not in landed]
+    external = [spec for unique_id, spec in sources.items() if unique_id not in keys]
     assets = build_ingestion_assets(tables, sources)
     return Ingestion(
         definitions=dg.Definitions(
@@ -46,6 +46,6 @@ def build_ingestion(settings: Settings, manifest: Mapping[str, Any], sources: Ma
         ),
         tables=tables,
         landing=landing,
-        keys={unique_id: sources[unique_id].key for unique_id in landed},
+        keys=keys,
         checks=tuple(check for asset in assets for check in asset.check_keys),
     )

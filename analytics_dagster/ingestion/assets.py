@@ -90,8 +90,7 @@ def _metadata(report: "LoadReport") -> dict[str, Any]:
         metadata["dagster/row_count"] = report.row_count
     if report.newest_cursor is not None:
         newest = report.newest_cursor
-        is_moment = isinstance(newest, datetime)
-        metadata["newest_cursor"] = dg.MetadataValue.timestamp(newest) if is_moment else str(newest)
+        metadata["newest_cursor"] = dg.MetadataValue.timestamp(newest) if isinstance(newest, datetime) else str(newest)
     return metadata
 
 

@@ -38,7 +38,6 @@ _SHAPES: Mapping[DataType, str] = {
     "timestamp": r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*$",
 }
 _HAS_ZONE = r":\d{2}(\.\d+)?(Z|[+-]\d{2}(:?\d{2})?)$"
-_IS_DATE = _SHAPES["date"]
 
 
 def fit(parsed: Parsed, expected: Mapping[str, DataType], required: Sequence[str]) -> Parsed:
@@ -153,7 +152,7 @@ def _without_empty(text: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read_timestamp(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    midnight = pc.if_else(pc.match_substring_regex(text, _IS_DATE), "T00:00:00", "")
+    midnight = pc.if_else(pc.match_substring_regex(text, _SHAPES["date"]), "T00:00:00", "")
     text = pc.binary_join_element_wise(text, midnight, "")
     zone = pc.if_else(pc.match_substring_regex(text, _HAS_ZONE), "", "Z")
     text = pc.binary_join_element_wise(text, zone, "")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_dagster.errors import NoWarehouseYetError
 from analytics_dagster.ingestion.tables import DataType, sql_type
 from analytics_dagster.warehouse import Table, Warehouse
 
@@ -26,31 +25,13 @@ _NAMES: Mapping[str, Any] = {
 }
 
 
-class Store(Protocol):
-    """An open warehouse."""
-
-    def query(self, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
-        """Run a query; its parameters are written `?`."""
-
-    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
-        """Run a statement; its parameters are written `?`."""
-
-    def columns(self, table: Table) -> dict[str, DataType]:
-        """Return the columns of a table in order, with dlt's types; none if there is no such table."""
-
-    def destination(self) -> Any:
-        """Return dlt's destination for this warehouse."""
-
-    def file_format(self, rows: pa.Table) -> str | None:
-        """Return the file format in which dlt loads rows; None for dlt's default."""
-
-
 @contextmanager
-def open_store(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store | None]:
+def open_store(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store]:
     """Open the warehouse for a `with` block.
 
-    Yields None if ``read_only`` is set and the warehouse does not exist yet. Raises `WarehouseError` if another process
-    keeps it locked for longer than the setting allows, it can't be reached, or ingestion does not support its kind.
+    Raises `NoWarehouseYetError` if ``read_only`` is set and the warehouse does not exist yet, and `WarehouseError` if
+    another process keeps it locked for longer than the setting allows, it can't be reached, or ingestion does not
+    support its kind.
     """
     if warehouse.adapter == "postgres":
         from analytics_dagster.warehouse import postgres  # not needed for other kinds
@@ -59,14 +40,7 @@ def open_store(warehouse: Warehouse, *, read_only: bool) -> Iterator[Store | Non
         with closing(postgres.connect(target, read_only=read_only)) as server:
             yield PostgresStore(server, postgres.parameters(target))
         return
-    try:
-        connection = warehouse.open_duckdb(read_only=read_only)
-    except NoWarehouseYetError:
-        if not read_only:
-            raise
-        yield None
-        return
-    with closing(connection):
+    with closing(warehouse.open_duckdb(read_only=read_only)) as connection:
         connection.execute("set TimeZone = 'UTC'")
         yield DuckDbStore(connection)
 
@@ -84,15 +58,6 @@ class DuckDbStore:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement; its parameters are written `?`."""
         self._connection.execute(sql, list(parameters))
-
-    def columns(self, table: Table) -> dict[str, DataType]:
-        """Return the columns of a table in order, with dlt's types; none if there is no such table."""
-        rows = self._connection.execute(
-            "select column_name, data_type from information_schema.columns "
-            "where table_catalog = current_catalog() and table_schema = ? and table_name = ? order by ordinal_position",
-            [table.schema, table.name],
-        ).fetchall()
-        return _types(rows)
 
     def destination(self) -> Any:
         """Return dlt's destination for this warehouse."""
@@ -127,16 +92,6 @@ class PostgresStore:
         with self._connection.cursor() as cursor:
             cursor.execute(_with_psycopg_parameters(sql), tuple(parameters))
 
-    def columns(self, table: Table) -> dict[str, DataType]:
-        """Return the columns of a table in order, with dlt's types; none if there is no such table."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(
-                "select column_name, data_type from information_schema.columns "
-                "where table_schema = %s and table_name = %s order by ordinal_position",
-                (table.schema, table.name),
-            )
-            return _types(cursor.fetchall())
-
     def destination(self) -> Any:
         """Return dlt's destination for this warehouse.
 
@@ -144,19 +99,13 @@ class PostgresStore:
         loads that create the same table.
         """
         import dlt  # two seconds, which a run without new files does not need
-        from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
         self.execute("select pg_advisory_lock(hashtext('analytics_dagster ingestion'))")
+        named = {"user": "username", "dbname": "database"}
         known = {"host", "port", "user", "password", "dbname", "connect_timeout"}
-        credentials = PostgresCredentials()
-        credentials.host = self._parameters["host"]
-        credentials.port = int(self._parameters.get("port") or credentials.port)
-        credentials.username = self._parameters["user"]
-        credentials.password = self._parameters["password"]
-        credentials.database = self._parameters["dbname"]
-        credentials.connect_timeout = self._parameters["connect_timeout"]
-        credentials.query = {key: str(value) for key, value in self._parameters.items() if key not in known}
-        return dlt.destinations.postgres(credentials, **_NAMES)
+        credentials = {named.get(key, key): value for key, value in self._parameters.items() if key in known}
+        query = {key: str(value) for key, value in self._parameters.items() if key not in known}
+        return dlt.destinations.postgres({**credentials, "query": query}, **_NAMES)
 
     def file_format(self, rows: pa.Table) -> str | None:
         """Return the file format in which dlt loads rows: CSV, which is ten times as fast, unless it changes values.
@@ -170,10 +119,19 @@ class PostgresStore:
         return "csv"
 
 
+Store = DuckDbStore | PostgresStore
+"""An open warehouse."""
+
+
+def columns_of(store: Store, table: Table) -> dict[str, DataType]:
+    """Return the columns of a table in order, with dlt's types; none if there is no such table."""
+    rows = store.query(
+        "select column_name, data_type from information_schema.columns where table_catalog = current_database() "
+        "and table_schema = ? and table_name = ? order by ordinal_position",
+        [table.schema, table.name],
+    )
+    return {row["column_name"]: sql_type(row["data_type"]) or "text" for row in rows.to_pylist()}
+
+
 def _with_psycopg_parameters(sql: str) -> str:
     return sql.replace("%", "%%").replace("?", "%s")
-
-
-def _types(rows: Sequence[tuple[str, str]]) -> dict[str, DataType]:
-    types: Mapping[str, DataType | None] = {name: sql_type(data_type) for name, data_type in rows}
-    return {name: data_type or "text" for name, data_type in types.items()}

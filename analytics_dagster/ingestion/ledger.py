@@ -8,7 +8,7 @@ does not exist, its entries are ignored: to reload a table, drop it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
@@ -19,15 +19,9 @@ LEDGER = "_landed_files"
 """The name of the ledger's table."""
 
 LEDGER_COLUMNS: Mapping[str, str] = {
-    "table_name": "text",
-    "path": "text",
-    "size": "bigint",
-    "modified": "timestamp",
-    "status": "text",
-    "row_count": "bigint",
-    "reason": "text",
-    "moved_to": "text",
-    "recorded_at": "timestamp",
+    **dict.fromkeys(("table_name", "path", "status", "reason", "moved_to"), "text"),
+    **dict.fromkeys(("size", "row_count"), "bigint"),
+    **dict.fromkeys(("modified", "recorded_at"), "timestamp"),
 }
 """The ledger's columns and dlt's types for them; dlt adds `_dlt_load_id`."""
 
@@ -53,17 +47,8 @@ class LedgerEntry:
 
     def row(self, table_name: str) -> dict[str, Any]:
         """Return the entry as a row of the ledger's table."""
-        return {
-            "table_name": table_name,
-            "path": self.file.path,
-            "size": self.file.size,
-            "modified": self.file.modified,
-            "status": self.status.value,
-            "row_count": self.row_count,
-            "reason": self.reason,
-            "moved_to": self.moved_to,
-            "recorded_at": datetime.now(tz=timezone.utc),
-        }
+        entry = {**asdict(self), "status": self.status.value, "recorded_at": datetime.now(tz=timezone.utc)}
+        return {"table_name": table_name, **entry.pop("file"), **entry}
 
 
 def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
@@ -72,9 +57,7 @@ def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
         row["path"]: LedgerEntry(
             file=LandedFile(row["path"], row["size"], row["modified"].astimezone(timezone.utc)),
             status=FileStatus(row["status"]),
-            row_count=row["row_count"],
-            reason=row["reason"],
-            moved_to=row["moved_to"],
+            **{name: row[name] for name in ("row_count", "reason", "moved_to")},
         )
         for row in rows
     }

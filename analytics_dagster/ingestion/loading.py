@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from logging import Logger
 from typing import Any
 
 import pyarrow as pa
 
+from analytics_dagster.errors import NoWarehouseYetError
 from analytics_dagster.ingestion.columns import ARROW_TYPES, agree, combine, fit
 from analytics_dagster.ingestion.dedupe import could_be_newer, newest
-from analytics_dagster.ingestion.destination import Store, open_store
+from analytics_dagster.ingestion.destination import Store, columns_of, open_store
 from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.ledger import LEDGER, FileStatus, LedgerEntry, latest, new_files, still_malformed
 from analytics_dagster.ingestion.parsing import MalformedFileError, Parsed, parse
@@ -52,15 +54,6 @@ class LoadReport:
     newest_cursor: Any = None
 
 
-@dataclass
-class _Read:
-    """The files of one batch by the result of reading them."""
-
-    good: list[tuple[LandedFile, Parsed]] = field(default_factory=list)
-    malformed: list[tuple[LandedFile, str]] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-
-
 def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: Logger) -> LoadReport:
     """Load the new files of a table; without new files, only read the warehouse.
 
@@ -68,24 +61,21 @@ def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: 
     """
     target = Table(table.schema, table.identifier)
     listed = landing.list_files(table)
-    with open_store(warehouse, read_only=True) as store:
-        held = store.columns(target) if store else {}
-        ledger = _ledger(store, table) if store else {}
-        files = new_files(listed, ledger if held else {})
-        must_exist = not held and not table.untyped and bool(table.columns)
-        if store and not files and not must_exist:
+    files, held = new_files(listed, {}), False
+    with suppress(NoWarehouseYetError), open_store(warehouse, read_only=True) as store:
+        held = bool(columns_of(store, target))
+        files = new_files(listed, _ledger(store, table) if held else {})
+        if not files and (held or not table.is_typed):
             return _with_table(LoadReport(), table, store, listed, landing)
     size = sum(file.size for file in files) / 2**20
     log.info(f"{target.sql}: {len(files):,} new of {len(listed):,} landed files, {size:,.1f} MiB")
-    if not files and not must_exist:
+    if not files and not table.is_typed:
         log.warning(
             f"{target.sql} can't be created before its first file arrives: the type of these columns is unknown: "
             f"{', '.join(table.untyped) or 'every column'}. Declare landing.columns or each column's data_type."
         )
         return LoadReport()
     with open_store(warehouse, read_only=False) as store:
-        if store is None:  # only possible with `read_only`
-            raise AssertionError
         return _load(table, landing, store, files, listed, log)
 
 
@@ -98,19 +88,22 @@ def _load(
     log: Logger,
 ) -> LoadReport:
     target = Table(table.schema, table.identifier)
-    before = store.columns(target)
+    before = columns_of(store, target)
     _warn_of_changed_types(table, before, log)
     report = LoadReport()
     for batch in _batches(files) if files else [[]]:
-        expected = {**table.columns, **store.columns(target)}
+        expected = {**table.columns, **columns_of(store, target)}
         read = _read(table, landing, batch, expected, log)
-        rejected = [_quarantine(landing, file, reason, log) for file, reason in read.malformed]
-        loaded = [LedgerEntry(file, FileStatus.LOADED, row_count=parsed.table.num_rows) for file, parsed in read.good]
-        rows, count = _rows(table, store, read.good, expected)
-        report = replace(report, unreadable=(*report.unreadable, *read.unreadable))
+        malformed = [(file, str(error)) for file, error in read if isinstance(error, MalformedFileError)]
+        denied = [(file.path, "permission denied") for file, error in read if isinstance(error, PermissionError)]
+        good = [(file, parsed) for file, parsed in read if isinstance(parsed, Parsed)]
+        rejected = [_quarantine(landing, file, reason, log) for file, reason in malformed]
+        loaded = [LedgerEntry(file, FileStatus.LOADED, row_count=parsed.table.num_rows) for file, parsed in good]
+        rows, count = _rows(table, store, good, expected)
+        report = replace(report, unreadable=(*report.unreadable, *denied))
         if rows is None and not rejected and not loaded:
             continue
-        _delete_rows_of_empty_files(table, store, read.good)
+        _delete_rows_of_empty_files(table, store, good)
         load_id = write(store, table, rows, [*rejected, *loaded])
         written = 0 if rows is None else rows.num_rows
         report = replace(
@@ -123,7 +116,7 @@ def _load(
             load_ids=(*report.load_ids, load_id),
         )
         log.info(f"{target.sql}: {report.files:,} of {len(files):,} files loaded, {report.rows:,} rows")
-    added = tuple(name for name in store.columns(target) if before and name not in before)
+    added = tuple(name for name in columns_of(store, target) if before and name not in before)
     return _with_table(replace(report, new_columns=added), table, store, listed, landing)
 
 
@@ -134,7 +127,7 @@ def _with_table(
     rejected = still_malformed(listed, _ledger(store, table))
     malformed = tuple(entry for entry in rejected if entry.moved_to is None or landing.exists(entry.moved_to))
     target = Table(table.schema, table.identifier)
-    columns = store.columns(target)
+    columns = columns_of(store, target)
     if not columns:
         return replace(report, malformed=malformed)
     cursor = f'max("{table.cursor}")' if table.cursor in columns else "null"
@@ -144,7 +137,7 @@ def _with_table(
 
 def _ledger(store: Store, table: LandedTable) -> dict[str, LedgerEntry]:
     place = Table(table.schema, LEDGER)
-    if not store.columns(place):
+    if not columns_of(store, place):
         return {}
     loads = Table(table.schema, "_dlt_loads").sql
     rows = store.query(
@@ -170,7 +163,7 @@ def _batches(files: Sequence[LandedFile]) -> Iterator[list[LandedFile]]:
 
 def _read(
     table: LandedTable, landing: Landing, batch: Sequence[LandedFile], expected: Mapping[str, DataType], log: Logger
-) -> _Read:
+) -> list[tuple[LandedFile, Parsed | Exception]]:
     def read(file: LandedFile) -> Parsed | Exception:
         try:
             parsed = parse(landing.read(file.path), table.format, file.path)
@@ -178,22 +171,17 @@ def _read(
         except (MalformedFileError, FileNotFoundError, PermissionError) as error:
             return error
 
-    result = _Read()
+    results = list[tuple[LandedFile, Parsed | Exception]]()
     logged = time.monotonic()
     with ThreadPoolExecutor(READERS) as readers:
-        for number, (file, parsed) in enumerate(zip(batch, readers.map(read, batch), strict=True), start=1):
-            if isinstance(parsed, Parsed):
-                result.good.append((file, parsed))
-            elif isinstance(parsed, MalformedFileError):
-                result.malformed.append((file, str(parsed)))
-            elif isinstance(parsed, PermissionError):
-                result.unreadable.append((file.path, "permission denied"))
-            else:
+        for file, result in zip(batch, readers.map(read, batch), strict=True):
+            results.append((file, result))
+            if isinstance(result, FileNotFoundError):
                 log.info(f"{file.path} was deleted after it was listed")
             if time.monotonic() - logged > _LOG_INTERVAL:
                 logged = time.monotonic()
-                log.info(f"{table.identifier}: read {number:,} of {len(batch):,} files")
-    return result
+                log.info(f"{table.identifier}: read {len(results):,} of {len(batch):,} files")
+    return results
 
 
 def _rows(
@@ -224,7 +212,7 @@ def _rows(
 def _held_versions(table: LandedTable, store: Store, rows: pa.Table, cursor: str) -> pa.Table | None:
     target = Table(table.schema, table.identifier)
     needed = [*table.primary_key, cursor]
-    if not rows.num_rows or not set(needed) <= set(store.columns(target)):
+    if not rows.num_rows or not set(needed) <= set(columns_of(store, target)):
         return None
     condition, parameters = could_be_newer(rows, cursor)
     selected = ", ".join(f'"{name}"' for name in needed)
@@ -235,7 +223,7 @@ def _delete_rows_of_empty_files(table: LandedTable, store: Store, good: Sequence
     """Delete the rows of files that are now empty: replacing rows by file needs at least one row."""
     target = Table(table.schema, table.identifier)
     empty = [file.path for file, parsed in good if not parsed.table.num_rows]
-    if empty and not table.primary_key and FILE_COLUMN in store.columns(target):
+    if empty and not table.primary_key and FILE_COLUMN in columns_of(store, target):
         marks = ", ".join("?" * len(empty))
         store.execute(f"delete from {target.sql} where {FILE_COLUMN} in ({marks})", empty)  # noqa: S608
 

@@ -53,15 +53,14 @@ def parse(content: bytes, file_format: Format, path: str) -> Parsed:
     except (pa.ArrowException, OSError, EOFError) as error:
         raise MalformedFileError(f"it can't be read as {file_format}: {error}") from None
     names = [column_name(name) for name in parsed.table.column_names]
-    _require_unique(names)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise MalformedFileError(f"it has several columns of the same name: {', '.join(twice)}")
     return Parsed(parsed.table.rename_columns(names), frozenset(column_name(name) for name in parsed.nested))
 
 
 def _decompressed(content: bytes, path: str) -> bytes:
-    codec = _COMPRESSION.get(posixpath.splitext(path)[1])
-    if codec is None:
-        return content
-    with pa.CompressedInputStream(pa.BufferReader(content), codec) as stream:
+    with pa.input_stream(pa.BufferReader(content), compression=_COMPRESSION.get(posixpath.splitext(path)[1])) as stream:
         return bytes(stream.read())
 
 
@@ -71,7 +70,6 @@ def _parse_csv(content: bytes) -> Parsed:
     if not content.strip():
         raise MalformedFileError("it is empty, without a header")
     header = next(csv.reader(io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", newline="")))
-    _require_unique(header)
     table = pacsv.read_csv(
         io.BytesIO(content),
         # One block, since a quoted line break must not be between two blocks.
@@ -123,12 +121,12 @@ def _json_array(values: Sequence[Any]) -> pa.Array:
 def _parse_parquet(content: bytes) -> Parsed:
     table = pq.read_table(io.BytesIO(content), use_threads=False)
     nested = frozenset(field.name for field in table.schema if pa.types.is_nested(field.type))
-    columns = {name: _plain(name, table.column(name)) for name in table.column_names}
-    return Parsed(pa.table(columns), nested)
+    columns = [_plain(name, column) for name, column in zip(table.column_names, table.columns, strict=True)]
+    return Parsed(pa.table(columns, table.column_names), nested)
 
 
 def _plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column converted to a plain type."""
+    """Return a column converted to a plain type; timestamps without a zone are taken for UTC."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     found = column.type
@@ -136,25 +134,14 @@ def _plain(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         texts = [None if value is None else _json_text(value) for value in column.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
     if pa.types.is_timestamp(found):
-        return in_utc(column)
+        column = column.cast(pa.timestamp("us", tz=found.tz), safe=False)  # truncates nanoseconds
+        return column.cast(TIMESTAMP) if found.tz else pc.assume_timezone(column, "UTC")
     for is_of, plain in _PLAIN:
         if is_of(found):
             return column.cast(plain)
     if pa.types.is_decimal(found):
         return column.cast(pa.decimal128(found.precision, found.scale))
     raise MalformedFileError(f"column {name!r} has the type {found}, which the warehouse does not have")
-
-
-def in_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of timestamps in UTC; timestamps without a zone are taken for UTC."""
-    column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)  # truncates nanoseconds
-    return column.cast(TIMESTAMP) if column.type.tz else pc.assume_timezone(column, "UTC")
-
-
-def _require_unique(names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if list(names).count(name) > 1})
-    if twice:
-        raise MalformedFileError(f"it has several columns of the same name: {', '.join(twice)}")
 
 
 def _json_text(value: Any) -> str:

@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -80,14 +81,15 @@ class LandedTable:
     untyped: tuple[str, ...] = ()
 
     @property
+    def is_typed(self) -> bool:
+        """Whether the types of all known columns are declared, so that the table can be created without a file."""
+        return bool(self.columns) and not self.untyped
+
+    @property
     def folder(self) -> str:
         """The deepest folder of the landing zone that contains all files of the table; empty for its root."""
-        parts = []
-        for part in posixpath.dirname(self.path).split("/"):
-            if any(character in part for character in "*?["):
-                break
-            parts.append(part)
-        return "/".join(parts)
+        parts = posixpath.dirname(self.path).split("/")
+        return "/".join(takewhile(lambda part: not re.search(r"[*?[]", part), parts))
 
 
 def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable, ...]:

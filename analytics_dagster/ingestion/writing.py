@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from analytics_dagster.ingestion.columns import ARROW_TYPES
-from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store
+from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store, columns_of
 from analytics_dagster.ingestion.ledger import LEDGER, LEDGER_COLUMNS, LedgerEntry
 from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable, column_name
 from analytics_dagster.settings import set_default_variable
@@ -51,7 +51,7 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
 
 def _rows_resource(dlt: Any, store: Store, table: LandedTable, rows: pa.Table) -> Any:
     key = table.primary_key or (FILE_COLUMN,)
-    held: dict[str, DataType] = store.columns(Table(table.schema, table.identifier))
+    held: dict[str, DataType] = columns_of(store, Table(table.schema, table.identifier))
     types: dict[str, DataType] = {**table.columns, **held}
     typed = [
         name for name in rows.column_names if name in types and rows.schema.field(name).type == ARROW_TYPES[types[name]]
@@ -84,8 +84,8 @@ def _reset_dlt(store: Store, table: LandedTable) -> None:
     staging = STAGING_LAYOUT % table.schema
     for schema in (table.schema, staging):
         versions = Table(schema, "_dlt_version")
-        if store.columns(versions):
+        if columns_of(store, versions):
             store.execute(f"delete from {versions.sql} where schema_name = ?", [column_name(table.identifier)])  # noqa: S608
     staged = Table(staging, table.identifier)
-    if store.columns(staged):
+    if columns_of(store, staged):
         store.execute(f"drop table {staged.sql}")

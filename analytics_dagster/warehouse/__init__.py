@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analytics_dagster.warehouse.duckdb_file import WarehouseLock, open_duckdb
+from analytics_dagster.warehouse.duckdb_file import open_duckdb
 from analytics_dagster.warehouse.kinds import Kind, count_writers, duckdb_path, kind_of
 from analytics_dagster.warehouse.names import Table, quoted
 from analytics_dagster.warehouse.resource import POOL, Warehouse, build_warehouse
@@ -12,7 +12,6 @@ __all__ = [
     "Kind",
     "Table",
     "Warehouse",
-    "WarehouseLock",
     "build_warehouse",
     "count_writers",
     "duckdb_path",

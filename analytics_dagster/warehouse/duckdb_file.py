@@ -95,14 +95,8 @@ class WarehouseLock:
             self._path.unlink(missing_ok=True)
 
 
-class _LockedByThread(threading.local):
-    """The DuckDB files that this thread has locked, since a step may lock its file again."""
-
-    def __init__(self) -> None:
-        self.by_path: dict[Path, WarehouseLock] = {}
-
-
-_LOCKED = _LockedByThread()
+_LOCKED: dict[tuple[int, Path], WarehouseLock] = {}
+"""The locks of this process by thread and DuckDB file, since a step may lock its file again."""
 
 
 @contextmanager
@@ -112,17 +106,17 @@ def locked_file(path: Path, run: LockingRun | None) -> Iterator[WarehouseLock]:
     Waits without a time limit for the holder, and for the dbt process of a killed holder, and logs what it waits for.
     The operating system releases the lock when this process ends. A thread may lock a file again.
     """
-    already = _LOCKED.by_path.get(path)
-    if already is not None:
-        yield already
+    place = threading.get_ident(), path
+    if place in _LOCKED:
+        yield _LOCKED[place]
         return
     holder_file = path.with_name(f"{path.name}.holder")
     with _file_lock(path, holder_file):
-        lock = _LOCKED.by_path[path] = WarehouseLock(run, holder_file)
+        lock = _LOCKED[place] = WarehouseLock(run, holder_file)
         try:
             yield lock
         finally:
-            del _LOCKED.by_path[path]
+            del _LOCKED[place]
             lock.release()
 
 
@@ -178,24 +172,20 @@ def open_duckdb(path: Path, *, timeout: float, read_only: bool) -> duckdb.DuckDB
             f"The warehouse {path} does not exist yet.", remedy="Build it first: run a schedule group's job."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = _waiting(
-        retry=tenacity.retry_if_exception(_is_held),
-        stop=tenacity.stop_after_delay(timeout),
-        before_sleep=_WaitLog(path, _holder_in_error),
-        reraise=True,
-    )
     try:
-        return waiting(duckdb.connect, str(path), read_only=read_only)
+        return _waiting(
+            retry=tenacity.retry_if_exception(_is_held),
+            stop=tenacity.stop_after_delay(timeout),
+            before_sleep=_WaitLog(path, _holder_in_error),
+            reraise=True,
+        )(duckdb.connect, str(path), read_only=read_only)
     except duckdb.IOException as error:
-        if not _is_held(error):
-            raise WarehouseError(
-                f"The warehouse {path} can't be opened: {error}", remedy="Check the path and its permissions."
-            ) from error
-        raise WarehouseError(
-            f"The warehouse {path} is held by {_holder_in_error(error)}; waited {timeout:g} s.",
-            remedy="Close it or wait until it ends, then run again; "
-            f"{variable_name('warehouse_lock_timeout')} sets how long to wait.",
-        ) from error
+        problem, remedy = f"can't be opened: {error}", "Check the path and its permissions."
+        if _is_held(error):
+            problem = f"is held by {_holder_in_error(error)}; waited {timeout:g} s."
+            variable = variable_name("warehouse_lock_timeout")
+            remedy = f"Close it or wait until it ends, then run again; {variable} sets how long to wait."
+        raise WarehouseError(f"The warehouse {path} {problem}", remedy=remedy) from error
 
 
 def _waiting(**how: Any) -> tenacity.Retrying:

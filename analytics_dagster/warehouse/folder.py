@@ -71,8 +71,6 @@ class Folder:
         """Return the relative paths of all files; raises `FolderError`."""
         with self._raising_folder_error("read"):
             filesystem, root = self._open()
-            if not filesystem.exists(root):
-                return set()
             return {str(path)[len(root) + 1 :] for path in filesystem.find(root)}
 
     def delete(self, name: str) -> None:

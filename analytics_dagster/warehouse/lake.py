@@ -36,13 +36,12 @@ class LakeSize:
 
 def measure(lake: duckdb.DuckDBPyConnection, name: str) -> LakeSize:
     """Return the size of a DuckLake; ``name`` is the name of its database."""
-    [(files, size)] = lake.execute(
-        "select coalesce(sum(file_count + delete_file_count), 0), coalesce(sum(file_size_bytes), 0) "
-        "from ducklake_table_info(?)",
+    [sizes] = lake.execute(
+        "select coalesce(sum(file_count + delete_file_count), 0), coalesce(sum(file_size_bytes), 0), "
+        "(select count(*) from ducklake_snapshots($1)) from ducklake_table_info($1)",
         [name],
     ).fetchall()
-    [(snapshots,)] = lake.execute("select count(*) from ducklake_snapshots(?)", [name]).fetchall()
-    return LakeSize(int(files), int(size), int(snapshots))
+    return LakeSize(*map(int, sizes))
 
 
 def maintain(lake: duckdb.DuckDBPyConnection, name: str, retention: LakeRetention) -> Mapping[str, int]:

@@ -127,21 +127,15 @@ class PostgresAccess:
         buffer = io.BytesIO()
         csv.write_csv(content, buffer, csv.WriteOptions(include_header=False))
         buffer.seek(0)
-        with self._connection.cursor() as cursor:
-            cursor.execute("begin")
-            try:
-                cursor.execute(f"create schema if not exists {quoted(table.schema)}")
-                cursor.execute(f"create temporary table incoming ({columns}) on commit drop")
-                cursor.copy_expert("copy incoming from stdin with (format csv)", buffer)
-                if _columns(cursor, table.schema, table.name) != _columns(cursor, None, "incoming"):
-                    cursor.execute(f"drop table if exists {table.sql}")
-                    cursor.execute(f"create table {table.sql} (like incoming)")
-                cursor.execute(f"delete from {table.sql}")  # noqa: S608 - quoted
-                cursor.execute(f"insert into {table.sql} table incoming")
-                cursor.execute("commit")
-            except BaseException:
-                cursor.execute("rollback")
-                raise
+        with self._connection, self._connection.cursor() as cursor:  # one transaction
+            cursor.execute(f"create schema if not exists {quoted(table.schema)}")
+            cursor.execute(f"create temporary table incoming ({columns}) on commit drop")
+            cursor.copy_expert("copy incoming from stdin with (format csv)", buffer)
+            if _columns(cursor, table.sql) != _columns(cursor, "incoming"):
+                cursor.execute(f"drop table if exists {table.sql}")
+                cursor.execute(f"create table {table.sql} (like incoming)")
+            cursor.execute(f"delete from {table.sql}")  # noqa: S608 - quoted
+            cursor.execute(f"insert into {table.sql} table incoming")
 
     def close(self) -> None:
         """Close the connection."""
@@ -159,14 +153,12 @@ def _series(values: Sequence[Any], oid: int) -> pd.Series[Any]:
     return pd.Series(values, dtype=dtype)
 
 
-def _columns(cursor: psycopg2.extensions.cursor, schema: str | None, name: str) -> list[tuple[Any, ...]]:
-    """Return names and types of a table's columns, in order; without ``schema``, of a temporary table."""
+def _columns(cursor: psycopg2.extensions.cursor, table: str) -> list[tuple[Any, ...]]:
+    """Return names and types of a table's columns, in order; ``table`` is its quoted name."""
     cursor.execute(
         "select attname, format_type(atttypid, atttypmod) from pg_attribute "
-        "join pg_class on pg_class.oid = attrelid join pg_namespace on pg_namespace.oid = relnamespace "
-        "where relname = %s and attnum > 0 and not attisdropped "
-        "and (nspname = %s or (%s is null and pg_namespace.oid = pg_my_temp_schema())) order by attnum",
-        (name, schema, schema),
+        "where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped order by attnum",
+        (table,),
     )
     return list(cursor.fetchall())
 

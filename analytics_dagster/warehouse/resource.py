@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import PrivateAttr
@@ -20,24 +20,10 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from analytics_dagster.warehouse.postgres import PostgresAccess
+
 POOL = "warehouse"
 """The concurrency pool of every step that uses the warehouse; its limit is the number of concurrent writers."""
-
-
-class Access(Protocol):
-    """An open warehouse."""
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run one query and return its rows."""
-
-    def frame(self, sql: str) -> pd.DataFrame:
-        """Run one query and return its rows as a data frame."""
-
-    def replace(self, table: Table, frame: pd.DataFrame) -> None:
-        """Replace the content of a table by a data frame in one transaction."""
-
-    def close(self) -> None:
-        """Close the connection."""
 
 
 class Warehouse(dg.ConfigurableResource["Warehouse"]):
@@ -79,14 +65,11 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
                 open_duckdb(Path(self.path), timeout=self.lock_timeout, read_only=False).close()
             yield hold
 
-    @contextmanager
-    def locked(self) -> Iterator[WarehouseLock]:
+    def locked(self) -> AbstractContextManager[WarehouseLock]:
         """Lock a DuckDB file as `duckdb_file.locked_file` does; a warehouse without a file is not locked."""
         if not self.path:
-            yield WarehouseLock(self._run, None)
-            return
-        with locked_file(Path(self.path), self._run) as hold:
-            yield hold
+            return nullcontext(WarehouseLock(self._run, None))
+        return locked_file(Path(self.path), self._run)
 
     def read(self, sql: str) -> pd.DataFrame:
         """Run one query and return its rows as a data frame."""
@@ -105,15 +88,11 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
             return len(frame)
 
     @contextmanager
-    def _open(self, *, read_only: bool) -> Iterator[Access]:
-        with self.locked():
-            access = self._access(read_only=read_only)
-            try:
-                yield access
-            finally:
-                access.close()
+    def _open(self, *, read_only: bool) -> Iterator[DuckDbAccess | PostgresAccess]:
+        with self.locked(), closing(self._access(read_only=read_only)) as access:
+            yield access
 
-    def _access(self, *, read_only: bool) -> Access:
+    def _access(self, *, read_only: bool) -> DuckDbAccess | PostgresAccess:
         if self.adapter == "postgres":
             from analytics_dagster.warehouse import postgres  # not needed for other kinds
 

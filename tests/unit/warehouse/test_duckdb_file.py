@@ -21,12 +21,8 @@ import pytest
 
 from analytics_dagster.errors import WarehouseError
 from analytics_dagster.process_identity import CHILD_TAG, Process
-from analytics_dagster.warehouse import (
-    Table,
-    Warehouse,
-    WarehouseLock,
-    open_duckdb,
-)
+from analytics_dagster.warehouse import Table, Warehouse, open_duckdb
+from analytics_dagster.warehouse.duckdb_file import WarehouseLock
 from tests.processes import SLEEP, start_holder
 
 pytestmark = pytest.mark.slow
