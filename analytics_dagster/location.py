@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
@@ -130,7 +131,7 @@ def _load(settings: Settings) -> _Loaded:
     files = find_project(settings)
     target = load_target(files)
     if settings.is_dev_cli:
-        prepare_manifest(files, target, groups.selections, _print_to_stderr)
+        prepare_manifest(files, target, groups.selections, partial(print, file=sys.stderr, flush=True))
     project = load_project(files, target, groups.selections)
     cache = DefinitionsCache(project, groups, settings.unit_tests)
     dbt_definitions = cache.read()
@@ -183,7 +184,3 @@ def _merge(
         Alerting(settings, project, plan, report_reader).definitions,
     )
     return Location(definitions, project, plan, dbt_assets, ingestion, consumers, policies, report_reader)
-
-
-def _print_to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - before any logger is set up

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -14,10 +13,8 @@ from analytics_dagster.automation.pending_run_store import Outcome, Trigger
 from analytics_dagster.automation.pending_runs import SENSOR as PENDING_RUNS_SENSOR
 from analytics_dagster.automation.retry_decision import PARENT
 from analytics_dagster.automation.run_order import AutomatedGroups, decide_ingestion
+from analytics_dagster.dagster_internals.asset_job import AssetJob
 from analytics_dagster.ingestion.assets import ROWS_LOADED
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 SENSOR = "after_ingestion_sensor"
 
@@ -100,11 +97,10 @@ def rows_loaded(instance: dg.DagsterInstance, run_id: str) -> int:
 
 def _attempts(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[str]:
     """Yield a run and the failed runs that it retries: the rows that those loaded are new, too."""
-    attempt: dg.DagsterRun | None = run
-    while attempt is not None:
-        yield attempt.run_id
-        parent = attempt.tags.get(PARENT)
-        attempt = instance.get_run_by_id(parent) if parent else None
+    yield run.run_id
+    parent = instance.get_run_by_id(run.tags[PARENT]) if PARENT in run.tags else None
+    if parent is not None:
+        yield from _attempts(instance, parent)
 
 
 def _end(instance: dg.DagsterInstance, run_id: str) -> datetime:

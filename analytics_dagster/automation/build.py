@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -23,9 +22,6 @@ from analytics_dagster.ingestion import Ingestion
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.settings import Settings
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,11 @@ def build_automation(
     if jobs_after or any(one.upstream for one in groups.by_name.values()):
         sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))
     if parts.ingestion.tables:
-        sensors += _ingestion_sensors(settings, parts.ingestion, ingestion_job, jobs_after, groups)
+        status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
+        tables, landing, keys = parts.ingestion.tables, parts.ingestion.landing, parts.ingestion.keys
+        sensors.append(build_landing_sensor(tables, landing, job=ingestion_job, asset_keys=keys, default_status=status))
+        if jobs_after:
+            sensors.append(build_after_ingestion_sensor(ingestion_job, jobs_after, groups, status))
     return dg.Definitions(jobs=all_jobs, schedules=[one for one in schedules if one is not None], sensors=sensors)
 
 
@@ -101,13 +101,3 @@ def order_groups(settings: Settings, plan: Plan, dbt_assets: DbtAssets, project:
         for name, one in plans.items()
     }
     return AutomatedGroups(project, groups, schedules_on=settings.automation_is_on)
-
-
-def _ingestion_sensors(
-    settings: Settings, ingestion: Ingestion, job: AssetJob, jobs_after: list[AssetJob], groups: AutomatedGroups
-) -> list[dg.SensorDefinition]:
-    status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
-    landing = build_landing_sensor(
-        ingestion.tables, ingestion.landing, job=job, asset_keys=ingestion.keys, default_status=status
-    )
-    return [landing, *([build_after_ingestion_sensor(job, jobs_after, groups, status)] if jobs_after else [])]

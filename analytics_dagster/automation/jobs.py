@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
+from analytics_dagster.dagster_internals.asset_job import AssetJob
 from analytics_dagster.planning.groups import GROUP_TAG, IngestionRuns, ScheduleGroup
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 PROJECT_TAG = "analytics_dagster/project"
 """The tag of a run that names its dbt project: two locations may have groups of the same names."""
@@ -43,11 +41,9 @@ def build_group_job(
     cross-group test that another group runs. Without ``executor`` the job has the location's executor.
     """
     selection = dg.AssetSelection.assets(*nodes).without_checks() | dg.AssetSelection.checks(*checks)
-    if consumers:
-        selection |= dg.AssetSelection.assets(*consumers)
     return dg.define_asset_job(
         name=group.name,
-        selection=selection,
+        selection=selection | dg.AssetSelection.assets(*consumers) if consumers else selection,
         description=f"Builds the schedule group {group.name}, runs its tests, and updates its consumers.",
         tags=run_tags(group, project),
         executor_def=executor,

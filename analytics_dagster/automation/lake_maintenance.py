@@ -62,13 +62,8 @@ def build_lake_maintenance(settings: Settings, target: Target) -> dg.Definitions
     if kind_of(target) is not Kind.LAKE:
         return dg.Definitions()
 
-    @dg.job(
-        name=JOB,
-        description="Maintains the DuckLake: expires snapshots, merges small files, deletes unreferenced files.",
-    )
-    def maintenance() -> None:
-        _maintain()
-
+    description = "Maintains the DuckLake: expires snapshots, merges small files, deletes unreferenced files."
+    maintenance = dg.GraphDefinition(JOB, node_defs=[_maintain], description=description).to_job()
     status = dg.DefaultScheduleStatus.RUNNING if settings.automation_is_on else dg.DefaultScheduleStatus.STOPPED
     schedule = dg.ScheduleDefinition(
         name=f"{JOB}_schedule",

@@ -6,18 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from analytics_dagster.automation.run_order import UNFINISHED
+from analytics_dagster.dagster_internals.asset_job import AssetJob
 from analytics_dagster.errors import LandingZoneError
 from analytics_dagster.ingestion.assets import CHECK
 from analytics_dagster.ingestion.landing import LandedFile, Landing
 from analytics_dagster.ingestion.tables import LandedTable
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 STARTED_BY = "analytics_dagster/started_by"
 """The tag of an ingestion run that the sensor started; its value is the sensor's name."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
 from functools import cached_property
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Any, Protocol
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -178,13 +178,9 @@ class PendingRunStore:
         self._storage = storage
         self._project = project
         # One query for all groups.
-        values = storage.get_cursor_values({self._key(kind, name) for name in names for kind in _KINDS})
+        values = storage.get_cursor_values({self._key(kind, name) for name in names for kind in _ADAPTERS})
         self._groups = {
-            name: GroupRecords(
-                ticks=_read(_RECORDS, values.get(self._key(_TICKS, name))),
-                ingestions=_read(_RECORDS, values.get(self._key(_INGESTIONS, name))),
-                resolutions=_read(_RESOLUTIONS, values.get(self._key(_RESOLVED, name))),
-            )
+            name: GroupRecords(*(_read(one, values.get(self._key(kind, name))) for kind, one in _ADAPTERS.items()))
             for name in names
         }
 
@@ -194,34 +190,37 @@ class PendingRunStore:
 
     def record(self, name: str, record: TriggerRecord) -> None:
         """Store what a group did at a trigger; only the writer of this kind of trigger may call it."""
-        kind = _INGESTIONS if record.trigger.ingestion else _TICKS
         records = self[name].of_kind(record.trigger)
         kept = _with_record(records, record, next((one for one in self[name].pending if one in records), None))
-        is_tick = kind is _TICKS
-        self._groups[name] = replace(self[name], ticks=kept) if is_tick else replace(self[name], ingestions=kept)
-        self._set(kind, name, _RECORDS.dump_json(kept, by_alias=True))
+        kind = "ingestions" if record.trigger.ingestion else "ticks"
+        self._groups[name] = replace(self[name], **dict[str, Any]({kind: kept}))
+        self._set(kind, name, kept)
 
     def resolve(self, name: str, resolution: Resolution) -> None:
         """Store how a pending run was resolved; only the sensor of pending runs may call it."""
         others = [one for one in self[name].resolutions if one.trigger != resolution.trigger]
         kept = (*others, resolution)[-2 * _KEPT :]
         self._groups[name] = replace(self[name], resolutions=kept)
-        self._set(_RESOLVED, name, _RESOLUTIONS.dump_json(kept, by_alias=True))
+        self._set("settled", name, kept)
 
-    def _set(self, kind: str, name: str, value: bytes) -> None:
+    def _set(self, kind: str, name: str, kept: tuple[object, ...]) -> None:
         # One key per call: given a new and an existing key together, Dagster's storage loses the new one.
-        self._storage.set_cursor_values({self._key(kind, name): value.decode()})
+        text = _ADAPTERS[kind].dump_json(kept, by_alias=True).decode()
+        self._storage.set_cursor_values({self._key(kind, name): text})
 
     def _key(self, kind: str, name: str) -> str:
         return f"analytics_dagster/{self._project}/{kind}/{name}"
 
 
-_KINDS = _TICKS, _INGESTIONS, _RESOLVED = "ticks", "ingestions", "settled"
 # Built when a tick first uses them, not in every process that loads the location.
 _DEFERRED = ConfigDict(defer_build=True)
-_RECORDS: TypeAdapter[tuple[TriggerRecord, ...]] = TypeAdapter(tuple[TriggerRecord, ...], config=_DEFERRED)
-_RESOLUTIONS: TypeAdapter[tuple[Resolution, ...]] = TypeAdapter(tuple[Resolution, ...], config=_DEFERRED)
-_Stored = TypeVar("_Stored")
+_RECORDS = TypeAdapter[Any](tuple[TriggerRecord, ...], config=_DEFERRED)
+_ADAPTERS = {
+    "ticks": _RECORDS,
+    "ingestions": _RECORDS,
+    "settled": TypeAdapter[Any](tuple[Resolution, ...], config=_DEFERRED),
+}
+"""How the fields of `GroupRecords` are stored, in their order, by the kind in the key."""
 
 
 def _with_record(
@@ -247,7 +246,7 @@ def _with_record(
     return tuple(one for one in ordered if one in latest or (pending and one.trigger == pending.trigger))
 
 
-def _read(adapter: TypeAdapter[tuple[_Stored, ...]], value: str | None) -> tuple[_Stored, ...]:
+def _read(adapter: TypeAdapter[Any], value: str | None) -> Any:
     """Return the stored records; none if another version stored them in a form that cannot be read."""
     try:
         return adapter.validate_json(value) if value else ()

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.pending_run_store import SCHEDULE_NAME, Resolution, Trigger
 from analytics_dagster.automation.run_order import Action, AutomatedGroups
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
+from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 SENSOR = "due_runs_sensor"
 """The name of the sensor. It stays as it is: Dagster stores under it whether somebody turned the sensor off."""

@@ -143,13 +143,10 @@ def retry_request(run: dg.DagsterRun, remaining: RemainingWork, number: int) -> 
 def retry_tags(run: dg.DagsterRun, number: int | None) -> Mapping[str, str]:
     """Return the tags of a retry of a run; ``number`` is None for a retry by hand."""
     numbered = {} if number is None else {NUMBER: str(number)}
-    return {**_kept_tags(run), PARENT: run.run_id, ROOT: run.tags.get(ROOT, run.run_id), **numbered}
-
-
-def _kept_tags(run: dg.DagsterRun) -> Mapping[str, str]:
-    """Return the tags of a run that its retry has too: not those that describe this run or its result."""
+    # Other tags of the system describe the run itself or its result.
     system = ("dagster/", ".dagster/", "analytics_dagster/")
-    return {name: value for name, value in run.tags.items() if name in _COPIED_TAGS or not name.startswith(system)}
+    copied = {name: value for name, value in run.tags.items() if name in _COPIED_TAGS or not name.startswith(system)}
+    return {**copied, PARENT: run.run_id, ROOT: run.tags.get(ROOT, run.run_id), **numbered}
 
 
 def with_retry(report: FailureReport, run: dg.DagsterRun) -> FailureReport:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -36,15 +36,13 @@ from analytics_dagster.automation.retry_decision import (
     number_of,
     retry_request,
 )
+from analytics_dagster.dagster_internals.asset_job import AssetJob
 from analytics_dagster.execution.dead_runs import check_liveness
 from analytics_dagster.execution.failures.events import ReportReader, attach_report
-from analytics_dagster.execution.failures.report import FailureReport
+from analytics_dagster.execution.failures.report import FailureReport, Retry
 from analytics_dagster.execution.remaining_work import find_remaining_work
 from analytics_dagster.process_identity import Liveness
 from analytics_dagster.text import pluralize
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 _LOOKBACK = timedelta(days=7)
 """How old the end of a failed run may be."""
@@ -128,6 +126,17 @@ def _is_open(run: dg.DagsterRun, location: str | None) -> bool:
     return is_here and not is_retried and (DUE in run.tags or DECISION not in run.tags)
 
 
+def store_decision(instance: dg.DagsterInstance, run: dg.DagsterRun, report: FailureReport, retry: Retry) -> None:
+    """Store whether and when a failed run is retried: in its tags, and in the report that is attached to it."""
+    attach_report(instance, run, replace(report, retry=retry))
+    instance.add_run_tags(run.run_id, dict(decision_tags(retry)))
+
+
+def abandon_retry(instance: dg.DagsterInstance, run_id: str, reason: str) -> None:
+    """Store that a retry that was decided does not happen."""
+    instance.add_run_tags(run_id, {DECISION: f"not retried: {reason}", RETRIED_BY: ""})
+
+
 @dataclass
 class RetryEvaluation:
     """One tick of a sensor: decides about failed runs, and requests the retries that are due."""
@@ -146,9 +155,12 @@ class RetryEvaluation:
             if run is None or RETRIED_BY in run.tags or self._is_retried_by_command_line(record, run):
                 continue
             if DECISION not in run.tags:
-                line, run = self._decide(record, run)
-                lines.append(line)
-            due = due_at(run)
+                retry = decide_retry(report := self.report(record), self.policies.of(run), number_of(run.tags, NUMBER))
+                store_decision(self.instance, run, report, retry)
+                lines.append(f"Run {run.run_id} of {run.job_name}: {retry.reason}.")
+                due = retry.due
+            else:
+                due = due_at(run)
             if due is not None and due <= self.now:
                 request, line = self._request(run, due)
                 requests += [request] if request else []
@@ -170,19 +182,11 @@ class RetryEvaluation:
         since = max(record.end_time or 0.0, due_at(run) or 0.0)
         return liveness is Liveness.ALIVE or (liveness is Liveness.UNKNOWN and self.now - since < _COMMAND_LINE_SECONDS)
 
-    def _decide(self, record: dg.RunRecord, run: dg.DagsterRun) -> tuple[str, dg.DagsterRun]:
-        report = self.report(record)
-        retry = decide_retry(report, self.policies.of(run), number_of(run.tags, NUMBER))
-        tags = decision_tags(retry)
-        attach_report(self.instance, run, replace(report, retry=retry))
-        self.instance.add_run_tags(run.run_id, dict(tags))
-        return f"Run {run.run_id} of {run.job_name}: {retry.reason}.", run.with_tags({**run.tags, **tags})
-
     def _request(self, run: dg.DagsterRun, due: float) -> tuple[dg.RunRequest | None, str]:
         remaining = find_remaining_work(self.instance, run.run_id)
         if not remaining or self.now - due > _MAX_OVERDUE:
             reason = "its retry is overdue by more than an hour" if remaining else "no work remains"
-            self.instance.add_run_tags(run.run_id, {DECISION: f"not retried: {reason}", RETRIED_BY: ""})
+            abandon_retry(self.instance, run.run_id, reason)
             return None, f"Run {run.run_id} of {run.job_name} is not retried: {reason}."
         number = number_of(run.tags, NUMBER) + 1
         work = f"{pluralize(len(remaining.assets), 'asset')} and {pluralize(len(remaining.checks), 'check')}"

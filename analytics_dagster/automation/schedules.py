@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timezone
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -13,9 +12,7 @@ from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.pending_run_store import Outcome, Trigger, TriggerRecord, Wait
 from analytics_dagster.automation.pending_runs import SENSOR
 from analytics_dagster.automation.run_order import AutomatedGroups, decide_tick
-
-if TYPE_CHECKING:
-    from analytics_dagster.dagster_internals.asset_job import AssetJob
+from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 _PREVIEW = re.compile(r"\d{8}_\d{6}")
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import dagster as dg
 
 from analytics_dagster.assets.consumers import Consumer, ConsumerInputs, Extra
+from analytics_dagster.warehouse import Table
 
 _EXTRA = Extra("analytics-dagster[shop]", frozenset({"matplotlib", "numpy", "pandas", "pyarrow", "sklearn"}))
+
+
+def select(table: Table, columns: Sequence[str], amounts: Sequence[str], order_by: str = "") -> str:
+    """Return the query for the rows of a mart; ``amounts`` are decimal columns, which are read as floats."""
+    casts = [f"cast({name} as double precision) as {name}" for name in amounts]
+    order = f" order by {order_by}" if order_by else ""
+    return f"select {', '.join([*columns, *casts])} from {table.sql}{order}"  # noqa: S608 - the manifest's own name, quoted
 
 
 def _materialize_in(module: str) -> Callable[[ConsumerInputs], dg.MaterializeResult[None]]:

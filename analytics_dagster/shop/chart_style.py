@@ -62,17 +62,16 @@ def money(amount: float, _position: object = None) -> str:
 
 def png_url(figure: Figure) -> str:
     """Return a figure as a data URL for markdown in Dagster's UI."""
-    return f"data:image/png;base64,{_encoded(figure, 'png')}"
+    return _data_url(figure, "png", "image/png", omitted="Software")
 
 
 def svg_url(figure: Figure) -> str:
     """Return a figure as a data URL for HTML, with the same bytes for the same figure."""
-    return f"data:image/svg+xml;base64,{_encoded(figure, 'svg')}"
+    return _data_url(figure, "svg", "image/svg+xml", omitted="Date")
 
 
-def _encoded(figure: Figure, file_format: str) -> str:
+def _data_url(figure: Figure, file_format: str, media_type: str, omitted: str) -> str:
     buffer = io.BytesIO()
     with style():
-        metadata = {"Date": None} if file_format == "svg" else {"Software": None}
-        figure.savefig(buffer, format=file_format, dpi=144, metadata=metadata)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+        figure.savefig(buffer, format=file_format, dpi=144, metadata={omitted: None})
+    return f"data:{media_type};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

@@ -10,7 +10,7 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from analytics_dagster.assets.consumers import GROUP, ConsumerInputs
-from analytics_dagster.shop import chart_style
+from analytics_dagster.shop import chart_style, select
 from analytics_dagster.shop.segmentation import NO_STRUCTURE_BELOW, Segmentation, segment
 from analytics_dagster.warehouse import Table
 
@@ -32,8 +32,11 @@ COLUMNS = dg.TableSchema(columns=[dg.TableColumn(name, sql, description=text) fo
 
 def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
     """Segment the customers and replace the table."""
-    customers = inputs.warehouse.read(_query(inputs.tables["customer_lifetime_value"]))
+    columns = ("customer_id", "as_of_date", "recency_days", "order_count", "tenure_days")
+    query = select(inputs.tables["customer_lifetime_value"], columns, ["revenue"], order_by="customer_id")
+    customers = inputs.warehouse.read(query)
     segmentation = segment(customers)
+    score, scores = segmentation.silhouette, segmentation.silhouettes
     segmented = customers.assign(segment=segmentation.segments, cluster=segmentation.clusters)
     rows = inputs.warehouse.replace(TABLE, _typed(segmented))
     return dg.MaterializeResult(
@@ -41,12 +44,8 @@ def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
             "dagster/row_count": rows,
             "dagster/column_schema": COLUMNS,
             "dagster/table_name": f"{TABLE.schema}.{TABLE.name}",
-            "silhouette": dg.MetadataValue.null()
-            if segmentation.silhouette is None
-            else round(segmentation.silhouette, 4),
-            "silhouette by number of clusters": {
-                str(count): round(value, 4) for count, value in segmentation.silhouettes.items()
-            },
+            "silhouette": dg.MetadataValue.null() if score is None else round(score, 4),
+            "silhouette by number of clusters": {str(count): round(value, 4) for count, value in scores.items()},
             "segments": dg.MetadataValue.md(_sizes(segmented)),
             "plot": dg.MetadataValue.md(f"![Customers by segment]({chart_style.png_url(draw(segmented))})"),
         },
@@ -94,30 +93,12 @@ def _square(root: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.square(root) - 1
 
 
-def _query(table: Table) -> str:
-    return f"""
-        select
-            customer_id,
-            as_of_date,
-            recency_days,
-            order_count,
-            cast(revenue as double precision) as revenue,
-            tenure_days
-        from {table.sql}
-        order by customer_id
-    """  # noqa: S608 - the manifest's own name, quoted
-
-
 def _typed(segmented: pd.DataFrame) -> pd.DataFrame:
     """Return the table's columns in the types of the warehouse: dates, and decimals for money."""
-    return pd.DataFrame(
-        {
-            name: pd.array(
-                pa.array(segmented[name], from_pandas=True).cast(kind, safe=False), dtype=pd.ArrowDtype(kind)
-            )
-            for name, _, kind, _ in _COLUMNS
-        }
-    )
+    columns = {
+        name: pa.array(segmented[name], from_pandas=True).cast(kind, safe=False) for name, _, kind, _ in _COLUMNS
+    }
+    return pd.DataFrame({name: pd.array(one, dtype=pd.ArrowDtype(one.type)) for name, one in columns.items()})
 
 
 def _by_size(segmented: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -126,10 +107,8 @@ def _by_size(segmented: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def _sizes(segmented: pd.DataFrame) -> str:
-    lines = [
-        "| segment | customers | share | orders (median) | days away (median) | revenue |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    head = "| segment | customers | share | orders (median) | days away (median) | revenue |"
+    lines = [head, "| --- | ---: | ---: | ---: | ---: | ---: |"]
     lines += [
         f"| {name} | {len(group):,} | {len(group) / len(segmented):.0%} | {group.order_count.median():.0f} "
         f"| {group.recency_days.median():.0f} | ${group.revenue.sum():,.0f} |"
@@ -139,15 +118,13 @@ def _sizes(segmented: pd.DataFrame) -> str:
 
 
 def _quality(segmentation: Segmentation) -> dg.AssetCheckResult:
-    if segmentation.silhouette is None:
-        description = "There are too few different customers to cluster: all are in one segment."
-    else:
-        description = (
-            f"The silhouette score is {segmentation.silhouette:.2f}; segments are distinct from {NO_STRUCTURE_BELOW}."
-        )
+    score = segmentation.silhouette
+    description = "There are too few different customers to cluster: all are in one segment."
+    if score is not None:
+        description = f"The silhouette score is {score:.2f}; segments are distinct from {NO_STRUCTURE_BELOW}."
     return dg.AssetCheckResult(
         check_name="segments_are_distinct",
-        passed=segmentation.silhouette is not None and segmentation.silhouette >= NO_STRUCTURE_BELOW,
+        passed=score is not None and score >= NO_STRUCTURE_BELOW,
         severity=dg.AssetCheckSeverity.WARN,
         description=description,
         metadata={"threshold": NO_STRUCTURE_BELOW},

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analytics_dagster.assets.consumers import ConsumerInputs
-from analytics_dagster.warehouse import Table
+from analytics_dagster.shop import select
 from analytics_dagster.warehouse.folder import Folder
 
 FOLDER = "daily_sales"
@@ -47,7 +47,10 @@ def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
 
     An empty mart would delete all files, so it raises `dagster.Failure` instead.
     """
-    sales = inputs.warehouse.read(_query(inputs.tables["daily_sales"]))
+    amounts = [field.name for field in SCHEMA if pa.types.is_decimal(field.type)]
+    columns = [name for name in SCHEMA.names if name not in amounts]
+    query = select(inputs.tables["daily_sales"], columns, amounts, order_by="sales_date, store_id")
+    sales = inputs.warehouse.read(query)
     if sales.empty:
         raise dg.Failure(
             "The mart daily_sales is empty, so the export is not changed.\n"
@@ -63,9 +66,7 @@ def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(sales),
-            "dagster/column_schema": dg.TableSchema(
-                columns=[dg.TableColumn(field.name, str(field.type)) for field in SCHEMA]
-            ),
+            "dagster/column_schema": dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in SCHEMA]),
             "dagster/uri": folder.link(LATEST),
             "path": dg.MetadataValue.path(folder.path(LATEST)),
             "files": len(files),
@@ -105,9 +106,3 @@ def _listing(files: Mapping[str, bytes], sales: pd.DataFrame) -> bytes:
 
 def _exported(folder: Folder) -> set[str]:
     return {name for name in folder.names() if name.startswith("sales_month=") and name.endswith(".parquet")}
-
-
-def _query(table: Table) -> str:
-    money = [field.name for field in SCHEMA if pa.types.is_decimal(field.type)]
-    columns = [f"cast({name} as double precision) as {name}" if name in money else name for name in SCHEMA.names]
-    return f"select {', '.join(columns)} from {table.sql} order by sales_date, store_id"  # noqa: S608 - the manifest's own name, quoted

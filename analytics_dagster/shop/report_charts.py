@@ -39,9 +39,8 @@ def revenue_by_store(stores: pd.DataFrame) -> Figure:
         ordered = stores.iloc[::-1]
         places = np.arange(len(ordered))
         axes.barh(ordered.index, ordered.revenue, height=_BAR, color=chart_style.ACCENT)
-        axes.vlines(
-            ordered.revenue_target, places - 0.35, places + 0.35, colors=chart_style.INK, linewidth=2, label="Target"
-        )
+        low, high = places - 0.35, places + 0.35
+        axes.vlines(ordered.revenue_target, low, high, colors=chart_style.INK, linewidth=2, label="Target")
         _label(axes, ordered.revenue, ordered[["revenue", "revenue_target"]].max(axis=1))
         _amounts(axes)
         if ordered.revenue_target.notna().any():
@@ -68,13 +67,9 @@ def top_products(products: pd.DataFrame) -> Figure:
     with chart_style.style():
         figure, axes = _axes(WIDE)
         ordered = products.iloc[::-1]
-        axes.barh(
-            ordered.product_name, ordered.gross_profit, height=_BAR, color=chart_style.ACCENT, label="Gross profit"
-        )
-        axes.barh(
-            ordered.product_name, ordered.supply_cost, left=ordered.gross_profit, height=_BAR, color=chart_style.PALE,
-            label="Supply cost",
-        )  # fmt: skip
+        names, profit, cost = ordered.product_name, ordered.gross_profit, ordered.supply_cost
+        axes.barh(names, profit, height=_BAR, color=chart_style.ACCENT, label="Gross profit")
+        axes.barh(names, cost, left=profit, height=_BAR, color=chart_style.PALE, label="Supply cost")
         _label(axes, ordered.revenue, ordered.revenue)
         _amounts(axes)
         figure.legend(loc="outside upper right", ncols=2)

@@ -12,12 +12,14 @@ import jinja2
 import pandas as pd
 
 from analytics_dagster.assets.consumers import ConsumerInputs
-from analytics_dagster.shop import chart_style, report_charts, report_metrics
+from analytics_dagster.shop import chart_style, report_charts, report_metrics, select
 from analytics_dagster.shop.report_metrics import Period
-from analytics_dagster.warehouse import Table
 
 FOLDER = "revenue_report"
 LATEST = "latest.html"
+
+_DAILY = ("sales_date", "store_name", "order_count"), ("revenue", "gross_profit", "revenue_target")
+_MARGINS = ("sku", "product_name", "sales_month", "items_sold"), ("revenue", "supply_cost", "gross_profit")
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class RevenueReport:
 
 def materialize(inputs: ConsumerInputs) -> dg.MaterializeResult[None]:
     """Write the report of the last full day to a file with its date and to `latest.html`."""
-    daily = inputs.warehouse.read(_daily_query(inputs.tables["daily_sales"]))
-    margins = inputs.warehouse.read(_margins_query(inputs.tables["product_margins"]))
+    daily = inputs.warehouse.read(select(inputs.tables["daily_sales"], *_DAILY))
+    margins = inputs.warehouse.read(select(inputs.tables["product_margins"], *_MARGINS))
     report = make_report(daily, margins, today=datetime.now(tz=timezone.utc).date())
     if report is None:
         raise dg.Failure(
@@ -109,38 +111,8 @@ def _template() -> jinja2.Template:
     return environment.get_template("revenue_report.html")
 
 
-def _daily_query(table: Table) -> str:
-    return f"""
-        select
-            sales_date,
-            store_name,
-            order_count,
-            cast(revenue as double precision) as revenue,
-            cast(gross_profit as double precision) as gross_profit,
-            cast(revenue_target as double precision) as revenue_target
-        from {table.sql}
-    """  # noqa: S608 - the manifest's own name, quoted
-
-
-def _margins_query(table: Table) -> str:
-    return f"""
-        select
-            sku,
-            product_name,
-            sales_month,
-            items_sold,
-            cast(revenue as double precision) as revenue,
-            cast(supply_cost as double precision) as supply_cost,
-            cast(gross_profit as double precision) as gross_profit
-        from {table.sql}
-    """  # noqa: S608 - the manifest's own name, quoted
-
-
 def _preview(periods: list[Period]) -> str:
-    lines = [
-        "| period | revenue | change | orders | margin |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
+    lines = ["| period | revenue | change | orders | margin |", "| --- | ---: | ---: | ---: | ---: |"]
     lines += [
         f"| {period.name} | ${period.revenue:,.2f} "
         f"| {'' if period.change is None else f'{period.change:+.1%}'} | {period.orders:,} "

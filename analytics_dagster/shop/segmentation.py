@@ -73,14 +73,10 @@ def segment(customers: pd.DataFrame) -> Segmentation:
     if not silhouettes:
         return Segmentation(["regulars"] * len(customers), [0] * len(customers), None, {})
     best = max(silhouettes, key=lambda count: silhouettes[count])
-    labels = fitted[best]
-    names = {
-        cluster: name_of(Centroid(*(float(value) for value in features[labels == cluster].mean(axis=0))))
-        for cluster in range(best)
-    }
-    return Segmentation(
-        [names[int(label)] for label in labels], [int(label) for label in labels], silhouettes[best], silhouettes
-    )
+    labels = [int(label) for label in fitted[best]]
+    centroids = [features[fitted[best] == cluster].mean(axis=0) for cluster in range(best)]
+    names = [name_of(Centroid(*map(float, centroid))) for centroid in centroids]
+    return Segmentation([names[label] for label in labels], labels, silhouettes[best], silhouettes)
 
 
 def name_of(centroid: Centroid) -> str:

@@ -26,25 +26,10 @@ _STAMP = re.compile(r"^# Written by `analytics-dagster init` \((?P<digest>[0-9a-
 
 GITIGNORE = "\n".join([ENVIRONMENT, f"{_HOME}/", f"{_DATA}/", f"{_TARGET}/", "*.new", ""])
 
-PYPROJECT = """[tool.dagster]
-module_name = "analytics_dagster.definitions"
-code_location_name = "analytics_dagster"
-
-[tool.dg]
-directory_type = "project"
-
-[tool.dg.project]
-root_module = "orchestration"
-defs_module = "orchestration"
-code_location_target_module = "orchestration"
-code_location_name = "analytics_dagster"
-"""
+PYPROJECT = Path(__file__).with_name("pyproject.template.toml").read_text("utf-8")
 """For `dagster definitions validate` and `dg`."""
 
-MODULE = """from analytics_dagster.definitions import defs
-
-__all__ = ["defs"]
-"""
+MODULE = 'from analytics_dagster.definitions import defs\n\n__all__ = ["defs"]\n'
 """For `dg`, which loads a module in the folder."""
 
 

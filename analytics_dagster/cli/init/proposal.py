@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -130,10 +130,16 @@ def propose(manifest: Mapping[str, Any]) -> Proposal:
         notes = (f"also builds {len(needed)} nodes without this tag that it reads",) if with_upstream else ()
         groups.append(ProposedGroup(draft.cadence, select, default=is_default, notes=notes))
     group_of = {node: group_of.get(node, default.name) for node in graph.built}
-    slower = _slower_groups(graph, group_of, [group.name for group in groups])
+    names = [group.name for group in groups]
+    read: dict[str, set[str]] = defaultdict(set)
+    for node, name in group_of.items():
+        read[name].update(group_of[parent] for parent in graph.parents(node))
+    slower = {
+        name: tuple(other for other in names[place + 1 :] if other in read[name]) for place, name in enumerate(names)
+    }
     # A group whose nodes are all built by a more frequent one has nothing to run.
     used = {default.name, *group_of.values()}
-    groups = [replace(one, reads_previous=tuple(slower.get(one.name, ()))) for one in groups if one.name in used]
+    groups = [replace(one, reads_previous=slower[one.name]) for one in groups if one.name in used]
     overlaps = sum(map(len, selected)) > len(set().union(*selected))
     return Proposal((_with_ingestion(groups[0], manifest), *groups[1:]), first_wins=overlaps)
 
@@ -174,16 +180,6 @@ def _cadences(node: Mapping[str, Any]) -> Iterator[tuple[str, Cadence]]:
         # These characters have a meaning in dbt's selection syntax.
         if cadence is not None and not set(" ,*?[]+@") & set(method):
             yield method, cadence
-
-
-def _slower_groups(graph: Graph, group_of: Mapping[str, str], names: Sequence[str]) -> Mapping[str, list[str]]:
-    """Return, for each group, the slower groups whose nodes it reads; ``names`` has the most frequent first."""
-    found: dict[str, set[str]] = defaultdict(set)
-    for node, group in group_of.items():
-        for parent in graph.parents(node):
-            if names.index(group_of[parent]) > names.index(group):
-                found[group].add(group_of[parent])
-    return {group: sorted(others, key=names.index) for group, others in found.items()}
 
 
 def _with_ingestion(group: ProposedGroup, manifest: Mapping[str, Any]) -> ProposedGroup:

@@ -11,6 +11,7 @@ from analytics_dagster.cli.plan.planned_project import PlannedProject
 from analytics_dagster.ingestion.tables import landed_tables
 from analytics_dagster.planning.groups import OnOverlap, ScheduleGroup
 from analytics_dagster.planning.plan import PlannedTest
+from analytics_dagster.project.graph import reachable
 
 ByGroup = Mapping[str, tuple[str, ...]]
 """Unique ids by the schedule group that builds or runs them, in the order of the groups."""
@@ -94,9 +95,8 @@ def _group_and_reason(planned: PlannedProject, unique_id: str) -> tuple[str | No
     if unique_id in graph.built:
         return plan.group_of.get(unique_id), _reason_for_node(planned, unique_id)
     for group in plan.groups:
-        for test in group.tests:
-            if test.unique_id == unique_id:
-                return group.group.name, _reason_for_test(planned, test, group.group.name)
+        if any(test.unique_id == unique_id for test in group.tests):
+            return group.group.name, _reason_for_test(planned, plan.tests[unique_id], group.group.name)
         if unique_id in group.unit_tests:
             why = "it tests the code of a model of this group; it runs only with ANALYTICS_UNIT_TESTS=true"
             return group.group.name, why
@@ -111,10 +111,8 @@ def _group_and_reason(planned: PlannedProject, unique_id: str) -> tuple[str | No
 def _reason_for_node(planned: PlannedProject, node: str) -> str:
     groups = planned.selecting(node)
     if not groups:
-        default = next((group.name for group in planned.groups.groups if group.default), None)
-        return (
-            f"no group selects it, and {f'{default} is the default group' if default else 'there is no default group'}"
-        )
+        default = next((f"{group.name} is the" for group in planned.groups.groups if group.default), "there is no")
+        return f"no group selects it, and {default} default group"
     first = groups[0]
     if len(groups) == 1:
         return f"{first.name} selects it by `{selection_of(first)}`"
@@ -148,15 +146,8 @@ def _reason_for_test(planned: PlannedProject, test: PlannedTest, group: str) -> 
 def _readers(planned: PlannedProject, unique_id: str) -> set[str]:
     """Return the built nodes that read something, directly or through ephemeral models."""
     children: Mapping[str, list[str]] = planned.project.manifest.get("child_map") or {}
-    found, seen, pending = set[str](), {unique_id}, [unique_id]
-    while pending:
-        for child in children.get(pending.pop(), ()):
-            if child in planned.graph.built:
-                found.add(child)
-            elif child in planned.graph.ephemeral and child not in seen:
-                seen.add(child)
-                pending.append(child)
-    return found
+    passed = {one: children.get(one, []) for one in (unique_id, *planned.graph.ephemeral)}
+    return reachable({unique_id}, passed) & planned.graph.built
 
 
 def _tests_of(planned: PlannedProject, node: str) -> ByGroup:

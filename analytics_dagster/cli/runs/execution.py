@@ -12,9 +12,9 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.automation import retry_decision
+from analytics_dagster.automation.retry_sensors import abandon_retry, store_decision
 from analytics_dagster.cli.runs.live_display import live_display
 from analytics_dagster.dagster_internals.run_execution import NewRun, execute_job
-from analytics_dagster.execution.failures.events import attach_report
 from analytics_dagster.execution.failures.report import FailureReport, Retry
 from analytics_dagster.execution.remaining_work import RemainingWork, find_remaining_work
 from analytics_dagster.location import Location
@@ -145,21 +145,16 @@ class PolicyRetrier:
         remaining = find_remaining_work(self.instance, run_id)
         if not remaining:
             retry = Retry("not retried: nothing is left to run")
-        attach_report(self.instance, run, replace(report, retry=retry))
-        self._store(run_id, retry)
+        store_decision(self.instance, run, report, retry)
         if retry.due is None:
             return None
         self.announce(f"Run {run_id} of {run.job_name} failed: {retry.reason}. Ctrl-C cancels the retry.")
         try:
             self.sleep(max(0.0, retry.due - time.time()))
         except KeyboardInterrupt:
-            self._store(run_id, Retry("not retried: interrupted"))
-            self.instance.add_run_tags(run_id, {retry_decision.RETRIED_BY: ""})
+            abandon_retry(self.instance, run_id, "interrupted")
             raise
         return replace(JobRequest.for_remaining(run, remaining), after=request.after, number=request.number + 1)
-
-    def _store(self, run_id: str, retry: Retry) -> None:
-        self.instance.add_run_tags(run_id, dict(retry_decision.decision_tags(retry)))
 
 
 def make_retrier(location: Location, instance: dg.DagsterInstance, announce: Callable[[str], None]) -> PolicyRetrier:

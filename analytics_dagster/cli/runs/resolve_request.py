@@ -59,7 +59,8 @@ def resolve_request(plan: Plan, graph: Graph, scope: Scope) -> ResolvedRequest:
     if scope.upstream:
         assignment, excluded = _with_upstream(assignment, plan, graph, by_group=scope.selected is None)
     whole = set(names) if scope.selected is None else set[str]()
-    runs = tuple(_group_runs(tuple(_stages(assignment, plan, graph, whole)), plan, graph, whole))
+    ordered = stages(_reassigned(plan, assignment), graph, frozenset(assignment.nodes), frozenset(assignment.tests))
+    runs = tuple(_group_runs(ordered, plan, graph, whole))
     sources = (scope.selected or frozenset()) & graph.sources.keys()
     return ResolvedRequest(runs, frozenset(sources.union(*(run.sources for run in runs))), excluded)
 
@@ -80,11 +81,6 @@ class _Assignment:
 
     nodes: Mapping[str, str]
     tests: Mapping[str, str]
-
-    def of_group(self, name: str) -> Stage:
-        """Return the nodes and tests of one group."""
-        nodes = frozenset(node for node, group in self.nodes.items() if group == name)
-        return Stage(name, nodes, frozenset(test for test, group in self.tests.items() if group == name))
 
 
 def _assign(plan: Plan, names: Collection[str], selected: frozenset[str] | None) -> _Assignment:
@@ -144,24 +140,14 @@ def _with_upstream(
     return _Assignment(all_nodes, tests), excluded
 
 
-def _stages(assignment: _Assignment, plan: Plan, graph: Graph, whole: Collection[str]) -> Iterator[Stage]:
-    names = {*assignment.nodes.values(), *assignment.tests.values()}
-    is_cyclic = any(edge.previous and {edge.upstream, edge.downstream} <= names for edge in plan.edges)
-    if names <= set(whole) and not is_cyclic:
-        yield from (assignment.of_group(name) for name in plan.by_name if name in names)
-    else:
-        yield from stages(
-            _reassigned(plan, assignment), graph, frozenset(assignment.nodes), frozenset(assignment.tests)
-        )
-
-
 def _reassigned(plan: Plan, assignment: _Assignment) -> Plan:
     """Return the plan with each node and test in the group in whose job it runs."""
     all_tests, groups = plan.tests, []
     for group in plan.groups:
-        own = assignment.of_group(group.group.name)
-        tests = tuple(all_tests[test] for test in own.tests)
-        groups.append(replace(group, nodes=tuple(own.nodes), tests=tests, refreshes=(), refreshed_tests=()))
+        name = group.group.name
+        nodes = tuple(node for node, other in assignment.nodes.items() if other == name)
+        tests = tuple(all_tests[test] for test, other in assignment.tests.items() if other == name)
+        groups.append(replace(group, nodes=nodes, tests=tests, refreshes=(), refreshed_tests=()))
     return replace(plan, groups=tuple(groups))
 
 

@@ -25,7 +25,7 @@ class AssetSummary:
     """One asset in one or more runs.
 
     ``is_built`` is false if it failed, or was skipped because an upstream asset failed. ``rows`` and ``seconds`` are
-    None if no run reported them.
+    None if no run reported them. ``checks`` counts those that passed, failed and warned.
     """
 
     key: dg.AssetKey
@@ -33,9 +33,7 @@ class AssetSummary:
     is_built: bool
     rows: int | None
     seconds: float | None
-    passed: int
-    failed: int
-    warned: int
+    checks: Counter[str]
 
     def merge(self, later: AssetSummary) -> AssetSummary:
         """Return one summary of both runs: the later run may only have checked what the earlier one built."""
@@ -43,9 +41,7 @@ class AssetSummary:
             later,
             rows=self.rows if later.rows is None else later.rows,
             seconds=self.seconds if later.seconds is None else later.seconds,
-            passed=self.passed + later.passed,
-            failed=self.failed + later.failed,
-            warned=self.warned + later.warned,
+            checks=self.checks + later.checks,
         )
 
 
@@ -93,9 +89,7 @@ def _summarize_run(
             is_built=key in built or key not in planned,
             rows=None if rows is None else int(rows),
             seconds=times.get(key) or step_seconds.get(step_of.get(key, "")),
-            passed=checks[key]["passed"],
-            failed=checks[key]["failed"],
-            warned=checks[key]["warned"],
+            checks=checks[key],
         )
 
 
@@ -124,7 +118,7 @@ def summary_table(summaries: Sequence[AssetSummary], *, seconds: float) -> Table
     The columns `passed`, `failed` and `warned` count asset checks.
     """
     table = Table(box=box.SIMPLE, header_style="bold", show_footer=True, pad_edge=False)
-    failed = sum(summary.failed for summary in summaries)
+    checks = sum((summary.checks for summary in summaries), Counter[str]())
     not_built = sum(not summary.is_built for summary in summaries)
     total = pluralize(len(summaries), "asset") + (f", {not_built} not built" if not_built else "")
     table.add_column("asset", footer=total, overflow="fold")
@@ -132,9 +126,9 @@ def summary_table(summaries: Sequence[AssetSummary], *, seconds: float) -> Table
     for title, footer in {
         "rows": f"{sum(summary.rows or 0 for summary in summaries):,}",
         "seconds": f"{seconds:.1f}",
-        "passed": str(sum(summary.passed for summary in summaries)),
-        "failed": f"[red]{failed}[/]" if failed else "0",
-        "warned": str(sum(summary.warned for summary in summaries)),
+        "passed": str(checks["passed"]),
+        "failed": f"[red]{checks['failed']}[/]" if checks["failed"] else "0",
+        "warned": str(checks["warned"]),
     }.items():
         table.add_column(title, justify="right", footer=footer)
     for summary in summaries:
@@ -144,8 +138,8 @@ def summary_table(summaries: Sequence[AssetSummary], *, seconds: float) -> Table
             summary.group,
             "" if summary.rows is None else f"{summary.rows:,}",
             "" if summary.seconds is None else f"{summary.seconds:.2f}",
-            str(summary.passed or ""),
-            f"[red]{summary.failed}[/]" if summary.failed else "",
-            f"[yellow]{summary.warned}[/]" if summary.warned else "",
+            str(summary.checks["passed"] or ""),
+            f"[red]{summary.checks['failed']}[/]" if summary.checks["failed"] else "",
+            f"[yellow]{summary.checks['warned']}[/]" if summary.checks["warned"] else "",
         )
     return table
