@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import TypeAlias
 
 from analytics_dagster.alerting.content import format_duration
 from analytics_dagster.alerting.incidents import Alert, Observation, Severity
@@ -26,6 +27,9 @@ def observe_run(report: FailureReport, catalog: AssetCatalog, critical: Critical
     return Observation(moment, tuple(alerts.all()), frozenset(succeeded))
 
 
+_Failure: TypeAlias = FailedNode | FailedCheck | FailedStep
+
+
 @dataclass(frozen=True)
 class _RunAlerts:
     report: FailureReport
@@ -42,30 +46,27 @@ class _RunAlerts:
     def _of_node(self, node: FailedNode) -> Alert:
         key = f"asset:{node.asset}:{node.kind.value}:{error_fingerprint(node.message)}"
         title = f"{node.asset} failed: {node.kind.value}"
-        alert = self._alert(key, title, node.kind, [node.asset], self._skipped_below(node.asset))
+        alert = self._alert(key, title, node, [node.asset], self._skipped_below(node.asset))
         compiled = (("compiled SQL", node.compiled),) if node.compiled else ()
-        subjects = (f"asset:{node.asset}",)
-        return replace(alert, subjects=subjects, message=node.message, details=(*alert.details, *compiled))
+        return replace(alert, subjects=(f"asset:{node.asset}",), details=(*alert.details, *compiled))
 
     def _of_check(self, check: FailedCheck) -> Alert:
         rows = "" if check.rows is None else f": {pluralize(check.rows, 'row')}"
         title = f"check {check.label} {'warned' if check.warns else 'failed'}{rows}"
         if check.kind is not FailureKind.DATA_TEST:
             title = f"check {check.label} could not be evaluated: {check.kind.value}"
-        key = f"check:{check.asset}:{check.name}:{check.kind.value}"
-        skipped = [] if check.warns else self._skipped_below(check.asset)
-        alert = self._alert(key, title, check.kind, [check.asset], skipped)
-        if check.warns:
-            alert = replace(alert, severity=Severity.WARN, exposures=())
-        return replace(alert, subjects=(f"check:{check.asset}:{check.name}",), message=check.message)
+        subject = f"check:{check.asset}:{check.name}"
+        skipped = () if check.warns else self._skipped_below(check.asset)
+        alert = self._alert(f"{subject}:{check.kind.value}", title, check, [check.asset], skipped)
+        alert = replace(alert, severity=Severity.WARN, exposures=()) if check.warns else alert
+        return replace(alert, subjects=(subject,))
 
     def _of_step(self, step: FailedStep) -> Alert:
         job = self.report.job
         key = f"job:{job}:{step.name or 'the run'}:{step.kind.value}:{error_fingerprint(step.message)}"
         failed = f"step {step.name} of {job}" if step.name else f"run of {job}"
-        alert = self._alert(key, f"{failed} failed: {step.kind.value}", step.kind, step.assets, self.report.skipped)
-        subjects = tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{job}",)
-        return replace(alert, subjects=subjects, message=step.message)
+        alert = self._alert(key, f"{failed} failed: {step.kind.value}", step, step.assets, self.report.skipped)
+        return replace(alert, subjects=tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{job}",))
 
     def _with_shared_cause(self, alert: Alert) -> Alert:
         """Return the alert with the key of its cause, so that one lost connection is one incident."""
@@ -76,7 +77,7 @@ class _RunAlerts:
         below = self.catalog.below(asset)
         return [skipped for skipped in self.report.skipped if skipped in below]
 
-    def _alert(self, key: str, title: str, kind: FailureKind, failed: Collection[str], skipped: Sequence[str]) -> Alert:
+    def _alert(self, key: str, title: str, failure: _Failure, failed: Collection[str], skipped: Sequence[str]) -> Alert:
         report = self.report
         entries = [self.catalog[asset] for asset in failed]
         exposures = self.catalog.exposures([*failed, *skipped])
@@ -86,9 +87,10 @@ class _RunAlerts:
         return Alert(
             key=key,
             title=title,
-            kind=kind,
+            kind=failure.kind,
             severity=Severity.CRITICAL if is_critical else Severity.ERROR,
             moment=self.moment,
+            message=failure.message,
             assets=tuple(failed),
             skipped=tuple(skipped),
             exposures=tuple(one.asset for one in exposures),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity, highest
+from analytics_dagster.alerting.incidents import Alert, Incident, IncidentEvent, Severity, highest
 from analytics_dagster.text import pluralize
 
 _MOST_NAMES = 12
@@ -41,60 +41,49 @@ class Content:
 
 def compose(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
     """Return the message about an event of one incident, or of several incidents that share a message."""
-    is_over = event is IncidentEvent.RECOVERED
-    shown = [incident for incident in incidents if incident.is_open] or list(incidents)
-    alerts = [incident.alert for incident in shown]
-    is_single = len(incidents) == 1
-    owners = _unique(owner for alert in alerts for owner in alert.owners)
-    fields = [("owner", join_names(owners, _MOST_OWNERS))] if owners else []
-    if is_single and alerts[0].groups:
-        fields.append(("group", ", ".join(alerts[0].groups)))
-    fields += [*incidents[0].alert.details, *([("rule", rule)] if rule else [])]
-    if is_single and is_over:
-        fields = [one for one in fields if one[0] in _FIELDS_OF_RECOVERY]
+    is_single, is_over = len(incidents) == 1, event is IncidentEvent.RECOVERED
+    alerts = [one.alert for one in incidents if one.is_open] or [one.alert for one in incidents]
+    owners = _values_of("owners", alerts)
+    groups = alerts[0].groups if is_single else ()
+    details = incidents[0].alert.details
+    fields = [("owner", join_names(owners, _MOST_OWNERS)), ("group", ", ".join(groups)), *details, ("rule", rule)]
+    is_brief = is_single and is_over
     sections = [] if is_single else [Section("What", _bullets([alert.title for alert in alerts]))]
-    if not is_over:
-        sections += _sections(shown, is_single=is_single)
     return Content(
         event,
         highest(incident.alert for incident in incidents),
         _headline(event, incidents, now),
-        fields=tuple(fields),
-        sections=tuple(sections),
-        links=tuple(("Open the run", url) for url in _unique(alert.url for alert in alerts if alert.url)[:1]),
+        fields=tuple((key, text) for key, text in fields if text and (not is_brief or key in _FIELDS_OF_RECOVERY)),
+        sections=(*sections, *(() if is_over else _sections(alerts, is_single=is_single))),
+        links=tuple(("Open the run", alert.url) for alert in alerts if alert.url)[:1],
         owners=tuple(owners),
     )
 
 
 def _headline(event: IncidentEvent, incidents: Sequence[Incident], now: float) -> str:
-    first, number = incidents[0], pluralize(len(incidents), "incident")
+    title, opened = incidents[0].alert.title, min(incident.opened for incident in incidents)
     still_open = sum(incident.is_open for incident in incidents)
-    is_single = len(incidents) == 1
-    opened = min(incident.opened for incident in incidents)
+    is_single, number = len(incidents) == 1, pluralize(len(incidents), "incident")
     if event is IncidentEvent.RECOVERED:
         recovered = max(incident.recovered or now for incident in incidents)
-        subject = first.alert.title if is_single else f"all {number}"
-        return f"Recovered after {format_duration(recovered - opened)}: {subject}"
+        return f"Recovered after {format_duration(recovered - opened)}: {title if is_single else f'all {number}'}"
     if event is IncidentEvent.ESCALATED:
-        subject = first.alert.title if is_single else f"{still_open} of {number}"
+        subject = title if is_single else f"{still_open} of {number}"
         return f"Still failing after {format_duration(now - opened)}: {subject}"
     if is_single:
-        return f"{first.alert.title} ({first.times} times)" if first.times > 1 else first.alert.title
+        return f"{title} ({incidents[0].times} times)" if incidents[0].times > 1 else title
     recovered_part = f", {len(incidents) - still_open} recovered" if still_open < len(incidents) else ""
-    return f"{number}{recovered_part}, first: {first.alert.title}"
+    return f"{number}{recovered_part}, first: {title}"
 
 
-def _sections(incidents: Sequence[Incident], *, is_single: bool) -> Iterator[Section]:
-    alerts = [incident.alert for incident in incidents]
+def _sections(alerts: Sequence[Alert], *, is_single: bool) -> Iterator[Section]:
     if is_single and alerts[0].message:
         yield Section("Why", alerts[0].message, is_code=True)
     if is_single and len(alerts[0].assets) > 1:
         yield Section(f"{len(alerts[0].assets)} assets failed", join_names(alerts[0].assets))
-    skipped = _unique(asset for alert in alerts for asset in alert.skipped)
-    if skipped:
+    if skipped := _values_of("skipped", alerts):
         yield Section(f"{pluralize(len(skipped), 'asset')} skipped", join_names(skipped))
-    exposures = _unique(asset for alert in alerts for asset in alert.exposures)
-    if exposures:
+    if exposures := _values_of("exposures", alerts):
         # All exposures share the first part of their keys.
         names = join_names([asset.rpartition("/")[2] for asset in exposures])
         yield Section("Stale", f"{names} {'is' if len(exposures) == 1 else 'are'} stale.")
@@ -122,5 +111,5 @@ def format_duration(seconds: float) -> str:
     return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60:02} min"
 
 
-def _unique(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+def _values_of(name: str, alerts: Iterable[Alert]) -> list[str]:
+    return list(dict.fromkeys(value for alert in alerts for value in getattr(alert, name)))

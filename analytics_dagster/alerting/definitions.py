@@ -62,29 +62,23 @@ class Alerting:
         store = AlertStore(instance.daemon_cursor_storage, context.project)
         source = f"{context.project} in {context.deployment.environment}"
         notifiers = build_notifiers(self._settings, self._routes, source)
-        digests = [name for name, channel in self._routes.channels.items() if channel.digest]
-        delivery = Delivery(notifiers, store, digests, context.deployment.secrets)
-        return AlertMonitor(instance, context, store, delivery, time.time())
+        return AlertMonitor(instance, context, Delivery(notifiers, store, context.deployment.secrets), time.time())
 
 
 def slack_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
-    """Return the `slack` resource by its key, if there is a bot token."""
-    return {SLACK: build_slack_resource(settings)} if settings.slack_token else {}
+    """Return the `slack` resource by its key, if there is a bot token.
 
-
-def build_slack_resource(settings: Settings) -> dg.ResourceDefinition:
-    """Return a resource that makes a `dagster_slack.SlackResource` when a step or a sensor needs it.
-
-    `dagster_slack` takes 60 ms to import, so loading the location does not import it.
+    It makes a `dagster_slack.SlackResource` when a step or a sensor needs it: `dagster_slack` takes 60 ms to import.
     """
+    token = settings.slack_token.get_secret_value() if settings.slack_token else ""
 
     def make_slack(_context: dg.InitResourceContext) -> object:
         from analytics_dagster.alerting.channels.slack_resource import SlackApiResource
 
-        token = settings.slack_token.get_secret_value() if settings.slack_token else ""
         return SlackApiResource(token=token, api_url=settings.slack_api_url, timeout=settings.alert_timeout)
 
-    return dg.ResourceDefinition(make_slack, description="The Slack bot of the alerts, as a `SlackResource`.")
+    description = "The Slack bot of the alerts, as a `SlackResource`."
+    return {SLACK: dg.ResourceDefinition(make_slack, description=description)} if token else {}
 
 
 def build_alerts_sensor(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt
-from analytics_dagster.alerting.store import AlertState, AlertStore, MessageThread, Notification
+from analytics_dagster.alerting.store import AlertState, AlertStore, Notification
 from analytics_dagster.redaction import redact
 
 _SECONDS = 30.0
@@ -21,7 +21,6 @@ class Delivery:
 
     notifiers: Mapping[str, Notifier]
     store: AlertStore
-    digests: Collection[str] = ()
     secrets: Collection[str] = ()
     sent: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -31,7 +30,7 @@ class Delivery:
         end = time.monotonic() + _SECONDS
         for channel in dict.fromkeys(one.channel for one in state.notifications):
             ready = due(state.notifications, channel, now)
-            for batch in [ready] if ready and channel in self.digests else [[one] for one in ready]:
+            for batch in [ready] if ready and self.notifiers[channel].is_digest else [[one] for one in ready]:
                 if time.monotonic() >= end:
                     return state
                 state, is_available = self._send(state, channel, batch, now)
@@ -43,34 +42,25 @@ class Delivery:
         self, state: AlertState, channel: str, batch: Sequence[Notification], now: float
     ) -> tuple[AlertState, bool]:
         """Return the state after an attempt, and whether the channel can receive more."""
-        first = batch[0]
+        first, notifier = batch[0], self.notifiers[channel]
         try:
-            receipt = self._call(state, channel, batch)
-        except DeliveryError as error:
-            reason = redact(str(error), self.secrets)
+            # An earlier notification of this round may have started the thread.
+            receipt = notifier.send_digest(batch) if notifier.is_digest else notifier.send(first, state.thread(first))
+        except Exception as failure:  # noqa: BLE001 - a bug in a channel's client must not stop the other channels
+            error = (
+                failure if isinstance(failure, DeliveryError) else DeliveryError(f"{type(failure).__name__}: {failure}")
+            )
+            reason, until = redact(str(error), self.secrets), now + retry_delay(first.attempts, error.retry_after)
             self.failed.append(f"{channel}: {reason}; attempt {first.attempts + 1} of: {first.content.headline}")
             blocked = batch if error.is_rejection else [one for one in state.notifications if one.channel == channel]
-            state = postponed(state, blocked, now + retry_delay(first.attempts, error.retry_after), reason)
-            self.store.write(state)
-            return state, error.is_rejection
-        self.sent += [f"{channel}: {one.event.value}: {one.content.headline}" for one in batch]
-        state = delivered(state, batch, receipt)
+            waiting = {one.id: _postponed(one, until, reason) for one in blocked}
+            notifications = tuple(waiting.get(one.id, one) for one in state.notifications)
+            state, is_available = replace(state, notifications=notifications), error.is_rejection
+        else:
+            self.sent += [f"{channel}: {one.event.value}: {one.content.headline}" for one in batch]
+            state, is_available = _delivered(state, batch, receipt), True
         self.store.write(state)
-        return state, True
-
-    def _call(self, state: AlertState, channel: str, batch: Sequence[Notification]) -> Receipt:
-        notifier = self.notifiers[channel]
-        try:
-            if channel in self.digests:
-                notifier.send_digest(batch)
-                return Receipt()
-            # An earlier notification of this round may have started the thread.
-            return notifier.send(batch[0], state.thread(batch[0]))
-        except DeliveryError:
-            raise
-        except Exception as error:
-            # A bug in a channel's client must not stop the other channels.
-            raise DeliveryError(f"{type(error).__name__}: {error}") from error
+        return state, is_available
 
 
 def due(notifications: Sequence[Notification], channel: str, now: float) -> list[Notification]:
@@ -93,28 +83,16 @@ def retry_delay(attempts: int, retry_after: float | None) -> float:
     return min(_FIRST_DELAY * 2.0 ** min(attempts, 20), _LONGEST_DELAY)
 
 
-def postponed(state: AlertState, notifications: Collection[Notification], until: float, reason: str) -> AlertState:
-    """Return the state after a failed attempt: these notifications wait until a later time."""
-    ids = {one.id for one in notifications}
-    waiting = tuple(_postponed(one, until, reason) if one.id in ids else one for one in state.notifications)
-    return replace(state, notifications=waiting)
-
-
 def _postponed(notification: Notification, until: float, reason: str) -> Notification:
     not_before = max(notification.not_before, until)
     return replace(notification, not_before=not_before, attempts=notification.attempts + 1, error=reason)
 
 
-def delivered(state: AlertState, notifications: Collection[Notification], receipt: Receipt) -> AlertState:
+def _delivered(state: AlertState, notifications: Collection[Notification], receipt: Receipt) -> AlertState:
     """Return the state without sent notifications, and with the channel's ids in their threads."""
     ids, threads = {one.id for one in notifications}, {one.thread for one in notifications}
     return replace(
         state,
         notifications=tuple(one for one in state.notifications if one.id not in ids),
-        threads=tuple(_with_ids(one, receipt) if one.id in threads else one for one in state.threads),
+        threads=tuple(receipt.written_to(one) if one.id in threads else one for one in state.threads),
     )
-
-
-def _with_ids(thread: MessageThread, receipt: Receipt) -> MessageThread:
-    reference = receipt.reference or thread.reference
-    return replace(thread, reference=reference, channel_id=receipt.channel_id or thread.channel_id)

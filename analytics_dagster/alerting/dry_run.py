@@ -46,19 +46,18 @@ def send_test(settings: Settings, names: Collection[str]) -> Mapping[str, str]:
 
 
 def _try(notifier: Notifier) -> str:
-    content = Content(
-        IncidentEvent.OPENED,
-        Severity.WARN,
+    headline, fields = (
         "This is a test of the alerts: nothing has failed",
-        fields=(("requested by", "analytics-dagster alerts test"),),
-        sections=(Section("Why", "Shows that this channel receives messages.", is_code=True),),
+        (("requested by", "analytics-dagster alerts test"),),
     )
+    why = Section("Why", "Shows that this channel receives messages.", is_code=True)
     now = time.time()
     thread = MessageThread(f"test-{round(now)}", "", "", ())
     # A PagerDuty incident stays open until it is resolved.
     events = (IncidentEvent.OPENED, *([IncidentEvent.RECOVERED] if isinstance(notifier, PagerDuty) else []))
     try:
         for event in events:
+            content = Content(event, Severity.WARN, headline, fields, (why,))
             notifier.send(Notification(f"{thread.id}-{event.value}", thread.id, "", event, content, now), thread)
     except DeliveryError as error:
         return str(error)

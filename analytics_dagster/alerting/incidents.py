@@ -115,10 +115,12 @@ def advance(
             known[incident.id] = _repeated(incident, alert)
             events.setdefault(incident.id, IncidentEvent.UPDATED)
     for incident in list(known.values()):
-        after = _with_successes(incident, observation.succeeded - failed, observation.moment)
-        if after is not incident:
-            known[after.id] = after
-            events[after.id] = IncidentEvent.UPDATED if after.is_open else IncidentEvent.RECOVERED
+        new = set(incident.alert.subjects) & (observation.succeeded - failed - set(incident.succeeded))
+        if new and incident.is_open and observation.moment >= incident.seen:
+            after = replace(incident, succeeded=_joined(incident.succeeded, sorted(new)))
+            is_over = set(after.succeeded) >= set(after.alert.subjects)
+            known[after.id] = replace(after, recovered=observation.moment) if is_over else after
+            events[after.id] = IncidentEvent.RECOVERED if is_over else IncidentEvent.UPDATED
     return known, events
 
 
@@ -126,39 +128,22 @@ def _merged(alerts: Iterable[Alert]) -> Iterable[Alert]:
     """Return one alert per key, so that one cause that hits many assets is one incident."""
     found: dict[str, Alert] = {}
     for alert in alerts:
-        found[alert.key] = _union(found[alert.key], alert) if alert.key in found else alert
+        first = found.get(alert.key, alert)
+        lists: dict[str, Any] = {name: _joined(getattr(first, name), getattr(alert, name)) for name in _LISTS}
+        moment = max(first.moment, alert.moment)
+        found[alert.key] = replace(first, severity=highest([first, alert]), moment=moment, **lists)
     return found.values()
 
 
 _LISTS = ("subjects", "assets", "skipped", "exposures", "owners", "groups", "tags", "paths")
 
 
-def _union(one: Alert, other: Alert) -> Alert:
-    lists: dict[str, Any] = {name: _joined(getattr(one, name), getattr(other, name)) for name in _LISTS}
-    return replace(one, severity=highest([one, other]), moment=max(one.moment, other.moment), **lists)
-
-
 def _repeated(incident: Incident, alert: Alert) -> Incident:
     """Return an incident after another failure; subjects that failed before and have not succeeded stay in it."""
     remaining = (subject for subject in incident.alert.subjects if subject not in incident.succeeded)
-    latest = replace(
-        alert,
-        subjects=_joined(alert.subjects, remaining),
-        severity=highest([incident.alert, alert]),
-        assets=_joined(alert.assets, incident.alert.assets),
-    )
-    seen = max(incident.seen, alert.moment)
-    return replace(incident, alert=latest, seen=seen, times=incident.times + 1, succeeded=())
-
-
-def _with_successes(incident: Incident, succeeded: frozenset[str], moment: float) -> Incident:
-    if not incident.is_open or moment < incident.seen:
-        return incident
-    new = tuple(one for one in incident.alert.subjects if one in succeeded and one not in incident.succeeded)
-    if not new:
-        return incident
-    after = replace(incident, succeeded=(*incident.succeeded, *new))
-    return replace(after, recovered=moment) if set(after.succeeded) >= set(after.alert.subjects) else after
+    subjects, assets = _joined(alert.subjects, remaining), _joined(alert.assets, incident.alert.assets)
+    latest = replace(alert, subjects=subjects, severity=highest([incident.alert, alert]), assets=assets)
+    return replace(incident, alert=latest, seen=alert.moment, times=incident.times + 1, succeeded=())
 
 
 def highest(alerts: Iterable[Alert]) -> Severity:

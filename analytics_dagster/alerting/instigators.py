@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -17,6 +17,8 @@ from analytics_dagster.redaction import redact, useful_lines
 
 LATE = timedelta(minutes=15)
 """How late a schedule may tick: after downtime the daemon catches up on missed ticks."""
+
+_MISSED = "Dagster's daemon or its scheduler may be down, or the code location cannot be loaded."
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,8 @@ class InstigatorTick:
 
 def read_ticks(instance: dg.DagsterInstance, location: str | None, names: Iterable[str]) -> list[InstigatorTick]:
     """Return the last finished tick of each named sensor and schedule of a location that the daemon knows."""
-    known = set(names)
-    found = []
-    for state in instance.all_instigator_state():
+    known, found = set(names), []
+    for state in instance.all_instigator_state() if known else ():
         origin = state.origin.repository_origin.code_location_origin
         if state.instigator_name in known and location in (None, origin.location_name):
             ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=2)
@@ -87,41 +88,23 @@ def observe_ticks(
             succeeded |= {tick.subject, fired}
             continue
         if tick.failed:
-            alerts.append(_failed(tick, now, secrets))
+            title, message = f"{tick.kind} {tick.name} failed", useful_lines(redact(tick.error, secrets))
+            alerts.append(_alert(tick.subject, title, classify(tick.error), tick.moment or now, message, tick.subject))
         elif tick.moment is not None:
             succeeded.add(tick.subject)
-        missed = _missed(tick, schedules[tick.name], began, now) if tick.name in schedules else None
-        if missed:
-            alerts.append(_not_fired(tick, missed, schedules[tick.name]))
+        group = schedules.get(tick.name)
+        missed = _missed(tick, group, began, now) if group else None
+        if group and missed:
+            title = f"schedule {tick.name} missed its tick of {missed.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+            alert = _alert(f"{tick.subject}:missed", title, FailureKind.CODE, missed.timestamp(), _MISSED, fired)
+            alerts.append(replace(alert, groups=(group.name,)))
         elif tick.kind == "schedule":
             succeeded.add(fired)
     return Observation(now, tuple(alerts), frozenset(succeeded))
 
 
-def _failed(tick: InstigatorTick, now: float, secrets: Iterable[str]) -> Alert:
-    return Alert(
-        key=tick.subject,
-        title=f"{tick.kind} {tick.name} failed",
-        kind=classify(tick.error),
-        severity=Severity.ERROR,
-        moment=tick.moment or now,
-        message=useful_lines(redact(tick.error, secrets)),
-        subjects=(tick.subject,),
-    )
-
-
-def _not_fired(tick: InstigatorTick, missed: datetime, group: ScheduleGroup) -> Alert:
-    due = f"{missed.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-    return Alert(
-        key=f"{tick.subject}:missed",
-        title=f"schedule {tick.name} missed its tick of {due}",
-        kind=FailureKind.CODE,
-        severity=Severity.ERROR,
-        moment=missed.timestamp(),
-        message="Dagster's daemon or its scheduler may be down, or the code location cannot be loaded.",
-        subjects=(f"{tick.subject}:fired",),
-        groups=(group.name,),
-    )
+def _alert(key: str, title: str, kind: FailureKind, moment: float, message: str, subject: str) -> Alert:
+    return Alert(key, title, kind, Severity.ERROR, moment, message, (subject,))
 
 
 def _missed(tick: InstigatorTick, group: ScheduleGroup, began: float, now: float) -> datetime | None:

@@ -16,7 +16,7 @@ from analytics_dagster.alerting.incidents import Observation, Severity
 from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
 from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes import Routes
-from analytics_dagster.alerting.store import AlertState, AlertStore
+from analytics_dagster.alerting.store import AlertState
 from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.retry_decision import DECISION, PARENT, due_at, may_be_retried, with_retry
 from analytics_dagster.execution.failures.catalog import AssetCatalog
@@ -72,7 +72,6 @@ class AlertMonitor:
 
     instance: dg.DagsterInstance
     context: LocationContext
-    store: AlertStore
     delivery: Delivery
     now: float
     _slow_runs: list[Content] = field(default_factory=list, init=False)
@@ -82,20 +81,18 @@ class AlertMonitor:
 
         The queue is stored before the first notification is sent, so that a crash loses none.
         """
-        before = self.store.read(self.now)
+        before = self.delivery.store.read(self.now)
         state, observations = self._observe_runs(before)
         context, secrets = self.context, self.context.deployment.secrets
-        if context.instigators:
-            ticks = read_ticks(self.instance, context.name, context.instigators)
-            schedules = context.schedules
-            observations.append(observe_ticks(ticks, schedules, began=state.began, now=self.now, secrets=secrets))
+        ticks = read_ticks(self.instance, context.name, context.instigators)
+        observations.append(observe_ticks(ticks, context.schedules, began=state.began, now=self.now, secrets=secrets))
         outbox = Outbox(state, context.routes, context.deployment.environment, self.now)
         outbox.add(observations)
         for content in self._slow_runs:
             outbox.add_to_digests(content)
         state = outbox.state
         if state != before:
-            self.store.write(state)
+            self.delivery.store.write(state)
         self.delivery.run(state, self.now)
         return [*self.delivery.sent, *self.delivery.failed]
 
@@ -115,8 +112,7 @@ class AlertMonitor:
             observation = self._observe(record, brief=brief)
             has_retry = run.status is dg.DagsterRunStatus.FAILURE and self._has_retry(run.run_id)
             deadline = None if has_retry else self._retry_deadline(record)
-            if deadline is not None:
-                waiting[run.run_id] = deadline
+            waiting |= {} if deadline is None else {run.run_id: deadline}
             if has_retry or deadline is not None:
                 # The run of the retry reports the failures.
                 observation = replace(observation, alerts=())
@@ -136,10 +132,10 @@ class AlertMonitor:
             if record is None or self._has_retry(run_id):
                 continue
             deadline = self._retry_deadline(record)
-            if deadline is not None and self.now <= until:
-                waiting[run_id] = deadline
-            else:
+            if deadline is None or self.now > until:
                 observations.append(self._observe(record))
+            else:
+                waiting[run_id] = deadline
         return waiting, observations
 
     def _ended(self, state: AlertState) -> Iterator[dg.RunRecord]:
@@ -161,19 +157,16 @@ class AlertMonitor:
 
     def _observe_canceled_retry(self, run: dg.DagsterRun) -> list[Observation]:
         """Return the observation of the failed run whose retry was canceled: it will get no other."""
-        if run.status is not dg.DagsterRunStatus.CANCELED or PARENT not in run.tags:
-            return []
-        parent = self.instance.get_run_record_by_id(run.tags[PARENT])
-        if parent is None or parent.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
-            return []
-        return [self._observe(parent)]
+        is_canceled = run.status is dg.DagsterRunStatus.CANCELED and PARENT in run.tags
+        parent = self.instance.get_run_record_by_id(run.tags[PARENT]) if is_canceled else None
+        has_failed = parent is not None and parent.dagster_run.status is dg.DagsterRunStatus.FAILURE
+        return [self._observe(parent)] if parent and has_failed else []
 
     def _retry_deadline(self, record: dg.RunRecord) -> float | None:
         """Return until when the retry of a failed run must start, or None if no retry is expected."""
         run, due = record.dagster_run, due_at(record.dagster_run)
-        until = (
-            due + _OVERDUE if due is not None and DECISION in run.tags else (record.end_time or self.now) + _UNDECIDED
-        )
+        is_decided = due is not None and DECISION in run.tags
+        until = (due or 0.0) + _OVERDUE if is_decided else (record.end_time or self.now) + _UNDECIDED
         return until if may_be_retried(run, sensor_is_on=True) and self.now <= until else None
 
     def _has_retry(self, run_id: str) -> bool:
@@ -181,10 +174,8 @@ class AlertMonitor:
 
 
 def _slow_run(report: FailureReport) -> Iterator[Content]:
-    took, usual = report.seconds, report.usual
-    if report.status != "SUCCESS" or took is None or usual is None:
-        return
-    if took > max(usual * _SLOW_TIMES, usual + _SLOW_BY):
+    took, usual = report.seconds or 0.0, report.usual
+    if report.status == "SUCCESS" and usual is not None and took > max(usual * _SLOW_TIMES, usual + _SLOW_BY):
         headline = f"{report.job} took {format_duration(took)}, usually {format_duration(usual)}"
         links = (("Open the run", report.url),) if report.url else ()
         yield Content(None, Severity.WARN, headline, links=links)

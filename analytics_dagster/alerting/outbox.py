@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from analytics_dagster.alerting import routing
 from analytics_dagster.alerting.content import Content, compose
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Observation, advance
-from analytics_dagster.alerting.routes import ChannelConfig, Routes
+from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState, MessageThread, Notification
 from analytics_dagster.redaction import digest
 
@@ -46,8 +45,13 @@ class Outbox:
             for incident, event in events.items():
                 (opened if event is IncidentEvent.OPENED else changed).add(incident)
         # An incident that opened and recovered since the last tick is one message, about its recovery.
-        self._notify_opened([incident for incident in self._incidents.values() if incident.id in opened])
-        self._notify_changed(changed)
+        new = [one for one in self._incidents.values() if one.id in opened]
+        routed = {one.id: routing.route(self._routes, one, self._environment) for one in new}
+        self._start_threads(routed, IncidentEvent.OPENED)
+        for thread in self._threads.values():
+            if not changed.isdisjoint(thread.incidents):
+                is_over = not any(incident.is_open for incident in self._incidents_of(thread))
+                self._write(thread, IncidentEvent.RECOVERED if is_over else IncidentEvent.UPDATED)
         self._escalate()
         self._forget_finished()
 
@@ -55,51 +59,40 @@ class Outbox:
         """Queue a message that is not about an incident: only digests contain it."""
         for name, channel in self._routes.channels.items():
             if channel.digest:
-                note = Notification(f"note-{self._number}", "", name, IncidentEvent.UPDATED, content, self._now)
-                self._queue(replace(note, not_before=self._next_digest(channel), held=routing.DIGEST))
-
-    def _notify_opened(self, incidents: Sequence[Incident]) -> None:
-        by_channel: dict[str, dict[str, str]] = defaultdict(dict)
-        for incident in incidents:
-            for channel, rule in routing.route(self._routes, incident, self._environment).items():
-                by_channel[channel][incident.id] = rule
-        for channel, rules in by_channel.items():
-            self._start_threads(channel, rules, IncidentEvent.OPENED)
-
-    def _notify_changed(self, changed: set[str]) -> None:
-        for thread in self._threads.values():
-            if not changed.isdisjoint(thread.incidents):
-                is_over = not any(incident.is_open for incident in self._incidents_of(thread))
-                self._write(thread, IncidentEvent.RECOVERED if is_over else IncidentEvent.UPDATED)
+                due = routing.next_time(channel.digest, self._now, self._routes.zone)
+                identity, event = f"note-{self._number}", IncidentEvent.UPDATED
+                self._queue(Notification(identity, "", name, event, content, self._now, due, routing.DIGEST))
 
     def _escalate(self) -> None:
-        by_channel: dict[str, dict[str, str]] = defaultdict(dict)
+        routed: dict[str, dict[str, str]] = {}
         reminders: dict[str, MessageThread] = {}
-        for incident in [one for one in self._incidents.values() if one.is_open]:
+        for incident in self._incidents.values():
             rules = routing.escalations(self._routes, incident, self._environment, self._now)
             if not rules or routing.maintenance_end(self._routes, incident, self._now) is not None:
                 continue
-            informed = [thread for thread in self._threads.values() if incident.id in thread.incidents]
-            reminders |= {thread.id: thread for thread in informed}
-            for rule in rules:
-                for name in rule.escalate.to if rule.escalate else ():
-                    if name in self._routes.channels and name not in {thread.channel for thread in informed}:
-                        by_channel[name][incident.id] = rule.name
+            informed = {thread.channel: thread for thread in self._threads.values() if incident.id in thread.incidents}
+            reminders |= {thread.id: thread for thread in informed.values()}
+            more = {name: rule.name for rule in rules for name in (rule.escalate.to if rule.escalate else ())}
+            routed[incident.id] = {name: rule for name, rule in more.items() if name not in informed}
             escalated = (*incident.escalated, *(rule.name for rule in rules))
             self._incidents[incident.id] = replace(incident, escalated=escalated)
         for thread in reminders.values():
             self._write(thread, IncidentEvent.ESCALATED)
-        for channel, rule_names in by_channel.items():
-            self._start_threads(channel, rule_names, IncidentEvent.ESCALATED)
+        self._start_threads(routed, IncidentEvent.ESCALATED)
 
-    def _start_threads(self, channel: str, rules: Mapping[str, str], event: IncidentEvent) -> None:
-        """Start a thread for each incident (``rules``: id to rule name), or one thread for all if they are many."""
-        is_bundle = len(rules) > self._routes.channels[channel].bundle_above
-        for part in [rules] if is_bundle else [{incident: rule} for incident, rule in rules.items()]:
-            thread_id = digest(f"{channel} {' '.join(sorted(part))}")
-            thread = MessageThread(thread_id, channel, ", ".join(dict.fromkeys(part.values())), tuple(part))
-            self._threads[thread_id] = thread
-            self._write(thread, event)
+    def _start_threads(self, routed: Mapping[str, Mapping[str, str]], event: IncidentEvent) -> None:
+        """Start a thread for each incident and channel, or one for all of a channel if they are many.
+
+        ``routed`` maps incidents to channels and the names of their rules.
+        """
+        for name, channel in self._routes.channels.items():
+            rules = {incident: channels[name] for incident, channels in routed.items() if name in channels}
+            is_bundle = len(rules) > channel.bundle_above
+            for part in [rules] if is_bundle else [{incident: rule} for incident, rule in rules.items()]:
+                thread_id = digest(f"{name} {' '.join(sorted(part))}")
+                thread = MessageThread(thread_id, name, ", ".join(dict.fromkeys(part.values())), tuple(part))
+                self._threads[thread_id] = thread
+                self._write(thread, event)
 
     def _write(self, thread: MessageThread, event: IncidentEvent) -> None:
         """Queue a message of a thread, in place of queued messages that it makes obsolete."""
@@ -117,27 +110,20 @@ class Outbox:
         if event is IncidentEvent.RECOVERED and unsent and (is_planned or channel.kind == "pagerduty"):
             self._remove(queued)
             return
-        obsolete = [
-            one for one in queued if event is IncidentEvent.RECOVERED or one.event in {event, IncidentEvent.UPDATED}
-        ]
+        replaced = set(IncidentEvent) if event is IncidentEvent.RECOVERED else {event, IncidentEvent.UPDATED}
+        obsolete = [one for one in queued if one.event in replaced]
         self._remove(obsolete)
         incidents = self._incidents_of(thread)
         times = [routing.held_until(self._routes, thread.channel, incident, self._now) for incident in incidents]
         not_before, reason = min(times, default=(0.0, ""))
         if channel.digest and not_before <= self._now:
-            not_before, reason = self._next_digest(channel), routing.DIGEST
+            not_before, reason = routing.next_time(channel.digest, self._now, self._routes.zone), routing.DIGEST
+        identity, content = f"{thread.id}-{self._number}", compose(event, incidents, thread.rule, self._now)
+        since = min([self._now, *(one.queued for one in obsolete)])
+        not_before = max([not_before, *(one.not_before for one in obsolete if not one.held)])
+        attempts = max((one.attempts for one in obsolete), default=0)
         self._queue(
-            Notification(
-                id=f"{thread.id}-{self._number}",
-                thread=thread.id,
-                channel=thread.channel,
-                event=event,
-                content=compose(event, incidents, thread.rule, self._now),
-                queued=min([self._now, *(one.queued for one in obsolete)]),
-                not_before=max([not_before, *(one.not_before for one in obsolete if not one.held)]),
-                held=reason,
-                attempts=max((one.attempts for one in obsolete), default=0),
-            )
+            Notification(identity, thread.id, thread.channel, event, content, since, not_before, reason, attempts)
         )
 
     def _queue(self, notification: Notification) -> None:
@@ -148,9 +134,6 @@ class Outbox:
         for notification in notifications:
             del self._notifications[notification.id]
 
-    def _next_digest(self, channel: ChannelConfig) -> float:
-        return routing.next_time(channel.digest or "", self._now, self._routes.zone)
-
     def _incidents_of(self, thread: MessageThread) -> list[Incident]:
         return [self._incidents[incident] for incident in thread.incidents if incident in self._incidents]
 
@@ -158,11 +141,8 @@ class Outbox:
         """Remove incidents that are over and whose messages were all sent, and messages of removed channels."""
         self._remove([one for one in self._notifications.values() if one.channel not in self._routes.channels])
         queued = {one.thread for one in self._notifications.values()}
-        is_open = {incident.id for incident in self._incidents.values() if incident.is_open}
-        self._threads = {
-            thread.id: thread
-            for thread in self._threads.values()
-            if thread.id in queued or not is_open.isdisjoint(thread.incidents)
-        }
-        needed = is_open.union(*(thread.incidents for thread in self._threads.values()))
+        needed = {incident.id for incident in self._incidents.values() if incident.is_open}
+        threads = [one for one in self._threads.values() if one.id in queued or not needed.isdisjoint(one.incidents)]
+        self._threads = {thread.id: thread for thread in threads}
+        needed = needed.union(*(thread.incidents for thread in threads))
         self._incidents = {key: incident for key, incident in self._incidents.items() if key in needed}

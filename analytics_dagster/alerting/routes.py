@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
-from datetime import date, datetime, time, timedelta
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from analytics_dagster.alerting.incidents import Incident, Severity
 from analytics_dagster.settings import TimeZone
-from analytics_dagster.yaml_file import Names, YamlPath, did_you_mean, require_no_conflicts
+from analytics_dagster.yaml_file import Names, YamlModel, YamlPath, did_you_mean, require_no_conflicts
 
 DEFAULT = "default"
 """The Slack channel of the settings."""
@@ -21,14 +21,26 @@ DEFAULT = "default"
 OWNERS = "owners"
 """The email addresses of the owners of failed nodes."""
 
-_KINDS = ("slack", "slack_webhook", "pagerduty", "email")
-_DURATION = re.compile(r"(\d+)\s*([mhd])")
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "slack": ("slack_token",),
+    "slack_webhook": ("slack_webhooks",),
+    "pagerduty": ("pagerduty_keys",),
+    "email": ("smtp_url", "mail_from"),
+}
+"""The kinds of channels, with the settings that they require."""
+
 _SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
-def _valid_duration(text: str) -> str:
-    if not _DURATION.fullmatch(text):
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+)\s*([mhd])", text)
+    if not match:
         raise ValueError(f"{text!r} is not a duration (such as 30m, 4h or 2d)")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _valid_duration(text: str) -> str:
+    _seconds(text)
     return text
 
 
@@ -63,65 +75,64 @@ _WEEK: tuple[Weekday, ...] = get_args(Weekday)
 """In the order of `datetime.weekday`."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class QuietHours(_Model):
+class QuietHours(YamlModel):
     """When a channel receives nothing; messages are sent afterwards."""
 
-    from_: Clock = Field(alias="from", description="The start.")
-    to: Clock = Field(description="The end; on the next day if it is before `from`.")
-    days: tuple[Weekday, ...] = Field(default=_WEEK, description="The days on which quiet hours start.")
-    whole_days: tuple[Weekday, ...] = Field(default=(), description="Days that are quiet from midnight to midnight.")
-    except_critical: bool = Field(default=True, description="Send critical incidents immediately.")
+    from_: Clock = Field(alias="from")
+    """The start."""
+    to: Clock
+    """The end; on the next day if it is before `from`."""
+    days: tuple[Weekday, ...] = _WEEK
+    """The days on which quiet hours start."""
+    whole_days: tuple[Weekday, ...] = ()
+    """Days that are quiet from midnight to midnight."""
+    except_critical: bool = True
+    """Send critical incidents immediately."""
 
     def end(self, moment: datetime) -> datetime | None:
         """Return the end of the quiet hours that contain a local time, or None. Adjacent quiet hours count as one."""
         end = None
-        # Each round ends at the latest on the next day; the limit ends the search if every day is quiet.
-        for _ in range(2 * len(_WEEK)):
-            later = self._end(end or moment)
-            if later is None:
-                break
-            end = later
+        for start, stop in sorted(self._spans(moment)):
+            if start <= (end or moment) < stop:
+                end = stop
         return end
 
-    def _end(self, moment: datetime) -> datetime | None:
-        if _WEEK[moment.weekday()] in self.whole_days:
-            return _at(moment.date() + timedelta(days=1), time(0), moment)
-        start, stop = time.fromisoformat(self.from_), time.fromisoformat(self.to)
-        for first_day in (moment.date(), moment.date() - timedelta(days=1)):
-            if _WEEK[first_day.weekday()] in self.days:
-                end = _at(first_day if start < stop else first_day + timedelta(days=1), stop, moment)
-                if _at(first_day, start, moment) <= moment < end:
-                    return end
-        return None
+    def _spans(self, moment: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """Yield the quiet hours from yesterday until a week later."""
+        for days in range(-1, len(_WEEK) + 1):
+            day = datetime.combine(moment.date() + timedelta(days=days), time(0), moment.tzinfo)
+            if _WEEK[day.weekday()] in self.whole_days:
+                yield day, day + timedelta(days=1)
+            if _WEEK[day.weekday()] in self.days:
+                start, stop = (
+                    datetime.combine(day, time.fromisoformat(clock), day.tzinfo) for clock in (self.from_, self.to)
+                )
+                yield start, stop if start < stop else stop + timedelta(days=1)
 
 
-def _at(day: date, clock: time, like: datetime) -> datetime:
-    return datetime.combine(day, clock, tzinfo=like.tzinfo)
-
-
-class ChannelConfig(_Model):
+class ChannelConfig(YamlModel):
     """A channel: exactly one of Slack bot, Slack webhook, PagerDuty or email."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in _KINDS]})
 
-    slack: _Text | None = Field(
-        default=None,
-        description="The Slack channel of the bot (`#data-alerts`, or its id); `default` is `ANALYTICS_SLACK_CHANNEL`.",
-    )
-    slack_webhook: _Text | None = Field(default=None, description="A webhook's name in `ANALYTICS_SLACK_WEBHOOKS`.")
-    pagerduty: _Text | None = Field(
-        default=None, description="A key's name in `ANALYTICS_PAGERDUTY_KEYS`; critical only."
-    )
-    email: Names | None = Field(default=None, description="Email addresses; `owners` are the owners of failed nodes.")
-    optional: bool = Field(default=False, description="Omit the channel without an error if a variable is not set.")
-    mention: str = Field(default="", description="Who is mentioned in a Slack message: `<!here>`, `<@U012AB3CD>`.")
-    digest: Clock | None = Field(default=None, description="When to send one email a day, not one per incident.")
-    quiet_hours: QuietHours | None = Field(default=None, description="When the channel receives nothing.")
-    bundle_above: int = Field(default=3, ge=1, description="More new incidents than this at once share one message.")
+    slack: _Text | None = None
+    """The Slack channel of the bot (`#data-alerts`, or its id); `default` is `ANALYTICS_SLACK_CHANNEL`."""
+    slack_webhook: _Text | None = None
+    """A webhook's name in `ANALYTICS_SLACK_WEBHOOKS`."""
+    pagerduty: _Text | None = None
+    """A key's name in `ANALYTICS_PAGERDUTY_KEYS`; critical only."""
+    email: Names | None = None
+    """Email addresses; `owners` are the owners of failed nodes."""
+    optional: bool = False
+    """Omit the channel without an error if a variable is not set."""
+    mention: str = ""
+    """Who is mentioned in a Slack message: `<!here>`, `<@U012AB3CD>`."""
+    digest: Clock | None = None
+    """When to send one email a day, not one per incident."""
+    quiet_hours: QuietHours | None = None
+    """When the channel receives nothing."""
+    bundle_above: int = Field(default=3, ge=1)
+    """More new incidents than this at once share one message."""
 
     @model_validator(mode="after")
     def _has_one_kind(self) -> ChannelConfig:
@@ -140,13 +151,7 @@ class ChannelConfig(_Model):
     @property
     def needs(self) -> tuple[str, ...]:
         """The settings that the channel requires."""
-        by_kind = {
-            "slack": ("slack_token", "slack_channel") if self.slack == DEFAULT else ("slack_token",),
-            "slack_webhook": ("slack_webhooks",),
-            "pagerduty": ("pagerduty_keys",),
-            "email": ("smtp_url", "mail_from"),
-        }
-        return by_kind[self.kind]
+        return (*_KINDS[self.kind], *(["slack_channel"] if self.slack == DEFAULT else []))
 
     @property
     def can_edit(self) -> bool:
@@ -154,66 +159,73 @@ class ChannelConfig(_Model):
         return self.kind == "slack"
 
 
-class Match(_Model):
+class Match(YamlModel):
     """Which incidents a rule applies to: every given key must match, by at least one of its values (`*` is allowed)."""
 
-    owner: Names = Field(default=(), description="An owner: `team:finance`, `ann@example.com`.")
-    group: Names = Field(default=(), description="A schedule group, or another asset group.")
-    tag: Names = Field(default=(), description="A dbt tag.")
-    path: Names = Field(default=(), description="The file in the dbt project: `models/marts/finance/*`.")
-    severity: tuple[Severity, ...] = Field(
-        default=(Severity.ERROR, Severity.CRITICAL),
-        description="The severity. A check that only warns has the severity `warn`, which must be named here.",
-    )
-    environment: Names = Field(default=(), description="`dev`, `staging` or `prod`.")
-    kind: Names = Field(default=(), description="The kind of failure: `connection`, `SQL error`, `data test`, …")
+    owner: Names = ()
+    """An owner: `team:finance`, `ann@example.com`."""
+    group: Names = ()
+    """A schedule group, or another asset group."""
+    tag: Names = ()
+    """A dbt tag."""
+    path: Names = ()
+    """The file in the dbt project: `models/marts/finance/*`."""
+    severity: tuple[Severity, ...] = (Severity.ERROR, Severity.CRITICAL)
+    """The severity. A check that only warns has the severity `warn`, which must be named here."""
+    environment: Names = ()
+    """`dev`, `staging` or `prod`."""
+    kind: Names = ()
+    """The kind of failure: `connection`, `SQL error`, `data test`, …"""
 
     def matches(self, incident: Incident, environment: str) -> bool:
         """Return whether a rule applies to an incident."""
-        alert = incident.alert
-        given: list[tuple[Iterable[str], Collection[str]]] = [
-            (self.owner, alert.owners),
-            (self.group, alert.groups),
-            (self.tag, alert.tags),
-            (self.path, alert.paths),
-            (self.environment, (environment,)),
-            (self.kind, (alert.kind.value,)),
-        ]
-        return alert.severity in self.severity and all(
-            not patterns or _any_matches(patterns, values) for patterns, values in given
-        )
+        alert, severity = incident.alert, incident.alert.severity
+        found: dict[str, tuple[str, ...]] = {"environment": (environment,), "kind": (alert.kind.value,)}
+        found |= {"owner": alert.owners, "group": alert.groups, "tag": alert.tags, "path": alert.paths}
+        given = {name: patterns for name in found if (patterns := getattr(self, name))}
+        return severity in self.severity and all(_any_matches(given[name], found[name]) for name in given)
 
 
-class Escalation(_Model):
+class Escalation(YamlModel):
     """What a rule does if an incident is still open after a time."""
 
-    after: Duration = Field(description="The time after which it escalates: `30m`, `4h`, `2d`.")
-    to: Names = Field(default=(), description="More channels to notify. The other channels receive a reminder.")
+    after: Duration
+    """The time after which it escalates: `30m`, `4h`, `2d`."""
+    to: Names = ()
+    """More channels to notify. The other channels receive a reminder."""
 
     @property
     def seconds(self) -> float:
         """``after`` in seconds."""
-        match = _DURATION.fullmatch(self.after)
-        return int(match[1]) * _SECONDS[match[2]] if match else 0.0
+        return _seconds(self.after)
 
 
-class RoutingRule(_Model):
+class RoutingRule(YamlModel):
     """Which incidents are sent where. The first rule that matches decides, unless it has `continue`."""
 
-    name: str = Field(min_length=1, description="The name in messages and in `analytics-dagster alerts explain`.")
-    when: Match = Field(default=Match(), description="Which incidents it applies to; without it, all errors.")
-    to: Names = Field(description="The channels; `[]` sends nothing.")
-    continue_: bool = Field(default=False, alias="continue", description="Evaluate the following rules too.")
-    escalate: Escalation | None = Field(default=None, description="Who else is notified if an incident stays open.")
+    name: _Text
+    """The name in messages and in `analytics-dagster alerts explain`."""
+    when: Match = Match()
+    """Which incidents it applies to; without it, all errors."""
+    to: Names
+    """The channels; `[]` sends nothing."""
+    continue_: bool = Field(default=False, alias="continue")
+    """Evaluate the following rules too."""
+    escalate: Escalation | None = None
+    """Who else is notified if an incident stays open."""
 
 
-class MaintenanceWindow(_Model):
+class MaintenanceWindow(YamlModel):
     """Planned maintenance: a failure that starts in the window is sent only if it still fails at the window's end."""
 
-    from_: datetime = Field(alias="from", description="The start: `2026-12-01 22:00`.")
-    to: datetime = Field(description="The end.")
-    group: Names = Field(default=(), description="The schedule groups that it affects; without it, all.")
-    reason: str = Field(default="", description="Why, for readers of the file.")
+    from_: datetime = Field(alias="from")
+    """The start: `2026-12-01 22:00`."""
+    to: datetime
+    """The end."""
+    group: Names = ()
+    """The schedule groups that it affects; without it, all."""
+    reason: str = ""
+    """Why, for readers of the file."""
 
     def covers(self, incident: Incident, zone: ZoneInfo) -> bool:
         """Return whether an incident opened in the window and belongs to its groups."""
@@ -227,13 +239,17 @@ class MaintenanceWindow(_Model):
         return start.timestamp(), end.timestamp()
 
 
-class Critical(_Model):
+class Critical(YamlModel):
     """Which failures are critical: one match is enough."""
 
-    tag: Names = Field(default=("critical",), description="dbt tags of the failed nodes.")
-    group: Names = Field(default=(), description="Schedule groups.")
-    exposure: Names = Field(default=(), description="Exposures that read failed nodes.")
-    maturity: Names = Field(default=(), description="The dbt maturity of exposures that read failed nodes: `high`.")
+    tag: Names = ("critical",)
+    """dbt tags of the failed nodes."""
+    group: Names = ()
+    """Schedule groups."""
+    exposure: Names = ()
+    """Exposures that read failed nodes."""
+    maturity: Names = ()
+    """The dbt maturity of exposures that read failed nodes: `high`."""
 
     def matches(self, tags: Collection[str], groups: Collection[str], exposures: Collection[tuple[str, str]]) -> bool:
         """Return whether a failure is critical; ``exposures`` are asset keys with maturities."""
@@ -250,14 +266,19 @@ def _any_matches(patterns: Iterable[str], values: Collection[str]) -> bool:
     return any(fnmatchcase(value, pattern) for pattern in patterns for value in values)
 
 
-class Routes(_Model):
+class Routes(YamlModel):
     """The routes file. Rules are evaluated in their order."""
 
-    time_zone: TimeZone | None = Field(default=None, description="The time zone; without it, `ANALYTICS_TIME_ZONE`.")
-    channels: dict[str, ChannelConfig] = Field(description="The channels, by the names that rules use.")
-    rules: tuple[RoutingRule, ...] = Field(description="Which incidents are sent where.")
-    critical: Critical = Field(default=Critical(), description="Which failures are critical.")
-    maintenance: tuple[MaintenanceWindow, ...] = Field(default=(), description="Planned maintenance.")
+    time_zone: TimeZone | None = None
+    """The time zone; without it, `ANALYTICS_TIME_ZONE`."""
+    channels: dict[str, ChannelConfig]
+    """The channels, by the names that rules use."""
+    rules: tuple[RoutingRule, ...]
+    """Which incidents are sent where."""
+    critical: Critical = Critical()
+    """Which failures are critical."""
+    maintenance: tuple[MaintenanceWindow, ...] = ()
+    """Planned maintenance."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Routes:

@@ -59,14 +59,12 @@ def missing_variables(routes: Routes, settings: Settings) -> Mapping[str, Sequen
 
 def _missing(channel: ChannelConfig, settings: Settings) -> list[str]:
     names = {"slack_webhooks": channel.slack_webhook, "pagerduty_keys": channel.pagerduty}
-    missing = []
-    for setting in channel.needs:
-        value, name = getattr(settings, setting), names.get(setting)
-        if name is None and value is None:
-            missing.append(variable_name(setting))
-        elif name is not None and find_by_name(value, name) is None:
-            missing.append(f"{variable_name(setting)}__{name.upper()}")
-    return missing
+    wanted = {setting: names.get(setting) for setting in channel.needs}
+    return [
+        f"{variable_name(setting)}__{name.upper()}" if name else variable_name(setting)
+        for setting, name in wanted.items()
+        if (find_by_name(getattr(settings, setting), name) if name else getattr(settings, setting)) is None
+    ]
 
 
 def find_by_name(values: Mapping[str, Any], name: str) -> Any:

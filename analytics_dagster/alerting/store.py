@@ -83,15 +83,13 @@ class AlertStore:
 
     def read(self, now: float) -> AlertState:
         """Return the stored state. If there is none, or it cannot be read, store and return a new one."""
-        stored = self._storage.get_cursor_values({self._key}).get(self._key)
+        stored = self._storage.get_cursor_values({self._key}).get(self._key, "")
         try:
-            if stored:
-                return _STATES.validate_json(stored)
+            return _STATES.validate_json(stored)
         except ValidationError:
-            pass
-        state = AlertState(since=now, began=now)
-        self.write(state)
-        return state
+            state = AlertState(since=now, began=now)
+            self.write(state)
+            return state
 
     def write(self, state: AlertState) -> None:
         """Store the whole state at once."""

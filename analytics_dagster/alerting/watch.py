@@ -36,7 +36,7 @@ def watch_daemon(settings: Settings, instance: dg.DagsterInstance, tolerance: fl
     outbox.add([observation])
     store.write(outbox.state)
     notifiers = build_notifiers(settings, routes, f"Dagster in {deployment.environment}")
-    delivery = Delivery(notifiers, store, secrets=deployment.secrets)
+    delivery = Delivery(notifiers, store, deployment.secrets)
     delivery.run(outbox.state, now)
     lines = [alert.title for alert in observation.alerts] or ["Dagster's daemon sends heartbeats."]
     return bool(observation.alerts), [*lines, *delivery.sent, *delivery.failed]
@@ -51,13 +51,7 @@ def observe_daemon(
         return Observation(now, succeeded=frozenset({_SUBJECT}))
     last = max((heartbeats[name] for name in silent if name in heartbeats), default=None)
     subject = "Dagster's daemon has" if len(silent) == len(required) else "parts of Dagster's daemon have"
-    alert = Alert(
-        key=_SUBJECT,
-        title=f"{subject} sent no heartbeat" + (f" for {format_duration(now - last)}" if last else ""),
-        kind=FailureKind.KILLED,
-        severity=Severity.CRITICAL,
-        moment=now,
-        message=f"No heartbeat from: {', '.join(silent)}. No schedule ticks and no other alert is sent.",
-        subjects=(_SUBJECT,),
-    )
+    title = f"{subject} sent no heartbeat" + (f" for {format_duration(now - last)}" if last else "")
+    message = f"No heartbeat from: {', '.join(silent)}. No schedule ticks and no other alert is sent."
+    alert = Alert(_SUBJECT, title, FailureKind.KILLED, Severity.CRITICAL, now, message, (_SUBJECT,))
     return Observation(now, (alert,))

@@ -30,5 +30,6 @@ def _build(settings: Settings, channel: ChannelConfig, source: str) -> Notifier:
         key = find_by_name(settings.pagerduty_keys, channel.pagerduty)
         return PagerDuty(key, settings.pagerduty_url, timeout, source)
     if channel.email and settings.smtp_url and settings.mail_from:
-        return Mail(MailServer(settings.smtp_url, settings.mail_from, timeout), channel.email)
+        server = MailServer(settings.smtp_url, settings.mail_from, timeout)
+        return Mail(server, channel.email, channel.digest is not None)
     raise AssertionError(f"`load_routes` accepted a {channel.kind} channel without its settings")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from analytics_dagster.alerting.store import MessageThread, Notification
+
+if TYPE_CHECKING:
+    from requests import Response
 
 
 @dataclass(frozen=True)
@@ -15,6 +20,11 @@ class Receipt:
 
     reference: str = ""
     channel_id: str = ""
+
+    def written_to(self, thread: MessageThread) -> MessageThread:
+        """Return a thread with these ids."""
+        reference, channel_id = self.reference or thread.reference, self.channel_id or thread.channel_id
+        return replace(thread, reference=reference, channel_id=channel_id)
 
 
 class DeliveryError(Exception):
@@ -31,15 +41,31 @@ class DeliveryError(Exception):
 
 
 class Notifier(ABC):
-    """Sends the notifications of one channel."""
+    """Sends the notifications of one channel; with ``is_digest`` all that are due as one message."""
+
+    is_digest: bool = False
 
     @abstractmethod
     def send(self, notification: Notification, thread: MessageThread) -> Receipt:
         """Send a notification in its thread. Raises `DeliveryError`."""
 
-    def send_digest(self, notifications: Sequence[Notification]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> Receipt:
         """Send several notifications as one message. Raises `DeliveryError`."""
         raise NotImplementedError("only email has digests")
+
+
+def post_json(service: str, url: str, body: Mapping[str, Any], timeout: float) -> Response:
+    """Return the answer to a request. Raises `DeliveryError` if there is none, or if it limits the rate."""
+    import requests  # takes 100 ms
+
+    try:
+        # A redirect is not followed: it would send secrets to another address.
+        response = requests.post(url, json=body, timeout=timeout, allow_redirects=False)
+    except requests.RequestException as error:
+        raise DeliveryError(f"{service} does not answer: {type(error).__name__}") from error
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        raise rate_limited(service, response.headers.get("Retry-After"))
+    return response
 
 
 def rate_limited(service: str, retry_after: str | None) -> DeliveryError:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
+from textwrap import indent
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
@@ -22,6 +24,8 @@ from analytics_dagster.alerting.routes import OWNERS
 from analytics_dagster.alerting.store import MessageThread, Notification
 
 _GREEN, _RED, _BROWN = "#1a7f37", "#b42318", "#8a6100"
+_ORDER = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED, IncidentEvent.RECOVERED, None)
+_IN_DIGEST = {IncidentEvent.RECOVERED: "recovered", None: "slow"}
 _PAGE = Path(__file__).with_name("mail.html")
 
 
@@ -38,16 +42,12 @@ class MailServer:
         """Connect, and log in if the URL has a user. Raises what `smtplib` raises."""
         parts = urlsplit(self.url.get_secret_value())
         host, timeout = parts.hostname or "localhost", self.timeout
-        if parts.scheme == "smtps":
-            context = ssl.create_default_context()
-            client: smtplib.SMTP = smtplib.SMTP_SSL(host, parts.port or 465, timeout=timeout, context=context)
-        else:
-            client = smtplib.SMTP(host, parts.port or 25, timeout=timeout)
-        with client:
-            if parts.scheme != "smtps":
-                client.ehlo()
-                if client.has_extn("starttls"):
-                    client.starttls(context=ssl.create_default_context())
+        tls, is_encrypted = ssl.create_default_context(), parts.scheme == "smtps"
+        connect = partial(smtplib.SMTP_SSL, context=tls) if is_encrypted else smtplib.SMTP
+        with connect(host, parts.port or (465 if is_encrypted else 25), timeout=timeout) as client:
+            client.ehlo()
+            if not is_encrypted and client.has_extn("starttls"):
+                client.starttls(context=tls)
             if parts.username:
                 client.login(unquote(parts.username), unquote(parts.password or ""))
             yield client
@@ -59,6 +59,7 @@ class Mail(Notifier):
 
     server: MailServer
     to: tuple[str, ...]
+    is_digest: bool = False
 
     def send(self, notification: Notification, thread: MessageThread) -> Receipt:
         """Send an email, or nothing if there is no address. Raises `DeliveryError`."""
@@ -72,13 +73,14 @@ class Mail(Notifier):
             self._send_all([message])
         return Receipt(first_id)
 
-    def send_digest(self, notifications: Sequence[Notification]) -> None:
+    def send_digest(self, notifications: Sequence[Notification]) -> Receipt:
         """Send one email to each address. Raises `DeliveryError`."""
         by_address: dict[str, list[Content]] = defaultdict(list)
         for notification in notifications:
             for address in self._addresses(notification.content):
                 by_address[address].append(notification.content)
         self._send_all([to_digest(contents, self.server.sender, to) for to, contents in by_address.items()])
+        return Receipt()
 
     def _addresses(self, content: Content) -> list[str]:
         owners = [owner for owner in content.owners if "@" in owner]
@@ -104,13 +106,10 @@ def to_mail(content: Content, sender: str, to: Sequence[str]) -> EmailMessage:
 
 def to_digest(contents: Sequence[Content], sender: str, to: str) -> EmailMessage:
     """Return several messages as one email: failures, then recoveries, then other messages."""
-    failures = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED)
-    failed = [one for event in failures for one in contents if one.event is event]
-    recovered = [one for one in contents if one.event is IncidentEvent.RECOVERED]
-    slow = [one for one in contents if one.event is None]
-    counts = {"failed": len(failed), "recovered": len(recovered), "slow": len(slow)}
-    subject = f"Daily digest: {', '.join(f'{number} {what}' for what, number in counts.items() if number)}"
-    return _mail(sender, to, subject, [*failed, *recovered, *slow])
+    ordered = sorted(contents, key=lambda content: _ORDER.index(content.event))
+    counts = Counter(_IN_DIGEST.get(content.event, "failed") for content in ordered)
+    subject = f"Daily digest: {', '.join(f'{number} {what}' for what, number in counts.items())}"
+    return _mail(sender, to, subject, ordered)
 
 
 def _mail(sender: str, to: str, subject: str, contents: Sequence[Content]) -> EmailMessage:
@@ -127,13 +126,9 @@ def _mail(sender: str, to: str, subject: str, contents: Sequence[Content]) -> Em
 def as_plain(content: Content) -> str:
     """Return a message as plain text."""
     fields = [f"{name}: {value}" for name, value in content.fields]
-    sections = [f"{section.title}\n{_indented(section.text)}" for section in content.sections]
+    sections = [f"{section.title}\n{indent(section.text, '  ')}" for section in content.sections]
     links = [f"{label}: {url}" for label, url in content.links]
     return "\n\n".join(part for part in (content.headline, "\n".join(fields), *sections, "\n".join(links)) if part)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _as_html(contents: Sequence[Content]) -> str:

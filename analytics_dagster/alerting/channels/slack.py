@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, rate_limited
+from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, post_json, rate_limited
 from analytics_dagster.alerting.channels.slack_blocks import to_blocks, to_text
 from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.store import MessageThread, Notification
@@ -34,38 +34,42 @@ class SlackBot(Notifier):
 
         token = self.token.get_secret_value()
         client = SlackApiResource(token=token, api_url=self.api_url, timeout=self.timeout).get_client()
+        post, event = client.chat_postMessage, notification.event
         if not thread.reference:
-            answer = self._post(client.chat_postMessage, notification, channel=self.channel, unfurl_links=False)
+            answer = self._call(post, notification, channel=self.channel, unfurl_links=False)
             return Receipt(str(answer["ts"]), str(answer["channel"]))
-        if notification.event in {IncidentEvent.UPDATED, IncidentEvent.RECOVERED}:
-            self._edit(client.chat_update, notification, thread)
-        if notification.event is not IncidentEvent.UPDATED:
-            self._post(
-                client.chat_postMessage,
-                notification,
-                channel=thread.channel_id,
-                thread_ts=thread.reference,
-                reply_broadcast=notification.event is IncidentEvent.ESCALATED,
-            )
-        return Receipt(thread.reference, thread.channel_id)
-
-    def _edit(self, method: Callable[..., Any], notification: Notification, thread: MessageThread) -> None:
-        try:
-            self._post(method, notification, channel=thread.channel_id, ts=thread.reference)
-        except _SlackError as error:
+        channel, ts = thread.channel_id, thread.reference
+        if event in {IncidentEvent.UPDATED, IncidentEvent.RECOVERED}:
             # The message was deleted, or the workspace forbids edits: the reply in the thread has the same text.
-            if error.code not in _NOT_EDITABLE:
-                raise
+            self._call(client.chat_update, notification, ignored=_NOT_EDITABLE, channel=channel, ts=ts)
+        if event is not IncidentEvent.UPDATED:
+            broadcast = event is IncidentEvent.ESCALATED
+            self._call(post, notification, channel=channel, thread_ts=ts, reply_broadcast=broadcast)
+        return Receipt()
 
-    def _post(self, method: Callable[..., Any], notification: Notification, **arguments: Any) -> Any:
-        """Call Slack with blocks, or with plain text if Slack refuses the blocks."""
-        text = to_text(notification.content, self.mention)
+    def _call(
+        self, method: Callable[..., Any], notification: Notification, *, ignored: Sequence[str] = (), **arguments: Any
+    ) -> Any:
+        """Call Slack with blocks, or with plain text if Slack refuses the blocks; return None for an ignored error."""
+        from slack_sdk.errors import SlackApiError, SlackClientError
+
+        text, blocks = to_text(notification.content, self.mention), to_blocks(notification.content, self.mention)
         try:
-            return _call(method, text=text, blocks=to_blocks(notification.content, self.mention), **arguments)
-        except _SlackError as error:
-            if error.code not in _REFUSED_BLOCKS:
-                raise
-        return _call(method, text=text, **arguments)
+            try:
+                return method(text=text, blocks=blocks, **arguments)
+            except SlackApiError as error:
+                if error.response.get("error") not in _REFUSED_BLOCKS:
+                    raise
+                return method(text=text, **arguments)
+        except SlackApiError as error:
+            status, code = error.response.status_code, error.response.get("error")
+            if code in ignored:
+                return None
+            if status == HTTPStatus.TOO_MANY_REQUESTS:
+                raise rate_limited("Slack", error.response.headers.get("Retry-After")) from error
+            raise DeliveryError(f"Slack answers {code if status == HTTPStatus.OK else status}") from error
+        except (SlackClientError, OSError) as error:
+            raise DeliveryError(f"Slack does not answer: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -78,46 +82,11 @@ class SlackWebhook(Notifier):
 
     def send(self, notification: Notification, thread: MessageThread) -> Receipt:  # noqa: ARG002 - no threads
         """Post a message. Raises `DeliveryError`."""
-        from slack_sdk.webhook import WebhookClient  # takes 60 ms
-
-        client = WebhookClient(self.url.get_secret_value(), timeout=max(1, round(self.timeout)))
-        text = to_text(notification.content, self.mention)
-        try:
-            answer = client.send(text=text, blocks=to_blocks(notification.content, self.mention))
-            if answer.body.strip() in _REFUSED_BLOCKS:
-                answer = client.send(text=text)
-        except OSError as error:
-            raise DeliveryError(f"Slack does not answer: {type(error).__name__}") from error
-        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            raise rate_limited("Slack", _retry_after(answer.headers))
+        url, body = self.url.get_secret_value(), {"text": to_text(notification.content, self.mention)}
+        blocks = to_blocks(notification.content, self.mention)
+        answer = post_json("Slack", url, {**body, "blocks": blocks}, self.timeout)
+        if answer.text.strip() in _REFUSED_BLOCKS:
+            answer = post_json("Slack", url, body, self.timeout)
         if answer.status_code != HTTPStatus.OK:
-            raise DeliveryError(f"Slack answers {answer.status_code} {answer.body[:100]}")
+            raise DeliveryError(f"Slack answers {answer.status_code} {answer.text[:100]}")
         return Receipt()
-
-
-class _SlackError(DeliveryError):
-    """Slack refused a call; ``code`` is its error code, or the HTTP status."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(f"Slack answers {code}")
-        self.code = code
-
-
-def _call(method: Callable[..., Any], **arguments: Any) -> Any:
-    from slack_sdk.errors import SlackApiError, SlackClientError
-
-    try:
-        return method(**arguments)
-    except SlackApiError as error:
-        status = error.response.status_code
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise rate_limited("Slack", _retry_after(error.response.headers)) from error
-        raise _SlackError(str(error.response.get("error") or "") if status == HTTPStatus.OK else str(status)) from error
-    except (SlackClientError, OSError) as error:
-        raise DeliveryError(f"Slack does not answer: {type(error).__name__}: {error}") from error
-
-
-def _retry_after(headers: Any) -> str | None:
-    """Return the `Retry-After` header; the two clients of `slack_sdk` differ in the case of names and in lists."""
-    value = next((value for key, value in headers.items() if key.lower() == "retry-after"), None)
-    return str(value[0] if isinstance(value, list) else value) if value else None

@@ -32,11 +32,10 @@ def to_blocks(content: Content, mention: str = "") -> list[dict[str, Any]]:
     ]
     if content.fields:
         fields = [f"*{_escaped(name)}*\n{_escaped(value)}" for name, value in content.fields[:MOST_FIELDS]]
-        blocks.append({"type": "section", "fields": [_markdown(_fitting(field, LONGEST_FIELD)) for field in fields]})
+        blocks.append({"type": "section", "fields": [_markdown(field, LONGEST_FIELD) for field in fields]})
     blocks += [_text_block(_section_text(section)) for section in content.sections]
     if content.links:
-        elements = [_button(label, url, number) for number, (label, url) in enumerate(content.links)]
-        blocks.append({"type": "actions", "elements": elements})
+        blocks.append({"type": "actions", "elements": [_button(label, url) for label, url in content.links]})
     return blocks
 
 
@@ -49,9 +48,8 @@ def to_text(content: Content, mention: str = "") -> str:
     return _repaired(shorten("\n".join(lines), LONGEST_TEXT))
 
 
-def _button(label: str, url: str, number: int) -> dict[str, Any]:
-    text = {"type": "plain_text", "text": label[:LONGEST_LABEL]}
-    return {"type": "button", "text": text, "url": url, "action_id": f"open_{number}"}
+def _button(label: str, url: str) -> dict[str, Any]:
+    return {"type": "button", "text": {"type": "plain_text", "text": label[:LONGEST_LABEL]}, "url": url}
 
 
 def _emoji(content: Content) -> str:
@@ -72,16 +70,12 @@ def _section_text(section: Section) -> str:
 
 
 def _text_block(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": _markdown(_repaired(_fitting(text, LONGEST_SECTION)))}
+    return {"type": "section", "text": _markdown(text, LONGEST_SECTION)}
 
 
-def _markdown(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text}
-
-
-def _fitting(text: str, longest: int) -> str:
+def _markdown(text: str, longest: int) -> dict[str, Any]:
     # Leaves room for the code fence that `_repaired` may add.
-    return shorten(text, longest - 4) or " "
+    return {"type": "mrkdwn", "text": _repaired(shorten(text, longest - 4) or " ")}
 
 
 def _repaired(text: str) -> str:

@@ -166,10 +166,9 @@ class AlertScenario:
             routes=routes,
             catalog=lambda: self.catalog,
         )
-        digests = [name for name, channel in routes.channels.items() if channel.digest]
         notifiers = build_notifiers(self.all_settings, routes, "example in prod")
-        delivery = Delivery(notifiers, self.store, digests=digests)
-        return AlertMonitor(self.instance, context, self.store, delivery, now or time.time())
+        delivery = Delivery(notifiers, self.store)
+        return AlertMonitor(self.instance, context, delivery, now or time.time())
 
     @cached_property
     def catalog(self) -> AssetCatalog:

@@ -24,6 +24,7 @@ from analytics_dagster.alerting.routes import (
 from analytics_dagster.alerting.routes_file import json_schema
 from analytics_dagster.cli.commands.alerts import alerts
 from analytics_dagster.execution.failures.classification import FailureKind
+from analytics_dagster.yaml_file import field_descriptions
 from tests.failure_classes import CLASSES
 from tests.unit.alerting.example import mail_text, slack_text
 
@@ -54,8 +55,9 @@ def default(value: Any) -> str:
     ],
 )
 def test_the_tables_of_keys_match_the_models(name: str, model: type[BaseModel]) -> None:
+    descriptions = field_descriptions(model)
     rows = [
-        f"| `{field.alias or key}` | {default(field.default)} | {field.description} |"
+        f"| `{field.alias or key}` | {default(field.default)} | {descriptions[key]} |"
         for key, field in model.model_fields.items()
     ]
     assert between(name).splitlines() == ["| key | default | meaning |", "| --- | --- | --- |", *rows]

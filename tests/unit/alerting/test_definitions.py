@@ -6,7 +6,7 @@ No ``from __future__ import annotations`` here: Dagster reads the annotations of
 import dagster as dg
 from dagster_slack import SlackResource
 
-from analytics_dagster.alerting.definitions import SENSOR, SLACK, build_alerts_sensor, build_slack_resource
+from analytics_dagster.alerting.definitions import SENSOR, SLACK, build_alerts_sensor, slack_resources
 from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
 
 
@@ -32,12 +32,12 @@ def test_an_asset_uses_the_slack_resource_as_a_slack_resource_of_dagster(scenari
     def summary(slack: SlackResource) -> None:
         slack.get_client().chat_postMessage(channel="#sales", text="ready")
 
-    resources = {SLACK: build_slack_resource(scenario.all_settings)}
+    resources = slack_resources(scenario.all_settings)
     assert dg.materialize([summary], instance=scenario.instance, resources=resources).success
     [message] = scenario.fake_channels.accepted("chat.postMessage")
     assert message["channel"] == "#sales"
 
 
 def test_the_slack_resource_shows_no_token_in_the_ui(scenario: AlertScenario) -> None:
-    definitions = dg.Definitions(resources={SLACK: build_slack_resource(scenario.all_settings)})
+    definitions = dg.Definitions(resources=slack_resources(scenario.all_settings))
     assert "hunter2" not in repr(vars(definitions.get_repository_def().get_top_level_resources()[SLACK]))
