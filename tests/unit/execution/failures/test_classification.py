@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from analytics_dagster.execution.failures.classification import FailureKind, classify, worst
+from tests.unit.execution.failures.messages import PERMANENT, TRANSIENT
 
 K = FailureKind
 
@@ -182,7 +185,11 @@ DOCUMENTED = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "message"), [*REAL, *DOCUMENTED])
+PERMANENT_MESSAGES = [one for messages in PERMANENT.values() for one in messages]
+TRANSIENT_MESSAGES = [one for messages in TRANSIENT.values() for one in messages]
+
+
+@pytest.mark.parametrize(("kind", "message"), [*REAL, *DOCUMENTED, *PERMANENT_MESSAGES, *TRANSIENT_MESSAGES])
 def test_each_message_has_its_kind(kind: FailureKind, message: str) -> None:
     assert classify(message) is kind
 
@@ -203,6 +210,64 @@ def test_names_and_quoted_values_are_ignored() -> None:
         '  > in macro permission denied (macros/x.sql)\n  Binder Error: column "too many requests" is not there',
     ):
         assert classify(text) is K.SQL
+
+
+# Errors about a name or a value, and names and values that look like the reason of a transient error.
+ABOUT_A_NAME_OR_VALUE = [
+    "Unrecognized name: {} at [3:5]",
+    "Table not found: {}",
+    "Function not found: {} at [1:8]",
+    "Name {} not found inside t",
+    "Not found: Table p:d.{} was not found in location EU",
+    "Bad int64 value: {}",
+    "Invalid date: {}",
+    'duplicate key value violates unique constraint "u"\n  DETAIL:  Key (a)=({}) already exists.',
+    'new row for relation "t" violates check constraint "c"\n  DETAIL:  Failing row contains (1, {}, x).',
+    "column {} does not exist",
+    'invalid input syntax for type integer: "{}"',
+    "Conversion Error: Could not convert string '{}' to INT32",
+    'Binder Error: Referenced column "{}" not found in FROM clause!',
+    "100038 (22018): Numeric value '{}' is not recognized",
+    "000904 (42000): SQL compilation error: error line 2 at position 7\ninvalid identifier '{}'",
+    "cannot resolve '{}' given input columns: [a, b]",
+    '[CAST_INVALID_INPUT] The value \'{}\' of the type "STRING" cannot be cast to "INT" because it is malformed.',
+    "Code: 47. DB::Exception: Unknown identifier: {}; there are columns: a. (UNKNOWN_IDENTIFIER)",
+    "Violation of UNIQUE KEY constraint 'u'. Cannot insert duplicate key. The duplicate key value is ({}).",
+    "1062 (23000): Duplicate entry '{}' for key 'orders.PRIMARY'",
+    "Column '{}' cannot be resolved",
+]
+MISLEADING = [
+    *("timeout", "timed out", "lock_timeout", "deadlock detected", "Deadlock found when trying to get lock"),
+    *("connection refused", "connection lost", "Connection reset by peer", "server closed the connection unexpectedly"),
+    *("could not connect to server", "ConnectionError", "TimeoutError: x", "bad gateway", "service unavailable"),
+    *("too many requests", "rate limit exceeded", "quota exceeded", "throttled", "try again later", "out of memory"),
+    *("database is locked", "SIGKILL", "evicted", "exit code `-9`", "reason: rateLimitExceeded", "[Errno 104]"),
+    *("250001", "157014", "57014", "40001", "08006", "429", "503", "HTTP 503", "status code 503", "SQLSTATE 08006"),
+]
+
+
+@pytest.mark.parametrize("heading", ["", "Database Error in model a (models/a.sql)\n  "])
+@pytest.mark.parametrize("message", ABOUT_A_NAME_OR_VALUE)
+def test_a_misleading_name_or_value_makes_no_error_transient(message: str, heading: str) -> None:
+    kinds = {named: classify(heading + message.format(named)) for named in MISLEADING}
+    assert [named for named, kind in kinds.items() if kind.is_transient] == []
+
+
+def test_the_messages_are_of_many_adapters_and_half_of_them_mislead() -> None:
+    assert len(PERMANENT_MESSAGES) + len(TRANSIENT_MESSAGES) >= 150
+    assert len(PERMANENT_MESSAGES) >= len(TRANSIENT_MESSAGES)
+    assert len(PERMANENT.keys() & TRANSIENT.keys()) >= 8
+    assert not any(kind.is_transient for kind, _ in PERMANENT_MESSAGES)
+    assert all(kind.is_transient for kind, _ in TRANSIENT_MESSAGES)
+
+
+@pytest.mark.parametrize(
+    "part", ["(a)=(b ", "in model a", "table ", "'", "[SQL", "cannot resolve ", "a: ", "(A_B)", "  \n", "\n0000"]
+)
+def test_a_long_message_is_classified_in_bounded_time(part: str) -> None:
+    started = time.process_time()
+    classify(part * 100_000)
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
