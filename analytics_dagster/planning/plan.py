@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.planning.groups import ScheduleGroup
@@ -141,16 +140,3 @@ class Plan:
             return self
         *others, last = self.problems
         raise ScheduleGroupError("\n".join([*map(str, others), *str(last).splitlines()[:-1]]), remedy=last.remedy)
-
-
-def with_checked_nodes(manifest: Mapping[str, Any], plan: Plan) -> Mapping[str, Any]:
-    """Return the manifest with each test depending only on the node or source that it is a check of in the plan.
-
-    dagster-dbt makes a test that depends on one node a check of it. A test that depends on several nodes and is
-    attached to none, or to an ephemeral model, would become an observation.
-    """
-    nodes = dict(manifest["nodes"])
-    for test in plan.tests.values():
-        checked = [test.node] if test.node else []
-        nodes[test.unique_id] = {**nodes[test.unique_id], "depends_on": {"nodes": checked, "macros": []}}
-    return {**manifest, "nodes": nodes}

@@ -13,7 +13,7 @@ import pytest
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import OnOverlap, ScheduleGroup, ScheduleGroups
-from analytics_dagster.planning.plan import Plan, Problem, with_checked_nodes
+from analytics_dagster.planning.plan import Plan, Problem
 from analytics_dagster.project.parse import Selection
 from tests.unit.manifests import Manifest, group
 
@@ -451,14 +451,6 @@ def test_a_test_that_reads_nothing_runs_even_if_the_default_group_is_empty() -> 
 def test_a_unit_test_runs_in_its_models_group() -> None:
     manifest = Manifest().model("x", tag="a").model("y", tag="b").unit_test("u", "model.p.y")
     assert [part.unit_tests for part in manifest.plan(A, B).require().groups] == [(), ("unit_test.p.u",)]
-
-
-def test_the_manifest_for_dagster_dbt_has_one_node_for_each_test() -> None:
-    manifest = Manifest().model("x", tag="a").model("y", "model.p.x", tag="b").test("t", "model.p.x", "model.p.y")
-    content = manifest.content
-    changed = with_checked_nodes(content, manifest.plan(A, B))
-    assert changed["nodes"]["test.p.t"]["depends_on"]["nodes"] == ["model.p.y"]
-    assert content["nodes"]["test.p.t"]["depends_on"]["nodes"] == ["model.p.x", "model.p.y"], "the original is kept"
 
 
 def test_without_nodes_a_test_that_reads_nothing_is_no_check() -> None:
