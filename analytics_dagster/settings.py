@@ -208,11 +208,12 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """Return the settings of the environment; raises `SettingsError` that names all wrong variables, without values."""
+    """Return the settings of the environment; raises `SettingsError` that names all invalid variables."""
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"{_variable(item['loc'])}: {item['msg']}" for item in error.errors(include_input=False)]
+        problems = error.errors(include_input=False)
+        lines = [f"{_variable(item['loc'])}: {item['msg'].removeprefix('Value error, ')}" for item in problems]
         raise SettingsError(
             "The settings, read from the environment, can't be used:\n  " + "\n  ".join(lines),
             remedy="Correct or unset these variables; docs/settings.md lists them all.",

@@ -19,7 +19,7 @@ def _import() -> None:
     modules = cast("dict[str, Any]", sys.modules)
     if not uses_warm_dbt() or "dbt" in modules or "dagster_dbt" in modules:
         return
-    available("dagster_dbt without dbt", _import_without_dbt, "importing dbt with it, which takes longer")
+    available("dagster_dbt, imported without dbt", _import_without_dbt, "importing dbt too, which takes longer")
 
 
 def _import_without_dbt() -> ModuleType:

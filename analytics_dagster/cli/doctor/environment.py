@@ -115,7 +115,7 @@ def check_settings(settings: Settings, names: Iterable[str]) -> Iterator[CheckRe
 def check_clock(now: datetime, others: Clocks) -> CheckResult:
     """Return how far this machine's clock is from the clocks of ``others``, by name. Pure."""
     if not others:
-        return CLOCK.ok(f"{now:%Y-%m-%d %H:%M:%S %Z}; there was no other clock to compare with.")
+        return CLOCK.ok(f"{now:%Y-%m-%d %H:%M:%S %Z}; no other clock was available for a comparison.")
     name, other = max(others.items(), key=lambda item: abs(now - item[1]))
     seconds = (now - other).total_seconds()
     if abs(seconds) <= _CLOCK_WARNING:

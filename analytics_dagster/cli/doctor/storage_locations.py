@@ -52,7 +52,7 @@ def _local(check: Check, field: str, folder: Path) -> CheckResult:
         return check.error(f"{folder} does not exist, and {parent} can't be written.", remedy)
     if field == "landing_url":
         # Ingestion does not create it: other systems deliver the files.
-        message = f"{folder} does not exist; it is needed once a source lands files."
+        message = f"{folder} does not exist; it is needed as soon as a dbt source declares `landing`."
         return check.warning(message, f"mkdir -p {folder}")
     return check.ok(f"{folder} is created when something is written.")
 

@@ -99,7 +99,7 @@ def _require_outside(folder: Path, project: Path, configuration: Mapping[str, An
         if path.resolve() in (folder, *folder.parents):
             raise ProjectError(
                 f"dbt reads the files in {path}: {folder} would become a part of the project.",
-                remedy="Give another folder with --into, or none for one next to the project.",
+                remedy="Give another folder with --into, or omit it: the default folder is next to the project.",
             )
 
 

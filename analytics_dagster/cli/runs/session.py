@@ -99,7 +99,10 @@ def _outputs(settings: Settings, location: Location, summaries: Sequence[AssetSu
 def _find_run(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun:
     run = instance.get_run_by_id(run_id)
     if run is None:
-        raise HomeError(f"There is no run {run_id} in this Dagster home.", remedy="Give a full run id, or none.")
+        raise HomeError(
+            f"There is no run {run_id} in this Dagster home.",
+            remedy="Give a full run id, or none to retry the last failed run.",
+        )
     if not run.is_finished:
         raise HomeError(f"Run {run_id} is still in progress.", remedy="Wait until it ends, or cancel it.")
     return run

@@ -120,11 +120,12 @@ def summary_table(summaries: Sequence[AssetSummary], *, seconds: float) -> Table
     table = Table(box=box.SIMPLE, header_style="bold", show_footer=True, pad_edge=False)
     checks = sum((summary.checks for summary in summaries), Counter[str]())
     not_built = sum(not summary.is_built for summary in summaries)
+    rows = [summary.rows for summary in summaries if summary.rows is not None]
     total = pluralize(len(summaries), "asset") + (f", {not_built} not built" if not_built else "")
     table.add_column("asset", footer=total, overflow="fold")
     table.add_column("group", no_wrap=True)
     for title, footer in {
-        "rows": f"{sum(summary.rows or 0 for summary in summaries):,}",
+        "rows": f"{sum(rows):,}" if rows else "",
         "seconds": f"{seconds:.1f}",
         "passed": str(checks["passed"]),
         "failed": f"[red]{checks['failed']}[/]" if checks["failed"] else "0",
