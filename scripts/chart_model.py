@@ -63,7 +63,7 @@ class Global(Model):
 
 
 class Image(Model):
-    """An image."""
+    """The image of the server."""
 
     repository: str = Field(
         "", description="The name of the image, with the registry if it is not the default of the cluster."
@@ -174,7 +174,7 @@ class Persistence(Model):
 
 
 class Service(Model):
-    """A Service."""
+    """The Service."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
     port: Port = 80
@@ -200,8 +200,12 @@ class Placement(Model):
     )
     priority_class_name: str = ""
     scheduler_name: str = ""
-    pod_security_context: PodSecurityContext = Field({}, description="Replaces that of the chart.")
-    security_context: SecurityContext = Field({}, description="Replaces that of the chart.")
+    pod_security_context: PodSecurityContext = Field(
+        {}, description="Replaces the `podSecurityContext` at the top level of the values."
+    )
+    security_context: SecurityContext = Field(
+        {}, description="Replaces the `securityContext` at the top level of the values."
+    )
     resources: ResourceRequirements = {}
 
 
@@ -319,7 +323,7 @@ class RunRetries(Model):
 
 
 class Threads(Model):
-    """How many ticks are evaluated at once."""
+    """Whether ticks are evaluated in threads, and how many at once."""
 
     use_threads: bool = True
     num_workers: int = Field(4, ge=1)
