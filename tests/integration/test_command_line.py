@@ -211,7 +211,7 @@ def test_a_selection_without_a_match_is_an_error_before_the_build(
     assert not (prepared.folder / "home").exists()
 
 
-# --- the bundled shop: what is asked for as works -----------------------------------------------------------
+# --- the bundled shop: the jobs for a request ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def shop(shop_settings: Settings, shop_plan: PlannedProject) -> Location:
     return build_location(shop_settings)
 
 
-def works(settings: Settings, location: Location, request: BuildRequest) -> list[JobRequest]:
+def requests_for(settings: Settings, location: Location, request: BuildRequest) -> list[JobRequest]:
     told: list[str] = []
     found = job_requests(settings, location, request, told.append)
     assert told == []
@@ -253,7 +253,7 @@ def test_the_bundled_plan_has_each_node_and_test_once(shop_plan: PlannedProject)
 
 
 def test_by_default_ingestion_and_every_group_run_in_order(shop_settings: Settings, shop: Location) -> None:
-    assert works(shop_settings, shop, BuildRequest()) == [
+    assert requests_for(shop_settings, shop, BuildRequest()) == [
         JobRequest("ingestion"),
         JobRequest("hourly", after=frozenset({"ingestion"})),
         JobRequest("nightly", after=frozenset({"hourly"})),
@@ -261,20 +261,20 @@ def test_by_default_ingestion_and_every_group_run_in_order(shop_settings: Settin
 
 
 def test_a_named_group_runs_alone_and_ingestion_can_be_named(shop_settings: Settings, shop: Location) -> None:
-    assert works(shop_settings, shop, BuildRequest(("nightly",))) == [JobRequest("nightly")]
-    assert works(shop_settings, shop, BuildRequest(("ingestion",))) == [JobRequest("ingestion")]
-    assert works(shop_settings, shop, BuildRequest(("hourly", "ingestion"))) == [
+    assert requests_for(shop_settings, shop, BuildRequest(("nightly",))) == [JobRequest("nightly")]
+    assert requests_for(shop_settings, shop, BuildRequest(("ingestion",))) == [JobRequest("ingestion")]
+    assert requests_for(shop_settings, shop, BuildRequest(("hourly", "ingestion"))) == [
         JobRequest("ingestion"),
         JobRequest("hourly", after=frozenset({"ingestion"})),
     ]
     with pytest.raises(ScheduleGroupError, match="Name one of: ingestion, hourly, nightly"):
-        works(shop_settings, shop, BuildRequest(("weekly",)))
+        requests_for(shop_settings, shop, BuildRequest(("weekly",)))
 
 
 def test_upstream_of_a_group_ingests_its_sources_and_keeps_its_consumers(
     shop_settings: Settings, shop: Location
 ) -> None:
-    ingestion, hourly, nightly = works(shop_settings, shop, BuildRequest(("nightly",), upstream=True))
+    ingestion, hourly, nightly = requests_for(shop_settings, shop, BuildRequest(("nightly",), upstream=True))
     read = {
         source
         for work in (hourly, nightly)
@@ -294,7 +294,7 @@ def test_upstream_of_a_group_ingests_its_sources_and_keeps_its_consumers(
 
 
 def test_a_full_refresh_configures_only_dbt_steps(shop_settings: Settings, shop: Location) -> None:
-    found = works(shop_settings, shop, BuildRequest(("nightly",), upstream=True, full_refresh=True))
+    found = requests_for(shop_settings, shop, BuildRequest(("nightly",), upstream=True, full_refresh=True))
     asked = {"config": {"full_refresh": True}}
     assert [work.configuration for work in found] == [
         {},

@@ -74,7 +74,7 @@ def test_a_waiting_step_logs_the_holder_and_uses_no_cpu(home: DagsterHome) -> No
     [message] = [line for line in waiting.messages if "waits for" in line]
     where = Process.of(holder.pid)
     assert message == f"one waits for other of run {holder.run_id[:8]} of job_of_other ({where} executes it)"
-    time.sleep(2)  # it has started up
+    time.sleep(2)  # the process has finished its start
     before = psutil.Process(waiting.pid).cpu_times()
     time.sleep(6)
     after = psutil.Process(waiting.pid).cpu_times()
@@ -92,7 +92,7 @@ def test_a_signal_ends_the_wait_and_cancels_a_run_of_its_own_process(home: Dagst
     waiting = home.start("one")
     waiting.wait_until_queued()
     assert home.holders_and_queue(POOL)[1] == {holder.run_id, waiting.run_id}
-    time.sleep(4)  # its pauses have grown long
+    time.sleep(4)  # the pauses between its claims are long by now
     started = time.monotonic()
     waiting.send(number)
     waiting.join()
@@ -157,10 +157,10 @@ def test_a_run_that_was_killed_in_the_queue_gets_no_slot(home: DagsterHome) -> N
     killed.wait_until_queued()
     waiting = home.start("another")
     waiting.wait_until_queued()
-    killed.send(signal.SIGSTOP)  # it can't take what comes to it
+    killed.send(signal.SIGSTOP)  # a stopped process cannot use a slot that it gets
     holder.finish()
     time.sleep(3)
-    assert not waiting.is_in_step, "the one before it lives"
+    assert not waiting.is_in_step, "the run before it in the queue is alive"
     killed.process.kill()
     killed.join()
     waiting.wait_until_in_step()

@@ -14,7 +14,7 @@ from tests.integration.any_project import RULES, Comparison, Expected, build_bot
 pytestmark = [pytest.mark.integration]
 
 EXPECTED = {
-    # Seeds without tags or a groups' file: of the bundled groups `hourly` selects nothing.
+    # Seeds without tags and without a groups file: the bundled group `hourly` selects nothing.
     "bare": {
         "hourly": Expected(),
         "nightly": Expected(names("seed.planets seed.moons"), names("test.every_moon_has_a_planet")),

@@ -1,4 +1,4 @@
-"""Dagster's module makes up names lazily, so mypy takes any: this is what fails when one is not there."""
+"""Every name that the package takes from `dagster` exists: mypy accepts any name, because the module imports lazily."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wording of errors that Dagster and dagster-dbt store is still the one that is read here."""
+"""The wording of errors that Dagster and dagster-dbt store is still the one that our code reads."""
 
 from __future__ import annotations
 

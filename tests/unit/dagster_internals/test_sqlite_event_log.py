@@ -1,4 +1,4 @@
-"""The event log with open connections: it holds what the stock storage holds, and either reads the other's files."""
+"""The event log with open connections: it stores the same as the stock storage, and each reads the other's files."""
 
 import importlib
 import threading

@@ -1,4 +1,4 @@
-"""The inputs of `init` are found in the project and its surroundings; unusable ones are an error with a remedy."""
+"""The inputs of `init` are found in the project and the folders around it; unusable ones are an error with a remedy."""
 
 from __future__ import annotations
 

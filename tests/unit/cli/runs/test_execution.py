@@ -82,8 +82,8 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def executed(instance: dg.DagsterInstance, *works: JobRequest) -> list[JobResult]:
-    return execute_jobs(DEFINITIONS, works, instance=instance)
+def executed(instance: dg.DagsterInstance, *requests: JobRequest) -> list[JobResult]:
+    return execute_jobs(DEFINITIONS, requests, instance=instance)
 
 
 def run_of(instance: dg.DagsterInstance, result: JobResult) -> dg.DagsterRun:
@@ -240,11 +240,11 @@ def retried(
     )
     asked = {"ops": {name: {"config": {"words": "hello"}} for name in ("steady", "flaky")}}
     both = frozenset({steady.key, flaky.key})
-    works = [
+    requests = [
         JobRequest(job, both, frozenset(), configuration=asked),
         JobRequest(job, both, configuration=asked, after=frozenset({job})),
     ]
-    results = execute_jobs(FLAKY, works, instance=instance, retrier=retrier)
+    results = execute_jobs(FLAKY, requests, instance=instance, retrier=retrier)
     return results, lines, pauses
 
 

@@ -61,9 +61,9 @@ def ran() -> Iterator[tuple[dg.DagsterInstance, list[JobResult]]]:
         ],
         executor=dg.in_process_executor,
     )
-    works = [JobRequest("first"), JobRequest("second"), JobRequest("third", after=frozenset({"second"}))]
+    requests = [JobRequest("first"), JobRequest("second"), JobRequest("third", after=frozenset({"second"}))]
     with dg.DagsterInstance.ephemeral() as instance:
-        yield instance, execute_jobs(definitions, works, instance=instance)
+        yield instance, execute_jobs(definitions, requests, instance=instance)
 
 
 @pytest.fixture(scope="module")
