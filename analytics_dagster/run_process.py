@@ -11,7 +11,7 @@ from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import uses_warm_dbt
 
 if TYPE_CHECKING:
-    # dbt is to start before this import.
+    # dbt must start before this import.
     from analytics_dagster.assets.build import DbtAssets
 
 

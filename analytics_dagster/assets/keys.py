@@ -130,7 +130,7 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
 
 
 def dagster_owners(named: Any) -> list[str]:
-    """Return one owner or several in a form that Dagster accepts; what is no name is left out."""
+    """Return one owner or several in a form that Dagster accepts; an empty or invalid owner is left out."""
     names = [named] if isinstance(named, str) else named or []
     return [dagster_owner(name) for name in names if isinstance(name, str) and name.strip()]
 

@@ -37,7 +37,7 @@ PARENT, ROOT, NUMBER = "dagster/parent_run_id", "dagster/root_run_id", "dagster/
 
 _COPIED_TAGS = {
     *(GROUP_TAG, PROJECT_TAG, RETRIES_TAG),
-    # What started the first run: what a success starts depends on it.
+    # They say what started the first run, which decides what a success starts.
     *(STARTED_BY, AFTER_INGESTION, SCHEDULED_TIME, SCHEDULE_NAME),
 }
 

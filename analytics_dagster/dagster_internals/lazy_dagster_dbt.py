@@ -29,7 +29,7 @@ def _import_without_dbt() -> ModuleType:
     try:
         return importlib.import_module("dagster_dbt")
     except ImportError:
-        # What a failed import leaves behind would be taken for the package.
+        # Modules that a failed import leaves behind would be used as the package.
         for name in [name for name in modules if name.partition(".")[0] == "dagster_dbt"]:
             del modules[name]
         raise

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Only for the next import of our own. The folder of this file has modules with the names of others.
+    # Only for the next import from our package: this folder has modules with the same names as other packages.
     sys.path[0] = str(Path(__file__).parents[2])
 
 from analytics_dagster.dagster_internals import dbt_process
@@ -66,7 +66,7 @@ def main() -> int:
     request = requests.get()
     manifest = None
     if request["request"] == "warm_up":
-        # If the command is already there, dbt parses as quickly itself.
+        # If the command has already arrived, an early parse saves no time.
         manifest = _parse(request) if requests.empty() else None
         request = requests.get()
     gc.freeze()
@@ -260,7 +260,7 @@ class _RowCounter:
     def _count(self) -> None:
         adapter = dbt_process.adapter_in_use() if self._pending else None
         if adapter is None:
-            # What this process does not count, Dagster's process does.
+            # Dagster's process counts the rows that this process does not.
             return
         pending = [self._pending.popitem() for _ in range(len(self._pending))]
         try:

@@ -93,7 +93,7 @@ def ordered(
     while path := _cycle(upstream):
         pairs = [shown[pair] for pair in itertools.pairwise(path)]
         problems.append(_cycle_problem(path, pairs))
-        # As if the remedy had been applied, to find the next cycle.
+        # Continue as if this cycle were removed, to find the next one.
         upstream[pairs[-1].downstream].remove(pairs[-1].upstream)
     place = {group.name: index for index, group in enumerate(groups)}
     for edge in sorted(

@@ -19,7 +19,7 @@ _READERS = ("unit_tests", "exposures", "metrics", "semantic_models", "saved_quer
 
 
 class Graph:
-    """The nodes of a manifest without ephemeral models: what reads one reads the parents of the ephemeral model.
+    """The nodes of a manifest without ephemeral models: a node that reads one counts as reading the model's parents.
 
     A source may be the relation of a built node (a seed read as a source, a model of another package). What reads such
     a source also reads the node, although dbt's graph has no edge between the two.

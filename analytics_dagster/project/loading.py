@@ -154,7 +154,7 @@ def _stale(files: DbtProjectFiles, target: Target, selections: Sequence[Selectio
     if not manifest.exists():
         return "no manifest yet"
     record = read_record(files.artifacts)
-    # A manifest that dbt wrote later, called by somebody else, is as good if it can be read.
+    # A manifest that another dbt command wrote later is also usable if it can be read.
     if record is None or not record.is_of(manifest):
         try:
             read_manifest(manifest, remedy="")
