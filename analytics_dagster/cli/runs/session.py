@@ -112,7 +112,9 @@ def _last_failed_run(instance: dg.DagsterInstance, project: str) -> dg.DagsterRu
     """Return the project's last run that failed or was canceled, and was not retried; raises `HomeError`."""
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED])
     for run in instance.get_runs(filters=failed, limit=_MAX_RUNS_SEARCHED):
-        is_ours = run.tags.get(PROJECT_TAG) == project or run.job_name in {INGESTION, AD_HOC}
+        # A run of "Materialize" in the UI, or of ingestion in an earlier version, has no tag of its project.
+        untagged = project if run.job_name in {INGESTION, AD_HOC} else None
+        is_ours = run.tags.get(PROJECT_TAG, untagged) == project
         if is_ours and not instance.get_runs(filters=dg.RunsFilter(tags={PARENT: run.run_id}), limit=1):
             return run
     raise HomeError("No failed run is left to retry.", remedy="Give the id of a run.")
