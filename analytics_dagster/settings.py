@@ -235,6 +235,24 @@ def variable_name(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def misspelled_settings(names: Iterable[str]) -> Mapping[str, str]:
+    """Return environment variables whose name is similar to a setting's but has no effect, and that setting. Pure.
+
+    Other variables with our prefix may belong to the dbt profile or project.
+    """
+    # Imported here: only commands call this.
+    import difflib
+
+    known = [variable_name(field) for field in Settings.model_fields]
+    stems = {name: name.upper().partition("__")[0] for name in sorted(names) if name.upper().startswith(PREFIX)}
+    similar = {
+        name: difflib.get_close_matches(stem, known, n=1, cutoff=0.85)
+        for name, stem in stems.items()
+        if stem not in known
+    }
+    return {name: meant[0] for name, meant in similar.items() if meant}
+
+
 def environment_variables() -> Mapping[str, str]:
     """Return the environment unchanged, for rendering dbt profiles; values may be secret."""
     return os.environ

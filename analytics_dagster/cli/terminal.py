@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from analytics_dagster.errors import AnalyticsError
-from analytics_dagster.settings import Settings, load_settings
+from analytics_dagster.settings import Settings, environment_variables, load_settings, misspelled_settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -23,12 +23,15 @@ if not _console.is_terminal:
 _errors = Console(stderr=True, highlight=False)
 
 
-def read_settings() -> Settings:
+def read_settings(*, warn: bool = True) -> Settings:
     """Return the settings from the environment and from `.env` in the current folder; raises `SettingsError`.
 
-    `dagster dev` reads the same file.
+    Prints a warning for each variable that looks like a misspelled setting, if ``warn``. `dagster dev` reads the same
+    file.
     """
     load_dotenv(".env")
+    for name, meant in misspelled_settings(environment_variables()).items() if warn else ():
+        print_stderr(f"Warning: {name} is not a setting and has no effect. Did you mean {meant}?")
     return load_settings()
 
 

@@ -147,7 +147,7 @@ def test_a_folder_dbt_project_comes_before_the_folder_itself(monkeypatch: pytest
         ("DAGSTER_IS_DEV_CLI", "perhaps"),
     ],
 )
-def test_an_invalid_value_is_an_error_without_the_value(
+def test_an_invalid_value_is_an_error_that_names_the_variable_and_no_secret(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str
 ) -> None:
     monkeypatch.setenv(variable, value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from analytics_dagster.cli.doctor.result import Check, CheckResult, Clocks
-from analytics_dagster.settings import PREFIX, Environment, Settings, variable_name
+from analytics_dagster.settings import Environment, Settings, misspelled_settings, variable_name
 
 OURS = "analytics-dagster"
 VERSIONS = Check("versions")
@@ -94,19 +93,13 @@ def _install(requirement: Requirement) -> str:
 
 
 def check_settings(settings: Settings, names: Iterable[str]) -> Iterator[CheckResult]:
-    """Yield the environment, and the variables whose name is similar to a setting's but has no effect. Pure.
-
-    Other variables with our prefix may belong to the dbt profile or project.
-    """
-    known = [variable_name(field) for field in Settings.model_fields]
-    ours = sorted(name for name in names if name.upper().startswith(PREFIX))
-    for name in ours:
-        stem = name.upper().partition("__")[0]
-        meant = difflib.get_close_matches(stem, known, n=1, cutoff=0.85)
-        if meant and stem not in known:
-            message = f"{name} is not a setting and has no effect. Did you mean {meant[0]}?"
-            yield SETTINGS.warning(message, "Rename or unset it.")
-    is_default = settings.environment is Environment.DEV and variable_name("environment") not in ours
+    """Yield the environment, and the variables whose name is similar to a setting's but has no effect. Pure."""
+    names = list(names)
+    for name, meant in misspelled_settings(names).items():
+        yield SETTINGS.warning(
+            f"{name} is not a setting and has no effect. Did you mean {meant}?", "Rename or unset it."
+        )
+    is_default = settings.environment is Environment.DEV and variable_name("environment") not in names
     environment = f"environment {settings.environment.value}{' (the default)' if is_default else ''}"
     automation = "on" if settings.automation_is_on else "off"
     yield SETTINGS.ok(f"{environment}; schedules and sensors start turned {automation}.")

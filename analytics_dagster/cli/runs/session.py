@@ -33,7 +33,8 @@ def run_build(settings: Settings, request: BuildRequest, started: float) -> bool
     location = build_location(settings)
     requests = job_requests(settings, location, request, print_warning)
     if not requests:
-        print_line("Nothing to build.")
+        what = ", ".join(request.groups)
+        print_line(f"Nothing to build: {f'{escape(what)} has' if what else 'the schedule groups have'} no nodes.")
         return True
     _preload_dbt(settings, location, requests)
     with opened_instance(settings) as instance:

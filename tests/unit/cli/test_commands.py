@@ -166,6 +166,17 @@ def test_a_plan_without_a_problem_exits_with_0(arguments: list[str], told: str) 
 
 
 @pytest.mark.usefixtures("at_the_library")
+@pytest.mark.parametrize(("command", "stream"), [("plan", "stderr"), ("doctor", "stdout")])
+def test_a_misspelled_setting_is_reported_once_by_each_command(
+    monkeypatch: pytest.MonkeyPatch, command: str, stream: str
+) -> None:
+    monkeypatch.setenv("ANALYTICS_TIMEZONE", "UTC")
+    result = CliRunner().invoke(app, [command])
+    assert "Did you mean ANALYTICS_TIME_ZONE?" in " ".join(getattr(result, stream).split())
+    assert result.output.count("ANALYTICS_TIMEZONE is") == 1
+
+
+@pytest.mark.usefixtures("at_the_library")
 @pytest.mark.parametrize(
     ("arguments", "key"),
     [([], "groups"), (["--group", "closing_time"], "groups"), (["--node", "shelf"], "unique_id")],
