@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from analytics_dagster.errors import AnalyticsError
+from analytics_dagster.redaction import redact
 from analytics_dagster.settings import variable_name
 
 Content = TypeVar("Content", bound=BaseModel)
@@ -94,7 +95,7 @@ class YamlFile(Generic[Content]):
             content = LocatedYaml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, YamlError) as error:
             raise self.error(
-                f"{self.title} {path} can't be read: {error}",
+                f"{self.title} {path} can't be read: {redact(str(error))}",
                 remedy=f"Correct the file, or set {variable_name(self.setting)} to another file.",
             ) from error
         try:
@@ -115,7 +116,7 @@ class YamlFile(Generic[Content]):
 
     def _line(self, path: Path, content: LocatedYaml, position: YamlPath, message: str) -> str:
         where = ", ".join(self.describe(content.value, position))
-        return f"{path.name}:{content.line(position)}: {f'{where}: ' if where else ''}{message}"
+        return f"{path.name}:{content.line(position)}: {f'{where}: ' if where else ''}{redact(message)}"
 
 
 _CONFLICTS = "conflicts"

@@ -14,6 +14,7 @@ import dagster as dg
 from analytics_dagster.assets.build import DbtAssets
 from analytics_dagster.assets.marts import Mart, find_marts, require_usable
 from analytics_dagster.errors import AnalyticsError
+from analytics_dagster.redaction import redacted_step
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL, Table, Warehouse
 from analytics_dagster.warehouse.folder import Folder, reports_folder
@@ -160,7 +161,7 @@ def _build_asset(
         require_usable(context.instance, context.run.run_id, marts, blocking_checks)
         inputs = ConsumerInputs(warehouse, {mart.name: mart.table for mart in marts}, *folders)
         # One lock for all reads, so that no build changes a mart between two of them.
-        with _errors_as_failures(consumer), warehouse.locked():
+        with redacted_step(context.log), _errors_as_failures(consumer), warehouse.locked():
             result = consumer.materialize(inputs)
         yield result
 

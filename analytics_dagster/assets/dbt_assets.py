@@ -16,6 +16,8 @@ from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.remaining_work import carry_over, completed_in_parent, remaining_in_step
 from analytics_dagster.planning.groups import GROUP_TAG
+from analytics_dagster.redaction import redacted_step
+from analytics_dagster.secret_values import remember_secrets
 from analytics_dagster.text import pluralize
 from analytics_dagster.warehouse import POOL, Warehouse
 
@@ -94,7 +96,9 @@ def _step_assets(
             left = f"{pluralize(len(nodes), 'node')} and {pluralize(len(tests), 'test')}"
             context.log.info(f"Resuming run {(context.run.parent_run_id or '')[:8]}: {left} left")
         yield from carry_over(output_of[node] for node in built)
-        yield from Builder(context, location, dbt, warehouse).run(build, group)
+        remember_secrets(build.variables)
+        with redacted_step(context.log, dg.get_dagster_logger()):
+            yield from Builder(context, location, dbt, warehouse).run(build, group)
 
     # Not `@multi_asset`: it derives the names of inputs and outputs from keys, which may collide, and it has no input
     # for an asset that only a check reads, so the step would not wait for it.

@@ -20,8 +20,7 @@ from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.dbt_supervision import stop_dbt
 from analytics_dagster.project.files import read_configuration
-from analytics_dagster.redaction import redact, secret_values
-from analytics_dagster.settings import environment_variables
+from analytics_dagster.redaction import Redactor, redacted_step
 from analytics_dagster.warehouse import POOL, Warehouse
 from analytics_dagster.warehouse.folder import Folder
 
@@ -128,15 +127,15 @@ def build_docs_asset(docs: Docs, build_context: Callable[[], BuildContext]) -> d
         if context.instance.all_logs(context.run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
             context.log.info("dbt's documentation was not updated: a step of this run failed.")
             return
-        try:
-            metadata = _generate(context, docs, build_context(), dbt, warehouse)
-        except Exception as error:
-            # dbt, the warehouse and each storage raise their own exceptions; none of them may fail a build.
-            if context.run.asset_selection == {docs.key}:
-                raise
-            reason = redact(str(error), secret_values(environment_variables()))
-            context.log.warning(f"dbt's documentation was not updated: {reason}")
-            return
+        with redacted_step(context.log, dg.get_dagster_logger()) as redactor:
+            try:
+                metadata = _generate(context, docs, build_context(), dbt, warehouse)
+            except Exception as error:
+                # dbt, the warehouse and each storage raise their own exceptions; none of them may fail a build.
+                if context.run.asset_selection == {docs.key}:
+                    raise
+                context.log.warning(f"dbt's documentation was not updated: {redactor.text(str(error))}")
+                return
         context.log.info(f"dbt's documentation is at {docs.address}")
         yield dg.MaterializeResult(asset_key=docs.key, metadata=metadata)
 
@@ -152,7 +151,8 @@ def _generate(
     folder = folders.make(1)
     _call_dbt(context, folder, build, dbt, warehouse)
     catalog = orjson.loads((folder / _CATALOG).read_bytes())
-    page = (folder / _STATIC).read_bytes()
+    # It contains each node's compiled SQL.
+    page = Redactor.of().values((folder / _STATIC).read_text(encoding="utf-8")).encode()
     configuration = read_configuration(build.project.directory / "dbt_project.yml")
     # The page is last, since it refers to the pictures.
     for name, path in pictures(folder, configuration.get("asset-paths") or ()):

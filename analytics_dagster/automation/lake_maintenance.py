@@ -10,6 +10,7 @@ from pydantic import Field
 
 from analytics_dagster.errors import AnalyticsError, NoWarehouseYetError
 from analytics_dagster.project.profile import Target
+from analytics_dagster.redaction import redacted_step
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL, Kind, Warehouse, kind_of
 from analytics_dagster.warehouse.lake import LakeRetention, maintain, measure
@@ -35,9 +36,9 @@ class UpkeepConfig(dg.Config):
 @dg.op(name=JOB, pool=POOL, description="Expires old snapshots, merges small files, deletes unreferenced files.")
 def _maintain(context: dg.OpExecutionContext, config: UpkeepConfig, warehouse: Warehouse) -> None:
     try:
-        with closing(warehouse.open_duckdb(read_only=True)):
+        with redacted_step(context.log), closing(warehouse.open_duckdb(read_only=True)):
             pass
-        with closing(warehouse.open_duckdb(read_only=False)) as lake:
+        with redacted_step(context.log), closing(warehouse.open_duckdb(read_only=False)) as lake:
             [(name,)] = lake.execute("select current_database()").fetchall()
             before = measure(lake, name)
             done = maintain(lake, name, LakeRetention(config.snapshot_days, config.file_hours))

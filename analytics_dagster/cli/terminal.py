@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from analytics_dagster.errors import AnalyticsError
+from analytics_dagster.redaction import redact
 from analytics_dagster.settings import Settings, environment_variables, load_settings, misspelled_settings
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -61,5 +62,5 @@ def error_boundary() -> Iterator[None]:
     try:
         yield
     except AnalyticsError as error:
-        _errors.print(f"[red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
+        _errors.print(f"[red]{type(error).__name__}[/]: {escape(redact(str(error)))}", soft_wrap=True)
         raise typer.Exit(code=2) from None

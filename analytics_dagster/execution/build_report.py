@@ -14,6 +14,7 @@ from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_worker import COUNTED, row_count_query
 from analytics_dagster.execution.events import BUILT, NodeResult, compiled_path, to_check_result
 from analytics_dagster.project.graph import Graph
+from analytics_dagster.redaction import redact
 
 _MAX_SQL_CHARACTERS = 20_000
 
@@ -100,7 +101,8 @@ def _compiled_sql(node: Mapping[str, Any], target_path: Path) -> Mapping[str, dg
     path = compiled_path(node, target_path)
     if not path.is_file():
         return {}
-    sql = path.read_text(encoding="utf-8")[:_MAX_SQL_CHARACTERS]
+    # Redacted before it is cut, since half of a secret is not recognized.
+    sql = redact(path.read_text(encoding="utf-8")[: 2 * _MAX_SQL_CHARACTERS])[:_MAX_SQL_CHARACTERS]
     return {"compiled_sql": dg.MetadataValue.md(f"```sql\n{sql}\n```")}
 
 

@@ -63,6 +63,7 @@ class DbtResource(dg.ConfigurableResource[None]):
         """Start dbt and return the invocation, as `DbtCliResource.cli` does; ``arguments`` include the vars."""
         from analytics_dagster.dagster_internals.dbt_cli_resource import DBT_VERSION, QuickDbtCliResource
         from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
+        from analytics_dagster.execution.dbt_supervision import redact_output
 
         partial_parse = location.partial_parse(variables)
         if partial_parse.exists():
@@ -71,7 +72,9 @@ class DbtResource(dg.ConfigurableResource[None]):
         cli = self._dbt_cli()
         # Only the stock resource makes an adapter for every invocation by itself.
         if self.runner == DbtRunner.PLAIN.value or not isinstance(cli, QuickDbtCliResource):
-            return cli.cli(arguments, target_path=target_path)
+            invocation = cli.cli(arguments, target_path=target_path)
+            redact_output(invocation.process)
+            return invocation
         complete = [*arguments, *self._profile_arguments]
         process = dbt_worker_pool.run(
             DbtCommand(
@@ -85,6 +88,7 @@ class DbtResource(dg.ConfigurableResource[None]):
         )
         # dagster-dbt quotes them in errors: there the dbt command is meant, not the worker's.
         process.args = [dbt_executable(), *complete]
+        redact_output(process)
         return DbtCliInvocation(
             process=process,
             manifest={},

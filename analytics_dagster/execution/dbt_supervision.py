@@ -5,10 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import IO, cast
 
 import dagster as dg
 
 from analytics_dagster.execution.events import BUILT, NodeResult
+from analytics_dagster.redaction import Redactor
 
 _SECONDS_BETWEEN_LINES = 2.0
 _SECONDS_TO_STOP = 25.0
@@ -43,6 +48,37 @@ def find_interrupt(error: BaseException) -> BaseException | None:
     if isinstance(error, subprocess.TimeoutExpired) and isinstance(before, dg.DagsterExecutionInterruptedError):
         return before
     return None
+
+
+def redact_output(process: subprocess.Popen[bytes]) -> None:
+    """Hide secrets in the output of a dbt process, from which logs, events and errors are made."""
+    if process.stdout is not None:
+        process.stdout = cast("IO[bytes]", _RedactedOutput(process.stdout, Redactor.of()))
+
+
+@dataclass(frozen=True)
+class _RedactedOutput(AbstractContextManager["_RedactedOutput"]):
+    """The part of a file that dagster-dbt uses: it reads the lines and closes the file."""
+
+    output: IO[bytes]
+    redactor: Redactor
+
+    @property
+    def closed(self) -> bool:
+        return self.output.closed
+
+    def close(self) -> None:
+        self.output.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self) -> bytes:
+        return b"".join(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self.output:
+            yield self.redactor.line(line.decode(errors="replace").rstrip("\n")).encode() + b"\n"
 
 
 def stop_dbt(process: subprocess.Popen[bytes]) -> None:

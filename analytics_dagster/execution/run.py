@@ -45,8 +45,7 @@ from analytics_dagster.execution.preflight import (
 from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.manifest import read_manifest
-from analytics_dagster.redaction import secret_values
-from analytics_dagster.settings import environment_variables, missing_variables
+from analytics_dagster.settings import missing_variables
 from analytics_dagster.text import indented
 from analytics_dagster.warehouse import Warehouse
 
@@ -186,7 +185,7 @@ class Builder:
         path = compiled_path(node, invocation.target_path) if node else None
         if path is not None and path.is_file():
             failure = replace(failure, compiled=str(path))
-        self.context.log_event(to_observation(failure, secret_values(environment_variables())))
+        self.context.log_event(to_observation(failure))
 
     # --- missing upstream relations ----------------------------------------------------------------------------
 

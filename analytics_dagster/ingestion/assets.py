@@ -12,6 +12,7 @@ import dagster as dg
 from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.ingestion.landing import REJECTED, Landing
 from analytics_dagster.ingestion.tables import LandedTable
+from analytics_dagster.redaction import redacted_step
 from analytics_dagster.warehouse import POOL, Warehouse
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
             from analytics_dagster.ingestion.loading import load_table  # imports pyarrow and duckdb
 
             # Locked from reading the ledger to writing it, so that no other run loads the same files.
-            with warehouse.locked():
+            with redacted_step(context.log), warehouse.locked():
                 report = load_table(table, landing, warehouse, context.log)
         except AnalyticsError as error:
             raise dg.Failure(description=str(error)) from None

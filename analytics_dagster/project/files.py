@@ -13,6 +13,7 @@ import orjson
 import yaml
 
 from analytics_dagster.errors import ProfileError, ProjectError
+from analytics_dagster.redaction import redact
 from analytics_dagster.settings import Environment, Settings, environment_variables, variable_name
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def read_configuration(path: Path) -> Mapping[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ProjectError(f"{path} can't be read: {error}", remedy="Correct the file.") from error
+        raise ProjectError(f"{path} can't be read: {redact(str(error))}", remedy="Correct the file.") from error
     return content if isinstance(content, dict) else {}
 
 

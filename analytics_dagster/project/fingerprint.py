@@ -24,7 +24,7 @@ from analytics_dagster.project.files import PROJECT, DbtProjectFiles
 from analytics_dagster.project.manifest import MANIFEST
 from analytics_dagster.project.parse import Selection
 from analytics_dagster.project.profile import Target
-from analytics_dagster.redaction import SECRET_NAME
+from analytics_dagster.secret_values import is_secret_name
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
@@ -214,7 +214,7 @@ def _version(distribution: str) -> str:
 def _variables(contents: Iterable[bytes]) -> list[str]:
     """Return the environment variables that files name, without secret ones: a digest allows guessing the value."""
     names = {name.decode() for content in contents for name in _VARIABLE.findall(content)}
-    return sorted(name for name in names if not SECRET_NAME.search(name))
+    return sorted(name for name in names if not is_secret_name(name))
 
 
 def _environment(variables: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 import posixpath
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,21 +16,14 @@ import yaml
 
 from analytics_dagster.errors import ProfileError
 from analytics_dagster.project.files import DbtProjectFiles, render
-from analytics_dagster.redaction import SECRET_NAME
+from analytics_dagster.redaction import redact
+from analytics_dagster.secret_values import remember_secrets, secrets_in
 from analytics_dagster.settings import missing_variables, variable_name
 
 PROFILES = "profiles.yml"
 """The name of the file of dbt's profiles."""
 
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
-
-_PUBLIC_KEYS = frozenset(
-    {
-        *("name", "type", "provider", "chain", "scope", "persistent", "meta_secret"),
-        *("host", "port", "user", "database", "endpoint", "region", "use_ssl", "url_style"),
-    }
-)
-"""Keys of DuckDB's secrets whose values are not secret; errors would be unclear without these values."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +57,8 @@ class Target:
         return next((str(self.credentials[key]) for key in keys if self.credentials.get(key)), "")
 
     def redact(self, text: str) -> str:
-        """Return the text with every secret of the credentials replaced by asterisks."""
-        for secret in _secrets(self.credentials):
-            text = text.replace(secret, "***")
-        return text
+        """Return the text without secrets, with every secret of the credentials replaced by asterisks."""
+        return redact(text, secrets_in(self.credentials))
 
 
 def duckdb_database(path: str) -> str:
@@ -118,6 +109,7 @@ def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
             remedy="Set them in the environment (in production from a Secret) and start again.",
         )
     rendered = render(path, output)
+    remember_secrets(rendered)
     return Target(profile, name, str(rendered.get("type", "")), profiles_dir, rendered)
 
 
@@ -190,18 +182,6 @@ def _required_variables(value: Any) -> list[str]:
     if isinstance(value, str):
         return [match["name"] for match in _ENV_VAR.finditer(value) if not match["has_default"]]
     return []
-
-
-def _secrets(value: Any, *, secret: bool = False) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            is_public = key in _PUBLIC_KEYS
-            yield from _secrets(item, secret=not is_public and (secret or bool(SECRET_NAME.search(str(key)))))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secrets(item, secret=secret)
-    elif secret and isinstance(value, str) and value:
-        yield value
 
 
 def _listed(names: Mapping[str, Any]) -> str:

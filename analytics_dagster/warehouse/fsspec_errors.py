@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analytics_dagster.redaction import SECRET_NAME
+from analytics_dagster.redaction import redact
+from analytics_dagster.secret_values import secrets_in
 from analytics_dagster.settings import variable_name
 
 _OPTIONS = variable_name("landing_storage_options")
@@ -35,11 +36,9 @@ def shown(url: str) -> str:
 def cause_of(error: BaseException, url: str, options: Mapping[str, Any]) -> str:
     """Return a driver's error in one line, without secrets."""
     text = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}".replace(url, shown(url))
-    for name, value in _flat(options):
-        # The account of a bucket is hidden too. Elsewhere it is shown: an error of Snowflake is unclear without it.
-        if value and (SECRET_NAME.search(name) or "account" in name.lower()):
-            text = text.replace(value, "***")
-    return text
+    # The account of a bucket is hidden too. Elsewhere it is shown: an error of Snowflake is unclear without it.
+    accounts = {value for name, value in _flat(options) if "account" in name.lower()}
+    return redact(text, secrets_in(options) | accounts)
 
 
 def remedy_of(error: BaseException, setting: str) -> str:

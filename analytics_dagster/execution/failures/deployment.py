@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from analytics_dagster.redaction import secret_values
-from analytics_dagster.settings import Settings, environment_variables
+from analytics_dagster.secret_values import secrets_in
+from analytics_dagster.settings import Settings
 
 
 @dataclass(frozen=True)
 class DeploymentInfo:
-    """Where a location runs. ``secrets`` are values that no report may contain."""
+    """Where a location runs. ``secrets`` are values of the settings that no report may contain."""
 
     environment: str = ""
     target: str = ""
@@ -33,14 +31,8 @@ def build_deployment_info(settings: Settings, target: str) -> DeploymentInfo:
         target=target,
         commit=settings.commit or find_commit(settings.project_dir),
         webserver=settings.webserver_url or "",
-        secrets=secret_values(environment_variables(), _secrets(settings)),
+        secrets=secrets_in({name: getattr(settings, name) for name in Settings.model_fields}),
     )
-
-
-def _secrets(settings: Settings) -> list[str]:
-    values = [getattr(settings, name) for name in Settings.model_fields]
-    values += [one for value in values if isinstance(value, dict) for one in value.values()]
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def find_commit(folder: Path) -> str:

@@ -91,7 +91,7 @@ def test_an_invocation_starts_with_the_last_parse_of_the_same_vars(
 ) -> None:
     parsed = tmp_path / "partial_parse.msgpack"
     parsed.write_text("parsed")
-    monkeypatch.setattr(dbt_worker_pool, "run", lambda _command: SimpleNamespace(args=[]))
+    monkeypatch.setattr(dbt_worker_pool, "run", lambda _command: SimpleNamespace(args=[], stdout=None))
     monkeypatch.delenv(NO_INTERNALS, raising=False)
     vars_of_the_parse: list[object] = []
 

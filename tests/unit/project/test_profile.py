@@ -246,12 +246,12 @@ def test_a_targets_secrets_are_not_in_its_repr_and_are_redacted(tmp_path: Path) 
 
 def test_only_secret_values_of_duckdb_secrets_are_redacted(tmp_path: Path) -> None:
     secrets = [
-        {"name": "files", "type": "s3", "key_id": "AKIA", "secret": "hunter2", "endpoint": "s3.example.com"},
+        {"name": "files", "type": "s3", "key_id": "A-K1A", "secret": "hunter2", "endpoint": "s3.example.com"},
         {"name": "catalog", "type": "postgres", "host": "db", "user": "analytics", "password": "t0ps3cret"},
     ]
     attach = [{"path": "ducklake:postgres:", "options": {"meta_secret": "catalog"}}]
     target = Target("p", "one", "duckdb", tmp_path, {"secrets": secrets, "attach": attach})
-    said = "catalog of analytics at db: t0ps3cret is wrong; AKIA and hunter2 are refused by s3.example.com"
+    said = "catalog of analytics at db: t0ps3cret is wrong; A-K1A and hunter2 are refused by s3.example.com"
     assert target.redact(said) == "catalog of analytics at db: *** is wrong; *** and *** are refused by s3.example.com"
 
 
