@@ -10,9 +10,9 @@ import dagster as dg
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.pending_run_store import Outcome, Trigger
-from analytics_dagster.automation.pending_runs import SENSOR as PENDING_RUNS_SENSOR
+from analytics_dagster.automation.pending_runs import explain
 from analytics_dagster.automation.retry_decision import PARENT
-from analytics_dagster.automation.run_order import AutomatedGroups, decide_ingestion
+from analytics_dagster.automation.run_order import AutomatedGroups
 from analytics_dagster.dagster_internals.asset_job import AssetJob
 from analytics_dagster.ingestion.assets import ROWS_LOADED
 
@@ -27,8 +27,8 @@ def build_after_ingestion_sensor(
 ) -> dg.SensorDefinition:
     """Return the sensor that starts the given jobs after each ingestion that new files started and that loaded rows.
 
-    Its run key requests each job once for each ingestion run. A job that comes after another of them, or that has an
-    unfinished run, gets a pending run instead.
+    Its run key requests each job once for each ingestion run. A job that comes after another of them, or whose group is
+    busy, gets a pending run instead.
     """
 
     @dg.run_status_sensor(
@@ -66,24 +66,17 @@ def start_groups(
     ``names`` are the groups with ``after_ingestion``, upstream first.
     """
     requests, lines = [], []
-    started = set[str]()
     for name in names:
         record = snapshot.store[name].find(trigger)
         if record is None:
-            upstream = snapshot.upstream_work(name, lambda other: trigger if other in started else None)
-            record = decide_ingestion(trigger, snapshot.open_work(name), upstream, snapshot.now)
-            if record is None:
-                lines.append(f"A run of {name} is pending already: it will read the new rows.")
-                continue
+            record = snapshot.decide_trigger(name, trigger, names)
             snapshot.store.record(name, record)
-        started.add(name)
-        if record.outcome is Outcome.PENDING:
-            waits = ", ".join(wait.group for wait in record.waits)
-            lines.append(f"The run of {name} is pending: it waits for {waits}. {PENDING_RUNS_SENSOR} starts it.")
-        else:
+        if record.outcome is Outcome.LAUNCHED:
             # With the job's name: Dagster starts only one run for two requests of one sensor with the same key.
             key = f"{trigger.ingestion}:{name}"
             requests.append(dg.RunRequest(run_key=key, job_name=name, tags=trigger.tags))
+        else:
+            lines.append(explain(name, record, snapshot))
     return requests, lines
 
 

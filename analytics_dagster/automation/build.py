@@ -54,7 +54,7 @@ def build_automation(
         )
         for name, one in groups.by_name.items()
     }
-    schedules = [build_schedule(name, job, groups) for name, job in jobs.items()]
+    schedules = [one for name, job in jobs.items() if (one := build_schedule(name, job, groups)) is not None]
     ingestion_job = build_ingestion_job(
         policies.ingestion,
         project=project,
@@ -65,7 +65,7 @@ def build_automation(
     all_jobs = [*([ingestion_job] if parts.ingestion.tables else []), *jobs.values()]
     sensors = [build_dead_runs_sensor(), *build_retry_sensors(all_jobs, project, policies, report_reader)]
     jobs_after = [jobs[name] for name, one in groups.by_name.items() if one.group.after_ingestion]
-    if jobs_after or any(one.upstream for one in groups.by_name.values()):
+    if jobs_after or schedules:
         sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))
     if parts.ingestion.tables:
         status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
@@ -73,7 +73,7 @@ def build_automation(
         sensors.append(build_landing_sensor(tables, landing, job=ingestion_job, asset_keys=keys, default_status=status))
         if jobs_after:
             sensors.append(build_after_ingestion_sensor(ingestion_job, jobs_after, groups, status))
-    return dg.Definitions(jobs=all_jobs, schedules=[one for one in schedules if one is not None], sensors=sensors)
+    return dg.Definitions(jobs=all_jobs, schedules=schedules, sensors=sensors)
 
 
 def build_policies(groups: ScheduleGroups, parts: Parts) -> RetryPolicies:

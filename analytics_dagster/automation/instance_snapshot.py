@@ -6,15 +6,15 @@ simulated daemon of the tests replaces this class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from collections.abc import Collection, Iterator
+from datetime import datetime, timedelta, timezone
 from functools import cached_property
 
 import dagster as dg
 
 from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG
 from analytics_dagster.automation.pending_run_store import PendingRunStore, Trigger, TriggerRecord, Wait
-from analytics_dagster.automation.retry_decision import AD_HOC_SENSOR, RETRIES_SENSOR, ROOT, may_be_retried
+from analytics_dagster.automation.retry_decision import AD_HOC_SENSOR, PARENT, RETRIES_SENSOR, ROOT, may_be_retried
 from analytics_dagster.automation.run_order import (
     UNFINISHED,
     Action,
@@ -24,9 +24,16 @@ from analytics_dagster.automation.run_order import (
     UpstreamGroup,
     UpstreamStatus,
     decide_pending_run,
+    decide_trigger,
 )
 from analytics_dagster.planning.cron import ticks_at
 from analytics_dagster.planning.groups import GROUP_TAG
+
+_MAX_START = timedelta(minutes=5)
+"""How long a run may have the status NOT_STARTED: the daemon stopped after it created it, or could not queue it."""
+
+_MAX_SEARCHED = 50
+"""How many runs of a group are searched for its last run."""
 
 
 class InstanceSnapshot:
@@ -51,13 +58,45 @@ class InstanceSnapshot:
         """The records of all groups."""
         return PendingRunStore(self._instance.daemon_cursor_storage, self.groups.project, self.groups.by_name)
 
-    def unfinished_runs(self, name: str) -> list[RunState]:
-        """Return the unfinished runs of a group, oldest first.
+    def occupying_runs(self, name: str) -> list[RunState]:
+        """Return the unfinished runs that occupy a group, oldest first.
 
         These are the runs of its job, and any other run that materializes its assets: "Materialize" in the UI starts a
-        run of Dagster's own job.
+        run of Dagster's own job. A run that was created and never queued occupies nothing.
         """
         return [self._state(run) for run in self._unfinished if self._is_of(run, name)]
+
+    def last_run(self, name: str) -> RunState | None:
+        """Return a group's last whole run that is no retry, or a retry of it that has not failed."""
+        tags = {GROUP_TAG: name, PROJECT_TAG: self.groups.project}
+        assets = self.groups.by_name[name].assets
+        for run in self._instance.get_runs(filters=dg.RunsFilter(tags=tags), limit=_MAX_SEARCHED):
+            # "Materialize all" in the UI selects every asset of the job.
+            if run.parent_run_id is None and PARENT not in run.tags and assets <= (run.asset_selection or assets):
+                attempts = self.run_and_retries(run.run_id)
+                return next((one for one in attempts if not one.has_failed), self._state(run))
+        return None
+
+    def own_reasons(self, name: str) -> list[str]:
+        """Return what keeps a group from starting a run: a run that occupies it, or the failure of its last run."""
+        reasons = [f"the group's own {run}" for run in self.occupying_runs(name)[:1]]
+        last = self.last_run(name) if self.groups.by_name[name].group.depends_on_past else None
+        if last and last.has_failed:
+            reasons.append(f"its last {last} (depends_on_past: it starts when a retry of that run has succeeded)")
+        return reasons
+
+    def unstarted(self, name: str) -> list[TriggerRecord]:
+        """Return the pending runs of a group that do not exist yet: the sensor may just have started one."""
+        return [record for record in self.store[name].pending if not self.runs_of(name, record.trigger)]
+
+    def decide_trigger(self, name: str, trigger: Trigger, together: Collection[str]) -> TriggerRecord:
+        """Return what a group does at a trigger; ``together`` are the groups that have the same trigger."""
+        upstream = [
+            self._open_work(other, [trigger] if other in together else [])
+            for other in self.groups.by_name[name].upstream
+        ]
+        is_pending, is_busy = bool(self.unstarted(name)), bool(self.own_reasons(name))
+        return decide_trigger(trigger, upstream, self.now, is_busy=is_busy, is_pending=is_pending)
 
     def runs_of(self, name: str, trigger: Trigger) -> list[RunState]:
         """Return a group's run for a trigger, and its retries: they have the trigger's tags."""
@@ -93,15 +132,11 @@ class InstanceSnapshot:
         """Return whether a group's schedule is on and ticks at this moment."""
         return self._schedule_is_on(name) and ticks_at(self.groups.by_name[name].group, moment)
 
-    def upstream_work(self, name: str, shared: Callable[[str], Trigger | None]) -> list[Wait]:
-        """Return the open work of each upstream group; ``shared`` gives the trigger that both groups have, if any."""
-        return [self.open_work(other, shared(other)) for other in self.groups.by_name[name].upstream]
-
-    def open_work(self, name: str, shared: Trigger | None = None) -> Wait:
-        """Return what a group still has to do: ``shared``, its pending runs, and its unfinished runs."""
+    def _open_work(self, name: str, expected: list[Trigger]) -> Wait:
+        """Return what a group still has to do: ``expected``, its pending runs, and its unfinished runs."""
         pending = [record.trigger for record in self.store[name].pending]
-        triggers = dict.fromkeys([*([shared] if shared else []), *pending])
-        return Wait(name, tuple(triggers), tuple(run.run_id for run in self.unfinished_runs(name)))
+        triggers = tuple(dict.fromkeys([*expected, *pending]))
+        return Wait(name, triggers, tuple(run.run_id for run in self.occupying_runs(name)))
 
     def decide(self, name: str, record: TriggerRecord) -> PendingRunDecision | None:
         """Return what happens to a pending run of a group; None if it was started."""
@@ -111,9 +146,8 @@ class InstanceSnapshot:
         if runs:
             # The daemon stopped after it created the run and before it queued it. It queues it at the same request.
             return PendingRunDecision(Action.START)
-        own = next(iter(self.unfinished_runs(name)), None)
         policy = self.groups.by_name[name].group.on_upstream_failure
-        return decide_pending_run(policy, list(self._upstream_statuses(record)), own)
+        return decide_pending_run(policy, list(self._upstream_statuses(record)), self.own_reasons(name))
 
     def _upstream_statuses(self, record: TriggerRecord) -> Iterator[UpstreamStatus]:
         for wait in record.waits:
@@ -131,7 +165,13 @@ class InstanceSnapshot:
 
     @cached_property
     def _unfinished(self) -> list[dg.DagsterRun]:
-        return list(reversed(self._instance.get_runs(filters=dg.RunsFilter(statuses=list(UNFINISHED)))))
+        records = self._instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED)), ascending=True)
+        return [
+            record.dagster_run
+            for record in records
+            if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED
+            or self.now - record.create_timestamp < _MAX_START
+        ]
 
     @cached_property
     def _switches(self) -> list[tuple[str, str, bool | None]]:

@@ -1,7 +1,7 @@
 """Stores what each schedule group did at its ticks and after ingestions, and how its pending runs were resolved.
 
-A pending run waits for runs upstream. The records survive a restart of the daemon and of the code server: without them
-a tick whose run has to wait would be lost (`test_the_records_survive_a_restart`).
+A pending run waits for runs upstream, or for a run of its own group. The records survive a restart of the daemon and of
+the code server: without them a tick whose run has to wait would be lost (`test_the_records_survive_a_restart`).
 
 They are kept in the key-value table of Dagster's storage. Each key has one writer, so no lock is needed: a group's
 schedule writes its ticks, the sensor after ingestion the ingestions, the sensor of pending runs the resolutions.
@@ -81,13 +81,16 @@ class Outcome(str, Enum):
     """Its run starts when the runs that it waits for have ended."""
     JOINED = "joined"
     """A pending run of the group covers it; if that run is skipped, this one becomes pending."""
-    SKIPPED = "skipped"
-    """An unfinished run of the group covers it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Outcome | None:
+        # Earlier versions skipped a tick while a run of the group was unfinished: that run covered it.
+        return cls.JOINED if value == "skipped" else None
 
 
 @dataclass(frozen=True)
 class TriggerRecord:
-    """What a group did at a trigger; ``covered_by`` is the id of the run for which a tick was skipped.
+    """What a group did at a trigger.
 
     The aliases here and in `Resolution` are the names in the stored JSON, which earlier versions wrote.
     """
@@ -96,7 +99,11 @@ class TriggerRecord:
     outcome: Annotated[Outcome, Field(alias="answer")]
     recorded: Annotated[datetime, Field(alias="noted")]
     waits: tuple[Wait, ...] = ()
-    covered_by: Annotated[str | None, Field(alias="instead")] = None
+
+    @property
+    def order(self) -> tuple[datetime, datetime]:
+        """Sorts the records of ticks and of ingestions together."""
+        return self.recorded, self.trigger.moment
 
 
 @dataclass(frozen=True)
@@ -133,29 +140,31 @@ class GroupRecords:
 
     @cached_property
     def pending(self) -> tuple[TriggerRecord, ...]:
-        """The pending runs: at most one of a tick and one of an ingestion, because later triggers join them."""
-        found = []
-        for records in (self.ticks, self.ingestions):
-            latest = next((one for one in reversed(records) if self._covering.get(one.trigger) == one.trigger), None)
-            if latest and latest.outcome is not Outcome.LAUNCHED and not self.resolution(latest.trigger):
-                found.append(latest)
-        return tuple(found)
+        """The pending runs. Later triggers join them: there are several only if a tick and an ingestion coincided."""
+        return tuple(
+            record
+            for record in self._in_order
+            if self._covering.get(record.trigger) == record.trigger
+            and record.outcome is not Outcome.LAUNCHED
+            and not self.resolution(record.trigger)
+        )
 
     @cached_property
     def _covering(self) -> Mapping[Trigger, Trigger]:
-        """Maps each trigger to the one whose run covers it; skipped ticks are absent."""
+        """Maps each trigger to the one whose run covers it."""
         was_skipped = {one.trigger for one in self.resolutions if one.skipped}
         found: dict[Trigger, Trigger] = {}
-        for records in (self.ticks, self.ingestions):
-            covering: Trigger | None = None
-            for record in records:
-                if record.outcome is Outcome.SKIPPED:
-                    continue
-                if record.outcome is not Outcome.JOINED or covering in was_skipped:
-                    covering = record.trigger
-                if covering:
-                    found[record.trigger] = covering
+        covering: Trigger | None = None
+        for record in self._in_order:
+            if record.outcome is not Outcome.JOINED or covering in was_skipped:
+                covering = record.trigger
+            if covering:
+                found[record.trigger] = covering
         return found
+
+    @cached_property
+    def _in_order(self) -> Sequence[TriggerRecord]:
+        return sorted((*self.ticks, *self.ingestions), key=lambda record: record.order)
 
 
 class KeyValueStorage(Protocol):
@@ -191,15 +200,16 @@ class PendingRunStore:
     def record(self, name: str, record: TriggerRecord) -> None:
         """Store what a group did at a trigger; only the writer of this kind of trigger may call it."""
         records = self[name].of_kind(record.trigger)
-        kept = _with_record(records, record, next((one for one in self[name].pending if one in records), None))
+        kept = _with_record(records, record, self[name].pending)
         kind = "ingestions" if record.trigger.ingestion else "ticks"
         self._groups[name] = replace(self[name], **dict[str, Any]({kind: kept}))
         self._set(kind, name, kept)
 
     def resolve(self, name: str, resolution: Resolution) -> None:
         """Store how a pending run was resolved; only the sensor of pending runs may call it."""
-        others = [one for one in self[name].resolutions if one.trigger != resolution.trigger]
-        kept = (*others, resolution)[-2 * _KEPT :]
+        # As long as the record: without its resolution, a record would be pending again.
+        others = [one for one in self[name].resolutions if self[name].find(one.trigger)]
+        kept = (*(one for one in others if one.trigger != resolution.trigger), resolution)
         self._groups[name] = replace(self[name], resolutions=kept)
         self._set("settled", name, kept)
 
@@ -224,26 +234,24 @@ _ADAPTERS = {
 
 
 def _with_record(
-    records: Sequence[TriggerRecord], new: TriggerRecord, pending: TriggerRecord | None
+    records: Sequence[TriggerRecord], new: TriggerRecord, pending: Sequence[TriggerRecord]
 ) -> tuple[TriggerRecord, ...]:
-    """Return the latest records with a new one, sorted by trigger; the pending one is never dropped.
+    """Return the latest records with a new one, sorted by trigger; pending ones are never dropped.
 
-    Of the records that join the pending one only the latest is kept. If the pending one had joined a run that was
-    skipped, it becomes PENDING.
+    Of the records that join a pending one only the latest is kept. If a pending one had joined a run that was skipped,
+    it becomes PENDING.
     """
-    found = {record.trigger: record for record in records}
-    if pending:
-        found[pending.trigger] = replace(pending, outcome=Outcome.PENDING)
+    kept = {one.trigger for one in pending}
+    found = {one.trigger: replace(one, outcome=Outcome.PENDING) if one.trigger in kept else one for one in records}
     if pending and new.outcome is Outcome.JOINED:
         found = {
-            trigger: record
-            for trigger, record in found.items()
-            if record.outcome is not Outcome.JOINED or trigger.moment < pending.trigger.moment
+            trigger: one
+            for trigger, one in found.items()
+            if one.outcome is not Outcome.JOINED or one.order < pending[0].order
         }
     found[new.trigger] = new
     ordered = sorted(found.values(), key=lambda record: record.trigger.moment)
-    latest = ordered[-_KEPT:]
-    return tuple(one for one in ordered if one in latest or (pending and one.trigger == pending.trigger))
+    return tuple(one for one in ordered if one in ordered[-_KEPT:] or one.trigger in kept)
 
 
 def _read(adapter: TypeAdapter[Any], value: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""The sensor that starts pending runs when the runs that they wait for have ended.
+"""The sensor that starts pending runs when the runs that they wait for have ended, and how messages name them.
 
 Without it a run that has to wait would never start (`test_a_chain_of_three_runs_one_after_the_other`).
 """
@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.pending_run_store import SCHEDULE_NAME, Resolution, Trigger
+from analytics_dagster.automation.pending_run_store import (
+    SCHEDULE_NAME,
+    Outcome,
+    Resolution,
+    Trigger,
+    TriggerRecord,
+    Wait,
+)
 from analytics_dagster.automation.run_order import Action, AutomatedGroups
 from analytics_dagster.dagster_internals.asset_job import AssetJob
 
@@ -30,7 +37,7 @@ def build_pending_runs_sensor(jobs: Sequence[AssetJob], groups: AutomatedGroups)
         jobs=list(jobs),
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=10,
-        description="Starts pending runs: runs of groups that wait for upstream groups with the same tick.",
+        description="Starts pending runs: runs of groups that wait for upstream groups, or for a run of their own.",
     )
     def due_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         origin = context.code_location_origin
@@ -81,6 +88,24 @@ def check_pending_runs(snapshot: InstanceSnapshot) -> PendingRunsResult:
                 result.requests.append(_request(name, record.trigger, snapshot.groups))
                 result.started.append(f"{run} starts.")
     return result
+
+
+def explain(name: str, record: TriggerRecord, snapshot: InstanceSnapshot) -> str:
+    """Return why a trigger of a group starts no run now."""
+    if record.outcome is Outcome.JOINED:
+        earlier = next((one.trigger for one in snapshot.unstarted(name)), "an earlier trigger")
+        text = f"The run of {name} pending since {earlier} covers {record.trigger} too."
+    else:
+        waits = ", ".join(map(_describe, record.waits))
+        own = [] if snapshot.runs_of(name, record.trigger) else snapshot.own_reasons(name)
+        reasons = [*([f"it waits for {waits}"] if waits else []), *own]
+        text = f"The run of {name} is pending{': ' if reasons else ''}{'; '.join(reasons)}. {SENSOR} starts it."
+    return text if snapshot.is_on(SENSOR, default=True) else f"{text} But {SENSOR} is turned off: turn it on."
+
+
+def _describe(wait: Wait) -> str:
+    work = [*(str(trigger) for trigger in wait.triggers), *(f"run {run}" for run in wait.runs)]
+    return f"{wait.group} ({', '.join(work)})"
 
 
 def _request(name: str, trigger: Trigger, groups: AutomatedGroups) -> dg.RunRequest:

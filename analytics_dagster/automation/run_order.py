@@ -1,9 +1,9 @@
 """Decides what a group does at a trigger, and whether its pending run starts, waits or is skipped. Pure.
 
-If a group and an upstream group tick at the same moment, the downstream schedule records a pending run instead of
-launching one; the sensor of pending runs starts it when the upstream runs have ended. Dagster's queue cannot do that:
-it orders only runs that are queued together, and starts the next one as soon as a slot is free. Without these decisions
-a run starts before or beside its upstream run (`test_run_order_simulated.py`).
+If a group is busy, or ticks at the same moment as an upstream group, its schedule records a pending run instead of
+launching one; the sensor of pending runs starts it when the other runs have ended. Dagster's queue cannot do that: it
+orders only runs that are queued together, starts the next one as soon as a slot is free, and queues one run per tick of
+a busy group. Without these decisions a run starts before or beside its upstream run (`test_run_order_simulated.py`).
 """
 
 from __future__ import annotations
@@ -57,32 +57,19 @@ class AutomatedGroups:
     schedules_on: bool
 
 
-def decide_tick(
-    trigger: Trigger, own: Sequence[str], upstream: Sequence[Wait], now: datetime, *, is_pending: bool
+def decide_trigger(
+    trigger: Trigger, upstream: Sequence[Wait], now: datetime, *, is_busy: bool, is_pending: bool
 ) -> TriggerRecord:
-    """Return what a group does at a tick.
+    """Return what a group does at a trigger.
 
-    ``own`` are ids of its unfinished runs, oldest first. Two runs of one group never overlap, and a tick is not queued:
-    the unfinished run covers it. So does a run that ``is_pending`` since an earlier tick: if each tick replaced it and
-    waited for the upstream runs again, a group would never run whose upstream takes longer than the time between ticks.
+    Two runs of one group never overlap: a trigger of a group that ``is_busy`` is pending. A run that ``is_pending``
+    since an earlier trigger covers this one: if each trigger replaced it and waited for the upstream runs again, a
+    group would never run whose upstream takes longer than the time between ticks.
     """
-    if own:
-        return TriggerRecord(trigger, Outcome.SKIPPED, now, covered_by=own[0])
     waits = tuple(wait for wait in upstream if not wait.is_over)
     if is_pending:
         return TriggerRecord(trigger, Outcome.JOINED, now, waits)
-    return TriggerRecord(trigger, Outcome.PENDING if waits else Outcome.LAUNCHED, now, waits)
-
-
-def decide_ingestion(trigger: Trigger, own: Wait, upstream: Sequence[Wait], now: datetime) -> TriggerRecord | None:
-    """Return what a group does after an ingestion with new rows; None if a pending run will read them anyway.
-
-    An unfinished run of the group may have read the table already, so another run follows it.
-    """
-    if own.triggers:
-        return None
-    waits = tuple(wait for wait in (*upstream, own) if not wait.is_over)
-    return TriggerRecord(trigger, Outcome.PENDING if waits else Outcome.LAUNCHED, now, waits)
+    return TriggerRecord(trigger, Outcome.PENDING if waits or is_busy else Outcome.LAUNCHED, now, waits)
 
 
 @dataclass(frozen=True)
@@ -113,9 +100,6 @@ class RunLookup(Protocol):
 
     def runs_of(self, name: str, trigger: Trigger) -> Sequence[RunState]:
         """Return a group's run for a trigger, and its retries."""
-
-    def run_and_retries(self, run_id: str) -> Sequence[RunState]:
-        """Return a run and its retries."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +138,6 @@ class UpstreamGroup:
             may_tick = self.schedule_on and not trigger.ingestion
             is_expected = may_tick and now < max(trigger.moment, waiting.recorded) + GRACE
             return replace(status, expected=f"is expected to run at {trigger}" if is_expected else "")
-        if record.covered_by:
-            return replace(status, runs=tuple(self.lookup.run_and_retries(record.covered_by)))
         covering = self.records.covering(record.trigger)
         resolution = self.records.resolution(covering)
         if resolution and resolution.skipped:
@@ -184,15 +166,14 @@ class PendingRunDecision:
 
 
 def decide_pending_run(
-    policy: OnUpstreamFailure, upstream: Sequence[UpstreamStatus], own: RunState | None
+    policy: OnUpstreamFailure, upstream: Sequence[UpstreamStatus], own: Sequence[str]
 ) -> PendingRunDecision:
-    """Return what happens to a pending run; ``own`` is an unfinished run of the same group.
+    """Return what happens to a pending run; ``own`` says what keeps its group from starting any run.
 
     It is skipped as soon as that is certain, and started when there is nothing left to wait for.
     """
     decisions = [_decide_for_one(policy, status) for status in upstream]
-    if own:
-        decisions.append(PendingRunDecision(Action.WAIT, f"the group's own {own}"))
+    decisions += [PendingRunDecision(Action.WAIT, reason) for reason in own]
     for action in (Action.SKIP, Action.WAIT):
         reasons = dict.fromkeys(one.reason for one in decisions if one.action is action)
         if reasons:

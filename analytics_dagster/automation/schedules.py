@@ -1,17 +1,16 @@
-"""The schedules of the schedule groups: a tick launches the group's run, is skipped, or records a pending run."""
+"""The schedules of the schedule groups: a tick launches the group's run, records a pending run, or joins one."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timezone
 
 import dagster as dg
 
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.pending_run_store import Outcome, Trigger, TriggerRecord, Wait
-from analytics_dagster.automation.pending_runs import SENSOR
-from analytics_dagster.automation.run_order import AutomatedGroups, decide_tick
+from analytics_dagster.automation.pending_run_store import Outcome, Trigger
+from analytics_dagster.automation.pending_runs import explain
+from analytics_dagster.automation.run_order import AutomatedGroups
 from analytics_dagster.dagster_internals.asset_job import AssetJob
 
 _PREVIEW = re.compile(r"\d{8}_\d{6}")
@@ -47,49 +46,12 @@ def evaluate_tick(
     requested by the tick's tags, and a pending run is recorded once.
     """
     record = snapshot.store[name].find(tick)
-    if record is None or record.outcome is Outcome.SKIPPED:
-        record = _decide(name, tick, snapshot)
+    if record is None:
+        together = [other for other in snapshot.groups.by_name[name].upstream if snapshot.ticks_at(other, tick.moment)]
+        record = snapshot.decide_trigger(name, tick, together)
         if not is_preview:
             snapshot.store.record(name, record)
-    if record.outcome is Outcome.LAUNCHED:
-        return dg.RunRequest()
-    return dg.SkipReason(" ".join(_explain(name, record, snapshot)))
-
-
-def _decide(name: str, tick: Trigger, snapshot: InstanceSnapshot) -> TriggerRecord:
-    return decide_tick(
-        tick,
-        own=[run.run_id for run in snapshot.unfinished_runs(name)],
-        upstream=snapshot.upstream_work(name, lambda other: tick if snapshot.ticks_at(other, tick.moment) else None),
-        now=snapshot.now,
-        is_pending=_pending_tick(name, snapshot) is not None,
-    )
-
-
-def _pending_tick(name: str, snapshot: InstanceSnapshot) -> Trigger | None:
-    """Return the tick since which a run of a group is pending; None also if the sensor has just started that run."""
-    pending = [record.trigger for record in snapshot.store[name].pending if not record.trigger.ingestion]
-    return next((trigger for trigger in pending if not snapshot.runs_of(name, trigger)), None)
-
-
-def _explain(name: str, record: TriggerRecord, snapshot: InstanceSnapshot) -> Iterator[str]:
-    if record.outcome is Outcome.SKIPPED:
-        status = next(run.status.value for run in snapshot.unfinished_runs(name) if run.run_id == record.covered_by)
-        yield f"Skipped: run {record.covered_by} of {name} is still in progress ({status})."
-        return
-    if record.outcome is Outcome.JOINED:
-        earlier = _pending_tick(name, snapshot) or "an earlier tick"
-        yield f"Skipped: the run of {name} pending since {earlier} covers this tick too."
-    else:
-        waits = ", ".join(_describe(wait) for wait in record.waits)
-        yield f"The run of {name} is pending: it waits for {waits}. {SENSOR} starts it."
-    if not snapshot.is_on(SENSOR, default=True):
-        yield f"But {SENSOR} is turned off: turn it on."
-
-
-def _describe(wait: Wait) -> str:
-    work = [*(str(trigger) for trigger in wait.triggers), *(f"run {run}" for run in wait.runs)]
-    return f"{wait.group} ({', '.join(work)})"
+    return dg.RunRequest() if record.outcome is Outcome.LAUNCHED else dg.SkipReason(explain(name, record, snapshot))
 
 
 def _is_preview(context: dg.ScheduleEvaluationContext) -> bool:

@@ -178,6 +178,8 @@ class ScheduleGroup(YamlModel):
     """How that delay grows: `constant`, `linear`, or `exponential` (it doubles)."""
     on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
     """What its run does if an upstream run of the same tick fails: run anyway, skip, or wait for its retries."""
+    depends_on_past: bool = False
+    """Whether its next run starts only after its last one, or a retry of that, has succeeded."""
     reads_previous: tuple[str, ...] = ()
     """Groups whose previous tables it reads: it does not wait for them, and a cycle through them is allowed."""
     resources: Resources | None = None

@@ -178,7 +178,7 @@ def test_a_group_with_an_unfinished_run_gets_another_run_after_it(
 ) -> None:
     unfinished = run(instance, "second")
     assert list(requests(ingest(instance))) == ["first"]
-    assert f"second's run {unfinished} is STARTED" in started(instance)[1]
+    assert f"the group's own run {unfinished} is STARTED" in started(instance)[1]
     instance.delete_run(unfinished)
     assert "second" in started(instance)[0]
 
@@ -194,11 +194,11 @@ def test_several_ingestions_during_a_pending_run_lead_to_one_run(instance: dg.Da
 
 
 def test_the_skip_reason_lists_the_pending_runs(instance: dg.DagsterInstance) -> None:
-    run(instance, "first")
+    busy = run(instance, "first")
     run(instance, "second")
     (skip,) = ingest(instance)
     assert isinstance(skip, dg.SkipReason)
-    assert "The run of first is pending: it waits for first. due_runs_sensor starts it." in str(skip.skip_message)
+    assert f"The run of first is pending: the group's own run {busy} is STARTED." in str(skip.skip_message)
 
 
 def test_a_group_with_a_pending_run_gets_no_other_run(instance: dg.DagsterInstance) -> None:
@@ -208,7 +208,7 @@ def test_a_group_with_a_pending_run_gets_no_other_run(instance: dg.DagsterInstan
     )
     found, lines = start_groups(list(JOBS), INGESTED, InstanceSnapshot(instance, GROUPS))
     assert [request.job_name for request in found] == ["first"]
-    assert "A run of second is pending already: it will read the new rows." in lines
+    assert "The run of second pending since the tick of 2026-01-01 06:00 UTC covers ingestion run i too." in lines
 
 
 @pytest.mark.parametrize(

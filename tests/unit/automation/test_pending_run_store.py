@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
@@ -40,7 +41,7 @@ def record(minute: int, outcome: Outcome = Outcome.PENDING) -> TriggerRecord:
 
 def test_stored_records_are_read_unchanged(instance: dg.DagsterInstance) -> None:
     tick = TriggerRecord(TICK, Outcome.PENDING, SIX, (Wait("hourly", (TICK, INGESTED), ("a", "b")),))
-    ingested = TriggerRecord(INGESTED, Outcome.SKIPPED, SIX, covered_by="x")
+    ingested = TriggerRecord(INGESTED, Outcome.JOINED, SIX)
     settled = Resolution(TICK, skipped="why")
     store = read(instance)
     store.record("nightly", tick)
@@ -71,7 +72,7 @@ def test_projects_with_groups_of_the_same_name_are_separate(instance: dg.Dagster
 def test_a_record_of_the_same_trigger_is_replaced_and_the_last_twenty_are_kept(instance: dg.DagsterInstance) -> None:
     store = read(instance)
     for minute in range(30):
-        store.record("hourly", record(minute, Outcome.SKIPPED))
+        store.record("hourly", record(minute, Outcome.JOINED))
         store.record("hourly", record(minute, Outcome.LAUNCHED))
     ticks = read(instance)["hourly"].ticks
     assert [one.trigger.moment.minute for one in ticks] == list(range(10, 30))
@@ -82,7 +83,7 @@ def test_a_pending_run_is_kept_however_many_ticks_follow(instance: dg.DagsterIns
     store = read(instance)
     store.record("hourly", record(0))
     for minute in range(1, 50):
-        store.record("hourly", record(minute, Outcome.SKIPPED if minute % 2 else Outcome.JOINED))
+        store.record("hourly", record(minute, Outcome.LAUNCHED if minute % 2 else Outcome.JOINED))
     assert read(instance)["hourly"].pending == (record(0),)
     assert len(read(instance)["hourly"].ticks) <= 21
 
@@ -94,15 +95,16 @@ def test_a_pending_run_is_kept_however_many_ticks_follow(instance: dg.DagsterIns
         ([record(0)], [], [record(0)]),
         ([record(0)], [record(0)], []),
         ([record(0), record(1)], [record(0)], [record(1)]),
-        ([record(0), record(1, Outcome.LAUNCHED)], [], []),
-        ([record(0), record(1, Outcome.SKIPPED)], [], [record(0)]),
+        # Its run exists, which the sensor finds next.
+        ([record(0), record(1, Outcome.LAUNCHED)], [], [record(0)]),
+        ([record(0), record(1)], [], [record(0), record(1)]),
         ([record(0), record(1, Outcome.JOINED)], [], [record(0)]),
         ([record(0), record(1, Outcome.JOINED)], [record(0)], []),
         ([record(0, Outcome.LAUNCHED)], [], []),
         ([record(0, Outcome.JOINED)], [], []),  # the record that it joined is no longer kept
     ],
 )
-def test_at_most_one_tick_is_pending(
+def test_a_record_is_pending_until_it_is_resolved_unless_it_joins_another(
     records: list[TriggerRecord], resolved: list[TriggerRecord], pending: list[TriggerRecord]
 ) -> None:
     found = GroupRecords(ticks=tuple(records), resolutions=tuple(Resolution(one.trigger) for one in resolved))
@@ -131,6 +133,42 @@ def test_a_tick_that_joined_a_skipped_run_becomes_pending_and_the_next_joins_it(
 def test_a_tick_and_an_ingestion_can_both_be_pending() -> None:
     ingested = TriggerRecord(INGESTED, Outcome.PENDING, SIX)
     assert GroupRecords(ticks=(record(0),), ingestions=(ingested,)).pending == (record(0), ingested)
+
+
+def test_a_tick_joins_a_pending_run_after_an_ingestion_and_the_other_way_round() -> None:
+    ingested = replace(record(3), trigger=Trigger(SIX + timedelta(minutes=3), "i"))
+    joined = record(5, Outcome.JOINED)
+    found = GroupRecords(ticks=(joined,), ingestions=(ingested,))
+    assert (found.pending, found.covering(joined.trigger)) == ((ingested,), ingested.trigger)
+    later = replace(joined, trigger=Trigger(SIX + timedelta(minutes=6), "j"))
+    found = GroupRecords(ticks=(record(5),), ingestions=(later,))
+    assert (found.pending, found.covering(later.trigger)) == ((record(5),), record(5).trigger)
+
+
+def test_a_resolution_is_kept_as_long_as_its_record(instance: dg.DagsterInstance) -> None:
+    # An ingestion of last week is not pending again, however many ticks were resolved since.
+    store = read(instance)
+    store.record("nightly", TriggerRecord(INGESTED, Outcome.PENDING, SIX))
+    store.resolve("nightly", Resolution(INGESTED, skipped="why"))
+    for minute in range(1, 59):
+        store.record("nightly", record(minute))
+        store.resolve("nightly", Resolution(record(minute).trigger))
+    found = read(instance)["nightly"]
+    assert found.pending == ()
+    assert len(found.resolutions) <= 22
+
+
+def test_a_tick_that_an_earlier_version_skipped_is_not_pending(instance: dg.DagsterInstance) -> None:
+    stored = (
+        '[{"trigger":{"moment":"2026-01-01T05:00:00Z","ingestion":null},"answer":"launched","noted":"2026-01-01T05:00:00Z",'
+        '"waits":[],"instead":null},{"trigger":{"moment":"2026-01-01T06:00:00Z","ingestion":null},"answer":"skipped",'
+        '"noted":"2026-01-01T06:00:00Z","waits":[],"instead":"x"}]'
+    )
+    instance.daemon_cursor_storage.set_cursor_values({"analytics_dagster/shop/ticks/hourly": stored})
+    found = read(instance)["hourly"]
+    assert [one.outcome for one in found.ticks] == [Outcome.LAUNCHED, Outcome.JOINED]
+    assert found.pending == ()
+    assert found.covering(TICK) == Trigger(SIX - timedelta(hours=1))
 
 
 @pytest.mark.parametrize("value", ["", "{", "[]", '[{"trigger": 1}]', '"x"'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
@@ -89,32 +90,73 @@ def test_of_two_ticks_at_once_the_upstream_run_ends_before_the_other_starts(
     assert request.tags.items() >= {**TAGS, SCHEDULE_NAME: "nightly_schedule"}.items()
 
 
-def test_a_tick_during_an_unfinished_run_is_skipped_and_not_queued(groups: ThreeGroups) -> None:
+def test_ticks_during_an_unfinished_run_lead_to_one_run_after_it(groups: ThreeGroups) -> None:
     first = groups.tick("hourly")
-    assert groups.tick("hourly", SEVEN) == (f"Skipped: run {first} of hourly is still in progress (STARTED).")
+    assert groups.tick("hourly", SEVEN) == (
+        f"The run of hourly is pending: the group's own run {first} is STARTED. due_runs_sensor starts it."
+    )
+    for hour in (2, 3, 4):
+        assert groups.tick("hourly", SIX + timedelta(hours=hour)).endswith(f"1 {6 + hour:02}:00 UTC too.")
+    assert f"the group's own run {first} is STARTED" in groups.skip_reason()
+    groups.end(first, "FAILURE")
+    started = groups.start_pending()
+    assert list(started) == ["hourly"]
+    assert groups.start_pending() == {}
+    groups.end(started["hourly"])
     assert groups.skip_reason() == "No run is pending."
-    groups.end(first)
-    assert is_run(groups, groups.tick("hourly", SEVEN + timedelta(hours=1)))
+    assert is_run(groups, groups.tick("hourly", SIX + timedelta(hours=5)))
 
 
 @pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
 def test_every_unfinished_run_of_the_group_counts_however_it_was_started(groups: ThreeGroups, status: str) -> None:
     by_hand = groups.launch("nightly", status=dg.DagsterRunStatus[status])
-    assert f"run {by_hand} of nightly is still in progress ({status})" in groups.tick("nightly")
+    assert f"the group's own run {by_hand} is {status}" in groups.tick("nightly")
     assert is_run(groups, groups.tick("hourly"))
 
 
-def test_a_run_of_materialize_in_the_ui_counts_if_it_has_assets_of_the_group(groups: ThreeGroups) -> None:
+def test_a_run_that_was_created_and_never_queued_holds_no_group(groups: ThreeGroups) -> None:
+    stuck = groups.launch("hourly", status=dg.DagsterRunStatus.NOT_STARTED)
+
+    def evaluate(name: str, minutes: int) -> str:
+        now = datetime.now(timezone.utc) + timedelta(minutes=minutes)
+        moment = Trigger(SIX + timedelta(minutes=minutes))
+        found = evaluate_tick(name, moment, InstanceSnapshot(groups.instance, groups.groups, now=now), is_preview=True)
+        return str(found.skip_message) if isinstance(found, dg.SkipReason) else "launched"
+
+    assert stuck in evaluate("hourly", 1)
+    assert stuck in evaluate("nightly", 1)
+    assert evaluate("hourly", 6) == evaluate("nightly", 6) == "launched"
+
+
+def materialize(groups: ThreeGroups, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> str:
+    """Start a run of one nightly asset, as "Materialize" in the UI does."""
     job = groups.definitions.resolve_implicit_global_asset_job_def()
     run = groups.instance.create_run_for_job(
         job.get_subset(asset_selection={nightly_table.key}),
         asset_selection=frozenset({nightly_table.key}),
-        status=dg.DagsterRunStatus.STARTED,
+        status=status,
     )
     assert run.job_name == "__ASSET_JOB"
-    assert run.run_id in groups.tick("nightly", SIX + timedelta(minutes=1))
-    assert run.run_id in groups.tick("monthly", SIX + timedelta(minutes=1))  # waits for it
+    return run.run_id
+
+
+def test_a_run_of_materialize_in_the_ui_counts_if_it_has_assets_of_the_group(groups: ThreeGroups) -> None:
+    by_hand = materialize(groups)
+    assert by_hand in groups.tick("nightly", SIX + timedelta(minutes=1))
+    assert by_hand in groups.tick("monthly", SIX + timedelta(minutes=1))  # waits for it
     assert is_run(groups, groups.tick("hourly"))
+
+
+@pytest.mark.parametrize("end", ["SUCCESS", "FAILURE", "CANCELED"])
+def test_a_materialization_by_hand_delays_the_run_of_a_tick_and_does_not_drop_it(groups: ThreeGroups, end: str) -> None:
+    by_hand = materialize(groups)
+    moment = SIX + timedelta(minutes=1)
+    assert by_hand in groups.tick("nightly", moment)
+    assert groups.start_pending() == {}
+    groups.end(by_hand, end)
+    (request,) = groups.evaluate_sensor()[0]
+    assert request.job_name == "nightly"
+    assert request.tags[".dagster/scheduled_execution_time"] == moment.isoformat()
 
 
 def test_a_run_of_another_projects_group_of_the_same_name_does_not_count(groups: ThreeGroups) -> None:
@@ -213,26 +255,74 @@ def test_a_failed_run_of_the_command_line_is_waited_for_until_it_is_not_retried(
 ) -> None:
     groups = ThreeGroups(instance, three_groups(retries=1))
     job = groups.definitions.resolve_job_def("hourly")
-    # It has neither a code server nor a tick, but the tick is skipped for it.
+    # It has neither a code server nor a tick.
     run = instance.create_run_for_job(job, tags=job.run_tags, status=dg.DagsterRunStatus.STARTED)
-    assert run.run_id in groups.tick("hourly")
-    groups.tick("nightly")
+    assert f"hourly (run {run.run_id})" in groups.tick("nightly", SIX + timedelta(minutes=30))
     groups.end(run.run_id, "FAILURE")
     assert f"{run.run_id} is FAILURE and will be retried" in groups.skip_reason()
     instance.add_run_tags(run.run_id, {DECISION: "not retried: it would fail again (SQL error)"})
-    assert "is skipped" in groups.skip_reason()
+    # Its tick is another one, so its failure does not skip the nightly run.
+    assert list(groups.start_pending()) == ["nightly"]
+
+
+# --- the last run -------------------------------------------------------------------------------------------
+
+
+def strict(instance: dg.DagsterInstance) -> ThreeGroups:
+    """Return the three groups, with `depends_on_past` for the hourly one."""
+    groups = three_groups()
+    hourly = groups.by_name["hourly"]
+    past = replace(hourly, group=hourly.group.model_copy(update={"depends_on_past": True}))
+    return ThreeGroups(instance, replace(groups, by_name={**groups.by_name, "hourly": past}))
+
+
+@pytest.mark.parametrize("end", ["FAILURE", "CANCELED"])
+def test_with_depends_on_past_the_next_run_waits_until_a_retry_of_the_last_one_succeeds(
+    instance: dg.DagsterInstance, end: str
+) -> None:
+    groups = strict(instance)
+    first = groups.tick("hourly")
+    assert is_run(groups, first)  # there is no last run
+    groups.end(first, end)
+    reason = f"its last run {first} is {end} (depends_on_past: it starts when a retry of that run has succeeded)"
+    assert reason in groups.tick("hourly", SEVEN)
+    assert reason in groups.skip_reason()
+    # Neither part of the group nor another run of one of its assets by hand repeats what failed.
+    groups.end(groups.launch("nightly"))
+    groups.end(groups.launch_part())
+    assert reason in groups.skip_reason()
+    groups.end(groups.launch("hourly", root=first), "FAILURE")
+    assert reason in groups.skip_reason()
+    groups.end(groups.launch("hourly", root=first))
+    assert list(groups.start_pending()) == ["hourly"]
+
+
+def test_with_depends_on_past_a_whole_run_by_hand_that_succeeds_is_enough(instance: dg.DagsterInstance) -> None:
+    groups = strict(instance)
+    groups.end(groups.tick("hourly"), "FAILURE")
+    groups.tick("hourly", SEVEN)
+    groups.end(groups.launch("hourly"))
+    assert list(groups.start_pending()) == ["hourly"]
+
+
+def test_without_depends_on_past_the_result_of_the_last_run_does_not_matter(groups: ThreeGroups) -> None:
+    groups.end(groups.tick("hourly"), "FAILURE")
+    assert is_run(groups, groups.tick("hourly", SEVEN))
 
 
 # --- the run of another trigger -----------------------------------------------------------------------------
 
 
-def test_the_run_for_which_an_upstream_tick_was_skipped_covers_that_tick(groups: ThreeGroups) -> None:
+def test_the_run_that_an_upstream_tick_got_after_a_run_by_hand_is_waited_for(groups: ThreeGroups) -> None:
     by_hand = groups.launch("hourly")
     assert by_hand in groups.tick("hourly")
     assert "hourly" in groups.tick("nightly")
-    assert f"hourly's run {by_hand} is STARTED" in groups.skip_reason()
+    assert "hourly has a pending run" in groups.skip_reason()
     groups.end(by_hand, "FAILURE")
-    assert "is skipped" in groups.skip_reason()
+    started = groups.start_pending()
+    assert list(started) == ["hourly"]
+    groups.end(started["hourly"], "FAILURE")
+    assert f"is skipped: hourly's run {started['hourly']} is FAILURE" in groups.skip_reason()
 
 
 def test_the_result_of_an_upstream_run_of_another_trigger_does_not_matter(groups: ThreeGroups) -> None:
@@ -327,17 +417,18 @@ def test_the_next_tick_joins_the_pending_run(groups: ThreeGroups) -> None:
     tomorrow = SIX + timedelta(days=1)
     assert hourly in groups.tick("hourly", tomorrow)
     assert groups.tick("nightly", tomorrow) == (
-        "Skipped: the run of nightly pending since the tick of 2026-02-01 06:00 UTC covers this tick too."
+        "The run of nightly pending since the tick of 2026-02-01 06:00 UTC covers the tick of 2026-02-02 06:00 UTC too."
     )
     assert "nightly" in groups.tick("monthly", tomorrow)
     groups.end(hourly)
     started = groups.start_pending()
-    assert list(started) == ["nightly"]
+    assert list(started) == ["hourly", "nightly"]
+    groups.end(started["hourly"])
     # A run that waits for tomorrow's tick waits for the run that covers it.
     assert f"nightly's run {started['nightly']} is STARTED" in groups.skip_reason()
     groups.end(started["nightly"])
     assert list(groups.start_pending()) == ["monthly"]
-    assert groups.skip_reason() == "No run is pending."
+    assert groups.start_pending() == {}
 
 
 def test_a_tick_that_joined_a_skipped_run_becomes_pending(groups: ThreeGroups) -> None:

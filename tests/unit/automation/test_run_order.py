@@ -22,9 +22,8 @@ from analytics_dagster.automation.run_order import (
     RunState,
     UpstreamGroup,
     UpstreamStatus,
-    decide_ingestion,
     decide_pending_run,
-    decide_tick,
+    decide_trigger,
 )
 from analytics_dagster.planning.groups import OnUpstreamFailure
 
@@ -42,50 +41,38 @@ START, WAITS, SKIPPED = Action.START, Action.WAIT, Action.SKIP
 
 
 @pytest.mark.parametrize(
-    ("own", "upstream", "outcome", "waits"),
+    ("is_busy", "upstream", "outcome", "waits"),
     [
-        ([], [], Outcome.LAUNCHED, ()),
-        ([], [Wait("hourly")], Outcome.LAUNCHED, ()),
-        ([], [Wait("hourly", (TICK,))], Outcome.PENDING, (Wait("hourly", (TICK,)),)),
-        ([], [Wait("hourly", runs=("a",))], Outcome.PENDING, (Wait("hourly", runs=("a",)),)),
-        ([], [Wait("hourly", (INGESTED,))], Outcome.PENDING, (Wait("hourly", (INGESTED,)),)),
+        (False, [], Outcome.LAUNCHED, ()),
+        (False, [Wait("hourly")], Outcome.LAUNCHED, ()),
+        (False, [Wait("hourly", (TICK,))], Outcome.PENDING, (Wait("hourly", (TICK,)),)),
+        (False, [Wait("hourly", runs=("a",))], Outcome.PENDING, (Wait("hourly", runs=("a",)),)),
+        (False, [Wait("hourly", (INGESTED,))], Outcome.PENDING, (Wait("hourly", (INGESTED,)),)),
         (
-            [],
+            False,
             [Wait("hourly", (TICK,), ("a",)), Wait("daily"), Wait("weekly", (TICK,))],
             Outcome.PENDING,
             (Wait("hourly", (TICK,), ("a",)), Wait("weekly", (TICK,))),
         ),
-        (["x"], [], Outcome.SKIPPED, ()),
-        (["x"], [Wait("hourly", (TICK,))], Outcome.SKIPPED, ()),
+        (True, [], Outcome.PENDING, ()),
+        (True, [Wait("hourly", (TICK,))], Outcome.PENDING, (Wait("hourly", (TICK,)),)),
     ],
 )
-def test_a_tick_launches_a_run_unless_one_is_unfinished_or_upstream_has_work(
-    own: list[str], upstream: list[Wait], outcome: Outcome, waits: tuple[Wait, ...]
+@pytest.mark.parametrize("trigger", [TICK, INGESTED])
+def test_a_trigger_launches_a_run_unless_the_group_is_busy_or_upstream_has_work(
+    trigger: Trigger, upstream: list[Wait], outcome: Outcome, waits: tuple[Wait, ...], *, is_busy: bool
 ) -> None:
-    covered_by = own[0] if own else None
-    expected = TriggerRecord(TICK, outcome, SIX, waits, covered_by)
-    assert decide_tick(TICK, own, upstream, SIX, is_pending=False) == expected
+    expected = TriggerRecord(trigger, outcome, SIX, waits)
+    assert decide_trigger(trigger, upstream, SIX, is_busy=is_busy, is_pending=False) == expected
 
 
 @pytest.mark.parametrize(("upstream", "waits"), [([], ()), ([Wait("hourly", (LATER,))], (Wait("hourly", (LATER,)),))])
-def test_a_tick_joins_a_pending_run_and_does_not_replace_it(upstream: list[Wait], waits: tuple[Wait, ...]) -> None:
-    assert decide_tick(LATER, [], upstream, SIX, is_pending=True) == TriggerRecord(LATER, Outcome.JOINED, SIX, waits)
-    assert decide_tick(LATER, ["x"], upstream, SIX, is_pending=True).covered_by == "x"
-
-
-@pytest.mark.parametrize(
-    ("own", "upstream", "expected"),
-    [
-        (Wait("b"), [], TriggerRecord(INGESTED, Outcome.LAUNCHED, SIX)),
-        (Wait("b", runs=("x",)), [], TriggerRecord(INGESTED, Outcome.PENDING, SIX, (Wait("b", runs=("x",)),))),
-        (Wait("b"), [Wait("a", (INGESTED,))], TriggerRecord(INGESTED, Outcome.PENDING, SIX, (Wait("a", (INGESTED,)),))),
-        (Wait("b", (TICK,)), [Wait("a", (INGESTED,))], None),
-    ],
-)
-def test_after_an_ingestion_a_run_starts_or_waits_unless_one_is_pending(
-    own: Wait, upstream: list[Wait], expected: TriggerRecord | None
+@pytest.mark.parametrize("is_busy", [False, True])
+def test_a_trigger_joins_a_pending_run_and_does_not_replace_it(
+    upstream: list[Wait], waits: tuple[Wait, ...], *, is_busy: bool
 ) -> None:
-    assert decide_ingestion(INGESTED, own, upstream, SIX) == expected
+    found = decide_trigger(LATER, upstream, SIX, is_busy=is_busy, is_pending=True)
+    assert found == TriggerRecord(LATER, Outcome.JOINED, SIX, waits)
 
 
 # --- the run that covers a trigger --------------------------------------------------------------------------
@@ -101,10 +88,6 @@ class FakeLookup:
         """Return a queued run."""
         return [RunState(f"{name} {trigger}", dg.DagsterRunStatus.QUEUED)] if self.has_runs else []
 
-    def run_and_retries(self, run_id: str) -> list[RunState]:
-        """Return a started run."""
-        return [RunState(run_id, dg.DagsterRunStatus.STARTED)]
-
 
 def launched(trigger: Trigger) -> TriggerRecord:
     return TriggerRecord(trigger, Outcome.LAUNCHED, trigger.moment)
@@ -112,10 +95,6 @@ def launched(trigger: Trigger) -> TriggerRecord:
 
 def pending(trigger: Trigger) -> TriggerRecord:
     return TriggerRecord(trigger, Outcome.PENDING, trigger.moment, (Wait("other", (trigger,)),))
-
-
-def skipped(trigger: Trigger) -> TriggerRecord:
-    return TriggerRecord(trigger, Outcome.SKIPPED, trigger.moment, covered_by="x")
 
 
 def joined(trigger: Trigger) -> TriggerRecord:
@@ -144,7 +123,6 @@ def status(
     return UpstreamGroup("a", records, on, FakeLookup(has_runs)).status(trigger, waiting, now)
 
 
-COVERED_BY_X = UpstreamStatus("a", runs=(RunState("x", dg.DagsterRunStatus.STARTED),))
 PENDING_SINCE_SIX = expected("has a pending run since the tick of 2026-01-01 06:00 UTC")
 PENDING_SINCE_FIVE = expected("has a pending run since the tick of 2026-01-01 05:00 UTC")
 
@@ -158,16 +136,13 @@ PENDING_SINCE_FIVE = expected("has a pending run since the tick of 2026-01-01 05
         ([pending(TICK)], [Resolution(TICK)], ran(TICK)),
         ([pending(TICK), launched(LATER)], [Resolution(TICK)], ran(TICK)),
         ([pending(TICK)], [Resolution(TICK, skipped="why")], UpstreamStatus("a", skipped="why")),
-        ([skipped(TICK)], [], COVERED_BY_X),
-        ([skipped(TICK), launched(LATER)], [], COVERED_BY_X),
-        ([pending(TICK), skipped(LATER)], [], PENDING_SINCE_SIX),
-        # Started, and not resolved by the sensor yet.
-        ([pending(TICK), launched(LATER)], [], ran(TICK)),
+        # Its run exists, which the sensor finds next.
+        ([pending(TICK), launched(LATER)], [], PENDING_SINCE_SIX),
+        ([pending(TICK), pending(LATER)], [Resolution(TICK)], ran(TICK)),
         # It joined a pending run.
         ([pending(EARLIER), joined(TICK)], [], PENDING_SINCE_FIVE),
         ([pending(EARLIER), joined(TICK)], [Resolution(EARLIER)], ran(EARLIER)),
         ([pending(EARLIER), joined(TICK), launched(LATER)], [Resolution(EARLIER)], ran(EARLIER)),
-        ([pending(EARLIER), skipped(TICK), joined(LATER)], [], COVERED_BY_X),
         # The run that it joined was skipped: it becomes pending.
         ([pending(EARLIER), joined(TICK)], [Resolution(EARLIER, skipped="why")], PENDING_SINCE_SIX),
         ([pending(EARLIER), joined(TICK)], [Resolution(EARLIER, skipped="why"), Resolution(TICK)], ran(TICK)),
@@ -175,7 +150,6 @@ PENDING_SINCE_FIVE = expected("has a pending run since the tick of 2026-01-01 05
         ([pending(EARLIER), joined(LATER)], [Resolution(EARLIER)], ran(EARLIER)),
         # The daemon was down, and evaluated only the last of the missed ticks.
         ([launched(LATER)], [], ran(LATER)),
-        ([skipped(LATER)], [], COVERED_BY_X),
     ],
 )
 def test_the_run_that_covers_a_tick_is_found(
@@ -248,6 +222,7 @@ SUCCEEDED = RunState("s", dg.DagsterRunStatus.SUCCESS)
 FAILED = RunState("f", dg.DagsterRunStatus.FAILURE)
 CANCELED = RunState("c", dg.DagsterRunStatus.CANCELED)
 RETRYING = RunState("r", dg.DagsterRunStatus.FAILURE, will_retry=True)
+BUSY = "the group's own run g is STARTED"
 
 
 @pytest.mark.parametrize(
@@ -283,25 +258,26 @@ RETRYING = RunState("r", dg.DagsterRunStatus.FAILURE, will_retry=True)
 def test_a_pending_run_waits_starts_or_is_skipped_by_its_groups_policy(
     status: UpstreamStatus, run: Action, skip: Action, wait: Action
 ) -> None:
-    assert [decide_pending_run(policy, [status], None).action for policy in (RUN, SKIP, WAIT)] == [run, skip, wait]
+    assert [decide_pending_run(policy, [status], []).action for policy in (RUN, SKIP, WAIT)] == [run, skip, wait]
 
 
 @pytest.mark.parametrize(
     ("policy", "statuses", "own", "action", "reason"),
     [
-        (WAIT, [], None, START, ""),
-        (WAIT, [], GOING, WAITS, "the group's own run g is STARTED"),
+        (WAIT, [], [], START, ""),
+        (WAIT, [], [BUSY], WAITS, BUSY),
+        (SKIP, [], [BUSY, "its last run x is FAILURE"], WAITS, f"{BUSY}; its last run x is FAILURE"),
         (
             WAIT,
             [UpstreamStatus("a", runs=(SUCCEEDED,)), UpstreamStatus("b", runs=(QUEUED,))],
-            None,
+            [],
             WAITS,
             "b's run q is QUEUED",
         ),
         (
             WAIT,
             [UpstreamStatus("a", runs=(RETRYING,)), UpstreamStatus("b", expected="is expected")],
-            None,
+            [],
             WAITS,
             "a's run r is FAILURE and will be retried; b is expected",
         ),
@@ -309,23 +285,23 @@ def test_a_pending_run_waits_starts_or_is_skipped_by_its_groups_policy(
         (
             WAIT,
             [UpstreamStatus("a", runs=(FAILED,)), UpstreamStatus("b", runs=(GOING,))],
-            GOING,
+            [BUSY],
             SKIPPED,
             "a's run f is FAILURE",
         ),
         (
             RUN,
             [UpstreamStatus("a", runs=(FAILED,)), UpstreamStatus("b", runs=(GOING,))],
-            None,
+            [],
             WAITS,
             "b's run g is STARTED",
         ),
-        (RUN, [UpstreamStatus("a", runs=(FAILED,)), UpstreamStatus("b", runs=(CANCELED,))], None, START, ""),
-        (SKIP, [UpstreamStatus("a", skipped="why")], None, SKIPPED, "a was skipped (why)"),
+        (RUN, [UpstreamStatus("a", runs=(FAILED,)), UpstreamStatus("b", runs=(CANCELED,))], [], START, ""),
+        (SKIP, [UpstreamStatus("a", skipped="why")], [], SKIPPED, "a was skipped (why)"),
     ],
 )
 def test_the_decision_considers_every_upstream_run_and_the_reason_names_them(
-    policy: OnUpstreamFailure, statuses: list[UpstreamStatus], own: RunState | None, action: Action, reason: str
+    policy: OnUpstreamFailure, statuses: list[UpstreamStatus], own: list[str], action: Action, reason: str
 ) -> None:
     decision = decide_pending_run(policy, statuses, own)
     assert (decision.action, decision.reason) == (action, reason)
@@ -334,5 +310,5 @@ def test_the_decision_considers_every_upstream_run_and_the_reason_names_them(
 def test_a_pending_run_waits_for_every_unfinished_status() -> None:
     for status in dg.DagsterRunStatus:
         ended = status.value in {"SUCCESS", "FAILURE", "CANCELED"}
-        action = decide_pending_run(RUN, [UpstreamStatus("a", runs=(RunState("x", status),))], None).action
+        action = decide_pending_run(RUN, [UpstreamStatus("a", runs=(RunState("x", status),))], []).action
         assert action is (START if ended else WAITS), status

@@ -6,9 +6,10 @@ The schedules and the sensor of pending runs are the real ones; Dagster's storag
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
+from itertools import pairwise
 from random import Random
 
 import dagster as dg
@@ -82,6 +83,7 @@ class Simulation:
         self.storage = MemoryStorage()
         self.runs: list[SimulatedRun] = []
         self.retries: list[tuple[int, SimulatedRun]] = []
+        self.ticks: list[tuple[str, int]] = []
         self.now = 0
 
     @property
@@ -118,6 +120,7 @@ class Simulation:
     def tick(self, group: str, moment: datetime) -> None:
         """Evaluate a schedule, as the daemon does."""
         unfinished = self.unfinished(group)
+        self.ticks.append((group, self.now))
         if isinstance(evaluate_tick(group, Trigger(moment), SimulatedSnapshot(self)), dg.RunRequest):
             assert not unfinished, "the schedule launched a second run of its group"
             self.start(group, moment)
@@ -150,9 +153,17 @@ class SimulatedSnapshot(InstanceSnapshot):
         """The records."""
         return PendingRunStore(self._simulation.storage, "simulated", self.groups.by_name)
 
-    def unfinished_runs(self, name: str) -> list[RunState]:
+    def occupying_runs(self, name: str) -> list[RunState]:
         """Return the unfinished runs of a group."""
         return self._states(self._simulation.unfinished(name))
+
+    def last_run(self, name: str) -> RunState | None:
+        """Return the last run of a group that is no retry, or its retry if that succeeded."""
+        last = next(
+            (run for run in reversed(self._simulation.runs) if run.group == name and run.root == run.run_id), None
+        )
+        attempts = self.run_and_retries(last.run_id) if last else []
+        return next((one for one in attempts if not one.has_failed), attempts[0] if attempts else None)
 
     def runs_of(self, name: str, trigger: Trigger) -> list[RunState]:
         """Return the runs of a tick."""
@@ -204,12 +215,14 @@ def automated_groups(draw: st.DrawFn) -> AutomatedGroups:
     return AutomatedGroups("simulated", groups, schedules_on=True)
 
 
-def simulate(simulation: Simulation, *, outage: range = range(0), by_hand: float = 0.0) -> None:
-    """Simulate some minutes with ticks, an outage and manual runs, and then until no run is pending."""
+def simulate(
+    simulation: Simulation, *, outage: range = range(0), by_hand: float = 0.0, until_idle: bool = True
+) -> None:
+    """Simulate some minutes with ticks, an outage and manual runs, and then ``until_idle``: no run is pending."""
     random, groups = simulation.random, simulation.groups.by_name
     missed: dict[str, datetime] = {}
     while simulation.now < MINUTES * 60 or (
-        (simulation.retries or has_pending(simulation)) and simulation.now < MINUTES * 600
+        until_idle and (simulation.retries or has_pending(simulation)) and simulation.now < MINUTES * 600
     ):
         if simulation.now % 60 == 0 and simulation.now < MINUTES * 60:
             # After an outage the daemon evaluates only the last of the missed ticks.
@@ -269,6 +282,42 @@ def test_runs_keep_their_order_and_no_run_is_pending_forever(groups: AutomatedGr
                 assert outcomes == {SUCCESS}
             if family and group.group.on_upstream_failure is OnUpstreamFailure.WAIT:
                 assert SUCCESS in outcomes
+
+
+@settings(max_examples=40, deadline=None)
+@given(automated_groups(), st.integers(0, 2**32))
+def test_after_every_tick_a_run_of_the_group_starts_however_busy_it_is(groups: AutomatedGroups, seed: int) -> None:
+    run = {"on_upstream_failure": OnUpstreamFailure.RUN}
+    always = {name: replace(one, group=one.group.model_copy(update=run)) for name, one in groups.by_name.items()}
+    random = Random(seed)  # noqa: S311 - no cryptography
+    simulation = Simulation(replace(groups, by_name=always), random, durations=(5, 60, 150, 400), outcomes=(7, 3, 1))
+    simulate(simulation, by_hand=0.02)
+    for group, evaluated in simulation.ticks:
+        later = [run for run in simulation.runs if run.group == group and run.tick and run.created >= evaluated]
+        assert later, (group, evaluated)
+    # Ticks of a busy group merge: no more than one run waits at a time.
+    for name in groups.by_name:
+        runs = [run for run in simulation.runs if run.group == name and run.tick and run.root == run.run_id]
+        assert len(runs) <= len([one for one in simulation.ticks if one[0] == name])
+
+
+@settings(max_examples=30, deadline=None)
+@given(automated_groups(), st.integers(0, 2**32))
+def test_with_depends_on_past_a_run_starts_only_after_the_last_one_succeeded(
+    groups: AutomatedGroups, seed: int
+) -> None:
+    strict = {
+        name: replace(one, group=one.group.model_copy(update={"depends_on_past": True}))
+        for name, one in groups.by_name.items()
+    }
+    random = Random(seed)  # noqa: S311 - no cryptography
+    simulation = Simulation(replace(groups, by_name=strict), random, durations=(5, 20, 60), outcomes=(20, 2, 1))
+    simulate(simulation, until_idle=False)
+    for name in strict:
+        roots = [run for run in simulation.runs if run.group == name and run.root == run.run_id]
+        for earlier, later in pairwise(roots):
+            attempts = [run for run in simulation.runs if run.root == earlier.run_id]
+            assert any(run.outcome is SUCCESS and run.ends <= later.created for run in attempts), (earlier, later)
 
 
 @pytest.mark.parametrize("seconds", [20, 50, 55, 60, 65, 90, 130])
