@@ -17,13 +17,12 @@ from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
 from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState
-from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.retry_decision import DECISION, PARENT, due_at, may_be_retried, with_retry
 from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
 from analytics_dagster.execution.failures.events import read_report
 from analytics_dagster.execution.failures.report import FailureReport
-from analytics_dagster.planning.groups import ScheduleGroup
+from analytics_dagster.planning.groups import PROJECT_TAG, ScheduleGroup
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 

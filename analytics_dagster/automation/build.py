@@ -63,7 +63,7 @@ def build_automation(
         executor=parts.executor,
     )
     all_jobs = [*([ingestion_job] if parts.ingestion.tables else []), *jobs.values()]
-    sensors = [build_dead_runs_sensor(), *build_retry_sensors(all_jobs, project, policies, report_reader)]
+    sensors = [build_dead_runs_sensor(project), *build_retry_sensors(all_jobs, project, policies, report_reader)]
     jobs_after = [jobs[name] for name, one in groups.by_name.items() if one.group.after_ingestion]
     if jobs_after or schedules:
         sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dagster as dg
 
-from analytics_dagster.execution.dead_runs import fail_dead_runs
+from analytics_dagster.execution.dead_runs import RunOwner, fail_dead_runs
 
 SENSOR = "dead_runs_sensor"
 
 
-def build_dead_runs_sensor() -> dg.SensorDefinition:
-    """Return the sensor that looks for dead runs every 30 seconds; it is on by default, and starts no runs."""
+def build_dead_runs_sensor(project: str) -> dg.SensorDefinition:
+    """Return the sensor that looks for dead runs of a project and its location; it is on by default."""
 
     @dg.sensor(
         name=SENSOR,
@@ -19,7 +19,8 @@ def build_dead_runs_sensor() -> dg.SensorDefinition:
         description="Marks runs as failed whose process was killed, and frees their pool slots.",
     )
     def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        dead = fail_dead_runs(context.instance)
+        origin = context.code_location_origin
+        dead = fail_dead_runs(context.instance, RunOwner(project, origin.location_name if origin else None))
         if not dead:
             return dg.SkipReason("No run is dead.")
         return dg.SkipReason(

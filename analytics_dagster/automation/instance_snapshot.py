@@ -12,7 +12,7 @@ from functools import cached_property
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG
+from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.pending_run_store import PendingRunStore, Trigger, TriggerRecord, Wait
 from analytics_dagster.automation.retry_decision import AD_HOC_SENSOR, PARENT, RETRIES_SENSOR, ROOT, may_be_retried
 from analytics_dagster.automation.run_order import (
@@ -27,7 +27,7 @@ from analytics_dagster.automation.run_order import (
     decide_trigger,
 )
 from analytics_dagster.planning.cron import ticks_at
-from analytics_dagster.planning.groups import GROUP_TAG
+from analytics_dagster.planning.groups import GROUP_TAG, PROJECT_TAG
 
 _MAX_START = timedelta(minutes=5)
 """How long a run may have the status NOT_STARTED: the daemon stopped after it created it, or could not queue it."""

@@ -8,10 +8,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.dagster_internals.asset_job import AssetJob
-from analytics_dagster.planning.groups import GROUP_TAG, IngestionRuns, ScheduleGroup
-
-PROJECT_TAG = "analytics_dagster/project"
-"""The tag of a run that names its dbt project: two locations may have groups of the same names."""
+from analytics_dagster.planning.groups import GROUP_TAG, PROJECT_TAG, IngestionRuns, ScheduleGroup
 
 POD_TAG = "dagster-k8s/config"
 """The tag of a run from which dagster-k8s configures its pod."""

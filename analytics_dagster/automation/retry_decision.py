@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG, RETRIES_TAG
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION, RETRIES_TAG
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.pending_run_store import AFTER_INGESTION, SCHEDULE_NAME, SCHEDULED_TIME
 from analytics_dagster.execution.failures.classification import worst
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport, Retry
 from analytics_dagster.execution.remaining_work import RemainingWork
-from analytics_dagster.planning.groups import GROUP_TAG, Backoff, IngestionRuns, ScheduleGroup
+from analytics_dagster.planning.groups import GROUP_TAG, PROJECT_TAG, Backoff, IngestionRuns, ScheduleGroup
 
 RETRIES_SENSOR = "retries_sensor"
 """The name of the sensor that retries runs of the location's jobs."""

@@ -20,7 +20,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, PROJECT_TAG
+from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.retry_decision import (
     AD_HOC_SENSOR,
     DECISION,
@@ -41,6 +41,7 @@ from analytics_dagster.execution.dead_runs import check_liveness
 from analytics_dagster.execution.failures.events import ReportReader, attach_report
 from analytics_dagster.execution.failures.report import FailureReport, Retry
 from analytics_dagster.execution.remaining_work import find_remaining_work
+from analytics_dagster.planning.groups import PROJECT_TAG
 from analytics_dagster.process_identity import Liveness
 from analytics_dagster.text import pluralize
 

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from analytics_dagster.cli.terminal import print_line
 from analytics_dagster.errors import HomeError
-from analytics_dagster.execution.dead_runs import fail_dead_runs
+from analytics_dagster.execution.dead_runs import RunOwner, fail_dead_runs
 from analytics_dagster.process_identity import Liveness, Process
 from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import load_target
@@ -89,10 +89,11 @@ def opened_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 
 
 def reset_stale_state(settings: Settings, instance: dg.DagsterInstance) -> None:
-    """Fail the runs whose process was killed, and set the limit of the warehouse's pool."""
-    for run in fail_dead_runs(instance):
+    """Fail the project's runs whose process was killed, and set the limit of the warehouse's pool."""
+    files = find_project(settings)
+    for run in fail_dead_runs(instance, RunOwner(files.name)):
         print_line(f"[yellow]Run {run.run_id} of {run.job} was marked as failed[/]: {escape(run.reason)}")
-    writers = count_writers(settings, load_target(find_project(settings)))
+    writers = count_writers(settings, load_target(files))
     set_pool_limit(instance, writers, replace=settings.warehouse_writers is not None)
 
 

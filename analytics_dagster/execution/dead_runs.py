@@ -1,6 +1,7 @@
 """Finds runs whose process was killed, marks them as failed, and frees the pool slots that they hold.
 
-Dagster's default launcher does neither: such a run stays STARTED and keeps its slots.
+Dagster's default launcher does neither: such a run stays STARTED and keeps its slots. Nor does Dagster end a run that
+was created and never queued. The runs of other code locations are left to these: their processes may be out of sight.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ import platform
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
 from analytics_dagster.dagster_internals.runs import executes_all_runs_here
+from analytics_dagster.planning.groups import PROJECT_TAG
 from analytics_dagster.process_identity import CHILD_TAG, PROCESS_TAG, Liveness, Process, tagged_process
 
 _UNFINISHED = [
@@ -26,6 +29,35 @@ _EVENT_TOLERANCE = 60.0
 
 _SLOTS_EXPIRE_AFTER = 300.0
 """Seconds after which a finished run of an unknown process loses its slots."""
+
+_QUEUED_WITHIN = timedelta(hours=1)
+"""How long after its creation a run may be queued: a daemon that was stopped in between queues it when it is back."""
+
+
+@dataclass(frozen=True)
+class RunOwner:
+    """Whose runs are judged: the runs of the jobs of a dbt project, and the other runs of its code location.
+
+    Without ``location`` the other runs are those that this package's executor has tagged.
+    """
+
+    project: str | None
+    location: str | None = None
+
+    @classmethod
+    def of(cls, run: dg.DagsterRun) -> RunOwner:
+        """Return the owner of a run."""
+        origin = run.remote_job_origin
+        return cls(run.tags.get(PROJECT_TAG), origin.location_name if origin else None)
+
+    def owns(self, run: dg.DagsterRun) -> bool:
+        """Return whether a run belongs to it; a run of the command line has no location."""
+        project, origin = run.tags.get(PROJECT_TAG), run.remote_job_origin
+        if project and self.project and project != self.project:
+            return False
+        if origin is None or self.location is None:
+            return project is not None or PROCESS_TAG in run.tags
+        return bool(origin.location_name == self.location)
 
 
 @dataclass(frozen=True)
@@ -45,8 +77,10 @@ class DeadRun:
     reason: str
 
 
-def fail_dead_runs(instance: dg.DagsterInstance, run_ids: Collection[str] | None = None) -> list[DeadRun]:
-    """Mark every unfinished run whose process is dead as failed, and free the slots of dead runs; return those marked.
+def fail_dead_runs(
+    instance: dg.DagsterInstance, owner: RunOwner, run_ids: Collection[str] | None = None
+) -> list[DeadRun]:
+    """Mark the owner's unfinished runs whose process is dead as failed, and free their slots; return those marked.
 
     ``run_ids`` limits it to some runs. Runs that Dagster itself will resume are left alone. Runs that had finished, or
     were marked by someone else, are not returned, but their slots are freed.
@@ -55,9 +89,10 @@ def fail_dead_runs(instance: dg.DagsterInstance, run_ids: Collection[str] | None
         return []
     chosen = None if run_ids is None else list(run_ids)
     dead = []
-    for run in instance.get_runs(filters=dg.RunsFilter(run_ids=chosen, statuses=_UNFINISHED)):
-        result = check_liveness(instance, run)
-        if result.liveness is not Liveness.DEAD or instance.run_will_resume(run.run_id):
+    for record in instance.get_run_records(filters=dg.RunsFilter(run_ids=chosen, statuses=_UNFINISHED)):
+        run = record.dagster_run
+        result = _judge(instance, record) if owner.owns(run) else None
+        if result is None or result.liveness is not Liveness.DEAD or instance.run_will_resume(run.run_id):
             continue
         # Read again: the process may have reported the end of the run just before it ended.
         now = instance.get_run_by_id(run.run_id)
@@ -69,11 +104,24 @@ def fail_dead_runs(instance: dg.DagsterInstance, run_ids: Collection[str] | None
             instance.report_run_failed(now, f"The run was cut off: {result.reason}.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         dead.append(DeadRun(run.run_id, run.job_name, result.reason))
-    _free_slots_of_finished_runs(instance, chosen)
+    _free_slots_of_finished_runs(instance, owner, chosen)
     return dead
 
 
-def _free_slots_of_finished_runs(instance: dg.DagsterInstance, run_ids: Collection[str] | None) -> None:
+def _judge(instance: dg.DagsterInstance, record: dg.RunRecord) -> LivenessResult:
+    """Return whether a run is still executed, or will be."""
+    result = check_liveness(instance, record.dagster_run)
+    age = datetime.now(timezone.utc) - record.create_timestamp
+    is_created = record.dagster_run.status is dg.DagsterRunStatus.NOT_STARTED
+    if is_created and result.liveness is Liveness.UNKNOWN and age > _QUEUED_WITHIN:
+        hours = age.total_seconds() / 3600
+        return LivenessResult(Liveness.DEAD, f"it was created {hours:.0f} hours ago and never queued")
+    return result
+
+
+def _free_slots_of_finished_runs(
+    instance: dg.DagsterInstance, owner: RunOwner, run_ids: Collection[str] | None
+) -> None:
     """Free the slots of finished runs: a run that was marked from outside keeps them if its process is gone."""
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
@@ -83,7 +131,7 @@ def _free_slots_of_finished_runs(instance: dg.DagsterInstance, run_ids: Collecti
         record = instance.get_run_record_by_id(run_id)
         if record is None:
             storage.free_concurrency_slots_for_run(run_id)
-        elif record.dagster_run.is_finished:
+        elif record.dagster_run.is_finished and owner.owns(record.dagster_run):
             liveness = check_liveness(instance, record.dagster_run).liveness
             expired = liveness is Liveness.UNKNOWN and time.time() - (record.end_time or 0.0) > _SLOTS_EXPIRE_AFTER
             if liveness is Liveness.DEAD or expired:

@@ -28,7 +28,7 @@ from analytics_dagster.dagster_internals.executor_internals import (
     is_available,
     sleep_until_interrupted,
 )
-from analytics_dagster.execution.dead_runs import check_liveness, fail_dead_runs
+from analytics_dagster.execution.dead_runs import RunOwner, check_liveness, fail_dead_runs
 from analytics_dagster.execution.pool_slots import PoolSlots
 from analytics_dagster.process_identity import is_executed_here, process_tags
 from analytics_dagster.warehouse import POOL
@@ -205,7 +205,8 @@ class PoolContext:
         for wait in due:
             wait.next_check = now + _CHECK_INTERVAL
         others = {run_id for wait in due for run_id in self._slots.other_runs(wait.key, waiting=True)}
-        dead = fail_dead_runs(self._job_context.instance, others)
+        owner = RunOwner.of(self._job_context.dagster_run)
+        dead = fail_dead_runs(self._job_context.instance, owner, others)
         for run in dead:
             self._job_context.log.warning(
                 f"run {run.run_id[:8]} of {run.job} is dead: {run.reason}. It was marked as failed; its slot is free."

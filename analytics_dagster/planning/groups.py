@@ -18,6 +18,9 @@ from analytics_dagster.yaml_file import ONE_OR_MANY, YamlModel, YamlPath, as_tup
 GROUP_TAG = "analytics_dagster/schedule_group"
 """The run tag that holds the name of the run's schedule group."""
 
+PROJECT_TAG = "analytics_dagster/project"
+"""The run tag that holds the name of the dbt project: two locations may have groups of the same names."""
+
 RESERVED = frozenset({"consumers", "exposures", "ingestion", "sources"})
 """Names of other jobs and asset groups of the location; a schedule group can't use them."""
 

@@ -25,7 +25,6 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.automation.build import order_groups
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.jobs import PROJECT_TAG
 from analytics_dagster.automation.landing_sensor import SENSOR as LANDING_SENSOR
 from analytics_dagster.automation.landing_sensor import LandingCursor
 from analytics_dagster.automation.pending_run_store import Outcome, PendingRunStore, Resolution, Trigger
@@ -34,6 +33,7 @@ from analytics_dagster.automation.retry_decision import PARENT, due_at
 from analytics_dagster.automation.retry_sensors import RetryEvaluation, find_failed_runs
 from analytics_dagster.cli.home import CONFIGURATION, prepare_home
 from analytics_dagster.location import Location, build_location
+from analytics_dagster.planning.groups import PROJECT_TAG
 from analytics_dagster.settings import Settings
 from tests.conftest import ProjectCopy
 from tests.unit.alerting.fake_channels import FakeChannels, open_fake_channels

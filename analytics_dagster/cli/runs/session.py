@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 from rich.markup import escape
 
-from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION
 from analytics_dagster.automation.retry_decision import PARENT
 from analytics_dagster.cli.home import opened_instance, reset_stale_state
 from analytics_dagster.cli.runs.execution import JobRequest, execute_jobs, make_retrier
@@ -19,6 +19,7 @@ from analytics_dagster.errors import HomeError
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.execution.remaining_work import find_remaining_work
 from analytics_dagster.location import Location, build_location
+from analytics_dagster.planning.groups import PROJECT_TAG
 from analytics_dagster.settings import DbtRunner, Settings
 from analytics_dagster.text import pluralize
 

@@ -15,13 +15,12 @@ from dagster_k8s.job import UserDefinedDagsterK8sConfig, get_user_defined_k8s_co
 from analytics_dagster.automation.jobs import (
     AD_HOC,
     POD_TAG,
-    PROJECT_TAG,
     RETRIES_TAG,
     build_group_job,
     build_ingestion_job,
     run_tags,
 )
-from analytics_dagster.planning.groups import IngestionRuns, ScheduleGroup
+from analytics_dagster.planning.groups import PROJECT_TAG, IngestionRuns, ScheduleGroup
 
 
 def group(**content: object) -> ScheduleGroup:

@@ -18,7 +18,7 @@ from dagster._core.storage import tags as dagster_tags  # the names of Dagster's
 
 from analytics_dagster.automation import retry_sensors
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG, RETRIES_TAG
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION, RETRIES_TAG
 from analytics_dagster.automation.landing_sensor import STARTED_BY
 from analytics_dagster.automation.retry_decision import (
     AD_HOC_SENSOR,
@@ -40,7 +40,7 @@ from analytics_dagster.execution.failures.deployment import DeploymentInfo
 from analytics_dagster.execution.failures.events import REPORT, ReportReader
 from analytics_dagster.execution.failures.observation import NodeFailure, to_observation
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailureReport
-from analytics_dagster.planning.groups import Backoff, IngestionRuns, ScheduleGroup
+from analytics_dagster.planning.groups import PROJECT_TAG, Backoff, IngestionRuns, ScheduleGroup
 from analytics_dagster.process_identity import process_tags
 from tests.unit.automation.three_groups import ThreeGroups, hourly_table, three_groups
 

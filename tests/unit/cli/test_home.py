@@ -197,7 +197,7 @@ def test_a_home_whose_ui_was_killed_can_be_locked(home: Path, ended: Process) ->
 def test_the_dead_runs_sensor_fails_dead_runs_and_is_on_by_default(
     instance: dg.DagsterInstance, ended: Process
 ) -> None:
-    sensor = build_dead_runs_sensor()
+    sensor = build_dead_runs_sensor("shop")
     assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
     context = dg.build_sensor_context(instance)
     nothing = sensor(context)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -19,7 +20,8 @@ from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobO
 from analytics_dagster.cli.home import prepare_home
 from analytics_dagster.dagster_internals.runs import executes_all_runs_here
 from analytics_dagster.execution import dead_runs
-from analytics_dagster.execution.dead_runs import LivenessResult, check_liveness, combine, fail_dead_runs
+from analytics_dagster.execution.dead_runs import DeadRun, LivenessResult, RunOwner, check_liveness, combine
+from analytics_dagster.planning.groups import PROJECT_TAG
 from analytics_dagster.process_identity import (
     PROCESS_TAG,
     Liveness,
@@ -36,6 +38,11 @@ ALIVE, DEAD, UNKNOWN = Liveness.ALIVE, Liveness.DEAD, Liveness.UNKNOWN
 STATUS = dg.DagsterRunStatus
 JOB = dg.GraphDefinition("job", node_defs=[]).to_job()
 ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("location"), "repository"), "job")
+
+
+def fail_dead_runs(instance: dg.DagsterInstance, run_ids: list[str] | None = None) -> list[DeadRun]:
+    """Judge the runs of the project "shop", and those of the location of `ORIGIN`."""
+    return dead_runs.fail_dead_runs(instance, RunOwner("shop", "location"), run_ids)
 
 
 @pytest.fixture
@@ -84,7 +91,9 @@ def make_run(
     status: dg.DagsterRunStatus = STATUS.STARTED,
     child: Process | None = None,
 ) -> dg.DagsterRun:
-    run = instance.create_run_for_job(JOB, status=status, remote_job_origin=ORIGIN if status is STATUS.QUEUED else None)
+    run = instance.create_run_for_job(
+        JOB, status=status, tags={PROJECT_TAG: "shop"}, remote_job_origin=ORIGIN if status is STATUS.QUEUED else None
+    )
     if process is not None:
         own = process_tags(run.run_id)[PROCESS_TAG]
         instance.add_run_tags(run.run_id, {PROCESS_TAG: own.replace(Process.current().to_text(), process.to_text())})
@@ -314,3 +323,82 @@ def test_a_deleted_or_long_finished_run_loses_its_slot(
     monkeypatch.setattr(dead_runs, "_SLOTS_EXPIRE_AFTER", -1.0)
     fail_dead_runs(local)
     assert claim(local, waiting)
+
+
+# --- whose runs are judged -------------------------------------------------------------------------------------
+
+
+def origin(location: str) -> RemoteJobOrigin:
+    return RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), "repository"), "job")
+
+
+@pytest.mark.parametrize(
+    ("owner", "tags", "location", "expected"),
+    [
+        # The sensor of a location.
+        (RunOwner("shop", "ours"), {PROJECT_TAG: "shop"}, "ours", True),
+        (RunOwner("shop", "ours"), {PROJECT_TAG: "shop"}, None, True),
+        (RunOwner("shop", "ours"), {PROJECT_TAG: "shop"}, "theirs", False),
+        (RunOwner("shop", "ours"), {PROJECT_TAG: "bank"}, None, False),
+        (RunOwner("shop", "ours"), {PROJECT_TAG: "bank"}, "ours", False),
+        (RunOwner("shop", "ours"), {}, "ours", True),
+        (RunOwner("shop", "ours"), {}, "theirs", False),
+        (RunOwner("shop", "ours"), {PROCESS_TAG: "x"}, "theirs", False),
+        (RunOwner("shop", "ours"), {PROCESS_TAG: "x"}, None, True),
+        (RunOwner("shop", "ours"), {}, None, False),
+        # The command line does not know the name of the location.
+        (RunOwner("shop"), {PROJECT_TAG: "shop"}, "ours", True),
+        (RunOwner("shop"), {PROJECT_TAG: "bank"}, "ours", False),
+        (RunOwner("shop"), {PROCESS_TAG: "x"}, "ours", True),
+        (RunOwner("shop"), {}, "ours", False),
+        # A run of "Materialize" that waits for a slot.
+        (RunOwner(None, "ours"), {PROJECT_TAG: "shop"}, "ours", True),
+        (RunOwner(None, "ours"), {PROJECT_TAG: "shop"}, "theirs", False),
+    ],
+)
+def test_a_run_is_judged_by_its_own_location_only(
+    instance: dg.DagsterInstance, owner: RunOwner, tags: dict[str, str], location: str | None, *, expected: bool
+) -> None:
+    run = instance.create_run_for_job(
+        JOB, status=STATUS.STARTED, tags=tags, remote_job_origin=origin(location) if location else None
+    )
+    assert owner.owns(run) is expected
+    if location and PROJECT_TAG in tags:
+        assert RunOwner.of(run) == RunOwner(tags[PROJECT_TAG], location)
+
+
+def test_a_run_of_another_location_is_neither_failed_nor_loses_its_slot(local: dg.DagsterInstance) -> None:
+    # Its events name a process of another container, which does not exist here.
+    run = local.create_run_for_job(JOB, status=STATUS.STARTED, remote_job_origin=origin("theirs"))
+    local.report_engine_event("Executing", run, EngineEventData.multiprocess(gone().pid))
+    assert check_liveness(local, run).liveness is DEAD
+    assert fail_dead_runs(local) == []
+    assert fail_dead_runs(local, [run.run_id]) == []
+    assert now(local, run).status is STATUS.STARTED
+    ended, waiting = local.create_run_for_job(JOB, remote_job_origin=origin("theirs")), make_run(local)
+    local.report_engine_event("Executing", ended, EngineEventData.multiprocess(gone().pid))
+    assert claim(local, ended)
+    local.report_run_canceled(ended)
+    fail_dead_runs(local)
+    assert not claim(local, waiting)
+    ours = local.create_run_for_job(JOB, status=STATUS.STARTED, remote_job_origin=origin("location"))
+    local.report_engine_event("Executing", ours, EngineEventData.multiprocess(gone().pid))
+    assert [dead.run_id for dead in fail_dead_runs(local)] == [ours.run_id]
+
+
+@pytest.mark.parametrize(("minutes", "is_dead"), [(59, False), (61, True)])
+def test_a_run_that_was_created_and_never_queued_is_failed_after_an_hour(
+    local: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, minutes: int, *, is_dead: bool
+) -> None:
+    run = make_run(local, status=STATUS.NOT_STARTED)
+    executed = make_run(local, Process.current(), status=STATUS.NOT_STARTED)
+    started = make_run(local, status=STATUS.STARTING)
+    age = dead_runs._QUEUED_WITHIN - timedelta(minutes=minutes)  # as if they were that old
+    monkeypatch.setattr(dead_runs, "_QUEUED_WITHIN", age)
+    found = fail_dead_runs(local)
+    assert [dead.run_id for dead in found] == ([run.run_id] if is_dead else [])
+    if is_dead:
+        assert "never queued" in found[0].reason
+        assert now(local, run).status is STATUS.FAILURE
+    assert now(local, executed).status is STATUS.NOT_STARTED
+    assert now(local, started).status is STATUS.STARTING
