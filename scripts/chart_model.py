@@ -278,6 +278,10 @@ class QueuedRunCoordinator(Model):
     dequeue_interval_seconds: int = Field(5, ge=1)
     dequeue_use_threads: bool = True
     dequeue_num_workers: int = Field(4, ge=1)
+    max_user_code_failure_retries: int = Field(
+        20, ge=0, description="How often a run is queued again whose code server could not be reached, as in a rollout."
+    )
+    user_code_failure_retry_delay: int = Field(30, ge=1, description="The seconds until it leaves the queue again.")
 
 
 class RunCoordinatorConfig(Model):

@@ -42,6 +42,9 @@ _COPIED_TAGS = {
 }
 
 
+_RESTARTS = 3
+"""How often a run that never started is requested again, for example because the code server was down."""
+
 RetryPolicy: TypeAlias = ScheduleGroup | IngestionRuns
 """What has retry settings: ``retries``, ``retry_delay`` (seconds) and ``retry_backoff``."""
 
@@ -72,10 +75,12 @@ class RetryPolicies:
 
 def decide_retry(report: FailureReport, policy: RetryPolicy | None, done: int) -> Retry:
     """Return whether and when a failed run is retried that was retried ``done`` times before."""
-    of = policy.retries if policy else 0
+    # Without a start there is nothing to repeat: whatever the group's retries, the run is not lost.
+    never_started = report.started is None and not (report.nodes or report.checks)
+    of = max(policy.retries, _RESTARTS if never_started else 0) if policy else 0
     failures: list[FailedNode | FailedCheck | FailedStep] = [*report.nodes, *report.errors, *report.steps]
     kind = worst([failure.kind for failure in failures])
-    why = kind.value if kind else "unknown failure"
+    why = f"{kind.value if kind else 'unknown failure'}{'; it never started' if never_started and kind else ''}"
     if policy is None or of == 0:
         return Retry("not retried: the schedule groups file sets no retries for it")
     if kind is None or not kind.is_transient:

@@ -37,6 +37,7 @@ EARLIER = frozenset(
         "7b76b4b48210f0d445cfe1a0f3dbd64328cd493add1d738404c2437de1ace2e4",
         "717bd4dbbe6e6bf80345c678ab118fea12d65b043528c42753ef8197746bda3d",
         "a48144ee53652c20a18746921f64b95aa583d96dbca81f50a9e0351d4d57053c",
+        "dcd8bdb760a74ec65a9e11175452a6664c7b7be1ba44bf0e84e033b43691f7db",
     }
 )
 """The configurations of earlier versions. A home that still has one of these was not changed by a user."""

@@ -64,7 +64,7 @@ def _selecting_groups(
     """Return the groups that select each node, in the order of the file."""
     selecting: dict[str, list[str]] = {node: [] for node in sorted(graph.built)}
     for group in groups.groups:
-        for node in selected[group.selection] & graph.built:
+        for node in group.named(selected) & graph.built:
             selecting[node].append(group.name)
     return selecting
 
@@ -133,7 +133,7 @@ def _assign_tests(
             # A test of sources alone protects the groups that read them: it runs in the first of these.
             group = min(reading, key=position.__getitem__)
         else:
-            naming = [group.name for group in groups.groups if unique_id in selected[group.selection]]
+            naming = [group.name for group in groups.groups if unique_id in group.named(selected)]
             group = naming[0] if naming else _fallback(order, last if not reads else None)
         if unique_id in graph.tests:
             own = [node for node in reads if owner.get(node) == group]
@@ -211,7 +211,7 @@ def _warnings(
     for group in groups.groups:
         selection = f"the selector {group.selector!r}" if group.selector else repr(group.select)
         is_empty = plan.by_name[group.name].is_empty
-        if not selected[group.selection] & (graph.built | graph.tests.keys()):
+        if group.selection and not group.named(selected) & (graph.built | graph.tests.keys()):
             # The default group has nodes that no other group selects, whatever its own selection is.
             if is_empty or not group.default:
                 yield Problem(

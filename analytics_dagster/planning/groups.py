@@ -140,12 +140,9 @@ Retries = Annotated[int, Field(ge=0, le=10)]
 RetryDelay = Annotated[int, Field(ge=0)]
 
 _TEXT = {"type": "string"}
-_ONE_SELECTION: dict[str, Any] = {
-    "oneOf": [
-        {"required": ["select"], "properties": {"select": _TEXT}},
-        {"required": ["selector"], "properties": {"selector": _TEXT}},
-    ]
-}
+_SELECTIONS: list[dict[str, Any]] = [{"required": [key], "properties": {key: _TEXT}} for key in ("select", "selector")]
+_DEFAULT = {"required": ["default"], "properties": {"default": {"const": True}}, "not": {"anyOf": _SELECTIONS}}
+_ONE_SELECTION: dict[str, Any] = {"oneOf": [*_SELECTIONS, _DEFAULT]}
 
 
 class ScheduleGroup(YamlModel):
@@ -164,7 +161,7 @@ class ScheduleGroup(YamlModel):
     time_zone: TimeZone | None = None
     """The IANA time zone of the cron; default: the setting's."""
     default: bool = False
-    """Whether it gets every node that no other group selects."""
+    """Whether it gets every node that no other group selects; then it needs no selection of its own."""
     after_ingestion: bool = False
     """Whether newly ingested files start it too."""
     docs: bool = False
@@ -196,14 +193,22 @@ class ScheduleGroup(YamlModel):
 
     @model_validator(mode="after")
     def _has_one_selection(self) -> ScheduleGroup:
-        if (self.select is None) == (self.selector is None):
+        if self.select is not None and self.selector is not None:
             raise ValueError("give either `select` or `selector`")
+        if self.select is None and self.selector is None and not self.default:
+            raise ValueError("give either `select` or `selector`; only the default group needs none")
         return self
 
     @property
-    def selection(self) -> Selection:
-        """The selection of the group's nodes."""
+    def selection(self) -> Selection | None:
+        """The selection of the group's nodes; None for a default group that only gets what is left."""
+        if self.select is None and self.selector is None:
+            return None
         return Selection(select=self.select, selector=self.selector, variables=_as_json(self.variables))
+
+    def named(self, selected: Mapping[Selection, frozenset[str]]) -> frozenset[str]:
+        """Return the unique ids that dbt resolved for its selection, out of those of all selections."""
+        return selected[self.selection] if self.selection else frozenset()
 
     @property
     def changes(self) -> Selection | None:

@@ -100,7 +100,7 @@ class Manifest:
         changed: Collection[str] = (),
     ) -> Plan:
         """Return the plan for groups that select by their names; ``changed`` are the nodes that groups' vars change."""
-        selected = {group.selection: frozenset(self.tagged.get(group.name, ())) for group in groups}
+        selected = {one.selection: frozenset(self.tagged.get(one.name, ())) for one in groups if one.selection}
         selected |= {group.changes: frozenset(changed) for group in groups if group.changes}
         return make_plan(ScheduleGroups(groups=groups, on_overlap=on_overlap), self.content, selected)
 

@@ -74,8 +74,9 @@ def explain(planned: PlannedProject, unique_id: str) -> Explanation:
 
 
 def selection_of(group: ScheduleGroup) -> str:
-    """Return how a group selects its nodes, as in the schedule groups file."""
-    return f"selector: {group.selector}" if group.selector is not None else f"select: {group.select}"
+    """Return how a group selects its nodes, as in the schedule groups file; empty for a group without a selection."""
+    found = {"selector": group.selector, "select": group.select}
+    return next((f"{key}: {value}" for key, value in found.items() if value is not None), "")
 
 
 def kind_of(planned: PlannedProject, unique_id: str) -> str:

@@ -38,7 +38,7 @@ class PlannedProject:
 
     def selecting(self, node: str) -> tuple[ScheduleGroup, ...]:
         """Return the groups whose selection names a node, in the order of the file."""
-        return tuple(group for group in self.groups.groups if node in self.project.selected[group.selection])
+        return tuple(group for group in self.groups.groups if node in group.named(self.project.selected))
 
 
 def plan_project(settings: Settings, announce: Announce) -> PlannedProject:

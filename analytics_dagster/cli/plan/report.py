@@ -49,9 +49,9 @@ def group_report(planned: PlannedProject, name: str, now: datetime) -> Renderabl
     group_plan = plan.by_name[name]
     group = group_plan.group
     before = plan.before(name)
-    default = "; and every node that no group selects (default group)" if group.default else ""
+    default = ["every node that no group selects (default group)"] if group.default else []
     facts = {
-        "selects": selection_of(group) + default,
+        "selects": "; and ".join(filter(None, [selection_of(group), *default])),
         "runs": _runs(group, now),
         "waits for": f"{', '.join(before)}; {_UPSTREAM_FAILURE[group.on_upstream_failure]}" if before else "no group",
         "waited for by": ", ".join(other for other in plan.by_name if name in plan.before(other)) or "no group",

@@ -220,6 +220,7 @@ _INNER_EXCEPTION = re.compile(r"[(\s](?:[A-Za-z_]\w*\.)*([A-Z]\w+)(?=[:(])(?!:\d
 _PSYCOPG = re.compile(r"\bpsycopg2?\.errors\.(\w+)")
 _EXCEPTIONS = _table(
     (K.CONNECTION, "ConnectionError ConnectionResetError ConnectionRefusedError ConnectionAbortedError"),
+    (K.CONNECTION, "DagsterUserCodeUnreachableError DagsterCodeLocationLoadError DagsterCodeLocationNotFoundError"),
     (K.CONNECTION, "BrokenPipeError RemoteDisconnected EndpointConnectionError ProtocolError"),
     (K.CONNECTION, "ChunkedEncodingError IncompleteRead NewConnectionError MaxRetryError SSLEOFError"),
     (K.CONNECTION, "SSLZeroReturnError NameResolutionError EOFException ServerDisconnectedError"),

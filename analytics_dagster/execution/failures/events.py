@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from statistics import median
+from typing import Any
 
 import dagster as dg
 
@@ -175,7 +176,11 @@ def _find_reason_of_end(instance: dg.DagsterInstance, run_id: str, end: str, sec
     if classify(end) is not FailureKind.CODE:
         return end
     events = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)]
-    messages = [redact(event.message or "", secrets) for event in events[-_LAST_EVENTS:] if event]
+    # A run that could not be taken from the queue has its reason in the event's error.
+    lines = [
+        [*_messages(event.engine_event_data.error), event.message or ""] for event in events[-_LAST_EVENTS:] if event
+    ]
+    messages = [redact("\n".join(filter(None, one)), secrets) for one in lines]
     return next((message for message in reversed(messages) if classify(message).is_transient), end)
 
 
@@ -219,12 +224,13 @@ def _step_error(event: dg.DagsterEvent) -> str:
         description = str(data.user_failure_data.description)
         # dagster-dbt's description begins with its whole command, vars included.
         return description.partition(_LOGGED)[2].strip() or description
-    lines, error = list[str](), data.error
-    while error is not None:
-        lines.append(error.message.strip())
-        error = error.cause
     # The user's exception is the cause of Dagster's.
-    return "\n".join(reversed(lines))
+    return "\n".join(_messages(data.error))
+
+
+def _messages(error: Any) -> list[str]:
+    """Return the messages of an exception and its causes, innermost first; none without an exception."""
+    return [] if error is None else [*_messages(error.cause), error.message.strip()]
 
 
 def _steps(seen: _Seen) -> Iterator[FailedStep]:

@@ -21,6 +21,8 @@ run_coordinator:
     {{- if $queue.dequeueUseThreads }}
     dequeue_num_workers: {{ $queue.dequeueNumWorkers }}
     {{- end }}
+    max_user_code_failure_retries: {{ $queue.maxUserCodeFailureRetries }}
+    user_code_failure_retry_delay: {{ $queue.userCodeFailureRetryDelay }}
 concurrency:
   pools:
     # The limit of the pool is in Dagster's storage: the code writes how many writers its warehouse accepts.

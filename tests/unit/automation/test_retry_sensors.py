@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -39,10 +40,10 @@ from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
 from analytics_dagster.execution.failures.events import REPORT, ReportReader
 from analytics_dagster.execution.failures.observation import NodeFailure, to_observation
-from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailureReport
+from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport
 from analytics_dagster.planning.groups import PROJECT_TAG, Backoff, IngestionRuns, ScheduleGroup
 from analytics_dagster.process_identity import process_tags
-from tests.unit.automation.three_groups import ThreeGroups, hourly_table, three_groups
+from tests.unit.automation.three_groups import ThreeGroups, hourly_part, hourly_table, three_groups
 
 pytestmark = pytest.mark.slow
 
@@ -91,6 +92,25 @@ def test_any_other_run_is_not_retried_with_a_reason(
     retry = decide_retry(failed, asked, done)
     assert retry.due is None
     assert retry.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "retries", "done", "reason"),
+    [
+        (FailureKind.CONNECTION, 0, 0, "retry 1 of 3 at 12:01:00 UTC (connection; it never started)"),
+        (FailureKind.KILLED, 0, 2, "retry 3 of 3 at 12:04:00 UTC (killed; it never started)"),
+        (FailureKind.KILLED, 5, 4, "retry 5 of 5 at 12:16:00 UTC (killed; it never started)"),
+        (FailureKind.CONNECTION, 0, 3, "not retried: all 3 retries are used (connection; it never started)"),
+        (FailureKind.CODE, 2, 0, "not retried: it would fail again (error; it never started)"),
+    ],
+)
+def test_a_run_that_never_started_is_requested_again_whatever_its_retries(
+    kind: FailureKind, retries: int, done: int, reason: str
+) -> None:
+    failed = FailureReport("r", "nightly", ended=NOON, steps=(FailedStep("", kind, "why"),))
+    assert decide_retry(failed, group(retries=retries), done).reason == reason
+    started = replace(failed, started=NOON - 1)
+    assert "it never started" not in decide_retry(started, group(retries=retries), done).reason
 
 
 def test_a_warning_check_does_not_prevent_a_retry() -> None:
@@ -185,7 +205,7 @@ def test_a_retry_is_requested_when_it_is_due_with_the_remaining_work(groups: Thr
     assert not evaluate(groups, 50)[0]
     [request], _ = evaluate(groups, 70)
     assert request.job_name == "hourly"
-    assert request.asset_selection == [hourly_table.key]
+    assert request.asset_selection == [hourly_part.key, hourly_table.key]
     assert request.run_key == f"retry:{first}"
     assert {name: request.tags[name] for name in (PARENT, ROOT, NUMBER, "team", STARTED_BY)} == {
         PARENT: first,

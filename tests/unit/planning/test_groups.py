@@ -152,9 +152,15 @@ HEAD = "groups:\n- {name: a, select: x}\n"
         (HEAD + "- {select: x}", [":3: group 2, name: this key is expected"]),
         ("groups:\n- name: a\n  select: x\n  select: y", ["can't be read", "'select' appears twice", "lines 3 and 4"]),
         # selections
-        (HEAD + "- {name: b}", [":3: group b: give either `select` or `selector`"]),
+        (HEAD + "- {name: b}", [":3: group b: give either `select` or `selector`; only the default group needs none"]),
         (HEAD + "- {name: b, select: x, selector: y}", [":3: group b: give either `select` or `selector`"]),
-        (HEAD + "- {name: b, select: }", [":3: group b: give either `select` or `selector`"]),
+        (
+            HEAD + "- {name: b, default: true, select: x, selector: y}",
+            [":3: group b: give either `select` or `selector`"],
+        ),
+        (HEAD + "- {name: b, default: true, select: ''}", [":3: group b, select: an empty selection selects nothing"]),
+        (HEAD + "- {name: b, default: false}", ["only the default group needs none"]),
+        (HEAD + "- {name: b, select: }", [":3: group b: give either `select` or `selector`; only the default group"]),
         (HEAD + "- {name: b, select: 5}", [":3: group b, select: a text", "not 5"]),
         (
             HEAD + "- {name: b, select: [x, y]}",
@@ -391,6 +397,20 @@ def test_equal_selections_are_resolved_once(tmp_path: Path) -> None:
     assert asked == (Selection(select="x", variables='{"v":1}'), Selection(variables='{"v":1}', changed=True))
 
 
+WITHOUT_SELECTION = (
+    "groups: [{name: a, default: true}]",
+    "groups: [{name: a, select: , default: true}]",
+    "groups: [{name: a, default: true, vars: {v: 1}}, {name: b, selector: y}]",
+)
+
+
+@pytest.mark.parametrize("content", WITHOUT_SELECTION)
+def test_a_default_group_needs_no_selection(tmp_path: Path, content: str) -> None:
+    group = load(tmp_path, content)[0]
+    assert group.selection is None
+    assert group.named({}) == frozenset()
+
+
 # --- the JSON schema --------------------------------------------------------------------------------------------
 
 
@@ -404,7 +424,14 @@ def test_the_schema_is_a_valid_json_schema() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [BUNDLED.read_text(encoding="utf-8"), TWO, EVERYTHING, "groups: [{name: a, select: x, time_zone: }]"]
+    "content",
+    [
+        BUNDLED.read_text(encoding="utf-8"),
+        TWO,
+        EVERYTHING,
+        "groups: [{name: a, select: x, time_zone: }]",
+        *WITHOUT_SELECTION,
+    ],
 )
 def test_the_schema_accepts_valid_files(tmp_path: Path, content: str) -> None:
     load(tmp_path, content)
@@ -417,6 +444,8 @@ def test_the_schema_accepts_valid_files(tmp_path: Path, content: str) -> None:
         "groups: [{name: a, select: x, cronn: 1}]",
         "groups: [{name: a}]",
         "groups: [{name: a, select: x, selector: y}]",
+        "groups: [{name: a, select: x, selector: y, default: true}]",
+        "groups: [{name: a, default: false}]",
         "groups: [{name: a, select: }]",
         "groups: [{name: a b, select: x}]",
         "groups: [{name: a, select: [x]}]",

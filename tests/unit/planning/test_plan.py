@@ -545,6 +545,17 @@ def test_an_empty_project_is_one_warning() -> None:
     assert warning.code == "nothing-to-run"
 
 
+def test_a_default_group_without_a_selection_gets_what_is_left_without_a_warning() -> None:
+    rest = ScheduleGroup(name="rest", default=True)
+    manifest = Manifest().model("x", tag="a").model("y", "model.p.x").model("z", "model.p.y", tag="b")
+    plan = manifest.plan(A, rest)
+    assert nodes_of(plan) == {"a": ["x"], "rest": ["y", "z"]}
+    assert plan.warnings == plan.problems == ()
+    assert nodes_of(manifest.plan(rest)) == {"rest": ["x", "y", "z"]}
+    # It has no selection that could overlap.
+    assert nodes_of(manifest.plan(A, rest, B)) == {"a": ["x"], "rest": ["y"], "b": ["z"]}
+
+
 def test_a_selection_of_tests_alone_is_no_warning() -> None:
     plan = Manifest().model("x", tag="a").test("t", tag="b").plan(A, B).require()
     assert plan.warnings == ()

@@ -18,7 +18,6 @@ from analytics_dagster.planning.build import make_plan
 from analytics_dagster.planning.groups import ScheduleGroups
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.graph import Graph
-from analytics_dagster.project.parse import Selection
 from tests.unit.manifests import Manifest
 
 TAGS = ("hourly", "daily", "weekly", "monthly", "finance", "every_2_hours")
@@ -46,8 +45,8 @@ def _selected(content: dict[str, Any], select: str) -> frozenset[str]:
 
 def _plan(content: dict[str, Any], proposal: Proposal) -> Plan:
     groups = ScheduleGroups.model_validate(yaml.safe_load(groups_file(proposal)))
-    asked = {group.selection: _selected(content, str(group.select)) for group in groups.groups}
-    return make_plan(groups, content, dict[Selection, frozenset[str]](asked))
+    asked = {group.selection: _selected(content, str(group.select)) for group in groups.groups if group.selection}
+    return make_plan(groups, content, asked)
 
 
 @st.composite

@@ -52,7 +52,9 @@ class Project:
             }
         )
         selected = {
-            group.selection: frozenset(f"m.{name}" for name in groups[group.name].split()) for group in file.groups
+            group.selection: frozenset(f"m.{name}" for name in groups[group.name].split())
+            for group in file.groups
+            if group.selection
         }
         self.plan: Plan = make_plan(file, manifest, selected).require()
         self.graph = Graph(manifest)

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 import pytest
 
-from analytics_dagster.automation.jobs import AD_HOC, INGESTION, PROJECT_TAG
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION
 from analytics_dagster.cli.runs.session import _last_failed_run
 from analytics_dagster.errors import HomeError
+from analytics_dagster.planning.groups import PROJECT_TAG
 
 
 @pytest.fixture
