@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -12,9 +12,13 @@ from analytics_dagster.assets.checks import build_check_specs
 from analytics_dagster.assets.exposures import build_exposure_specs
 from analytics_dagster.assets.keys import PROJECT, asset_keys, project_key, same_assets
 from analytics_dagster.assets.steps import StepSpec, plan_steps
+from analytics_dagster.errors import ProjectError
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.graph import Graph
 from analytics_dagster.project.loading import Project
+
+if TYPE_CHECKING:
+    from analytics_dagster.assets.translator import Translator
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def make_dbt_definitions(
     translator = Translator(plan, graph, keys)
     sources = [source for source in manifest["sources"] if source not in merged]
     nodes = sorted(plan.group_of, key=graph.position.__getitem__)
-    specs = {unique_id: translator.get_asset_spec(manifest, unique_id, project.dbt) for unique_id in [*sources, *nodes]}
+    specs = {unique_id: _spec(translator, project, unique_id) for unique_id in [*sources, *nodes]}
     checks = build_check_specs(plan, graph, manifest, keys, unit_tests=unit_tests)
     return DbtDefinitions(
         plan=plan,
@@ -65,6 +69,17 @@ def make_dbt_definitions(
         paths={unique_id: graph.nodes[unique_id]["original_file_path"] for unique_id in nodes},
         manifest_subset=manifest_subset,
     )
+
+
+def _spec(translator: Translator, project: Project, unique_id: str) -> dg.AssetSpec:
+    try:
+        return translator.get_asset_spec(project.manifest, unique_id, project.dbt)
+    except Exception as error:
+        # dagster-dbt and Dagster raise many exceptions for properties that they can't use; none names the node.
+        raise ProjectError(
+            f"The properties of {unique_id} can't become those of an asset: {type(error).__name__}: {error}",
+            remedy="Correct them.",
+        ) from error
 
 
 def _project_specs(manifest: Mapping[str, Any], plan: Plan) -> list[dg.AssetSpec]:

@@ -19,7 +19,6 @@ from analytics_dagster.execution.arguments import docs_arguments
 from analytics_dagster.execution.build_context import BuildContext
 from analytics_dagster.execution.dbt_resource import DbtResource
 from analytics_dagster.execution.dbt_supervision import stop_dbt
-from analytics_dagster.project.files import read_configuration
 from analytics_dagster.redaction import Redactor, redacted_step
 from analytics_dagster.warehouse import POOL, Warehouse
 from analytics_dagster.warehouse.folder import Folder
@@ -153,9 +152,9 @@ def _generate(
     catalog = orjson.loads((folder / _CATALOG).read_bytes())
     # It contains each node's compiled SQL.
     page = Redactor.of().values((folder / _STATIC).read_text(encoding="utf-8")).encode()
-    configuration = read_configuration(build.project.directory / "dbt_project.yml")
+    asset_paths = build.project.files.rendered("asset-paths", build.project.target.properties)
     # The page is last, since it refers to the pictures.
-    for name, path in pictures(folder, configuration.get("asset-paths") or ()):
+    for name, path in pictures(folder, asset_paths or ()):
         docs.folder.write(name, path.read_bytes())
     docs.folder.write(PAGE, page)
     folders.delete(1)

@@ -6,7 +6,7 @@ import itertools
 import keyword
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,19 +49,85 @@ def asset_key(resource: Mapping[str, Any]) -> dg.AssetKey:
     dagster-dbt has no assets for exposures: their key is `exposures` and the name. For each of them
     `meta: {dagster: {asset_key: [...]}}` sets another key.
     """
-    if resource["resource_type"] == "exposure" and not _configured(resource):
+    if resource["resource_type"] == "exposure" and not dagster_meta(resource).get("asset_key"):
         return dg.AssetKey([EXPOSURES, resource["name"]])
-    return _stock_translator().get_asset_key(resource)
+    return _stock_translator().get_asset_key(with_valid_meta(resource))
+
+
+def dagster_meta(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what `meta.dagster` of a resource says; what has a wrong type is left out, see `wrong_meta`."""
+    meta = (resource.get("config") or {}).get("meta") or resource.get("meta") or {}
+    return _valid(meta.get("dagster"))
+
+
+def with_valid_meta(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a resource whose `meta.dagster` dagster-dbt can read: it raises bare exceptions for wrong types."""
+    config = resource.get("config") or {}
+    metas = [meta for meta in (resource.get("meta"), config.get("meta")) if meta and "dagster" in meta]
+    if all(_valid(meta["dagster"]) == meta["dagster"] for meta in metas):
+        return resource
+    return {
+        **resource,
+        "meta": _with_valid_dagster(resource.get("meta")),
+        "config": {**config, "meta": _with_valid_dagster(config.get("meta"))},
+    }
+
+
+def wrong_meta(resource: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with `meta.dagster` of a resource. Empty values say nothing and are not wrong."""
+    meta = (resource.get("config") or {}).get("meta") or resource.get("meta") or {}
+    found = meta.get("dagster")
+    if not found:
+        return []
+    if not isinstance(found, dict):
+        return [f"`dagster` is {found!r}, and not a mapping"]
+    wrong = {key: value for key, value in found.items() if key not in _valid(found) and value not in (None, [], {}, "")}
+    return [f"`{key}` is {value!r}, and not {_META[key][1]}" for key, value in wrong.items()]
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _are_names(value: Any) -> bool:
+    return _is_name(value) or (isinstance(value, list) and bool(value) and all(map(_is_name, value)))
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+_META: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "asset_key": (_are_names, "a name or a list of names"),
+    "owners": (_are_names, "a name or a list of names"),
+    "group": (_is_name, "a name"),
+    "auto_materialize_policy": (_is_mapping, "a mapping"),
+    "freshness_policy": (_is_mapping, "a mapping"),
+}
+"""The values of `meta.dagster` that have a type: whether a value has it, and its description."""
+
+
+def _valid(found: Any) -> Mapping[str, Any]:
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if key not in _META or _META[key][0](value)}
+
+
+def _with_valid_dagster(meta: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    return {**(meta or {}), "dagster": _valid((meta or {}).get("dagster"))}
 
 
 def asset_keys(manifest: Mapping[str, Any], graph: Graph) -> Mapping[str, dg.AssetKey]:
     """Return the asset keys of built nodes, sources and exposures by unique id."""
-    resources = [
+    return {resource["unique_id"]: asset_key(resource) for resource in _resources(manifest, graph)}
+
+
+def _resources(manifest: Mapping[str, Any], graph: Graph) -> list[Mapping[str, Any]]:
+    return [
         *(graph.nodes[node] for node in sorted(graph.built)),
         *(manifest["sources"][source] for source in sorted(manifest["sources"])),
         *exposures(manifest),
     ]
-    return {resource["unique_id"]: asset_key(resource) for resource in resources}
 
 
 def exposures(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -86,9 +152,22 @@ def same_assets(keys: Mapping[str, dg.AssetKey], graph: Graph) -> frozenset[str]
 
 
 def check_asset_keys(plan: Plan, manifest: Mapping[str, Any]) -> Plan:
-    """Return the plan, with a problem if two nodes, sources or exposures have the same asset key."""
+    """Return the plan, with problems if `meta.dagster` can't be used, or if two assets have the same key."""
     graph = Graph(manifest)
     keys = asset_keys(manifest, graph)
+    wrong = [
+        f"{resource['unique_id']} ({resource['original_file_path']}): {problem}"
+        for resource in _resources(manifest, graph)
+        for problem in wrong_meta(resource)
+    ]
+    if wrong:
+        problem = Problem(
+            code="invalid-meta",
+            message="`meta.dagster` of these nodes, sources or exposures can't be used:",
+            nodes=tuple(wrong),
+            remedy="Correct these values in the properties of each, or remove them.",
+        )
+        plan = replace(plan, problems=(*plan.problems, problem))
     merged = same_assets(keys, graph)
     sharing: dict[dg.AssetKey, list[str]] = defaultdict(list)
     for unique_id, key in keys.items():
@@ -131,7 +210,7 @@ def dagster_names(wanted: Iterable[tuple[Thing, str]]) -> dict[str, Thing]:
 
 def dagster_owners(named: Any) -> list[str]:
     """Return one owner or several in a form that Dagster accepts; an empty or invalid owner is left out."""
-    names = [named] if isinstance(named, str) else named or []
+    names = [named] if isinstance(named, str) else named if isinstance(named, list | tuple) else []
     return [dagster_owner(name) for name in names if isinstance(name, str) and name.strip()]
 
 
@@ -148,8 +227,3 @@ def _stock_translator() -> DagsterDbtTranslator:
     from analytics_dagster.dagster_internals.lazy_dagster_dbt import DagsterDbtTranslator
 
     return DagsterDbtTranslator()
-
-
-def _configured(resource: Mapping[str, Any]) -> bool:
-    meta = (resource.get("config") or {}).get("meta") or resource.get("meta") or {}
-    return bool((meta.get("dagster") or {}).get("asset_key"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_dagster.assets.keys import dagster_owners
+from analytics_dagster.assets.keys import dagster_meta, dagster_owners, with_valid_meta
 from analytics_dagster.dagster_internals.lazy_dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -44,7 +44,7 @@ class Translator(DagsterDbtTranslator):
         project; here it is made once.
         """
         if unique_id not in self._specs:
-            properties = self.get_resource_props(manifest, unique_id)
+            properties = with_valid_meta(self.get_resource_props(manifest, unique_id))
             adapter = manifest["metadata"].get("adapter_type") or "dbt"
             self._specs[unique_id] = dg.AssetSpec(
                 key=self._keys[unique_id],
@@ -86,11 +86,10 @@ class Translator(DagsterDbtTranslator):
         Dagster accepts e-mail addresses and `team:` names; any other name becomes a team.
         """
         meta = (dbt_resource_props.get("config") or {}).get("meta") or dbt_resource_props.get("meta") or {}
+        of_dagster = dagster_meta(dbt_resource_props)
         group = dbt_resource_props.get("group")
         owner = group.get("owner") or {} if isinstance(group, dict) else {}
-        named = (
-            (meta.get("dagster") or {}).get("owners") or owner.get("email") or owner.get("name") or meta.get("owner")
-        )
+        named = of_dagster.get("owners") or owner.get("email") or owner.get("name") or meta.get("owner")
         return dagster_owners(named)
 
     def get_tags(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, str]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import yaml
 
-from analytics_dagster.errors import ProfileError, ProjectError
+from analytics_dagster.errors import ProjectError
+from analytics_dagster.project.jinja import YamlRenderer
 from analytics_dagster.redaction import redact
 from analytics_dagster.settings import Environment, Settings, environment_variables, variable_name
-
-if TYPE_CHECKING:
-    import jinja2
 
 PROJECT = "dbt_project.yml"
 """The name of the file that makes a folder a dbt project."""
@@ -57,18 +53,32 @@ class DbtProjectFiles:
         return isinstance(variables, dict) and variables.get(SHOP_VARIABLE) is True
 
     @property
-    def packages_dir(self) -> Path:
-        """The folder of installed dbt packages."""
-        return self.directory / str(self.configuration.get("packages-install-path") or "dbt_packages")
+    def vars(self) -> Mapping[str, Any]:
+        """The location's dbt vars."""
+        variables: Mapping[str, Any] = orjson.loads(self.variables)
+        return variables
 
-    @property
-    def needs_packages(self) -> bool:
-        """Whether declared packages are not installed, or were declared after the last installation."""
+    def rendered(self, key: str, target: Mapping[str, Any]) -> Any:
+        """Return a value of `dbt_project.yml` with its Jinja rendered; ``target`` has the properties of the target.
+
+        Raises `ProjectError` if it can't be rendered.
+        """
+        return YamlRenderer(self.directory / PROJECT, self.vars, target, ProjectError).render(
+            self.configuration.get(key), key
+        )
+
+    def packages_dir(self, target: Mapping[str, Any]) -> Path:
+        """Return the folder of installed dbt packages."""
+        return self.directory / str(self.rendered("packages-install-path", target) or "dbt_packages")
+
+    def needs_packages(self, target: Mapping[str, Any]) -> bool:
+        """Return whether declared packages are not installed, or were declared after the last installation."""
         declared = [self.directory / name for name in ("packages.yml", "dependencies.yml")]
         newest = max((path.stat().st_mtime for path in declared if path.is_file()), default=None)
         if newest is None:
             return False
-        return not self.packages_dir.is_dir() or self.packages_dir.stat().st_mtime < newest
+        installed = self.packages_dir(target)
+        return not installed.is_dir() or installed.stat().st_mtime < newest
 
 
 def find_project(settings: Settings) -> DbtProjectFiles:
@@ -82,16 +92,23 @@ def find_project(settings: Settings) -> DbtProjectFiles:
         )
     configuration = read_configuration(path)
     variables = environment_variables()
+    renderer = YamlRenderer(
+        path,
+        settings.dbt_vars,
+        error=ProjectError,
+        remedy="Correct the expression: `target` is not known here. Instead of it set "
+        f"{variable_name('dbt_profile')} or {variable_name('dbt_target_path')}.",
+    )
     artifacts = settings.dbt_target_path or variables.get("DBT_TARGET_PATH")
     profiles_dir = settings.dbt_profiles_dir or variables.get("DBT_PROFILES_DIR")
     return DbtProjectFiles(
         directory=directory,
         configuration=configuration,
-        artifacts=(directory / (artifacts or render(path, configuration.get("target-path") or "target"))).resolve(),
+        artifacts=(directory / (artifacts or renderer.render(configuration.get("target-path")) or "target")).resolve(),
         # dbt's own order: `--profiles-dir` or its variable, the current folder (for us the project's), `~/.dbt`.
         # Source: https://docs.getdbt.com/docs/core/connect-data-platform/connection-profiles
         profiles_dirs=(Path(profiles_dir),) if profiles_dir else (directory, Path.home() / ".dbt"),
-        profile=settings.dbt_profile or str(configuration.get("profile", "default")),
+        profile=settings.dbt_profile or str(renderer.render(configuration.get("profile", "default"))),
         target=settings.target_name,
         environment=settings.environment,
         variables=orjson.dumps(settings.dbt_vars, option=orjson.OPT_SORT_KEYS).decode(),
@@ -105,49 +122,3 @@ def read_configuration(path: Path) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ProjectError(f"{path} can't be read: {redact(str(error))}", remedy="Correct the file.") from error
     return content if isinstance(content, dict) else {}
-
-
-def render(path: Path, value: Any) -> Any:
-    """Return a value of a YAML file of dbt with its Jinja rendered; raises `ProfileError` that names the file."""
-    if isinstance(value, dict):
-        return {key: render(path, item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [render(path, item) for item in value]
-    return _render_text(path, value) if isinstance(value, str) and "{" in value else value
-
-
-def _render_text(path: Path, text: str) -> Any:
-    import jinja2  # many profiles have no Jinja
-
-    expression = _EXPRESSION.match(text)
-    try:
-        # Like dbt: a text that is one expression keeps the type of its value.
-        if expression is None:
-            return _jinja().from_string(text).render()
-        value = _jinja().compile_expression(expression["inside"], undefined_to_none=False)()
-        if isinstance(value, jinja2.Undefined):
-            raise jinja2.UndefinedError("the expression has no value")
-    except jinja2.TemplateError as error:
-        raise ProfileError(f"{path} can't be rendered at {text!r}: {error}", remedy="Correct the expression.") from None
-    return value
-
-
-_EXPRESSION = re.compile(r"^\s*\{\{(?P<inside>(?:(?!\}\}|\{\{).)*)\}\}\s*$", re.DOTALL)
-
-
-@cache
-def _jinja() -> jinja2.Environment:
-    import jinja2  # see `_render_text`
-
-    def env_var(name: str, default: str | None = None) -> str:
-        value = environment_variables().get(name, default)
-        if value is None:
-            raise jinja2.UndefinedError(f"the variable {name} is not set")
-        return value
-
-    # The output is YAML, not HTML: nothing has to be escaped.
-    jinja = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
-    jinja.globals["env_var"] = env_var
-    # dbt's own filters, which convert a text to another type.
-    jinja.filters.update({**dict.fromkeys(("as_number", "as_native", "as_bool"), yaml.safe_load), "as_text": str})
-    return jinja

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -38,15 +39,20 @@ _TOP_LEVEL = (
     "selectors.yml",
     ".dbtignore",
 )
-_FOLDERS = {
-    "model": "models",
-    "seed": "seeds",
-    "snapshot": "snapshots",
-    "macro": "macros",
-    "test": "tests",
-    "analysis": "analyses",
-    "function": "functions",
+_FOLDERS: Mapping[str, Sequence[str]] = {
+    "model-paths": ["models"],
+    "seed-paths": ["seeds"],
+    "snapshot-paths": ["snapshots"],
+    "macro-paths": ["macros"],
+    "test-paths": ["tests"],
+    "analysis-paths": ["analyses"],
+    "function-paths": ["functions"],
+    "docs-paths": [],
+    # Deprecated, but still read by dbt.
+    "source-paths": [],
+    "data-paths": [],
 }
+"""The keys of `dbt_project.yml` with folders that dbt reads, and dbt's defaults."""
 _COMPARED_WITH = ("manifest.json", "run_results.json", "sources.json")
 _CHUNK = 1 << 20
 _VARIABLE = re.compile(rb"env_var\(\s*['\"]([^'\"]+)")
@@ -110,7 +116,7 @@ class ParseRecord:
 
 def read_inputs(files: DbtProjectFiles, target: Target) -> ParseInputs:
     """Return the inputs of a manifest that would be made now: stats every file that dbt reads, opens few of them."""
-    stats = {path: _stat(path) for path in _paths(files)}
+    stats = {path: _stat(path) for path in _paths(files, target)}
     facts = {
         "the target": f"{target.profile}.{target.name}",
         "the target's adapter": target.adapter,
@@ -121,7 +127,7 @@ def read_inputs(files: DbtProjectFiles, target: Target) -> ParseInputs:
         "the state to compare with": _state(files.directory),
         "dbt": ", ".join(f"{name} {_version(name)}" for name in ("dbt-core", f"dbt-{target.adapter}")),
     }
-    installed = f"{files.packages_dir.resolve()}{os.sep}"
+    installed = f"{files.packages_dir(target.properties).resolve()}{os.sep}"
     lock = str(files.directory / "package-lock.yml")
     return ParseInputs(facts, stats, frozenset(path for path in stats if path.startswith(installed) or path == lock))
 
@@ -161,19 +167,23 @@ def write_record(
     temporary.replace(artifacts / RECORD)
 
 
-def _paths(files: DbtProjectFiles) -> Iterator[str]:
+def _paths(files: DbtProjectFiles, target: Target) -> Iterator[str]:
     """Yield the files that dbt reads: as `str`, since thousands of `Path` objects take as long as a parse."""
     yield from (str(path) for path in (files.directory / name for name in _TOP_LEVEL) if path.is_file())
-    configuration = files.configuration
-    named = [path for kind, folder in _FOLDERS.items() for path in configuration.get(f"{kind}-paths") or [folder]]
-    named += [*(configuration.get("docs-paths") or []), files.packages_dir]
+    properties = target.properties
+    named = [path for key, folders in _FOLDERS.items() for path in _as_list(files.rendered(key, properties) or folders)]
+    named.append(files.packages_dir(properties))
     artifacts = str(files.artifacts)
-    for root in sorted({(files.directory / path).resolve() for path in named if "{" not in str(path)}):
+    for root in sorted({(files.directory / path).resolve() for path in named}):
         for folder, folders, names in os.walk(root, followlinks=True):
             folders[:] = [
                 name for name in folders if not name.startswith(".") and f"{folder}{os.sep}{name}" != artifacts
             ]
             yield from (f"{folder}{os.sep}{name}" for name in names if name.endswith(_READ_BY_DBT))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _state(project_dir: Path) -> str:

@@ -89,7 +89,7 @@ def prepare_manifest(
             return False
         announce(f"Preparing the dbt project {files.directory} ({reason})")
         before = read_inputs(files, target)
-        request = ParseRequest.of(files, target, selections, install_packages=files.needs_packages)
+        request = ParseRequest.of(files, target, selections, install_packages=files.needs_packages(target.properties))
         try:
             selected = parse.parse(request)
         except parse.DbtFailedError as failure:

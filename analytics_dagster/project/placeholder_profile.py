@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.project.files import DbtProjectFiles, render
+from analytics_dagster.project.files import DbtProjectFiles
+from analytics_dagster.project.jinja import YamlRenderer
 from analytics_dagster.project.profile import PROFILES, Target, find_profiles_dir, read_profiles
 
 FOLDER = "placeholder_profile"
@@ -44,18 +45,19 @@ def _real_names(files: DbtProjectFiles) -> tuple[str, str]:
         profile = _mapping(read_profiles(path).get(files.profile))
     except ProfileError:
         return fallback, "main"
-    target = files.target or _rendered(path, profile.get("target")) or fallback
+    renderer = YamlRenderer(path, files.vars)
+    target = files.target or _rendered(renderer, profile.get("target")) or fallback
     output = _mapping(_mapping(profile.get("outputs")).get(target))
-    return target, _rendered(path, output.get("schema", output.get("dataset"))) or "main"
+    return target, _rendered(renderer, output.get("schema", output.get("dataset"))) or "main"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _rendered(path: Any, value: Any) -> str:
+def _rendered(renderer: YamlRenderer, value: Any) -> str:
     try:
-        rendered = render(path, value)
+        rendered = renderer.render(value)
     except ProfileError:
         return ""
     return rendered if isinstance(rendered, str) else ""

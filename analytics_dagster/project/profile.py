@@ -15,7 +15,8 @@ from urllib.parse import urlparse
 import yaml
 
 from analytics_dagster.errors import ProfileError
-from analytics_dagster.project.files import DbtProjectFiles, render
+from analytics_dagster.project.files import DbtProjectFiles
+from analytics_dagster.project.jinja import YamlRenderer
 from analytics_dagster.redaction import redact
 from analytics_dagster.secret_values import remember_secrets, secrets_in
 from analytics_dagster.settings import missing_variables, variable_name
@@ -23,6 +24,7 @@ from analytics_dagster.settings import missing_variables, variable_name
 PROFILES = "profiles.yml"
 """The name of the file of dbt's profiles."""
 
+_VAR = re.compile(r"\bvar(?:\.has_var)?\(\s*['\"](?P<name>[^'\"]+)")
 _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_default>,)?")
 
 
@@ -30,7 +32,8 @@ _ENV_VAR = re.compile(r"env_var\(\s*['\"](?P<name>[^'\"]+)['\"]\s*(?P<has_defaul
 class Target:
     """One output of a dbt profile, rendered.
 
-    ``credentials`` have dbt's own keys (`path`, `host`, …) and may hold secrets: never print them.
+    ``credentials`` have dbt's own keys (`path`, `host`, …) and may hold secrets: never print them. ``variables`` are
+    the dbt vars that the profile reads.
     """
 
     profile: str
@@ -38,6 +41,7 @@ class Target:
     adapter: str
     profiles_dir: Path
     credentials: Mapping[str, Any] = field(repr=False)
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def database(self) -> str:
@@ -51,6 +55,12 @@ class Target:
     def schema(self) -> str:
         """The schema of its relations, unless a model's configuration sets another."""
         return self._first("schema", "dataset") or ("main" if self.adapter == "duckdb" else "")
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        """What Jinja in `dbt_project.yml` knows as `target`."""
+        names = {"name": self.name, "target_name": self.name, "profile_name": self.profile, "type": self.adapter}
+        return {"database": self.database, "schema": self.schema, **self.credentials, **names}
 
     def _first(self, *keys: str) -> str:
         """Return the first value that is set: adapters name the same thing differently."""
@@ -82,12 +92,15 @@ def load_target(files: DbtProjectFiles) -> Target:
     """
     profiles_dir = find_profiles_dir(files)
     path = profiles_dir / PROFILES
-    target = files.target or render(path, _read_profile(path, files.profile).get("target", "default"))
-    return _require_adapter(read_target(profiles_dir, files.profile, str(target)))
+    default = _read_profile(path, files.profile).get("target", "default")
+    target = files.target or YamlRenderer(path, files.vars).render(default)
+    return _require_adapter(read_target(profiles_dir, files.profile, str(target), files.vars))
 
 
-def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
+def read_target(profiles_dir: Path, profile: str, name: str, variables: Mapping[str, Any]) -> Target:
     """Return a target, rendered: also one that `load_target` chose before, for callers that keep no secrets.
+
+    ``variables`` are the location's dbt vars; those that the target names are sufficient.
 
     Raises `ProfileError` if it does not exist, or if a variable that it needs is not set.
     """
@@ -108,9 +121,11 @@ def read_target(profiles_dir: Path, profile: str, name: str) -> Target:
             + ".",
             remedy="Set them in the environment (in production from a Secret) and start again.",
         )
-    rendered = render(path, output)
+    rendered = YamlRenderer(path, variables).render(output)
     remember_secrets(rendered)
-    return Target(profile, name, str(rendered.get("type", "")), profiles_dir, rendered)
+    named = {match["name"] for match in _VAR.finditer(str(output))}
+    used = {key: value for key, value in variables.items() if key in named}
+    return Target(profile, name, str(rendered.get("type", "")), profiles_dir, rendered, used)
 
 
 def _read_profile(path: Path, name: str) -> Mapping[str, Any]:

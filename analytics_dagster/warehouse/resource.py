@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from analytics_dagster.errors import WarehouseError
 from analytics_dagster.project.profile import Target, read_target
@@ -41,6 +41,8 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
     profiles_dir: str = ""
     profile: str = ""
     target: str = ""
+    variables: dict[str, Any] = Field(default_factory=dict)
+    """The dbt vars that the profile reads."""
 
     _run: LockingRun | None = PrivateAttr(default=None)
 
@@ -51,7 +53,7 @@ class Warehouse(dg.ConfigurableResource["Warehouse"]):
 
     def read_profile(self) -> Target:
         """Return the target with its secrets; raises `ProfileError` if the profile can't be read any more."""
-        return read_target(Path(self.profiles_dir), self.profile, self.target)
+        return read_target(Path(self.profiles_dir), self.profile, self.target, self.variables)
 
     @contextmanager
     def exclusively(self) -> Iterator[WarehouseLock]:
@@ -154,4 +156,5 @@ def build_warehouse(target: Target, project_dir: Path, *, lock_timeout: float) -
         profiles_dir=str(target.profiles_dir),
         profile=target.profile,
         target=target.name,
+        variables=dict(target.variables),
     )

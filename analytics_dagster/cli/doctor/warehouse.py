@@ -77,6 +77,7 @@ def check_with_dbt(target: Target, project_dir: Path, clocks: Clocks) -> CheckRe
         command = [dbt_executable(), "--quiet", "run-operation", "analytics_dagster_probe", "--project-dir", folder]
         command += ["--profiles-dir", str(target.profiles_dir), "--profile", target.profile, "--target", target.name]
         command += ["--target-path", f"{folder}/target", "--log-path", folder, "--no-use-colors"]
+        command += ["--vars", json.dumps(dict(target.variables))]
         try:
             done = subprocess.run(  # noqa: S603 - the dbt of our own environment
                 [*command, "--no-send-anonymous-usage-stats"],

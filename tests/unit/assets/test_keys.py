@@ -13,8 +13,11 @@ from analytics_dagster.assets.keys import (
     asset_key,
     asset_keys,
     check_asset_keys,
+    dagster_meta,
     dagster_names,
+    dagster_owners,
     same_assets,
+    with_valid_meta,
 )
 from analytics_dagster.errors import ScheduleGroupError
 from analytics_dagster.planning.groups import ScheduleGroup
@@ -192,3 +195,64 @@ def test_names_are_unique_and_accepted_by_dagster(wanted: list[str], names: list
     assert list(given.values()) == list(range(len(wanted)))
     for name in given:
         dg.OpDefinition(compute_fn=lambda *_: None, name="any", ins={name: dg.In(dg.Nothing)}, outs={name: dg.Out()})
+
+
+WRONG_META = {
+    "a list": ["a"],
+    "a text": "finance",
+    "a number": 5,
+    "a number as key": {"asset_key": 5},
+    "a number within the key": {"asset_key": ["finance", 5]},
+    "an empty name in the key": {"asset_key": ["finance", ""]},
+    "a mapping as key": {"asset_key": {"a": "b"}},
+    "a number as owner": {"owners": 5},
+    "a mapping as owner": {"owners": {"email": "ann@firm.example"}},
+    "a number as group": {"group": 7},
+    "a text as policy": {"auto_materialize_policy": "eager"},
+    "a number as freshness": {"freshness_policy": 60},
+}
+
+
+@pytest.mark.parametrize("place", ["config", "top"])
+@pytest.mark.parametrize("kind", ["model", "source", "exposure"])
+@pytest.mark.parametrize("what", WRONG_META)
+def test_a_wrong_value_in_meta_is_a_problem_that_names_the_resource(what: str, kind: str, place: str) -> None:
+    meta = {"meta": {"dagster": WRONG_META[what]}}
+    others = {"config": meta} if place == "config" else meta
+    resource = source("raw", "orders") if kind == "source" else node(kind, "orders")
+    resource.update(others, original_file_path="models/orders.yml")
+    (problem,) = check_asset_keys(plan_of(), manifest(resource)).problems
+    assert problem.code == "invalid-meta"
+    [line] = problem.nodes
+    assert line.startswith(f"{resource['unique_id']} (models/orders.yml): `")
+    assert asset_keys(manifest(resource), Graph(manifest(resource))).keys() == {resource["unique_id"]}
+
+
+@pytest.mark.parametrize(
+    "dagster",
+    [
+        None,
+        *({}, [], ""),
+        *({"asset_key": None}, {"asset_key": []}, {"asset_key": ""}, {"owners": None}, {"owners": []}),
+        *({"auto_materialize_policy": None}, {"freshness_policy": {}}, {"group": ""}, {"anything": 5}),
+    ],
+)
+def test_an_empty_value_in_meta_says_nothing(dagster: Any) -> None:
+    resource = node("model", "orders", config={"meta": {"owner": "finance", "dagster": dagster}})
+    assert check_asset_keys(plan_of(), manifest(resource)).problems == ()
+    assert asset_key(resource) == dg.AssetKey("orders")
+    assert with_valid_meta(resource)["config"]["meta"]["owner"] == "finance"
+    # dagster-dbt itself reads both places.
+    assert isinstance(with_valid_meta({**resource, "meta": {"dagster": dagster}})["meta"]["dagster"], dict)
+
+
+def test_valid_meta_is_not_changed() -> None:
+    resource = node("model", "orders", config={"meta": {"dagster": {"asset_key": ["a", "b"], "owners": "x", "z": 5}}})
+    assert with_valid_meta(resource) is resource
+    assert dagster_meta(resource)["z"] == 5
+    assert dagster_meta(node("model", "orders")) == {}
+
+
+@pytest.mark.parametrize("named", [None, 5, {}, {"email": "x"}, [5, ""], ""])
+def test_what_is_no_name_is_no_owner(named: Any) -> None:
+    assert dagster_owners(named) == []

@@ -34,7 +34,7 @@ MODEL = "transformations/shelf.sql"
 def inputs(library: Library, settings: Settings | None = None, variables: str = "{}") -> ParseInputs:
     files = replace(find_project(settings or library.settings()), variables=variables)
     # Not `load_target`, which requires the adapter to be installed.
-    target = read_target(find_profiles_dir(files), files.profile, files.target or "laptop")
+    target = read_target(find_profiles_dir(files), files.profile, files.target or "laptop", files.vars)
     return read_inputs(files, target)
 
 

@@ -39,6 +39,9 @@ def files_of(folder: Path, *, profile: str = "p", **settings: Any) -> DbtProject
     return find_project(Settings(dbt_project_dir=folder, **settings))
 
 
+VARS = {"schema": "a_schema", "number": 4, "nested": "{{ env_var('LIBRARY_TEXT') }}", "list": [1, 2]}
+
+
 def rendered_by_dbt(profiles_dir: Path, profile: str, target: str | None) -> tuple[str, dict[str, Any]]:
     """Return what dbt itself renders; it has no public API for this."""
     from dbt.config.profile import Profile, read_profile  # seconds, for these tests alone
@@ -47,7 +50,7 @@ def rendered_by_dbt(profiles_dir: Path, profile: str, target: str | None) -> tup
 
     set_invocation_context(os.environ)
     raw = read_profile(str(profiles_dir))[profile]
-    name, data = Profile.render_profile(raw, profile, target, ProfileRenderer({}))
+    name, data = Profile.render_profile(raw, profile, target, ProfileRenderer(VARS))
     return name, dict(data)
 
 
@@ -213,6 +216,21 @@ def test_the_bundled_profile_is_rendered_like_dbt_does(
         "{{ env_var('LIBRARY_as_name') }}",
         "{% if env_var('LIBRARY_TRUE') == 'True' %}yes{% else %}no{% endif %}",
         {"nested": ["{{ env_var('LIBRARY_NUMBER') | as_number }}", {"deep": "{{ env_var('LIBRARY_TEXT') }}"}]},
+        "{{ var('schema') }}",
+        "{{ var('number') }}",
+        "{{ var('list') }}",
+        "{{ var('nested') }}",
+        "{{ var('absent', 'default') }}",
+        "{{ var('absent', 5) }}",
+        "{{ var.has_var('schema') }}",
+        "{{ 'a' if var.has_var('absent') else 'b' }}_{{ var('number') }}",
+        "{{ local_md5('a') }}",
+        "{{ fromjson('[1, 2]') }}",
+        "{{ fromyaml('a: 1') }}",
+        "{{ tojson([1, 'a']) }}",
+        "{{ dbt_version }}",
+        {"password": "half{% open"},
+        {"password": "{{ unclosed"},
     ],
 )
 def test_each_kind_of_value_is_rendered_like_dbt_does(
@@ -229,8 +247,28 @@ def test_each_kind_of_value_is_rendered_like_dbt_does(
     for name, content in environment.items():
         monkeypatch.setenv(f"LIBRARY_{name}", content)
     write_profiles(tmp_path, one={"type": "duckdb", "value": value})
-    ours = load_target(files_of(tmp_path))
+    ours = load_target(files_of(tmp_path, dbt_vars=VARS))
     assert (ours.name, ours.credentials) == rendered_by_dbt(tmp_path, "p", None)
+
+
+def test_a_missing_var_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    write_profiles(tmp_path, one={"type": "duckdb", "schema": "{{ var('the_schema') }}"})
+    with pytest.raises(ProjectError, match=r"the var the_schema is not in ANALYTICS_DBT_VARS"):
+        load_target(files_of(tmp_path))
+
+
+def test_an_error_of_rendering_shows_no_literal_secret(tmp_path: Path) -> None:
+    write_profiles(tmp_path, one={"type": "duckdb", "token": "hunter22{{ nothing }}"})
+    with pytest.raises(ProjectError, match="at `token`") as raised:
+        load_target(files_of(tmp_path))
+    assert "hunter22" not in str(raised.value)
+
+
+def test_a_target_keeps_only_the_vars_that_its_profile_reads(tmp_path: Path) -> None:
+    write_profiles(tmp_path, one={"type": "duckdb", "schema": "{{ var('schema') }}", "path": "{{ var( \"p\" , 'x') }}"})
+    target = load_target(files_of(tmp_path, dbt_vars={**VARS, "p": "y"}))
+    assert target.variables == {"schema": "a_schema", "p": "y"}
+    assert read_target(tmp_path, "p", "one", target.variables).credentials == target.credentials
 
 
 # --- secrets ------------------------------------------------------------------------------------------------
@@ -302,8 +340,8 @@ def test_a_duckdb_database_is_named_as_dbt_names_it(credentials: dict[str, Any])
 def test_a_chosen_target_is_read_again_with_current_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_profiles(tmp_path, one={"type": "postgres", "password": "{{ env_var('LIBRARY_PASSWORD') }}"})
     with pytest.raises(ProjectError, match="LIBRARY_PASSWORD"):
-        read_target(tmp_path, "p", "one")
+        read_target(tmp_path, "p", "one", {})
     monkeypatch.setenv("LIBRARY_PASSWORD", "hunter2")
-    assert read_target(tmp_path, "p", "one").redact("hunter2") == "***"
+    assert read_target(tmp_path, "p", "one", {}).redact("hunter2") == "***"
     with pytest.raises(ProjectError, match=r"The profile 'p' in .* has no target 'two'"):
-        read_target(tmp_path, "p", "two")
+        read_target(tmp_path, "p", "two", {})
