@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from dotenv import dotenv_values, load_dotenv
 
@@ -48,9 +49,14 @@ def scaffold(project_dir: Path, into: Path | None, announce: Announce) -> Scaffo
     except OSError as error:
         remedy = "Give a folder that this user may write with --into."
         raise ProjectError(f"The folder {folder} can't be created: {error.strerror}.", remedy=remedy) from error
-    chosen = find_chosen_settings(dotenv_values(folder / files.ENVIRONMENT))
+    earlier = dotenv_values(folder / files.ENVIRONMENT)
+    chosen = find_chosen_settings(earlier)
     profile = chosen.get(variable_name("dbt_profile")) or str(configuration.get("profile", "default"))
-    inputs = ScaffoldInputs(folder, project, find_profiles(project, profile, Path.home()), find_time_zone(), chosen)
+    zone = find_time_zone() or earlier.get(variable_name("time_zone"))
+    if zone is None:
+        announce(f"The time zone of this machine is unknown: {variable_name('time_zone')} is UTC. Correct it in .env.")
+    profiles = find_profiles(project, profile, Path.home())
+    inputs = ScaffoldInputs(folder, project, profiles, zone or "UTC", chosen)
     outcomes = {files.ENVIRONMENT: write_file(folder / files.ENVIRONMENT, files.environment_file(inputs))}
     settings = _settings(inputs)
     # Without selections: the schedule groups are proposed from the manifest's tags.
@@ -126,11 +132,35 @@ def _has_profile(path: Path, name: str) -> bool:
         return False
 
 
-def find_time_zone(localtime: Path = Path("/etc/localtime")) -> str:
-    """Return the IANA name of this machine's time zone; UTC if it is unknown."""
-    named = environment_variables().get("TZ", "").lstrip(":") or str(localtime.resolve()).partition("zoneinfo/")[2]
-    name = named.removeprefix("posix/").removeprefix("Etc/")
-    return name if "/" in name else "UTC"
+def find_time_zone(localtime: Path = Path("/etc/localtime"), timezone: Path = Path("/etc/timezone")) -> str | None:
+    """Return the IANA name of this machine's time zone; None if it is unknown.
+
+    The variable `TZ` comes first. Of the files, the first is a link to the zone's file, or a copy of it; Debian writes
+    the name into the second.
+    """
+    variable = environment_variables().get("TZ", "").lstrip(":")
+    path = Path(variable or localtime)
+    names = [variable, str(path.resolve())] if variable else [str(path.resolve()), _content(timezone)]
+    return next((zone for name in names if (zone := _zone(name))), None)
+
+
+def _zone(name: str) -> str | None:
+    """Return the IANA name in a name or in the path of a zone's file; None if there is no such zone."""
+    for prefix in ("posix/", "right/"):
+        name = name.rpartition("zoneinfo/")[2].removeprefix(prefix)
+    short = name.removeprefix("Etc/")
+    known = available_timezones() - _PLACEHOLDERS
+    return next((one for one in (short, name) if one in known), None)
+
+
+_PLACEHOLDERS = {"Factory", "localtime"}
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def find_chosen_settings(earlier: Mapping[str, str | None]) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from analytics_dagster.cli.init.scaffold import find_chosen_settings, find_profiles, find_time_zone, scaffold
 from analytics_dagster.errors import ProjectError
+from analytics_dagster.planning.groups import ScheduleGroup
 
 
 @pytest.fixture
@@ -65,20 +66,62 @@ def test_a_profile_is_found_in_folders_that_dbt_does_not_search(
 
 
 @pytest.mark.parametrize(
-    ("link", "zone"),
+    ("variable", "link", "debian", "zone"),
     [
-        ("/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin"),
-        ("/usr/share/zoneinfo/Etc/UTC", "UTC"),
-        ("/usr/share/zoneinfo/posix/Asia/Tokyo", "Asia/Tokyo"),
-        ("/nowhere", "UTC"),
+        ("", "/usr/share/zoneinfo/Europe/Berlin", "", "Europe/Berlin"),
+        ("", "/var/db/timezone/zoneinfo/America/New_York", "", "America/New_York"),
+        ("", "/usr/share/zoneinfo/posix/Asia/Tokyo", "", "Asia/Tokyo"),
+        ("", "/usr/share/zoneinfo/right/Asia/Tokyo", "", "Asia/Tokyo"),
+        ("", "/usr/share/zoneinfo/America/Argentina/Buenos_Aires", "", "America/Argentina/Buenos_Aires"),
+        # Names without a slash.
+        ("", "/no/such/zoneinfo/Singapore", "", "Singapore"),
+        ("", "/usr/share/zoneinfo/CET", "", "CET"),
+        ("", "/no/such/zoneinfo/Japan", "", "Japan"),
+        ("", "/no/such/zoneinfo/GB", "", "GB"),
+        ("", "/usr/share/zoneinfo/Etc/UTC", "", "UTC"),
+        ("", "/usr/share/zoneinfo/UTC", "", "UTC"),
+        ("", "/usr/share/zoneinfo/Etc/GMT+5", "", "Etc/GMT+5"),
+        ("Singapore", "/usr/share/zoneinfo/Europe/Berlin", "", "Singapore"),
+        (":Asia/Kolkata", "/usr/share/zoneinfo/Europe/Berlin", "", "Asia/Kolkata"),
+        (":/no/such/zoneinfo/Japan", "/usr/share/zoneinfo/Europe/Berlin", "", "Japan"),
+        # A copy of the file instead of a link.
+        ("", "", "Asia/Singapore\n", "Asia/Singapore"),
+        ("", "", "CET", "CET"),
+        # Unknown.
+        ("", "", "", None),
+        ("", "/usr/share/zoneinfo/Factory", "", None),
+        ("", "/usr/share/zoneinfo/Mars/Base", "", None),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "/usr/share/zoneinfo/Europe/Berlin", "", None),
+        ("Mars/Base", "/usr/share/zoneinfo/Europe/Berlin", "", None),
     ],
 )
-def test_the_time_zone_is_that_of_the_machine(
-    link: str, zone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_time_zone_is_that_of_the_machine_and_never_another(
+    variable: str, link: str, debian: str, zone: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("TZ", raising=False)
-    (tmp_path / "localtime").symlink_to(link)
-    assert find_time_zone(tmp_path / "localtime") == zone
+    monkeypatch.setenv("TZ", variable)
+    localtime, timezone = tmp_path / "localtime", tmp_path / "timezone"
+    if link:
+        localtime.symlink_to(link)
+    if debian:
+        timezone.write_text(debian)
+    found = find_time_zone(localtime, timezone)
+    assert found == zone
+    if found:
+        assert ScheduleGroup(name="a", select="b", time_zone=found).time_zone == found
+
+
+def test_an_unknown_time_zone_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setenv("TZ", "Mars/Base")
+    (project.parent / "out").mkdir()
+
+    def stop(line: str) -> None:
+        said.append(line)
+        raise ProjectError("Only what comes before the parse matters here.", remedy="")
+
+    with pytest.raises(ProjectError):
+        scaffold(project, project.parent / "out", stop)
+    assert "The time zone of this machine is unknown: ANALYTICS_TIME_ZONE is UTC. Correct it in .env." in said
 
 
 def test_chosen_settings_are_kept_when_init_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
