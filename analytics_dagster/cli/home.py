@@ -1,4 +1,4 @@
-"""Dagster's home: its folder and configuration, its instance, the warehouse's pool limit, and the lock of the UI."""
+"""Dagster's home: its folder and configuration, its instance, and the limit of the warehouse's pool."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from filelock import FileLock
 from rich.markup import escape
 
 from analytics_dagster.cli.terminal import print_line
-from analytics_dagster.errors import HomeError
 from analytics_dagster.execution.dead_runs import RunOwner, fail_dead_runs
-from analytics_dagster.process_identity import Liveness, Process
 from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import load_target
-from analytics_dagster.settings import Settings, set_dagster_home, set_default_variable, variable_name
+from analytics_dagster.settings import Settings, set_dagster_home, set_default_variable
 from analytics_dagster.warehouse import POOL, count_writers
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
@@ -104,19 +102,3 @@ def set_pool_limit(instance: dg.DagsterInstance, writers: int, *, replace: bool)
     known = {limit.name: limit for limit in storage.get_pool_limits()}.get(POOL)
     if known is None or known.from_default or (replace and known.limit != writers):
         storage.set_concurrency_slots(POOL, writers)
-
-
-def lock_home(home: Path) -> None:
-    """Record that this process runs the UI of a home: only one process may run its schedules and queue.
-
-    Raises `HomeError` that names the process which already does.
-    """
-    path = home / "dev_process"
-    with FileLock(home / "home.lock"):
-        other = Process.from_text(path.read_text(encoding="utf-8")) if path.exists() else None
-        if other is not None and other.pid != os.getpid() and other.liveness is Liveness.ALIVE:
-            raise HomeError(
-                f"Dagster's home {home} is already open: `analytics-dagster dev` runs as {other}.",
-                remedy=f"Use its UI, or stop it; or set {variable_name('dagster_home')} to another home.",
-            )
-        path.write_text(Process.current().to_text(), encoding="utf-8")

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from analytics_dagster.automation.dead_runs import build_dead_runs_sensor
-from analytics_dagster.cli.home import CONFIGURATION, EARLIER, lock_home, prepare_home, set_pool_limit
+from analytics_dagster.cli.home import CONFIGURATION, EARLIER, prepare_home, set_pool_limit
+from analytics_dagster.cli.home_processes import claim_home
 from analytics_dagster.process_identity import PROCESS_TAG, Process
 from analytics_dagster.settings import Settings
 from analytics_dagster.warehouse import POOL
@@ -173,9 +174,10 @@ def test_a_default_pool_limit_is_replaced(instance: dg.DagsterInstance) -> None:
 
 
 def test_a_second_ui_of_a_home_is_refused(home: Path) -> None:
-    lock_home(home)
-    lock_home(home)
-    command = "from pathlib import Path; from analytics_dagster.cli.home import lock_home; lock_home(Path({}))"
+    assert claim_home(home) == claim_home(home) == []
+    command = (
+        "from pathlib import Path; from analytics_dagster.cli.home_processes import claim_home; claim_home(Path({}))"
+    )
     second = subprocess.run(
         [sys.executable, "-c", command.format(repr(str(home)))], capture_output=True, text=True, check=False
     )
@@ -185,9 +187,9 @@ def test_a_second_ui_of_a_home_is_refused(home: Path) -> None:
     assert "DAGSTER_HOME" in second.stderr
 
 
-def test_a_home_whose_ui_was_killed_can_be_locked(home: Path, ended: Process) -> None:
+def test_a_home_whose_ui_was_killed_can_be_opened(home: Path, ended: Process) -> None:
     (home / "dev_process").write_text(ended.to_text())
-    lock_home(home)
+    claim_home(home)
     assert (home / "dev_process").read_text() == Process.current().to_text()
 
 
