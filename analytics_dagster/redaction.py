@@ -154,7 +154,6 @@ _NOISE = re.compile(
     r"|Traceback \(most recent call last\):|Failure in \w+ .+"
     r"|\d+ of \d+ ERROR .*)$"
 )
-_VARYING = re.compile(r"0x[0-9a-f]+|(?<!\S)\S*/\S+|\d+([.,:]\d+)*")
 
 
 def useful_lines(message: str, *, most: int = 6, longest: int = 700) -> str:
@@ -176,12 +175,6 @@ def shorten(text: str, longest: int) -> str:
     cut = "\n[…]\n"
     tail = (longest - len(cut)) // 3
     return text[: longest - len(cut) - tail] + cut + text[len(text) - tail :]
-
-
-def error_fingerprint(message: str) -> str:
-    """Return an identifier of an error that is the same for messages with other numbers, paths and addresses."""
-    line = useful_lines(message, most=1, longest=10_000).lower()
-    return digest(re.sub(r"\s+", " ", _VARYING.sub("#", line)))
 
 
 def digest(text: str) -> str:

@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     mail_from: str | None = None
     """The sender address of mails."""
     alert_timeout: PositiveFloat = 10.0
-    """How many seconds to wait for a channel's response before it counts as unavailable."""
+    """How many seconds to wait for a connection to a channel; an answer may take three times as long (at most 30)."""
     commit: str | None = None
     """The deployed commit, for alerts; default: the commit of the checkout."""
     webserver_url: str | None = None

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TypeAlias
 
-from analytics_dagster.alerting.content import format_duration
+from analytics_dagster.alerting.identity import error_identity
 from analytics_dagster.alerting.incidents import Alert, Observation, Severity
 from analytics_dagster.alerting.routes import Critical
 from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport
-from analytics_dagster.redaction import error_fingerprint
-from analytics_dagster.text import pluralize
+from analytics_dagster.text import format_duration, pluralize
 
 
 def observe_run(report: FailureReport, catalog: AssetCatalog, critical: Critical) -> Observation:
@@ -24,7 +23,7 @@ def observe_run(report: FailureReport, catalog: AssetCatalog, critical: Critical
     if report.status == "SUCCESS":
         succeeded.add(f"job:{report.job}")
     alerts = _RunAlerts(report, catalog, critical, moment)
-    return Observation(moment, tuple(alerts.all()), frozenset(succeeded))
+    return Observation(moment, tuple(alerts.all()), frozenset(succeeded), url=report.url)
 
 
 _Failure: TypeAlias = FailedNode | FailedCheck | FailedStep
@@ -44,7 +43,7 @@ class _RunAlerts:
             yield self._with_shared_cause(alert) if alert.kind.is_shared else alert
 
     def _of_node(self, node: FailedNode) -> Alert:
-        key = f"asset:{node.asset}:{node.kind.value}:{error_fingerprint(node.message)}"
+        key = f"asset:{node.asset}:{node.kind.value}:{error_identity(node.message)}"
         title = f"{node.asset} failed: {node.kind.value}"
         alert = self._alert(key, title, node, [node.asset], self._skipped_below(node.asset))
         compiled = (("compiled SQL", node.compiled),) if node.compiled else ()
@@ -63,7 +62,7 @@ class _RunAlerts:
 
     def _of_step(self, step: FailedStep) -> Alert:
         job = self.report.job
-        key = f"job:{job}:{step.name or 'the run'}:{step.kind.value}:{error_fingerprint(step.message)}"
+        key = f"job:{job}:{step.name or 'the run'}:{step.kind.value}:{error_identity(step.message)}"
         failed = f"step {step.name} of {job}" if step.name else f"run of {job}"
         alert = self._alert(key, f"{failed} failed: {step.kind.value}", step, step.assets, self.report.skipped)
         return replace(alert, subjects=tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{job}",))

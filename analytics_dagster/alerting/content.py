@@ -6,12 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from analytics_dagster.alerting.incidents import Alert, Incident, IncidentEvent, Severity, highest
-from analytics_dagster.text import pluralize
+from analytics_dagster.text import format_duration, join_names, pluralize
 
-_MOST_NAMES = 12
 _MOST_OWNERS = 4
 _MOST_BULLETS = 8
-_FIELDS_OF_RECOVERY = {"owner", "group", "job", "rule"}
+_FIELDS_OF_END = {"owner", "group", "job", "rule"}
+_ENDS = {
+    IncidentEvent.RECOVERED: "Recovered",
+    IncidentEvent.DISAPPEARED: "Closed, because what failed no longer exists,",
+    IncidentEvent.CLOSED: "Closed by hand",
+}
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Section:
 class Content:
     """A message: headline, fields (name and value), sections and links (label and URL).
 
-    ``event`` is None if the message is not about an incident.
+    ``event`` is None for a remark in digests.
     """
 
     event: IncidentEvent | None
@@ -41,39 +45,41 @@ class Content:
 
 def compose(event: IncidentEvent, incidents: Sequence[Incident], rule: str, now: float) -> Content:
     """Return the message about an event of one incident, or of several incidents that share a message."""
-    is_single, is_over = len(incidents) == 1, event is IncidentEvent.RECOVERED
-    alerts = [one.alert for one in incidents if one.is_open] or [one.alert for one in incidents]
+    is_single = len(incidents) == 1
+    shown = [one for one in incidents if one.is_open] or list(incidents)
+    alerts = [one.alert for one in shown]
     owners = _values_of("owners", alerts)
     groups = alerts[0].groups if is_single else ()
     details = incidents[0].alert.details
     fields = [("owner", join_names(owners, _MOST_OWNERS)), ("group", ", ".join(groups)), *details, ("rule", rule)]
-    is_brief = is_single and is_over
-    sections = [] if is_single else [Section("What", _bullets([alert.title for alert in alerts]))]
+    is_brief = is_single and event.is_end
+    sections = [] if is_single else [Section("What", bullets([one.name for one in shown]))]
+    urls = [one.ended_url for one in incidents] if event.is_end else [alert.url for alert in alerts]
     return Content(
         event,
         highest(incident.alert for incident in incidents),
         _headline(event, incidents, now),
-        fields=tuple((key, text) for key, text in fields if text and (not is_brief or key in _FIELDS_OF_RECOVERY)),
-        sections=(*sections, *(() if is_over else _sections(alerts, is_single=is_single))),
-        links=tuple(("Open the run", alert.url) for alert in alerts if alert.url)[:1],
+        fields=tuple((key, text) for key, text in fields if text and (not is_brief or key in _FIELDS_OF_END)),
+        sections=(*sections, *(() if event.is_end else _sections(alerts, is_single=is_single))),
+        links=tuple(("Open the run", url) for url in urls if url)[:1],
         owners=tuple(owners),
     )
 
 
 def _headline(event: IncidentEvent, incidents: Sequence[Incident], now: float) -> str:
-    title, opened = incidents[0].alert.title, min(incident.opened for incident in incidents)
+    name, opened = incidents[0].name, min(incident.opened for incident in incidents)
     still_open = sum(incident.is_open for incident in incidents)
     is_single, number = len(incidents) == 1, pluralize(len(incidents), "incident")
-    if event is IncidentEvent.RECOVERED:
-        recovered = max(incident.recovered or now for incident in incidents)
-        return f"Recovered after {format_duration(recovered - opened)}: {title if is_single else f'all {number}'}"
+    if event.is_end:
+        ended = max(incident.recovered or now for incident in incidents)
+        return f"{_ENDS[event]} after {format_duration(ended - opened)}: {name if is_single else f'all {number}'}"
     if event is IncidentEvent.ESCALATED:
-        subject = title if is_single else f"{still_open} of {number}"
+        subject = name if is_single else f"{still_open} of {number}"
         return f"Still failing after {format_duration(now - opened)}: {subject}"
     if is_single:
-        return f"{title} ({incidents[0].times} times)" if incidents[0].times > 1 else title
-    recovered_part = f", {len(incidents) - still_open} recovered" if still_open < len(incidents) else ""
-    return f"{number}{recovered_part}, first: {title}"
+        return f"{name} ({incidents[0].times} times)" if incidents[0].times > 1 else name
+    ended_part = f", {len(incidents) - still_open} recovered" if still_open < len(incidents) else ""
+    return f"{number}{ended_part}, first: {name}"
 
 
 def _sections(alerts: Sequence[Alert], *, is_single: bool) -> Iterator[Section]:
@@ -89,26 +95,10 @@ def _sections(alerts: Sequence[Alert], *, is_single: bool) -> Iterator[Section]:
         yield Section("Stale", f"{names} {'is' if len(exposures) == 1 else 'are'} stale.")
 
 
-def _bullets(lines: Sequence[str]) -> str:
+def bullets(lines: Sequence[str]) -> str:
+    """Return a list of lines; of more than eight, only the number of the others."""
     more = [f"… and {len(lines) - _MOST_BULLETS:,} more"] if len(lines) > _MOST_BULLETS else []
     return "\n".join(f"• {line}" for line in [*lines[:_MOST_BULLETS], *more])
-
-
-def join_names(names: Sequence[str], most: int = _MOST_NAMES) -> str:
-    """Return names in one line; of more than ``most``, only the number of the others."""
-    more = [f"{len(names) - most:,} more"] if len(names) > most else []
-    return ", ".join([*names[:most], *more])
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as text: `45 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
-    whole = round(seconds)
-    if whole < 120:  # noqa: PLR2004 - two minutes
-        return f"{whole} s"
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
-    if not hours:
-        return f"{minutes} min"
-    return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60:02} min"
 
 
 def _values_of(name: str, alerts: Iterable[Alert]) -> list[str]:

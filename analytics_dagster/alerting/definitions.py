@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
 
 import dagster as dg
 
-from analytics_dagster.alerting.channels import build_notifiers
-from analytics_dagster.alerting.delivery import Delivery
-from analytics_dagster.alerting.instigators import instigator_names
-from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
+from analytics_dagster.alerting.dispatch import Dispatcher
+from analytics_dagster.alerting.instigators import SENSOR, instigator_names
+from analytics_dagster.alerting.monitor import AlertMonitor
 from analytics_dagster.alerting.routes_file import load_routes
-from analytics_dagster.alerting.store import AlertStore
+from analytics_dagster.alerting.runs import LocationContext
+from analytics_dagster.alerting.store import AlertStore, BusyError
+from analytics_dagster.automation.jobs import AD_HOC
+from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.events import ReportReader
 from analytics_dagster.planning.plan import Plan
 from analytics_dagster.project.loading import Project
 from analytics_dagster.settings import Settings
 
-SENSOR = "alerts_sensor"
 SLACK = "slack"
 """The key of the Slack resource."""
 
@@ -52,17 +54,35 @@ class Alerting:
             schedules=self._schedules,
             instigators=instigator_names(repository) if repository else (),
             name=name,
+            subjects=lambda: defined_subjects(repository) if repository else None,
         )
 
+    def store(self, instance: dg.DagsterInstance) -> AlertStore:
+        """Return the store of the location's alerts."""
+        return AlertStore(instance.daemon_cursor_storage, self._project.name)
+
     def monitor(
-        self, instance: dg.DagsterInstance, repository: dg.RepositoryDefinition | None, name: str | None
+        self,
+        instance: dg.DagsterInstance,
+        repository: dg.RepositoryDefinition | None,
+        name: str | None,
+        *,
+        retries: bool = True,
     ) -> AlertMonitor:
-        """Return the monitor for one tick, now."""
-        context = self.context(repository, name)
-        store = AlertStore(instance.daemon_cursor_storage, context.project)
-        source = f"{context.project} in {context.deployment.environment}"
-        notifiers = build_notifiers(self._settings, self._routes, source)
-        return AlertMonitor(instance, context, Delivery(notifiers, store, context.deployment.secrets), time.time())
+        """Return the monitor for one tick, now; without ``retries``, failures do not wait for those of sensors."""
+        context, store = replace(self.context(repository, name), retries=retries), self.store(instance)
+        dispatcher = Dispatcher.build(self._settings, self._routes, context.deployment, store, context.project)
+        return AlertMonitor(instance, context, dispatcher)
+
+
+def defined_subjects(repository: dg.RepositoryDefinition) -> frozenset[str]:
+    """Return what a location defines, as subjects of alerts."""
+    graph, names = repository.asset_graph, [*repository.job_names, AD_HOC]
+    assets = (f"asset:{key.to_user_string()}" for key in graph.get_all_asset_keys())
+    checks = (f"check:{key.asset_key.to_user_string()}:{key.name}" for key in graph.asset_check_keys)
+    schedules = (f"schedule:{one.name}" for one in repository.schedule_defs)
+    sensors = (f"sensor:{one.name}" for one in repository.sensor_defs)
+    return frozenset(chain(assets, checks, schedules, sensors, (f"job:{name}" for name in names)))
 
 
 def slack_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
@@ -96,9 +116,20 @@ def build_alerts_sensor(
     def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         origin = context.code_location_origin
         monitor = make_monitor(context.instance, context.repository_def, origin.location_name if origin else None)
-        lines = monitor.tick()
-        for line in monitor.delivery.failed:
+        try:
+            with monitor.dispatcher.store.lease(SENSOR):
+                state = monitor.tick()
+        except BusyError as error:
+            return dg.SkipReason(error.problem)
+        for line in monitor.dispatcher.failed:
             context.log.warning(line)
-        return dg.SkipReason("; ".join(lines)[:2_000] or "Nothing to send.")
+        lost = [one.notification for one in state.undeliverable if not one.is_reported]
+        if lost:
+            # The tick fails, so that the UI shows it. Everything is stored, and other channels are told.
+            raise AlertError(
+                "\n".join(f"Not delivered to {one.channel}: {one.content.headline}: {one.error}" for one in lost),
+                remedy="Correct the channel; `analytics-dagster alerts` lists what was not delivered.",
+            )
+        return dg.SkipReason("; ".join(monitor.dispatcher.lines)[:2_000] or "Nothing to send.")
 
     return alerts_sensor

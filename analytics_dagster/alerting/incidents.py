@@ -1,8 +1,8 @@
-"""Incidents: an incident lasts from the first failure for a reason until everything that failed succeeds. Pure."""
+"""Incidents as a state machine: from the first failure for a reason to its recovery or another end. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Annotated, Any
@@ -29,8 +29,8 @@ class Alert:
     """One failure, and what messages say about it.
 
     Alerts with the same ``key`` belong to the same incident. The incident is over when all ``subjects`` have succeeded
-    (`asset:…`, `check:…`, `job:…`, `schedule:…`, `sensor:…`). ``assets`` failed; ``skipped`` were not built as a
-    result. ``moment`` is in seconds since 1970. Routing rules use the other fields.
+    (`asset:…`, `check:…`, `job:…`, `schedule:…`, `sensor:…`, `channel:…`). ``assets`` failed; ``skipped`` were not
+    built as a result. ``moment`` is in seconds since 1970. Routing rules use the other fields.
     """
 
     key: str
@@ -54,18 +54,81 @@ class Alert:
 
 @dataclass(frozen=True)
 class Observation:
-    """What one run or one tick shows: the failures, and the subjects that succeeded."""
+    """What one run, one tick or one command shows.
+
+    ``alerts`` are the failures, ``succeeded`` the subjects that succeeded, ``gone`` those that no longer exist, and
+    ``closed`` the ids of incidents that a person closes. ``url`` is the address of the run.
+    """
 
     moment: float
     alerts: tuple[Alert, ...] = ()
     succeeded: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+    closed: frozenset[str] = frozenset()
+    url: str = ""
+
+
+class IncidentStatus(str, Enum):
+    """The state of an incident."""
+
+    OPEN = "open"
+    RECOVERED = "recovered"
+    """Everything that failed has succeeded."""
+    DISAPPEARED = "disappeared"
+    """What failed no longer exists."""
+    CLOSED = "closed"
+    """A person closed it."""
+
+
+class Signal(Enum):
+    """What can happen to an incident."""
+
+    FAILED = "failed"
+    FAILED_WORSE = "failed with a higher severity"
+    SETTLED_PARTLY = "some subjects succeeded or disappeared"
+    SUCCEEDED = "the last subject succeeded"
+    DISAPPEARED = "the last subject disappeared"
+    CLOSED = "closed by a person"
+
+
+class IncidentEvent(str, Enum):
+    """What a message is about."""
+
+    OPENED = "opened"
+    UPDATED = "updated"
+    ESCALATED = "escalated"
+    RECOVERED = "recovered"
+    DISAPPEARED = "disappeared"
+    CLOSED = "closed"
+    SUCCEEDED = "succeeded"
+    """A run succeeded; this and the next are not about an incident."""
+    SUMMARY = "summary"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether an incident is over."""
+        return self in {IncidentEvent.RECOVERED, IncidentEvent.DISAPPEARED, IncidentEvent.CLOSED}
+
+
+TRANSITIONS: Mapping[tuple[IncidentStatus | None, Signal], tuple[IncidentStatus, IncidentEvent]] = {
+    (None, Signal.FAILED): (IncidentStatus.OPEN, IncidentEvent.OPENED),
+    (IncidentStatus.OPEN, Signal.FAILED): (IncidentStatus.OPEN, IncidentEvent.UPDATED),
+    (IncidentStatus.OPEN, Signal.FAILED_WORSE): (IncidentStatus.OPEN, IncidentEvent.ESCALATED),
+    (IncidentStatus.OPEN, Signal.SETTLED_PARTLY): (IncidentStatus.OPEN, IncidentEvent.UPDATED),
+    (IncidentStatus.OPEN, Signal.SUCCEEDED): (IncidentStatus.RECOVERED, IncidentEvent.RECOVERED),
+    (IncidentStatus.OPEN, Signal.DISAPPEARED): (IncidentStatus.DISAPPEARED, IncidentEvent.DISAPPEARED),
+    (IncidentStatus.OPEN, Signal.CLOSED): (IncidentStatus.CLOSED, IncidentEvent.CLOSED),
+}
+"""The next status and the event by status and signal; an incident that is over has no transition."""
 
 
 @dataclass(frozen=True)
 class Incident:
     """An alert from its first occurrence (``opened``) to its last (``seen``), in seconds since 1970.
 
-    ``succeeded`` are the subjects that have succeeded since, ``escalated`` the rules that have escalated.
+    ``succeeded`` are the subjects that have succeeded since, ``escalated`` the rules that have escalated. ``recovered``
+    is when it ended, ``ended_as`` how, and ``ended_url`` the run that ended it. ``title`` is that of the first alert:
+    all messages about an incident name it in the same way.
     """
 
     id: str
@@ -76,20 +139,24 @@ class Incident:
     succeeded: Annotated[tuple[str, ...], Field(alias="green")] = ()
     recovered: float | None = None
     escalated: tuple[str, ...] = ()
+    title: str = ""
+    ended_as: IncidentStatus = IncidentStatus.RECOVERED
+    ended_url: str = ""
 
     @property
     def is_open(self) -> bool:
         """Whether the incident is not over yet."""
         return self.recovered is None
 
+    @property
+    def status(self) -> IncidentStatus:
+        """The state."""
+        return IncidentStatus.OPEN if self.is_open else self.ended_as
 
-class IncidentEvent(str, Enum):
-    """What happened to an incident."""
-
-    OPENED = "opened"
-    UPDATED = "updated"
-    ESCALATED = "escalated"
-    RECOVERED = "recovered"
+    @property
+    def name(self) -> str:
+        """The title in messages."""
+        return self.title or self.alert.title
 
 
 def advance(
@@ -101,27 +168,49 @@ def advance(
     counts as failed. A success before the incident's last failure is ignored.
     """
     known = {incident.id: incident for incident in incidents}
-    by_key = {incident.alert.key: incident.id for incident in known.values() if incident.is_open}
+    by_key = {incident.alert.key: incident for incident in known.values() if incident.is_open}
     events: dict[str, IncidentEvent] = {}
-    failed = {subject for alert in observation.alerts for subject in alert.subjects}
+
+    def apply(after: Incident, before: IncidentStatus | None, signal: Signal) -> None:
+        status, event = TRANSITIONS[before, signal]
+        if status is not IncidentStatus.OPEN:
+            end, url = observation.moment, observation.url
+            after = replace(after, recovered=end, ended_as=status, ended_url=url)
+        known[after.id] = after
+        if event is not IncidentEvent.UPDATED or after.id not in events:
+            events[after.id] = event
+
     for alert in _merged(observation.alerts):
-        incident = known.get(by_key.get(alert.key, ""))
+        incident = by_key.get(alert.key)
         if incident is None:
-            incident_id = digest(f"{alert.key} {alert.moment}")
-            known[incident_id] = Incident(incident_id, alert, opened=alert.moment, seen=alert.moment)
-            by_key[alert.key] = incident_id
-            events[incident_id] = IncidentEvent.OPENED
+            identity = digest(f"{alert.key} {alert.moment}")
+            apply(Incident(identity, alert, alert.moment, alert.moment, title=alert.title), None, Signal.FAILED)
         elif alert.moment > incident.seen:
-            known[incident.id] = _repeated(incident, alert)
-            events.setdefault(incident.id, IncidentEvent.UPDATED)
-    for incident in list(known.values()):
-        new = set(incident.alert.subjects) & (observation.succeeded - failed - set(incident.succeeded))
-        if new and incident.is_open and observation.moment >= incident.seen:
-            after = replace(incident, succeeded=_joined(incident.succeeded, sorted(new)))
-            is_over = set(after.succeeded) >= set(after.alert.subjects)
-            known[after.id] = replace(after, recovered=observation.moment) if is_over else after
-            events[after.id] = IncidentEvent.RECOVERED if is_over else IncidentEvent.UPDATED
+            after = _repeated(incident, alert)
+            is_worse = after.alert.severity is not incident.alert.severity
+            apply(after, incident.status, Signal.FAILED_WORSE if is_worse else Signal.FAILED)
+    failed = {subject for alert in observation.alerts for subject in alert.subjects}
+    for incident in [one for one in known.values() if one.is_open]:
+        for after, signal in _settled(incident, observation, failed):
+            apply(after, incident.status, signal)
     return known, events
+
+
+def _settled(incident: Incident, observation: Observation, failed: set[str]) -> Iterator[tuple[Incident, Signal]]:
+    """Yield an incident without what succeeded or disappeared, and the signal, if anything did."""
+    remaining = set(incident.alert.subjects) - set(incident.succeeded)
+    is_later = observation.moment >= incident.seen
+    passed = remaining & (observation.succeeded - failed) if is_later else set[str]()
+    gone = remaining & observation.gone
+    subjects = tuple(one for one in incident.alert.subjects if one not in gone)
+    succeeded = _joined(incident.succeeded, sorted(passed))
+    after = replace(incident, succeeded=succeeded, alert=replace(incident.alert, subjects=subjects))
+    if incident.id in observation.closed:
+        yield after, Signal.CLOSED
+    elif remaining - passed - gone and passed | gone:
+        yield after, Signal.SETTLED_PARTLY
+    elif passed | gone:
+        yield after, Signal.SUCCEEDED if succeeded else Signal.DISAPPEARED
 
 
 def _merged(alerts: Iterable[Alert]) -> Iterable[Alert]:
@@ -139,10 +228,17 @@ _LISTS = ("subjects", "assets", "skipped", "exposures", "owners", "groups", "tag
 
 
 def _repeated(incident: Incident, alert: Alert) -> Incident:
-    """Return an incident after another failure; subjects that failed before and have not succeeded stay in it."""
-    remaining = (subject for subject in incident.alert.subjects if subject not in incident.succeeded)
-    subjects, assets = _joined(alert.subjects, remaining), _joined(alert.assets, incident.alert.assets)
-    latest = replace(alert, subjects=subjects, severity=highest([incident.alert, alert]), assets=assets)
+    """Return an incident after another failure; subjects that failed before and have not succeeded stay in it.
+
+    So do their owners, groups, tags and paths: who was concerned is still concerned.
+    """
+    before = incident.alert
+    remaining = (subject for subject in before.subjects if subject not in incident.succeeded)
+    kept: dict[str, Any] = {
+        name: _joined(getattr(alert, name), getattr(before, name)) for name in _LISTS if name != "skipped"
+    }
+    kept |= {"subjects": _joined(alert.subjects, remaining), "exposures": alert.exposures}
+    latest = replace(alert, severity=highest([before, alert]), **kept)
     return replace(incident, alert=latest, seen=alert.moment, times=incident.times + 1, succeeded=())
 
 

@@ -15,6 +15,8 @@ from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.redaction import redact, useful_lines
 
+SENSOR = "alerts_sensor"
+
 LATE = timedelta(minutes=15)
 """How late a schedule may tick: after downtime the daemon catches up on missed ticks."""
 
@@ -115,5 +117,6 @@ def _missed(tick: InstigatorTick, group: ScheduleGroup, began: float, now: float
 
 
 def instigator_names(repository: dg.RepositoryDefinition) -> tuple[str, ...]:
-    """Return the names of all sensors and schedules of a location."""
-    return (*(one.name for one in repository.sensor_defs), *(one.name for one in repository.schedule_defs))
+    """Return the names of all sensors and schedules of a location; the alerts sensor cannot report itself."""
+    names = [*(one.name for one in repository.sensor_defs), *(one.name for one in repository.schedule_defs)]
+    return tuple(name for name in names if name != SENSOR)

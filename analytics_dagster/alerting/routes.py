@@ -129,6 +129,10 @@ class ChannelConfig(YamlModel):
     """Who is mentioned in a Slack message: `<!here>`, `<@U012AB3CD>`."""
     digest: Clock | None = None
     """When to send one email a day, not one per incident."""
+    summary: Clock | None = None
+    """When to send a summary of the last day, also if nothing failed; not for PagerDuty."""
+    successes: Names = ()
+    """The groups or other jobs (`*` for all) whose successful runs are announced; not for PagerDuty."""
     quiet_hours: QuietHours | None = None
     """When the channel receives nothing."""
     bundle_above: int = Field(default=3, ge=1)
@@ -141,6 +145,8 @@ class ChannelConfig(YamlModel):
             raise ValueError(f"give one of {', '.join(_KINDS)}, not {' and '.join(given) or 'none'}")
         if self.digest and self.email is None:
             raise ValueError("`digest` requires `email`")
+        if (self.summary or self.successes) and (self.pagerduty or self.email == (OWNERS,)):
+            raise ValueError("`summary` and `successes` require Slack, or an email address other than `owners`")
         return self
 
     @property

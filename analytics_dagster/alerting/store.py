@@ -5,22 +5,37 @@ The aliases are the JSON keys of earlier versions. They must not change: stored 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.incidents import Incident, IncidentEvent
+from analytics_dagster.alerting.identity import error_identity
+from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity
 from analytics_dagster.automation.pending_run_store import KeyValueStorage
+from analytics_dagster.errors import AlertError
+
+_LEASE = 70.0
+"""How long a process that stopped while it sent alerts keeps others from sending, in seconds."""
+
+
+class BusyError(AlertError):
+    """Another process is sending alerts."""
 
 
 @dataclass(frozen=True)
 class MessageThread:
     """All messages of one channel about one incident, or about several incidents that share a message.
 
-    ``reference`` and ``channel_id`` are the channel's own ids of the first message and of where it was posted.
+    ``reference`` and ``channel_id`` are the channel's own ids of the first message and of where it was posted. ``to``
+    are the addresses that were told, of an email channel; None if an earlier version did not record them.
     """
 
     id: str
@@ -29,11 +44,15 @@ class MessageThread:
     incidents: tuple[str, ...]
     reference: str = ""
     channel_id: Annotated[str, Field(alias="place")] = ""
+    to: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Notification:
-    """A queued message. ``queued`` and ``not_before`` are in seconds since 1970; ``held`` says why it waits."""
+    """A queued message. ``queued`` and ``not_before`` are in seconds since 1970; ``held`` says why it waits.
+
+    ``to`` are the addresses of an email.
+    """
 
     id: str
     thread: str
@@ -45,6 +64,16 @@ class Notification:
     held: str = ""
     attempts: int = 0
     error: str = ""
+    to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A notification that was given up at ``moment``; ``is_reported`` once another channel is told."""
+
+    notification: Notification
+    moment: float
+    is_reported: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,7 +82,9 @@ class AlertState:
 
     ``began`` is the time of the first tick: what happened before is not reported. Runs that ended after ``since`` are
     read, except those in ``handled`` (run id to end time). ``waiting`` has the failed runs that may be retried (run id
-    to the time until which the retry must start). All times are in seconds since 1970.
+    to the time until which the retry must start). ``delivered`` has the last success of each channel, ``summaries`` the
+    last summary of each channel, and ``ended`` when incidents ended, with what messages said. All times are in seconds
+    since 1970.
     """
 
     since: float
@@ -64,6 +95,10 @@ class AlertState:
     threads: tuple[MessageThread, ...] = ()
     notifications: Annotated[tuple[Notification, ...], Field(alias="letters")] = ()
     number: int = 0
+    undeliverable: tuple[DeadLetter, ...] = ()
+    delivered: Mapping[str, float] = field(default_factory=dict)
+    summaries: Mapping[str, float] = field(default_factory=dict)
+    ended: tuple[tuple[float, str], ...] = ()
 
     def thread(self, notification: Notification) -> MessageThread:
         """Return the thread of a notification; a new one if it stands alone."""
@@ -82,18 +117,92 @@ class AlertStore:
         self._key = f"analytics_dagster/{project}/alerting/{name}"
 
     def read(self, now: float) -> AlertState:
-        """Return the stored state. If there is none, or it cannot be read, store and return a new one."""
-        stored = self._storage.get_cursor_values({self._key}).get(self._key, "")
+        """Return the stored state. If there is none, store and return a new one.
+
+        What cannot be read is kept under another key, reported as a dead letter, and left out.
+        """
+        stored = self._get(self._key)
         try:
-            return _STATES.validate_json(stored)
-        except ValidationError:
-            state = AlertState(since=now, began=now)
-            self.write(state)
-            return state
+            if not stored:
+                return self._new(AlertState(since=now, began=now))
+            state = _STATES.validate_json(stored)
+            return replace(state, incidents=tuple(map(_with_current_key, state.incidents)))
+        except ValidationError as error:
+            self._set(f"{self._key}/unreadable", stored)
+            places = sorted({item["loc"][:2] for item in error.errors()}, key=lambda one: [str(one[:1]), one[-1]])
+            where = ", ".join(" ".join(map(str, place)) for place in places)
+            content = Content(
+                None, Severity.ERROR, "A part of the stored alerts could not be read", (("where", where),)
+            )
+            note = Notification(
+                "unreadable", "", "", IncidentEvent.OPENED, content, now, error=f"not readable: {where}"
+            )
+            state = _without(stored, places) or AlertState(since=now, began=now)
+            return self._new(replace(state, undeliverable=(*state.undeliverable, DeadLetter(note, now))))
 
     def write(self, state: AlertState) -> None:
         """Store the whole state at once."""
-        self._storage.set_cursor_values({self._key: _STATES.dump_json(state, by_alias=True).decode()})
+        self._set(self._key, _STATES.dump_json(state, by_alias=True).decode())
+
+    @contextmanager
+    def lease(self, owner: str, patience: float = 0.0) -> Iterator[None]:
+        """Let only this process send alerts; wait some seconds for another process that does.
+
+        Raises `AlertError` if the other process takes longer.
+        """
+        key, token, until = f"{self._key}/lease", f"{owner} {uuid.uuid4()}", time.time() + patience
+        while not self._claim(key, token):
+            if time.time() >= until:
+                raise BusyError("Another process is sending alerts.", remedy="Nothing is lost: try again in a minute.")
+            time.sleep(0.5)
+        try:
+            yield
+        finally:
+            self._set(key, json.dumps([token, 0.0, time.time()]))
+
+    def last_turn(self) -> tuple[str, float]:
+        """Return who sent alerts last, and when, in seconds since 1970."""
+        token, until, ended = self._lease(f"{self._key}/lease")
+        return token.partition(" ")[0], ended or until - _LEASE
+
+    def _claim(self, key: str, token: str) -> bool:
+        if self._lease(key)[1] > time.time():
+            return False
+        self._set(key, json.dumps([token, time.time() + _LEASE, 0.0]))
+        return self._lease(key)[0] == token
+
+    def _lease(self, key: str) -> tuple[str, float, float]:
+        token, until, ended = json.loads(self._get(key) or '["", 0.0, 0.0]')
+        return str(token), float(until), float(ended)
+
+    def _new(self, state: AlertState) -> AlertState:
+        self.write(state)
+        return state
+
+    def _get(self, key: str) -> str:
+        return self._storage.get_cursor_values({key}).get(key, "")
+
+    def _set(self, key: str, value: str) -> None:
+        self._storage.set_cursor_values({key: value})
+
+
+def _with_current_key(incident: Incident) -> Incident:
+    """Return an incident with the key that this version gives its error, so that its next failure is no new one."""
+    prefix, _, old = incident.alert.key.rpartition(":")
+    if not re.fullmatch(r"[0-9a-f]{12}", old):
+        return incident
+    return replace(incident, alert=replace(incident.alert, key=f"{prefix}:{error_identity(incident.alert.message)}"))
+
+
+def _without(stored: str, places: Any) -> AlertState | None:
+    """Return a stored state without the entries at some places; None if it cannot be read then either."""
+    try:
+        document = json.loads(stored)
+        for field_name, entry in reversed(places):
+            del document[field_name][entry]
+        return _STATES.validate_json(json.dumps(document))
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 _STATES: TypeAdapter[AlertState] = TypeAdapter(AlertState)

@@ -7,16 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from analytics_dagster.alerting.channels import build_notifiers
-from analytics_dagster.alerting.content import format_duration
-from analytics_dagster.alerting.delivery import Delivery
+from analytics_dagster.alerting.dispatch import Dispatcher
 from analytics_dagster.alerting.incidents import Alert, Observation, Severity
-from analytics_dagster.alerting.outbox import Outbox
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.store import AlertStore
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.deployment import build_deployment_info
 from analytics_dagster.settings import Settings
+from analytics_dagster.text import format_duration
 
 _SUBJECT = "daemon"
 
@@ -27,19 +25,20 @@ def watch_daemon(settings: Settings, instance: dg.DagsterInstance, tolerance: fl
     Returns whether the daemon is silent, and a line for each notification. The state is stored apart from that of the
     sensor, as both write.
     """
-    now, routes = time.time(), load_routes(settings)
-    deployment = build_deployment_info(settings, "")
     heartbeats = {name: beat.timestamp for name, beat in instance.get_daemon_heartbeats().items()}
-    observation = observe_daemon(heartbeats, instance.get_required_daemon_types(), now, tolerance)
-    store = AlertStore(instance.daemon_cursor_storage, "daemon", "watch")
-    outbox = Outbox(store.read(now), routes, deployment.environment, now)
-    outbox.add([observation])
-    store.write(outbox.state)
-    notifiers = build_notifiers(settings, routes, f"Dagster in {deployment.environment}")
-    delivery = Delivery(notifiers, store, deployment.secrets)
-    delivery.run(outbox.state, now)
+    observation = observe_daemon(heartbeats, instance.get_required_daemon_types(), time.time(), tolerance)
+    store = watch_store(instance)
+    deployment = build_deployment_info(settings, "")
+    dispatcher = Dispatcher.build(settings, load_routes(settings), deployment, store, "Dagster")
+    before = store.read(dispatcher.now)
+    dispatcher.apply(before, before, [observation])
     lines = [alert.title for alert in observation.alerts] or ["Dagster's daemon sends heartbeats."]
-    return bool(observation.alerts), [*lines, *delivery.sent, *delivery.failed]
+    return bool(observation.alerts), [*lines, *dispatcher.lines]
+
+
+def watch_store(instance: dg.DagsterInstance) -> AlertStore:
+    """Return the store of these alerts."""
+    return AlertStore(instance.daemon_cursor_storage, "daemon", "watch")
 
 
 def observe_daemon(

@@ -17,6 +17,10 @@ from analytics_dagster.settings import Settings, environment_variables, load_set
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+AlertsOption = Annotated[
+    bool, typer.Option("--alerts/--no-alerts", help="Send alerts about failures, if a channel is set up.")
+]
+
 _console = Console(highlight=False)
 if not _console.is_terminal:
     # A log has no width of its own, and 80 columns break the summary.
@@ -64,3 +68,16 @@ def error_boundary() -> Iterator[None]:
     except AnalyticsError as error:
         _errors.print(f"[red]{type(error).__name__}[/]: {escape(redact(str(error)))}", soft_wrap=True)
         raise typer.Exit(code=2) from None
+
+
+@contextmanager
+def start_is_alerted(settings: Settings, name: str, *, alerts: bool) -> Iterator[None]:
+    """Send an alert if a command fails before or outside of its runs, as from cron nobody sees the terminal."""
+    try:
+        yield
+    except Exception as error:
+        if alerts:
+            from analytics_dagster.cli.alerts.notify import report_failed_start  # Dagster takes seconds to import
+
+            report_failed_start(settings, name, error)
+        raise

@@ -28,13 +28,14 @@ QUICK = (
     "analytics-dagster plan --json",
     "analytics-dagster schema > groups.schema.json",
     "analytics-dagster alerts schema > routes.schema.json",
+    "analytics-dagster alerts list",
     "analytics-dagster alerts test",
     "analytics-dagster alerts watch",
 )
 """Commands that are executed in this process after the shop was built."""
 
-FAILING = {"analytics-dagster alerts watch": 1}
-"""Expected exit codes: no daemon runs."""
+FAILING = {"analytics-dagster alerts watch": 1, "analytics-dagster alerts test": 2}
+"""Expected exit codes: no daemon runs, and no channel is set up."""
 
 SLOW = (
     "analytics-dagster build --group nightly --upstream",

@@ -109,7 +109,7 @@ def _our_command(typed: str) -> tuple[Any, list[str]]:
     """Return the command and its arguments."""
     arguments = shlex.split(typed.partition(" > ")[0])[1:]
     found: Any = typer.main.get_command(app)
-    while hasattr(found, "commands"):
+    while hasattr(found, "commands") and arguments:
         name, *arguments = arguments
         found = found.commands[name]
     return found, arguments

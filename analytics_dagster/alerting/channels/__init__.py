@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analytics_dagster.alerting.channels.base import Notifier
+from analytics_dagster.alerting.channels.base import Notifier, answer_timeout
 from analytics_dagster.alerting.channels.mail import Mail, MailServer
 from analytics_dagster.alerting.channels.pagerduty import PagerDuty
 from analytics_dagster.alerting.channels.slack import SlackBot, SlackWebhook
@@ -30,6 +30,6 @@ def _build(settings: Settings, channel: ChannelConfig, source: str) -> Notifier:
         key = find_by_name(settings.pagerduty_keys, channel.pagerduty)
         return PagerDuty(key, settings.pagerduty_url, timeout, source)
     if channel.email and settings.smtp_url and settings.mail_from:
-        server = MailServer(settings.smtp_url, settings.mail_from, timeout)
-        return Mail(server, channel.email, channel.digest is not None)
+        server = MailServer(settings.smtp_url, settings.mail_from, answer_timeout(timeout))
+        return Mail(server, channel.digest is not None)
     raise AssertionError(f"`load_routes` accepted a {channel.kind} channel without its settings")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +20,16 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import IncidentEvent
-from analytics_dagster.alerting.routes import OWNERS
 from analytics_dagster.alerting.store import MessageThread, Notification
 
 _GREEN, _RED, _BROWN = "#1a7f37", "#b42318", "#8a6100"
-_ORDER = (IncidentEvent.OPENED, IncidentEvent.ESCALATED, IncidentEvent.UPDATED, IncidentEvent.RECOVERED, None)
-_IN_DIGEST = {IncidentEvent.RECOVERED: "recovered", None: "slow"}
+_ORDER = (*IncidentEvent, None)
+_IN_DIGEST = {
+    IncidentEvent.RECOVERED: "recovered",
+    IncidentEvent.DISAPPEARED: "closed",
+    IncidentEvent.CLOSED: "closed",
+    None: "slow",
+}
 _PAGE = Path(__file__).with_name("mail.html")
 
 
@@ -55,48 +59,49 @@ class MailServer:
 
 @dataclass(frozen=True)
 class Mail(Notifier):
-    """Sends to addresses; `owners` stands for the owners of failed nodes who have an address."""
+    """Sends each notification to its addresses; with ``is_digest`` all that are due for an address in one email."""
 
     server: MailServer
-    to: tuple[str, ...]
     is_digest: bool = False
 
     def send(self, notification: Notification, thread: MessageThread) -> Receipt:
-        """Send an email, or nothing if there is no address. Raises `DeliveryError`."""
-        to = self._addresses(notification.content)
+        """Send an email. Raises `DeliveryError`."""
         first_id = thread.reference or f"<{thread.id}@analytics-dagster>"
-        if to:
-            message = to_mail(notification.content, self.server.sender, to)
-            if thread.reference:
-                message["In-Reply-To"] = message["References"] = first_id
-            message["Message-ID"] = f"<{notification.id}@analytics-dagster>" if thread.reference else first_id
-            self._send_all([message])
-        return Receipt(first_id)
+        message = to_mail(notification.content, self.server.sender, notification.to)
+        if thread.reference:
+            message["In-Reply-To"] = message["References"] = first_id
+        message["Message-ID"] = f"<{notification.id}@analytics-dagster>" if thread.reference else first_id
+        return Receipt(first_id, refused=self._send_all([message]))
 
     def send_digest(self, notifications: Sequence[Notification]) -> Receipt:
         """Send one email to each address. Raises `DeliveryError`."""
-        by_address: dict[str, list[Content]] = defaultdict(list)
-        for notification in notifications:
-            for address in self._addresses(notification.content):
-                by_address[address].append(notification.content)
-        self._send_all([to_digest(contents, self.server.sender, to) for to, contents in by_address.items()])
-        return Receipt()
+        addresses = dict.fromkeys(address for one in notifications for address in one.to)
+        contents = {to: [one.content for one in notifications if to in one.to] for to in addresses}
+        messages = [to_digest(found, self.server.sender, to) for to, found in contents.items()]
+        return Receipt(refused=self._send_all(messages))
 
-    def _addresses(self, content: Content) -> list[str]:
-        owners = [owner for owner in content.owners if "@" in owner]
-        return list(dict.fromkeys(one for to in self.to for one in (owners if to == OWNERS else [to])))
-
-    def _send_all(self, messages: Sequence[EmailMessage]) -> None:
-        if not messages:
-            return
+    def _send_all(self, messages: Sequence[EmailMessage]) -> tuple[str, ...]:
+        """Send emails, and return the addresses that the server refused."""
+        refused, is_sent = list[str](), False
         try:
             with self.server.opened() as client:
                 for message in messages:
-                    client.send_message(message)
+                    is_sent = True
+                    try:
+                        refused += client.send_message(message)
+                    except smtplib.SMTPRecipientsRefused as error:
+                        if len(messages) == 1:
+                            raise
+                        refused += error.recipients
+                    is_sent = False
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
             raise DeliveryError(f"the mail server rejected the email: {error}", is_rejection=True) from error
         except (smtplib.SMTPException, OSError) as error:
-            raise DeliveryError(f"the mail server is not available: {type(error).__name__}: {error}") from error
+            # Without a reply code, nobody knows whether the server has the email.
+            is_uncertain = is_sent and not isinstance(error, smtplib.SMTPResponseException)
+            reason = f"the mail server is not available: {type(error).__name__}: {error}"
+            raise DeliveryError(reason, is_uncertain=is_uncertain) from error
+        return tuple(refused)
 
 
 def to_mail(content: Content, sender: str, to: Sequence[str]) -> EmailMessage:
@@ -134,6 +139,7 @@ def as_plain(content: Content) -> str:
 def _as_html(contents: Sequence[Content]) -> str:
     from jinja2 import Template  # takes 60 ms
 
-    colors = {None: _BROWN, IncidentEvent.RECOVERED: _GREEN}
-    messages = [(content, colors.get(content.event, _RED)) for content in contents]
+    failures = {IncidentEvent.OPENED, IncidentEvent.UPDATED, IncidentEvent.ESCALATED}
+    good = {IncidentEvent.RECOVERED, IncidentEvent.SUCCEEDED}
+    messages = [(one, _RED if one.event in failures else _GREEN if one.event in good else _BROWN) for one in contents]
     return Template(_PAGE.read_text(encoding="utf-8"), autoescape=True).render(messages=messages)

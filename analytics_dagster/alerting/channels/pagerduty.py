@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, post_json
+from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, is_rejection, post_json
 from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.incidents import IncidentEvent, Severity
+from analytics_dagster.alerting.incidents import Severity
 from analytics_dagster.alerting.store import MessageThread, Notification
 from analytics_dagster.redaction import shorten
 
@@ -33,14 +33,13 @@ class PagerDuty(Notifier):
     def send(self, notification: Notification, thread: MessageThread) -> Receipt:
         """Trigger or resolve an incident; sending the same event twice has no effect. Raises `DeliveryError`."""
         dedup_key = f"analytics_dagster/{thread.id}"
-        is_over = notification.event is IncidentEvent.RECOVERED
         key = self.key.get_secret_value()
-        event = to_event(notification.content, dedup_key, self.source, resolve=is_over)
-        response = post_json("PagerDuty", self.url, {"routing_key": key, **event}, self.timeout)
+        event = to_event(notification.content, dedup_key, self.source, resolve=notification.event.is_end)
+        response = post_json("PagerDuty", self.url, {"routing_key": key, **event}, self.timeout, can_repeat=True)
         status = response.status_code
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             text = response.text.replace(key, "***")[:200]
-            raise DeliveryError(f"PagerDuty answers {status} {text}", is_rejection=status == HTTPStatus.BAD_REQUEST)
+            raise DeliveryError(f"PagerDuty answers {status} {text}", is_rejection=is_rejection(status))
         return Receipt(dedup_key)
 
 

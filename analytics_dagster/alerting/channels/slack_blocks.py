@@ -20,7 +20,13 @@ MOST_FIELDS = 10
 LONGEST_TEXT = 4_000
 
 _EMOJI = {Severity.WARN: ":warning:", Severity.ERROR: ":red_circle:", Severity.CRITICAL: ":rotating_light:"}
-_RECOVERED = ":large_green_circle:"
+_EVENT_EMOJI = {
+    IncidentEvent.RECOVERED: ":large_green_circle:",
+    IncidentEvent.SUCCEEDED: ":large_green_circle:",
+    IncidentEvent.DISAPPEARED: ":white_circle:",
+    IncidentEvent.CLOSED: ":white_circle:",
+    IncidentEvent.SUMMARY: ":bar_chart:",
+}
 
 
 def to_blocks(content: Content, mention: str = "") -> list[dict[str, Any]]:
@@ -53,7 +59,7 @@ def _button(label: str, url: str) -> dict[str, Any]:
 
 
 def _emoji(content: Content) -> str:
-    return _RECOVERED if content.event is IncidentEvent.RECOVERED else _EMOJI[content.severity]
+    return _EVENT_EMOJI.get(content.event or IncidentEvent.OPENED, _EMOJI[content.severity])
 
 
 def _escaped(text: str) -> str:

@@ -10,8 +10,11 @@ import typer
 from rich.markup import escape
 
 from analytics_dagster.cli.terminal import JsonOption, error_boundary, print_line, read_settings
+from analytics_dagster.errors import AlertError
 
-alerts = typer.Typer(name="alerts", help="Who is notified of failures, and how.", no_args_is_help=True)
+alerts = typer.Typer(name="alerts", help="Open incidents; who is notified of failures, and how.")
+
+_COLORS = {True: "green", False: "red", None: "yellow"}
 
 
 @alerts.command("test")
@@ -20,14 +23,52 @@ def send_test_message(
 ) -> None:
     """Send a test message to every channel."""
     with error_boundary():
-        from analytics_dagster.alerting.dry_run import send_test  # Dagster takes seconds to import
+        from analytics_dagster.cli.alerts.dry_run import send_test  # Dagster takes seconds to import
 
         results = send_test(read_settings(), channel or [])
-        for name, error in results.items():
-            print_line(f"[red]{name}[/]: {escape(error)}" if error else f"[green]{name}[/]: sent")
-        if not results:
-            print_line("No channel is set up: docs/settings.md names the variables.")
-    raise typer.Exit(code=1 if any(results.values()) else 0)
+        for name, (is_sent, text) in results.items():
+            print_line(f"[{_COLORS[is_sent]}]{name}[/]: {escape(text)}")
+        outcomes = {is_sent for is_sent, _ in results.values()}
+    raise typer.Exit(code=0 if True in outcomes and False not in outcomes else 1)
+
+
+@alerts.callback(invoke_without_command=True)
+def show_alerts(context: typer.Context) -> None:
+    """Print the open incidents, the queued notifications, and those that could not be delivered."""
+    if context.invoked_subcommand is None:
+        list_all()
+
+
+@alerts.command("list")
+def list_all() -> None:
+    """Print the open incidents, the queued notifications, and those that could not be delivered."""
+    with error_boundary():
+        from analytics_dagster.cli.alerts.incidents import list_alerts  # Dagster takes seconds to import
+        from analytics_dagster.cli.home import opened_instance
+
+        settings = read_settings()
+        with opened_instance(settings) as instance:
+            lines = list(list_alerts(settings, instance))
+        for line in lines or ["No incident is open, and no notification is queued."]:
+            print_line(escape(line))
+
+
+@alerts.command()
+def close(
+    incident: Annotated[list[str] | None, typer.Argument(help="The ids of incidents, as `alerts list` shows.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Close all open incidents.")] = False,  # noqa: FBT002
+) -> None:
+    """Close incidents that will not recover by themselves, and tell their channels."""
+    with error_boundary():
+        from analytics_dagster.cli.alerts.incidents import close_incidents  # Dagster takes seconds to import
+        from analytics_dagster.cli.home import opened_instance
+
+        if bool(incident) is every:
+            raise AlertError("Name incidents, or give --all.", remedy="`analytics-dagster alerts list` shows the ids.")
+        settings = read_settings()
+        with opened_instance(settings) as instance:
+            for line in close_incidents(settings, instance, incident or []):
+                print_line(escape(line))
 
 
 @alerts.command()
@@ -38,7 +79,7 @@ def explain(
     """Print who would be notified of a run, and by which rule; sends nothing."""
     with error_boundary():
         from analytics_dagster.alerting.definitions import Alerting  # Dagster takes seconds to import
-        from analytics_dagster.alerting.dry_run import explain_run
+        from analytics_dagster.cli.alerts.dry_run import explain_run
         from analytics_dagster.cli.home import opened_instance
         from analytics_dagster.location import build_location
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from analytics_dagster.cli.commands.prepare import prepare_manifest
-from analytics_dagster.cli.terminal import error_boundary, read_settings
+from analytics_dagster.cli.terminal import AlertsOption, error_boundary, read_settings, start_is_alerted
 from analytics_dagster.execution import dbt_worker_pool
 from analytics_dagster.settings import DbtRunner
 
@@ -24,6 +24,7 @@ def build(
     full_refresh: Annotated[  # noqa: FBT002 - an option of the command line
         bool, typer.Option("--full-refresh", help="Rebuild incremental models and seeds from scratch.")
     ] = False,
+    alerts: AlertsOption = True,  # noqa: FBT002
 ) -> None:
     """Run ingestion and the schedule groups, or parts of them, through Dagster and print a summary."""
     started = time.monotonic()
@@ -32,10 +33,11 @@ def build(
         if settings.dbt_runner is DbtRunner.WARM:
             # dbt is imported on another core while this process imports Dagster.
             dbt_worker_pool.start()
-        prepare_manifest(settings)
-        from analytics_dagster.cli.runs.run_requests import BuildRequest  # imports Dagster
-        from analytics_dagster.cli.runs.session import run_build
+        with start_is_alerted(settings, "build", alerts=alerts):
+            prepare_manifest(settings)
+            from analytics_dagster.cli.runs.run_requests import BuildRequest  # imports Dagster
+            from analytics_dagster.cli.runs.session import run_build
 
-        request = BuildRequest(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
-        succeeded = run_build(settings, request, started)
+            request = BuildRequest(tuple(group or ()), select, upstream=upstream, full_refresh=full_refresh)
+            succeeded = run_build(settings, request, started, alerts=alerts)
     raise typer.Exit(code=0 if succeeded else 1)

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from analytics_dagster.automation.jobs import AD_HOC, INGESTION
 from analytics_dagster.automation.retry_decision import PARENT
+from analytics_dagster.cli.alerts.notify import notify
 from analytics_dagster.cli.home import opened_instance, reset_stale_state
 from analytics_dagster.cli.runs.execution import JobRequest, execute_jobs, make_retrier
 from analytics_dagster.cli.runs.run_requests import BuildRequest, job_requests, warm_ups
@@ -26,10 +27,10 @@ from analytics_dagster.text import pluralize
 _MAX_RUNS_SEARCHED = 50
 
 
-def run_build(settings: Settings, request: BuildRequest, started: float) -> bool:
+def run_build(settings: Settings, request: BuildRequest, started: float, *, alerts: bool) -> bool:
     """Run what is requested, and print where the results are; return whether everything succeeded.
 
-    ``started`` is when the command started, by the monotonic clock.
+    ``started`` is when the command started, by the monotonic clock; ``alerts`` is whether alerts are sent.
     """
     location = build_location(settings)
     requests = job_requests(settings, location, request, print_warning)
@@ -41,12 +42,14 @@ def run_build(settings: Settings, request: BuildRequest, started: float) -> bool
     with opened_instance(settings) as instance:
         reset_stale_state(settings, instance)
         succeeded, summaries = _run_and_summarize(location, instance, requests, started)
+        if alerts:
+            notify(settings, location, instance, "build", time.time() - (time.monotonic() - started))
     for name, place in _outputs(settings, location, summaries).items():
         print_line(f"{name:<12} {escape(place)}")
     return succeeded
 
 
-def run_retry(settings: Settings, run_id: str | None, started: float) -> bool:
+def run_retry(settings: Settings, run_id: str | None, started: float, *, alerts: bool) -> bool:
     """Run what a run did not complete, by default the last one that failed; return whether everything succeeded."""
     location = build_location(settings)
     with opened_instance(settings) as instance:
@@ -61,6 +64,8 @@ def run_retry(settings: Settings, run_id: str | None, started: float) -> bool:
         requests = [JobRequest.for_remaining(run, remaining)]
         _preload_dbt(settings, location, requests)
         succeeded, _ = _run_and_summarize(location, instance, requests, started)
+        if alerts:
+            notify(settings, location, instance, "retry", time.time() - (time.monotonic() - started))
     return succeeded
 
 

@@ -5,17 +5,17 @@ No ``from __future__ import annotations`` here: Dagster reads the annotations of
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import dagster as dg
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels import build_notifiers
-from analytics_dagster.alerting.delivery import Delivery
-from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
+from analytics_dagster.alerting.dispatch import Dispatcher
+from analytics_dagster.alerting.monitor import AlertMonitor
 from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.runs import LocationContext
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
@@ -58,6 +58,7 @@ class AlertScenario:
     environment: str = "prod"
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    owners: Mapping[str, str] = field(default_factory=dict)
     next_run: NextRun = field(default_factory=NextRun)
     clock: float = field(default_factory=time.time)
 
@@ -73,7 +74,7 @@ class AlertScenario:
         specs = [
             dg.AssetSpec(
                 name,
-                owners=["team:finance" if number % 2 else "ann@example.com"],
+                owners=[self.owners.get(name, "team:finance" if number % 2 else "ann@example.com")],
                 tags=dict.fromkeys(self.tags.get(name, ()), ""),
                 group_name="nightly",
                 deps=[self.names[0]] if name == last and name != self.names[0] else [],
@@ -166,9 +167,8 @@ class AlertScenario:
             routes=routes,
             catalog=lambda: self.catalog,
         )
-        notifiers = build_notifiers(self.all_settings, routes, "example in prod")
-        delivery = Delivery(notifiers, self.store)
-        return AlertMonitor(self.instance, context, delivery, now or time.time())
+        dispatcher = Dispatcher.build(self.all_settings, routes, context.deployment, self.store, "example")
+        return AlertMonitor(self.instance, context, replace(dispatcher, now=now or time.time()))
 
     @cached_property
     def catalog(self) -> AssetCatalog:
@@ -177,4 +177,6 @@ class AlertScenario:
 
     def tick(self, now: float | None = None) -> list[str]:
         """Run a tick, and return its lines."""
-        return self.monitor(now).tick()
+        monitor = self.monitor(now)
+        monitor.tick()
+        return monitor.dispatcher.lines

@@ -3,10 +3,15 @@
 No ``from __future__ import annotations`` here: Dagster reads the annotations of decorated functions at run time.
 """
 
+from dataclasses import replace
+
 import dagster as dg
+import pytest
 from dagster_slack import SlackResource
 
-from analytics_dagster.alerting.definitions import SENSOR, SLACK, build_alerts_sensor, slack_resources
+from analytics_dagster.alerting.definitions import SLACK, build_alerts_sensor, slack_resources
+from analytics_dagster.alerting.instigators import SENSOR
+from analytics_dagster.errors import AlertError
 from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
 
 
@@ -25,6 +30,33 @@ def test_a_tick_lists_what_was_sent_and_survives_a_failing_channel(scenario: Ale
     message = tick(scenario)
     assert "hook: opened: model_1 failed: SQL error" in message
     assert "slack: Slack answers 500; attempt 1 of: model_1 failed: SQL error" in message
+
+
+def test_the_tick_that_gives_up_a_notification_fails_in_the_ui_and_the_next_one_works(scenario: AlertScenario) -> None:
+    scenario.fake_channels.fail("hook", 400, times=3, body="no_text")
+    scenario.run(model_1=BINDER)
+    tick(scenario)
+    make_due(scenario)
+    assert "attempt 2 of" in tick(scenario)
+    make_due(scenario)
+    with pytest.raises(
+        AlertError, match="Not delivered to hook: model_1 failed: SQL error: Slack answers 400"
+    ) as raised:
+        tick(scenario)
+    assert "`analytics-dagster alerts` lists" in raised.value.remedy
+    assert "slack: opened: the channel hook does not deliver" in tick(scenario)
+
+
+def make_due(scenario: AlertScenario) -> None:
+    state = scenario.state
+    ready = tuple(replace(one, not_before=0.0) for one in state.notifications)
+    scenario.store.write(replace(state, notifications=ready))
+
+
+def test_a_tick_waits_while_another_process_sends(scenario: AlertScenario) -> None:
+    with scenario.store.lease("command"):
+        assert tick(scenario) == "Another process is sending alerts."
+    assert tick(scenario) == "Nothing to send."
 
 
 def test_an_asset_uses_the_slack_resource_as_a_slack_resource_of_dagster(scenario: AlertScenario) -> None:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics_dagster.alerting.incidents import Alert, Incident, IncidentEvent, Observation, Severity, advance
+from analytics_dagster.alerting.incidents import (
+    TRANSITIONS,
+    Alert,
+    Incident,
+    IncidentEvent,
+    IncidentStatus,
+    Observation,
+    Severity,
+    Signal,
+    advance,
+)
 from analytics_dagster.execution.failures.classification import FailureKind
 
 
@@ -72,6 +85,67 @@ def test_the_same_alert_after_recovery_opens_a_new_incident() -> None:
     after, events = advance_by_key(after, observation_at(3, alert("a", 3)))
     assert events == [(IncidentEvent.OPENED, "a")]
     assert len({one.id for one in after}) == 2
+
+
+def test_every_signal_moves_an_open_incident_and_none_moves_one_that_is_over() -> None:
+    moves = {signal: TRANSITIONS[IncidentStatus.OPEN, signal] for signal in Signal}
+    assert moves == {
+        Signal.FAILED: (IncidentStatus.OPEN, IncidentEvent.UPDATED),
+        Signal.FAILED_WORSE: (IncidentStatus.OPEN, IncidentEvent.ESCALATED),
+        Signal.SETTLED_PARTLY: (IncidentStatus.OPEN, IncidentEvent.UPDATED),
+        Signal.SUCCEEDED: (IncidentStatus.RECOVERED, IncidentEvent.RECOVERED),
+        Signal.DISAPPEARED: (IncidentStatus.DISAPPEARED, IncidentEvent.DISAPPEARED),
+        Signal.CLOSED: (IncidentStatus.CLOSED, IncidentEvent.CLOSED),
+    }
+    assert {status for status, _ in TRANSITIONS} == {None, IncidentStatus.OPEN}
+
+
+@pytest.mark.parametrize(
+    ("observation", "expected"),
+    [
+        ({"gone": {"asset:a", "asset:b"}}, [IncidentStatus.DISAPPEARED]),
+        ({"gone": {"asset:a"}}, [IncidentStatus.OPEN]),
+        ({"gone": {"asset:a"}, "succeeded": {"asset:b"}}, [IncidentStatus.RECOVERED]),
+        ({"gone": {"asset:other"}}, [IncidentStatus.OPEN]),
+        ({"closed": {"ID"}}, [IncidentStatus.CLOSED]),
+        ({"closed": {"ID"}, "succeeded": {"asset:a", "asset:b"}}, [IncidentStatus.CLOSED]),
+        ({"succeeded": {"asset:a"}}, [IncidentStatus.OPEN]),
+    ],
+)
+def test_how_an_incident_of_two_subjects_ends(observation: dict[str, set[str]], expected: list[IncidentStatus]) -> None:
+    after, _ = advance((), observation_at(1, alert("x", 1, "asset:a", "asset:b")))
+    [identity] = after
+    sets: Any = {
+        name: frozenset(identity if one == "ID" else one for one in found) for name, found in observation.items()
+    }
+    ended, _ = advance(after.values(), Observation(2, url="https://dagster/runs/2", **sets))
+    assert [one.status for one in ended.values()] == expected
+    assert ended[identity].ended_url == ("" if expected == [IncidentStatus.OPEN] else "https://dagster/runs/2")
+    assert advance(ended.values(), Observation(3, **sets))[1] == {}, "nothing happens twice"
+
+
+def test_after_a_part_disappeared_the_rest_ends_the_incident() -> None:
+    after, _ = advance((), observation_at(1, alert("x", 1, "asset:a", "asset:b")))
+    after, events = advance(after.values(), Observation(2, gone=frozenset({"asset:a"})))
+    assert list(events.values()) == [IncidentEvent.UPDATED]
+    assert list(advance(after.values(), observation_at(3, succeeded=["asset:b"]))[1].values()) == [
+        IncidentEvent.RECOVERED
+    ]
+
+
+def test_an_incident_keeps_its_first_title_and_all_owners() -> None:
+    first, second = alert("x", 1, "asset:a"), replace(alert("x", 2, "asset:b"), title="hourly: killed", owners=("bob",))
+    after, _ = advance((), observation_at(1, replace(first, title="ingestion: killed", owners=("ann",))))
+    after, _ = advance(after.values(), observation_at(2, second))
+    [incident] = after.values()
+    assert incident.name == "ingestion: killed"
+    assert set(incident.alert.owners) == {"ann", "bob"}
+
+
+def test_a_higher_severity_escalates() -> None:
+    after, _ = advance((), observation_at(1, alert("x", 1, "asset:a")))
+    worse = observation_at(2, alert("x", 2, "asset:b", severity=Severity.CRITICAL))
+    assert list(advance(after.values(), worse)[1].values()) == [IncidentEvent.ESCALATED]
 
 
 KEYS = ("a", "b", "c")

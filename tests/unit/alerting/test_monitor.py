@@ -238,14 +238,14 @@ def test_a_stalled_channel_times_out_and_is_retried(
 ) -> None:
     scenario = AlertScenario(instance, fake_channels, tags={"model_1": ["critical"]})
     scenario.tick()
-    fake_channels.stall[where] = 3.0
+    fake_channels.stall[where] = 4.5  # longer than three times the timeout
     scenario.run(model_1=BINDER)
     started = time.monotonic()
     lines = scenario.tick()
-    assert time.monotonic() - started < 2.9
+    assert time.monotonic() - started < 4.4
     assert [line for line in lines if "does not answer" in line]
     fake_channels.stall.clear()
-    scenario.tick(time.time() + 60)
+    scenario.tick(time.time() + 700)
     assert len(fake_channels.accepted(method)) >= 1
     assert not scenario.state.notifications
 
@@ -258,7 +258,7 @@ def test_a_crash_between_two_notifications_repeats_and_loses_none(
 
     scenario.run(model_1=BINDER)
     monitor = scenario.monitor()
-    notifiers = dict(monitor.delivery.notifiers)
+    notifiers = dict(monitor.dispatcher.delivery.notifiers)
 
     def crash(*_: object) -> None:
         raise Crash

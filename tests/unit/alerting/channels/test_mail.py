@@ -28,7 +28,18 @@ class FakeMailbox:
 
     mails: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
     refuse: list[str] = field(default_factory=list)
+    unknown: set[str] = field(default_factory=set)
     users: list[str] = field(default_factory=list)
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Accept or refuse an address."""
+        del server, session, options
+        if address in self.unknown:
+            return "550 no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
         """Receive or reject an email."""
@@ -168,3 +179,62 @@ def test_a_digest_is_one_email_a_day_with_failures_and_recoveries(
     assert text.index("model_0 failed: SQL error (2 times)") < text.index("Recovered after")
     scenario.tick(time.time() + 2 * DAY)
     assert len(mailbox.mails) == 1, "no digest on a day without messages"
+
+
+def test_an_owner_who_joins_an_incident_gets_an_email_and_the_recovery(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
+) -> None:
+    scenario = mail_scenario(instance, fake_channels, server, email="owners")
+    scenario.owners = {"model_1": "bob@example.com"}
+    scenario.run(model_0=LOST)
+    scenario.tick()
+    scenario.run(model_0=LOST, model_1=LOST)
+    scenario.tick()
+    scenario.run(model_0=LOST, model_1=LOST)
+    scenario.tick()
+    scenario.run()
+    scenario.tick()
+    assert [to for to, _ in mailbox.mails] == [
+        ["ann@example.com"],
+        ["bob@example.com"],
+        ["ann@example.com", "bob@example.com"],
+    ]
+
+
+def test_an_address_that_the_server_refuses_is_a_dead_letter_for_it_alone(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
+) -> None:
+    scenario = mail_scenario(instance, fake_channels, server)
+    mailbox.unknown = {"data@example.com"}
+    scenario.run(model_0=BINDER)
+    scenario.tick()
+    [(to, _)] = mailbox.mails
+    assert to == ["ann@example.com"]
+    [letter] = scenario.state.undeliverable
+    assert letter.notification.error == "the mail server refused data@example.com"
+
+
+def test_a_digest_reaches_the_other_addresses_if_one_is_refused(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
+) -> None:
+    scenario = mail_scenario(instance, fake_channels, server, email=["a@example.com", "b@example.com"], digest="07:30")
+    mailbox.unknown = {"a@example.com"}
+    scenario.run(model_0=BINDER)
+    scenario.tick()
+    for later in (1.0, 1.1, 1.2):
+        scenario.tick(time.time() + later * DAY)
+    assert [to for to, _ in mailbox.mails] == [["b@example.com"]]
+    assert [one.notification.error for one in scenario.state.undeliverable] == ["the mail server refused a@example.com"]
+
+
+def test_a_summary_is_an_email_of_its_own_beside_a_digest(
+    instance: dg.DagsterInstance, fake_channels: FakeChannels, server: str, mailbox: FakeMailbox
+) -> None:
+    scenario = mail_scenario(instance, fake_channels, server, email="a@example.com", digest="07:30", summary="07:30")
+    scenario.run(model_0=BINDER)
+    scenario.tick()
+    scenario.tick(time.time() + DAY)
+    assert sorted(str(mail["Subject"]) for _, mail in mailbox.mails) == [
+        "Daily digest: 1 failed",
+        "Daily summary: 1 run, 1 run failed, 1 open incident",
+    ]

@@ -71,9 +71,9 @@ def test_only_a_bad_request_is_a_rejection_of_the_event(
     assert error.retry_after is None
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("90", 90.0), ("soon", None), ("", None), ("-5", 0.0)])
-def test_the_retry_after_header_is_read_if_it_is_a_number(
-    fake_channels: FakeChannels, header: str, seconds: float | None
+@pytest.mark.parametrize(("header", "seconds"), [("90", 90.0), ("soon", 15.0), ("", 15.0), ("-5", 0.0)])
+def test_the_retry_after_header_is_read_or_replaced_by_fifteen_seconds(
+    fake_channels: FakeChannels, header: str, seconds: float
 ) -> None:
     fake_channels.fail("pager", 429, headers={"Retry-After": header})
     error = failed(pagerduty(fake_channels.pagerduty_url))

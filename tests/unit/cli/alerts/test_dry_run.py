@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from analytics_dagster.alerting.dry_run import explain_run, send_test
+from analytics_dagster.cli.alerts.dry_run import explain_run, send_test
 from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.deployment import find_commit
 from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
 
 
 def test_a_test_message_reaches_every_channel_and_resolves_its_page(scenario: AlertScenario) -> None:
-    assert send_test(scenario.all_settings, []) == {"slack": "", "webhook": "", "on_call": ""}
+    assert send_test(scenario.all_settings, []) == dict.fromkeys(("slack", "webhook", "on_call"), (True, "sent"))
     assert "nothing has failed" in scenario.fake_channels.accepted("chat.postMessage")[0]["text"]
     assert [event["event_action"] for event in scenario.fake_channels.accepted("pager")] == ["trigger", "resolve"]
 
@@ -22,8 +22,9 @@ def test_a_test_message_reaches_every_channel_and_resolves_its_page(scenario: Al
 def test_the_error_of_a_channel_is_shown_without_secrets(scenario: AlertScenario) -> None:
     scenario.fake_channels.fail("hook", 404, body=f"no_service at {scenario.fake_channels.webhook_url}")
     found = send_test(scenario.all_settings, ["webhook"])
-    assert found["webhook"].startswith("Slack answers 404 no_service")
-    assert "hunter22" not in found["webhook"]
+    assert found["webhook"][0] is False
+    assert found["webhook"][1].startswith("not sent: Slack answers 404 no_service")
+    assert "hunter22" not in found["webhook"][1]
     with pytest.raises(AlertError, match="No channel named pigeon is set up"):
         send_test(scenario.all_settings, ["pigeon"])
 

@@ -11,13 +11,12 @@ import dagster as dg
 from analytics_dagster.alerting.alerts import observe_run
 from analytics_dagster.alerting.channels import build_notifiers
 from analytics_dagster.alerting.channels.base import DeliveryError, Notifier
-from analytics_dagster.alerting.channels.pagerduty import PagerDuty
-from analytics_dagster.alerting.content import Content, Section, join_names
+from analytics_dagster.alerting.content import Content, Section
 from analytics_dagster.alerting.definitions import Alerting
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity, advance
-from analytics_dagster.alerting.routes import Routes
+from analytics_dagster.alerting.routes import ChannelConfig, Routes
 from analytics_dagster.alerting.routes_file import load_routes
-from analytics_dagster.alerting.routing import held_until, matching, route
+from analytics_dagster.alerting.routing import held_until, is_reached, matching, recipients, route
 from analytics_dagster.alerting.store import MessageThread, Notification
 from analytics_dagster.automation.retry_decision import with_retry
 from analytics_dagster.errors import AlertError
@@ -26,26 +25,35 @@ from analytics_dagster.execution.failures.events import read_report
 from analytics_dagster.execution.failures.report import FailureReport
 from analytics_dagster.redaction import redact
 from analytics_dagster.settings import Settings
+from analytics_dagster.text import join_names
 
 
-def send_test(settings: Settings, names: Collection[str]) -> Mapping[str, str]:
-    """Send a test message to the named channels, or to all; return each channel's error, or an empty text.
+def send_test(settings: Settings, names: Collection[str]) -> Mapping[str, tuple[bool | None, str]]:
+    """Send a test message to the named channels, or to all; return for each whether it was sent, and where or why not.
 
-    Raises `AlertError` if there is no channel of a name.
+    None means that there was nobody to send to.
+
+    Raises `AlertError` if there is no channel of a name, or none at all.
     """
     routes = load_routes(settings)
     unknown = [name for name in names if name not in routes.channels]
-    if unknown:
-        raise AlertError(
-            f"No channel named {', '.join(unknown)} is set up.",
-            remedy=f"Name one of: {', '.join(routes.channels) or 'none'}.",
+    if unknown or not routes.channels:
+        problem = f"No channel named {', '.join(unknown)} is set up." if unknown else "No channel is set up."
+        known = (
+            f"Name one of: {', '.join(routes.channels)}." if routes.channels else "docs/alerts.md names the variables."
         )
+        raise AlertError(problem, remedy=known)
     notifiers = build_notifiers(settings, routes, "a test")
     secrets = build_deployment_info(settings, "").secrets
-    return {name: redact(_try(one), secrets) for name, one in notifiers.items() if not names or name in names}
+    chosen = {name: routes.channels[name] for name in names or routes.channels}
+    found = {name: _try(notifiers[name], channel) for name, channel in chosen.items()}
+    return {name: (is_sent, redact(text, secrets)) for name, (is_sent, text) in found.items()}
 
 
-def _try(notifier: Notifier) -> str:
+def _try(notifier: Notifier, channel: ChannelConfig) -> tuple[bool | None, str]:
+    to = recipients(channel, ())
+    if not is_reached(channel, ()):
+        return None, "not sent: its addresses are those of the owners of what fails"
     headline, fields = (
         "This is a test of the alerts: nothing has failed",
         (("requested by", "analytics-dagster alerts test"),),
@@ -54,14 +62,17 @@ def _try(notifier: Notifier) -> str:
     now = time.time()
     thread = MessageThread(f"test-{round(now)}", "", "", ())
     # A PagerDuty incident stays open until it is resolved.
-    events = (IncidentEvent.OPENED, *([IncidentEvent.RECOVERED] if isinstance(notifier, PagerDuty) else []))
+    events = (IncidentEvent.OPENED, *([IncidentEvent.RECOVERED] if channel.pagerduty else []))
     try:
         for event in events:
             content = Content(event, Severity.WARN, headline, fields, (why,))
-            notifier.send(Notification(f"{thread.id}-{event.value}", thread.id, "", event, content, now), thread)
+            note = Notification(f"{thread.id}-{event.value}", thread.id, "", event, content, now, to=to)
+            refused = notifier.send(note, thread).refused
     except DeliveryError as error:
-        return str(error)
-    return ""
+        return False, f"not sent: {error}"
+    if refused:
+        return False, f"not sent to {', '.join(refused)}: the mail server refused the address"
+    return True, f"sent to {', '.join(to)}" if to else "sent"
 
 
 def explain_run(
