@@ -44,7 +44,7 @@ def prepare_dbt_definitions(
     Returns whether dbt had to parse; ``announce`` is called with a line before it does. Raises `AnalyticsError`. Call
     it when an image is built: `analytics-dagster prepare` does the same with the settings of the environment.
     """
-    return prepare_location(_settings(project_dir, groups_file, settings), announce)
+    return prepare_location(_settings(project_dir, groups_file, settings), announce, is_shared=True)
 
 
 def _settings(project_dir: str | Path | None, groups_file: str | Path | None, settings: Settings | None) -> Settings:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 
 import dagster as dg
 
@@ -72,14 +73,15 @@ def build_mergeable_definitions(settings: Settings) -> dg.Definitions:
 
     Only this location's jobs have its executor. Raises `AnalyticsError`.
     """
-    loaded = _load(settings)
+    loaded = _load(settings, is_shared=True)
     return _merge(settings, loaded, dg.Definitions(), _executor(settings, loaded.project)).definitions
 
 
-def prepare_location(settings: Settings, announce: Announce) -> bool:
+def prepare_location(settings: Settings, announce: Announce, *, is_shared: bool = False) -> bool:
     """Prepare what every process that loads the location reads, if it is missing or stale.
 
-    Returns whether dbt had to parse; ``announce`` is called with a line before it does. Raises `AnalyticsError`.
+    Returns whether dbt had to parse; ``announce`` is called with a line before it does. ``is_shared`` says that the
+    process belongs to another location. Raises `AnalyticsError`.
     """
     groups = load_groups(settings)
     files = find_project(settings)
@@ -88,7 +90,7 @@ def prepare_location(settings: Settings, announce: Announce) -> bool:
     project = load_project(files, target, groups.selections)
     cache = DefinitionsCache(project, groups, settings.unit_tests)
     if not cache.is_current:
-        plan = _plan(groups, project)
+        plan = _plan(groups, project, is_shared=is_shared)
         # A plan with problems has no definitions: `prepare` must succeed so that `plan` can show the problems.
         if not plan.problems:
             cache.write(_make_dbt_definitions(settings, project, plan))
@@ -125,7 +127,7 @@ class _Loaded:
     dbt_definitions: DbtDefinitions
 
 
-def _load(settings: Settings) -> _Loaded:
+def _load(settings: Settings, *, is_shared: bool = False) -> _Loaded:
     """Return the groups, the project and its definitions; `dagster dev` and `dg` prepare the project first."""
     groups = load_groups(settings)
     files = find_project(settings)
@@ -136,13 +138,17 @@ def _load(settings: Settings) -> _Loaded:
     cache = DefinitionsCache(project, groups, settings.unit_tests)
     dbt_definitions = cache.read()
     if dbt_definitions is None:
-        dbt_definitions = _make_dbt_definitions(settings, project, _plan(groups, project).require())
+        plan = _plan(groups, project, is_shared=is_shared).require()
+        dbt_definitions = _make_dbt_definitions(settings, project, plan)
         if settings.is_dev_cli:
             cache.write(dbt_definitions)
     return _Loaded(groups, project, dbt_definitions)
 
 
-def _plan(groups: ScheduleGroups, project: Project) -> Plan:
+def _plan(groups: ScheduleGroups, project: Project, *, is_shared: bool) -> Plan:
+    if is_shared:
+        # Imported as a whole, with dbt: our quicker import leaves out parts that the other location may use.
+        import_module("dagster_dbt")
     return check_asset_keys(make_plan(groups, project.manifest, project.selected), project.manifest)
 
 

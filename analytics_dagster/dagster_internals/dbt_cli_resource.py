@@ -31,7 +31,6 @@ class QuickDbtCliResource(DbtCliResource):
         """Return a dbt adapter for a dbt command with these arguments."""
         from dagster._utils import pushd  # `contextlib.chdir` needs Python 3.11
 
-        _set_dbt_version()
         with pushd(self.project_dir):
             return super()._initialize_dbt_core_adapter(arguments)
 
@@ -98,11 +97,3 @@ def _correct_credentials(credentials: Any, project_dir: Path) -> None:
     if path == ":memory:":
         credentials.config_options.pop("access_mode", None)
     correct_attachments(credentials.attach, project_dir, read_only=True)
-
-
-def _set_dbt_version() -> None:
-    """Set the version that dagster-dbt reads when it makes an adapter: it was imported without dbt."""
-    from dagster_dbt.core import resource
-
-    if getattr(resource, "DBT_PYTHON_VERSION", DBT_VERSION) is None:
-        vars(resource)["DBT_PYTHON_VERSION"] = DBT_VERSION

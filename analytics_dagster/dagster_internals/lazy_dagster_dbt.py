@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.metadata import version
 from types import ModuleType
 from typing import Any, cast
+
+from packaging.version import Version
 
 from analytics_dagster.dagster_internals.guard import available
 from analytics_dagster.settings import uses_warm_dbt
@@ -27,7 +30,7 @@ def _import_without_dbt() -> ModuleType:
     # Python's documented way to make an import fail.
     modules["dbt"] = None
     try:
-        return importlib.import_module("dagster_dbt")
+        package = importlib.import_module("dagster_dbt")
     except ImportError:
         # Modules that a failed import leaves behind would be used as the package.
         for name in [name for name in modules if name.partition(".")[0] == "dagster_dbt"]:
@@ -35,7 +38,19 @@ def _import_without_dbt() -> ModuleType:
         raise
     finally:
         del modules["dbt"]
+    _set_dbt_version()
+    return package
 
+
+def _set_dbt_version() -> None:
+    """Set dbt's version wherever dagster-dbt keeps it: without it, a `DbtCliResource` of anyone makes no adapter."""
+    found = Version(version("dbt-core"))
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] == "dagster_dbt" and vars(module).get(_VERSION, found) is None:
+            vars(module)[_VERSION] = found
+
+
+_VERSION = "DBT_PYTHON_VERSION"
 
 _import()
 

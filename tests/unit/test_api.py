@@ -113,6 +113,25 @@ def test_building_changes_no_state_of_the_process(team: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("function", ["build", "prepare"])
+def test_a_team_that_imports_dagster_dbt_afterwards_gets_all_of_it(team: Path, function: str) -> None:
+    # A changed group makes the cached definitions stale, so that ours need dagster-dbt.
+    path = team / "schedule_groups.yaml"
+    path.write_text(path.read_text().replace("- name: opening_time", "- name: opening_time\n    retries: 3"))
+    code = (
+        "import sys\n"
+        f"from analytics_dagster import {function}_dbt_definitions\n"
+        f"{function}_dbt_definitions('dbt_project', groups_file='schedule_groups.yaml')\n"
+        "assert 'dagster_dbt' in sys.modules, 'the definitions are not cached'\n"
+        "from dagster_dbt import compat\n"
+        "from dbt.node_types import NodeType\n"
+        "assert compat.NodeType is NodeType\n"
+        "assert compat.DBT_PYTHON_VERSION is not None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=team, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_only_the_standalone_location_brings_the_slack_resource(team: Path) -> None:
     settings = Settings(
         dbt_project_dir=team / "dbt_project",

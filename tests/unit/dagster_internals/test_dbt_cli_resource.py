@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from dagster_dbt import DbtCliInvocation, DbtCliResource
-from dagster_dbt.core import resource
 
 from analytics_dagster.dagster_internals.dbt_cli_resource import (
     DBT_VERSION,
@@ -36,8 +38,32 @@ def test_an_overridden_member_is_one_that_dagster_dbt_uses(name: str) -> None:
     assert name in vars(QuickDbtCliResource)
 
 
-def test_dagster_dbt_keeps_dbts_version_where_it_is_corrected() -> None:
-    assert "DBT_PYTHON_VERSION" in vars(resource)
+def test_every_module_of_dagster_dbt_knows_dbts_version_after_our_import() -> None:
+    code = (
+        "import sys\n"
+        "import analytics_dagster.dagster_internals.lazy_dagster_dbt\n"
+        "assert 'dbt' not in sys.modules\n"
+        "import dagster_dbt\n"
+        "from dagster_dbt.core import resource\n"
+        "from dagster_dbt import compat, utils\n"
+        "versions = {str(one.DBT_PYTHON_VERSION) for one in (dagster_dbt, resource, compat, utils)}\n"
+        f"assert versions == {{'{DBT_VERSION}'}}, versions\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.integration
+def test_a_stock_resource_has_an_adapter_after_our_import(tmp_path: Path) -> None:
+    code = (
+        "import analytics_dagster.dagster_internals.lazy_dagster_dbt\n"
+        "from dagster_dbt import DbtCliResource\n"
+        f"dbt = DbtCliResource(**{SETTINGS})\n"
+        "assert dbt.cli(['parse'], raise_on_error=False).wait().adapter is not None\n"
+    )
+    shutil.copytree(LENDING_LIBRARY, tmp_path / "library")
+    code = code.replace(str(LENDING_LIBRARY), str(tmp_path / "library"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_quick_resource_is_used_if_its_members_are_available(monkeypatch: pytest.MonkeyPatch) -> None:
