@@ -33,3 +33,8 @@ def format_duration(seconds: float) -> str:
     if not hours:
         return f"{minutes} min"
     return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60:02} min"
+
+
+def printable(text: str) -> str:
+    """Return text that every database can store: NUL, and what is not UTF-8, is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -13,16 +13,17 @@ from analytics_dagster.errors import AnalyticsError
 from analytics_dagster.ingestion.landing import REJECTED, Landing
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.redaction import redacted_step
+from analytics_dagster.text import pluralize
 from analytics_dagster.warehouse import POOL, Warehouse
 
 if TYPE_CHECKING:
-    from analytics_dagster.ingestion.loading import LoadReport
+    from analytics_dagster.ingestion.load_report import LoadReport
 
 GROUP = "ingestion"
 """The asset group of all landed tables."""
 
 CHECK = "files_are_readable"
-"""The check of each landed table; it fails with severity warn while malformed files need a correction."""
+"""The check of each landed table; it warns while malformed files need a correction, and of remarks on the last load."""
 
 ROWS_LOADED = "rows_loaded"
 """The metadata of a materialization with the number of rows written."""
@@ -83,6 +84,8 @@ def _metadata(report: "LoadReport") -> dict[str, Any]:
         "files_rejected": len(report.rejected),
         ROWS_LOADED: report.rows,
         "rows_superseded": report.superseded,
+        "rows_deleted": report.removed,
+        "files_renamed": report.renamed,
         "bytes_loaded": report.size,
         "new_columns": dg.MetadataValue.json(list(report.new_columns)),
         "load_ids": dg.MetadataValue.json(list(report.load_ids)),
@@ -96,20 +99,26 @@ def _metadata(report: "LoadReport") -> dict[str, Any]:
 
 
 def _check(key: dg.AssetKey, report: "LoadReport") -> dg.AssetCheckResult:
-    lines = [
-        f"{entry.file.path}: {entry.reason}; " + (f"moved to {entry.moved_to}" if entry.moved_to else "not moved")
-        for entry in report.malformed
-    ]
-    lines += [f"{path}: {reason}" for path, reason in report.unreadable]
-    named = lines[:_MAX_LISTED] + ([f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else [])
+    bad = [f"{path}: {reason}" for path, reason in (*report.malformed, *report.unreadable)]
+    said = [f"{path}: {reason}" for path, reason in report.remarks]
+    problems = []
+    if bad:
+        problems.append(
+            f"{pluralize(len(bad), 'malformed file')}: correct each and put it back, "
+            f"or delete it and its .reason.txt from {REJECTED}."
+        )
+    if said:
+        problems.append(f"{pluralize(len(said), 'file')} loaded with a remark.")
     return dg.AssetCheckResult(
         check_name=CHECK,
         asset_key=key,
-        passed=not lines,
+        passed=not problems,
         severity=dg.AssetCheckSeverity.WARN,
-        description=None
-        if not lines
-        else f"{len(lines)} malformed files: correct each and put it back, "
-        f"or delete it and its .reason.txt from {REJECTED}.",
-        metadata={"files": dg.MetadataValue.md("\n".join(f"- {line}" for line in named) or "none")},
+        description=" ".join(problems) or None,
+        metadata={"files": _listed(bad), "remarks": _listed(said)},
     )
+
+
+def _listed(lines: list[str]) -> dg.MetadataValue[Any]:
+    shown = lines[:_MAX_LISTED] + ([f"and {len(lines) - _MAX_LISTED} more"] if len(lines) > _MAX_LISTED else [])
+    return dg.MetadataValue.md("\n".join(f"- {line}" for line in shown) or "none")

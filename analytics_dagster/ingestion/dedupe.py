@@ -35,6 +35,15 @@ def newest(incoming: pa.Table, key: Sequence[str], cursor: str | None, held: pa.
     return incoming.take(chosen.column(0))
 
 
+def lost(held: pa.Table, rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    """Return the rows of the warehouse whose keys are not among the rows that are written."""
+    matches = " and ".join(f"held.{quoted(name)} = rows.{quoted(name)}" for name in key)
+    with duckdb.connect() as memory:
+        memory.register("held", held)
+        memory.register("rows", rows)
+        return memory.execute(f"from held where not exists (from rows where {matches})").to_arrow_table()
+
+
 def could_be_newer(incoming: pa.Table, cursor: str) -> tuple[str, list[Any]]:
     """Return an SQL condition, with its parameters, for rows of the warehouse that may be newer than an incoming row.
 

@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from analytics_dagster.errors import LandingZoneError
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.settings import variable_name
+from analytics_dagster.text import printable
 from analytics_dagster.warehouse.fsspec_errors import cause_of, remedy_of, shown
 
 REJECTED = "_rejected"
 """The folder of the landing zone to which malformed files are moved."""
 
+_REASON = ".reason.txt"
 _HIDDEN = ("_", ".")
 _MODIFIED_KEYS = ("mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -55,7 +57,7 @@ class Landing:
         Raises `LandingZoneError` if the landing zone does not exist or can't be read.
         """
         youngest = (now or datetime.now(tz=timezone.utc)) - timedelta(seconds=self.settle_seconds)
-        found = self._try(lambda filesystem, root: self._find(filesystem, root, table))
+        found = self._try(lambda filesystem, root: self._find(filesystem, root, table, must_exist=True))
         return tuple(sorted(file for file in found if self.settle_seconds == 0 or file.modified <= youngest))
 
     def read(self, path: str) -> bytes:
@@ -69,29 +71,44 @@ class Landing:
         """Return whether a file exists; raises `LandingZoneError` if the landing zone can't be read."""
         return self._try(lambda filesystem, root: bool(filesystem.exists(f"{root}/{path}")))
 
-    def quarantine(self, file: LandedFile, reason: str) -> str | None:
-        """Move a malformed file below `_rejected`, and write the reason to a file beside it.
-
-        Returns the new path, or None if the landing zone can't be written: then the file is not moved.
-        """
-        filesystem, root = self._open()
+    def quarantine_path(self, file: LandedFile) -> str:
+        """Return the path below `_rejected` to which a malformed file is moved; an earlier file there is kept."""
         target = posixpath.join(REJECTED, file.path)
+        if not self.exists(target):
+            return target
+        stem, suffix = posixpath.splitext(target)
+        return f"{stem}.{file.modified:%Y%m%dT%H%M%S%fZ}{suffix}"
+
+    def quarantine(self, file: LandedFile, target: str, reason: str) -> bool:
+        """Move a malformed file and write the reason to a file beside it; return whether that was possible."""
+        filesystem, root = self._open()
         try:
-            if filesystem.exists(f"{root}/{target}"):  # an earlier file of that name: keep both
-                stem, suffix = posixpath.splitext(target)
-                target = f"{stem}.{file.modified:%Y%m%dT%H%M%S%fZ}{suffix}"
             filesystem.makedirs(posixpath.dirname(f"{root}/{target}"), exist_ok=True)
-            filesystem.pipe_file(f"{root}/{target}.reason.txt", f"{file.path}: {reason}\n".encode())
+            filesystem.pipe_file(f"{root}/{target}{_REASON}", printable(f"{file.path}: {reason}\n").encode())
             filesystem.mv(f"{root}/{file.path}", f"{root}/{target}")
         except Exception:  # noqa: BLE001 - each fsspec driver has its own errors
-            return None
-        return target
+            return False
+        return True
 
-    def _find(self, filesystem: Any, root: str, table: LandedTable) -> list[LandedFile]:
+    def quarantined(self, table: LandedTable) -> dict[str, str]:
+        """Return the files of a table below `_rejected`, with the reason that is written beside each."""
+        found = self._try(
+            lambda filesystem, root: self._find(filesystem, f"{root}/{REJECTED}", table, must_exist=False)
+        )
+        paths = [posixpath.join(REJECTED, file.path) for file in found if not file.path.endswith(_REASON)]
+        return {path: self._reason(path) for path in sorted(paths)}
+
+    def _reason(self, path: str) -> str:
+        try:
+            return self.read(f"{path}{_REASON}").decode("utf-8", "replace").strip().partition(": ")[2]
+        except (FileNotFoundError, PermissionError):
+            return "the reason is not known"
+
+    def _find(self, filesystem: Any, root: str, table: LandedTable, *, must_exist: bool) -> list[LandedFile]:
         from fsspec.implementations.local import LocalFileSystem  # see `_open`
         from fsspec.utils import glob_translate  # see `_open`
 
-        if isinstance(filesystem, LocalFileSystem) and not filesystem.isdir(root):
+        if must_exist and isinstance(filesystem, LocalFileSystem) and not filesystem.isdir(root):
             raise LandingZoneError(
                 f"The landing zone {self.shown} does not exist.",
                 remedy=f"Create the folder, or set another with {variable_name('landing_url')}.",

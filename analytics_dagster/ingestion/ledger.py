@@ -8,18 +8,19 @@ does not exist, its entries are ignored: to reload a table, drop it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
 from analytics_dagster.ingestion.landing import LandedFile
+from analytics_dagster.text import printable
 
 LEDGER = "_landed_files"
 """The name of the ledger's table."""
 
 LEDGER_COLUMNS: Mapping[str, str] = {
-    **dict.fromkeys(("table_name", "path", "status", "reason", "moved_to"), "text"),
+    **dict.fromkeys(("table_name", "path", "status", "reason", "moved_to", "content_hash"), "text"),
     **dict.fromkeys(("size", "row_count"), "bigint"),
     **dict.fromkeys(("modified", "recorded_at"), "timestamp"),
 }
@@ -37,18 +38,26 @@ class FileStatus(str, Enum):
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """The result of one version of a file; ``moved_to`` is the path of a quarantined file."""
+    """The result of one version of a file.
+
+    ``reason`` says why a file was rejected, or what users should know about a loaded one. ``moved_to`` is the path to
+    which a rejected file is moved after the entry is stored. ``content_hash`` is None if an earlier version loaded it.
+    ``recorded_at`` is the same for all files of one load.
+    """
 
     file: LandedFile
     status: FileStatus
     row_count: int = 0
     reason: str | None = None
     moved_to: str | None = None
+    content_hash: str | None = None
+    recorded_at: datetime | None = None
 
     def row(self, table_name: str) -> dict[str, Any]:
         """Return the entry as a row of the ledger's table."""
-        entry = {**asdict(self), "status": self.status.value, "recorded_at": datetime.now(tz=timezone.utc)}
-        return {"table_name": table_name, **entry.pop("file"), **entry}
+        entry = {**asdict(self), "status": self.status.value}
+        row = {"table_name": table_name, **entry.pop("file"), **entry}
+        return {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
 
 
 def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
@@ -57,7 +66,11 @@ def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
         row["path"]: LedgerEntry(
             file=LandedFile(row["path"], row["size"], row["modified"].astimezone(timezone.utc)),
             status=FileStatus(row["status"]),
-            **{name: row[name] for name in ("row_count", "reason", "moved_to")},
+            row_count=row["row_count"],
+            reason=row["reason"],
+            moved_to=row["moved_to"],
+            content_hash=row.get("content_hash"),  # an earlier version had none
+            recorded_at=row["recorded_at"],
         )
         for row in rows
     }
@@ -66,14 +79,28 @@ def latest(rows: Iterable[Mapping[str, Any]]) -> dict[str, LedgerEntry]:
 def new_files(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LandedFile]:
     """Return the files that are not in the ledger or have changed since, oldest change first.
 
-    A quarantined file that exists at its old path again was put back, and is new.
+    A quarantined file that exists at its old path was put back, or a killed load did not move it: it is new.
     """
     known = {entry.file for entry in ledger.values() if entry.moved_to is None}
-    return sorted((file for file in files if file not in known), key=lambda file: (file.modified, file.path))
+    new = (file for file in files if replace(file, path=printable(file.path)) not in known)
+    return sorted(new, key=lambda file: (file.modified, file.path))
 
 
-def still_malformed(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
-    """Return the rejected files that may need a correction: quarantined, or neither moved nor changed since."""
-    here = set(files)
-    rejected = [entry for entry in ledger.values() if entry.status is FileStatus.REJECTED]
-    return [entry for entry in rejected if entry.moved_to or entry.file in here]
+def left_in_place(files: Sequence[LandedFile], ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
+    """Return the rejected files that could not be moved and have not changed since."""
+    here = {replace(file, path=printable(file.path)) for file in files}
+    rejected = (entry for entry in ledger.values() if entry.status is FileStatus.REJECTED)
+    return [entry for entry in rejected if entry.moved_to is None and entry.file in here]
+
+
+def remarks(ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
+    """Return the files of the last load that were loaded with a remark."""
+    moments = [entry.recorded_at for entry in ledger.values() if entry.recorded_at]
+    loaded = (entry for entry in ledger.values() if entry.status is FileStatus.LOADED and entry.reason)
+    return [entry for entry in loaded if entry.recorded_at == max(moments)]
+
+
+def same_content(content_hash: str, ledger: Mapping[str, LedgerEntry]) -> list[LedgerEntry]:
+    """Return the loaded files with the same content, the latest first."""
+    found = (entry for entry in ledger.values() if entry.status is FileStatus.LOADED)
+    return [entry for entry in reversed([*found]) if entry.content_hash == content_hash]

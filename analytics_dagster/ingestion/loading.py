@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from logging import Logger
-from typing import Any
 
 import pyarrow as pa
 
 from analytics_dagster.errors import NoWarehouseYetError
-from analytics_dagster.ingestion.columns import ARROW_TYPES, agree, combine, fit
-from analytics_dagster.ingestion.dedupe import could_be_newer, newest
-from analytics_dagster.ingestion.destination import Store, columns_of, open_store
+from analytics_dagster.ingestion.column_types import ColumnType
+from analytics_dagster.ingestion.columns import RESERVED, KnownColumns, agree, combine, fit, fits
+from analytics_dagster.ingestion.conversion import ConversionError
+from analytics_dagster.ingestion.destination import Store, columns_of, open_store, widen
 from analytics_dagster.ingestion.landing import LandedFile, Landing
-from analytics_dagster.ingestion.ledger import LEDGER, FileStatus, LedgerEntry, latest, new_files, still_malformed
-from analytics_dagster.ingestion.parsing import MalformedFileError, Parsed, parse
-from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable
-from analytics_dagster.ingestion.writing import write
+from analytics_dagster.ingestion.ledger import FileStatus, LedgerEntry, new_files, same_content
+from analytics_dagster.ingestion.ledger_table import LedgerTable
+from analytics_dagster.ingestion.load_report import LoadReport, with_table
+from analytics_dagster.ingestion.parsing import MalformedFileError
+from analytics_dagster.ingestion.reading import ReadFile, read_files
+from analytics_dagster.ingestion.row_versions import RowVersions
+from analytics_dagster.ingestion.tables import FILE_COLUMN, LandedTable
+from analytics_dagster.ingestion.writing import about_data, write
+from analytics_dagster.text import pluralize, printable
 from analytics_dagster.warehouse import Table, Warehouse
 
 BATCH_BYTES = 64 * 2**20
 """The approximate size of the files in one load package: held in memory, and loaded again after a kill."""
 
-READERS = 8
-"""The number of files that are read in parallel: reading from an object store is mostly waiting."""
-
-_LOG_INTERVAL = 15.0  # seconds
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """The result of one load of a table.
-
-    ``unreadable`` has the paths and reasons of files that could not be opened; they stay new. ``malformed`` has the
-    files of this load and of earlier ones that need a correction. ``row_count`` is None if the table does not
-    exist. ``superseded`` counts the rows that were not written since a newer version exists.
-    """
-
-    files: int = 0
-    size: int = 0
-    rows: int = 0
-    superseded: int = 0
-    rejected: tuple[LedgerEntry, ...] = ()
-    unreadable: tuple[tuple[str, str], ...] = ()
-    malformed: tuple[LedgerEntry, ...] = ()
-    new_columns: tuple[str, ...] = ()
-    load_ids: tuple[str, ...] = ()
-    row_count: int | None = None
-    newest_cursor: Any = None
+_NAMED = 10  # columns in a remark
 
 
 def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: Logger) -> LoadReport:
@@ -59,94 +38,244 @@ def load_table(table: LandedTable, landing: Landing, warehouse: Warehouse, log: 
 
     Malformed files are quarantined and reported. Raises `LandingZoneError`, `WarehouseError`, or dlt's errors.
     """
-    target = Table(table.schema, table.identifier)
     listed = landing.list_files(table)
-    files, held = new_files(listed, {}), False
+    files, held, place = new_files(listed, {}), False, Table(table.schema, table.identifier)
     with suppress(NoWarehouseYetError), open_store(warehouse, read_only=True) as store:
-        held = bool(columns_of(store, target))
-        files = new_files(listed, _ledger(store, table) if held else {})
+        place = store.actual(place)
+        held = bool(columns_of(store, place))
+        files = new_files(listed, LedgerTable(store, place).read() if held else {})
         if not files and (held or not table.is_typed):
-            return _with_table(LoadReport(), table, store, listed, landing)
+            return with_table(LoadReport(), table, store, place, listed, landing)
     size = sum(file.size for file in files) / 2**20
-    log.info(f"{target.sql}: {len(files):,} new of {len(listed):,} landed files, {size:,.1f} MiB")
+    log.info(f"{place.sql}: {len(files):,} new of {len(listed):,} landed files, {size:,.1f} MiB")
     if not files and not table.is_typed:
         log.warning(
-            f"{target.sql} can't be created before its first file arrives: the type of these columns is unknown: "
+            f"{place.sql} can't be created before its first file arrives: the type of these columns is unknown: "
             f"{', '.join(table.untyped) or 'every column'}. Declare landing.columns or each column's data_type."
         )
         return LoadReport()
     with open_store(warehouse, read_only=False) as store:
-        return _load(table, landing, store, files, listed, log)
+        place = store.actual(place)
+        ledger = LedgerTable(store, place).read() if held else {}
+        load = _Load(replace(table, schema=place.schema, identifier=place.name), landing, store, place, ledger, log)
+        return with_table(load.run(files), table, store, place, listed, landing)
 
 
-def _load(
-    table: LandedTable,
-    landing: Landing,
-    store: Store,
-    files: Sequence[LandedFile],
-    listed: Sequence[LandedFile],
-    log: Logger,
-) -> LoadReport:
-    target = Table(table.schema, table.identifier)
-    before = columns_of(store, target)
-    _warn_of_changed_types(table, before, log)
-    report = LoadReport()
-    for batch in _batches(files) if files else [[]]:
-        expected = {**table.columns, **columns_of(store, target)}
-        read = _read(table, landing, batch, expected, log)
-        malformed = [(file, str(error)) for file, error in read if isinstance(error, MalformedFileError)]
+@dataclass
+class _Load:
+    """One load of a table: what it knows of the table, and what it has done so far."""
+
+    table: LandedTable
+    landing: Landing
+    store: Store
+    place: Table
+    ledger: dict[str, LedgerEntry]
+    log: Logger
+    report: LoadReport = field(default_factory=LoadReport)
+    started: datetime = field(default_factory=lambda: datetime.now(tz=timezone.utc))
+    held: dict[str, ColumnType] = field(init=False)
+    seen: dict[str, None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Read the columns of the table; ``seen`` has those that a file should have."""
+        self.held = columns_of(self.store, self.place)
+        self.seen = dict.fromkeys([*self.held, *self._documented])
+
+    @property
+    def _documented(self) -> list[str]:
+        return [*self.table.columns, *self.table.untyped]
+
+    @property
+    def _known(self) -> KnownColumns:
+        declared = self.table.types
+        same = {name for name, found in declared.items() if self.held.get(name, found) == found}
+        return KnownColumns({**declared, **self.held}, same)
+
+    def run(self, files: Sequence[LandedFile]) -> LoadReport:
+        """Load files; without files, create an empty table."""
+        before = dict(self.held)
+        self._widen_to_declared()
+        for batch in _batches(files) if files else [[]]:
+            self._load_batch(batch)
+            self.held = columns_of(self.store, self.place)
+            done, rows = self.report.files, self.report.rows
+            self.log.info(f"{self.place.sql}: {done:,} of {len(files):,} files loaded, {rows:,} rows")
+        added = tuple(name for name in self.held if before and name not in before)
+        return replace(self.report, new_columns=added)
+
+    def _widen_to_declared(self) -> None:
+        for name, declared in self.table.types.items():
+            found = self.held.get(name, declared)
+            try:
+                if found != declared:
+                    self._widen(name, declared, [])
+            except ConversionError:
+                self.log.warning(
+                    f"{self.place.sql}: {name} is declared {declared}, but is {found} in the table. "
+                    "Drop the table to load it again with the declared type."
+                )
+
+    def _load_batch(self, batch: Sequence[LandedFile]) -> None:
+        read = read_files(self.table, self.landing, batch, self._known, self.log)
+        rejected = {file: str(error) for file, error in read if isinstance(error, MalformedFileError)}
         denied = [(file.path, "permission denied") for file, error in read if isinstance(error, PermissionError)]
-        good = [(file, parsed) for file, parsed in read if isinstance(parsed, Parsed)]
-        rejected = [_quarantine(landing, file, reason, log) for file, reason in malformed]
-        loaded = [LedgerEntry(file, FileStatus.LOADED, row_count=parsed.table.num_rows) for file, parsed in good]
-        rows, count = _rows(table, store, good, expected)
-        report = replace(report, unreadable=(*report.unreadable, *denied))
-        if rows is None and not rejected and not loaded:
-            continue
-        _delete_rows_of_empty_files(table, store, good)
-        load_id = write(store, table, rows, [*rejected, *loaded])
+        self.report = replace(self.report, unreadable=(*self.report.unreadable, *denied))
+        good = list[ReadFile]()
+        for _, one in read:
+            if not isinstance(one, ReadFile) or self._is_renamed(one):
+                continue
+            try:
+                good.append(self._with_remarks(self._widened(one, good)))
+            except MalformedFileError as error:
+                rejected[one.file] = str(error)
+        self._store(good, rejected)
+
+    def _widened(self, one: ReadFile, others: Sequence[ReadFile]) -> ReadFile:
+        """Return a file after widening the columns that need it; raises `MalformedFileError` if that fails."""
+        if not one.fitted.wider:
+            return one
+        fitted = fit(one.parsed, self._known, self.table.primary_key)  # an earlier file may have widened them
+        said = list[str]()
+        for name, wider in fitted.wider.items():
+            held = self.held[name]
+            try:
+                self._widen(name, wider, others)
+            except ConversionError as error:
+                reason = f"column {name!r} has values of the type {wider}, not {held}: {error}"
+                raise MalformedFileError(reason) from None
+            said.append(f"column {name!r} is {wider} now: values of this file did not fit {held}")
+        return replace(one, fitted=fitted, remarks=(*one.remarks, *said))
+
+    def _widen(self, name: str, wider: ColumnType, others: Sequence[ReadFile]) -> None:
+        if not all(fits(other.parsed, name, wider) for other in others):
+            raise ConversionError("another file has values that do not fit")
+        held = self.held[name]
+        widen(self.store, self.place, name, held, wider)
+        self.log.warning(f"{self.place.sql}: the type of {name} is {wider} now, it was {held}")
+        self.held = columns_of(self.store, self.place)
+
+    def _with_remarks(self, one: ReadFile) -> ReadFile:
+        """Return a file with remarks about columns that it lacks, and about another file with the same content."""
+        columns, said = one.parsed.table.column_names, list(one.remarks)
+        # JSON leaves out what is null, so only columns that the project documents are expected in it.
+        expected = self._documented if one.parsed.has_json_values else self.seen
+        absent = [name for name in expected if name not in columns and not name.startswith((FILE_COLUMN, RESERVED))]
+        self.seen |= dict.fromkeys(columns)
+        if one.parsed.table.num_rows and absent:
+            more = f" and {len(absent) - _NAMED:,} more" if len(absent) > _NAMED else ""
+            noun = "column" if len(absent) == 1 else "columns"
+            said.append(f"it lacks the {noun} {', '.join(absent[:_NAMED])}{more}, null in its rows")
+        if one.parsed.table.num_rows and not self.table.primary_key:
+            copies = (entry.file.path for entry in same_content(one.content_hash, self.ledger))
+            copy = next((path for path in copies if path != one.file.path), None)
+            said += [f"it has the same content as {copy}: the rows of both are in the table"] if copy else []
+        return replace(one, remarks=tuple(said))
+
+    def _is_renamed(self, one: ReadFile) -> bool:
+        """Return whether a file of a table without a key was renamed, after giving its rows the new path.
+
+        With a key, loading the file again changes nothing.
+        """
+        path = one.file.path
+        if self.table.primary_key or path in self.ledger or not one.parsed.table.num_rows:
+            return False
+        for entry in same_content(one.content_hash, self.ledger):
+            earlier = entry.file.path
+            if self.landing.exists(earlier):
+                continue
+            said = f"it has the content of {earlier}, which is gone: taken for the same file, and not loaded again"
+            renamed = replace(entry, file=one.file, reason=said, recorded_at=self.started)
+            if LedgerTable(self.store, self.place).rename(earlier, renamed):
+                del self.ledger[earlier]
+                self.ledger[path] = renamed
+                self.report = replace(self.report, renamed=self.report.renamed + 1)
+                self.log.warning(f"{path}: {said}")
+                return True
+        return False
+
+    def _store(self, good: Sequence[ReadFile], rejected: Mapping[LandedFile, str]) -> None:
+        """Write files; if the warehouse refuses the rows of one, reject that file and write the others."""
+        try:
+            self._write(good, rejected)
+        except Exception as error:
+            reason = about_data(error)
+            if reason is None or not good:
+                raise
+            self.log.warning(f"{self.place.sql}: the rows of {pluralize(len(good), 'file')} are refused: {reason}")
+            if len(good) == 1:
+                # If this fails, too, the warehouse has a problem and not the file.
+                refused = MalformedFileError(f"the warehouse refuses its rows: {reason}")
+                self._write([], {**rejected, good[0].file: str(refused)})
+                return
+            half = len(good) // 2
+            self._store(good[:half], rejected)
+            self._store(good[half:], {})
+
+    def _write(self, good: Sequence[ReadFile], rejected: Mapping[LandedFile, str]) -> None:
+        rows = self._rows(good)
+        if rows is None and not rejected and not good:
+            return
+        read, deleted = 0 if rows is None else rows.num_rows, dict[str, int]()
+        if rows is not None:
+            versions = RowVersions(self.table, self.store, self.place, frozenset(self.held))
+            changed = versions.changed(good, self.ledger)
+            rows = versions.newest(rows, changed)
+            deleted = versions.delete_lost(changed, rows)
         written = 0 if rows is None else rows.num_rows
-        report = replace(
-            report,
-            files=report.files + len(loaded),
-            size=report.size + sum(entry.file.size for entry in loaded),
-            rows=report.rows + written,
-            superseded=report.superseded + count - written,
-            rejected=(*report.rejected, *rejected),
-            load_ids=(*report.load_ids, load_id),
+        bad = [self._rejection(file, reason) for file, reason in rejected.items()]
+        loaded = [self._loaded(one, deleted.get(one.file.path, 0)) for one in good]
+        load_id = write(self.store, self.table, rows, [*bad, *loaded])
+        # Moved only now: if this process is killed before, the file is still new, and the next load reports it.
+        moved = tuple(self._quarantine(entry) for entry in bad)
+        self.ledger |= {entry.file.path: entry for entry in (*moved, *loaded)}
+        self.report = replace(
+            self.report,
+            files=self.report.files + len(loaded),
+            size=self.report.size + sum(entry.file.size for entry in loaded),
+            rows=self.report.rows + written,
+            superseded=self.report.superseded + read - written,
+            removed=self.report.removed + sum(deleted.values()),
+            rejected=(*self.report.rejected, *moved),
+            load_ids=(*self.report.load_ids, load_id),
         )
-        log.info(f"{target.sql}: {report.files:,} of {len(files):,} files loaded, {report.rows:,} rows")
-    added = tuple(name for name in columns_of(store, target) if before and name not in before)
-    return _with_table(replace(report, new_columns=added), table, store, listed, landing)
 
+    def _rows(self, good: Sequence[ReadFile]) -> pa.Table | None:
+        """Return the rows of files, with their paths; None if no column is known."""
+        parsed = [one.parsed for one in good]
+        types = {**self.table.types, **agree(parsed, self._known, self.table.format)}
+        if not types:
+            return None
+        names = [pa.repeat(one.file.path, one.parsed.table.num_rows) for one in good]
+        return combine(parsed, types).append_column(FILE_COLUMN, pa.chunked_array(names, pa.string()))
 
-def _with_table(
-    report: LoadReport, table: LandedTable, store: Store, listed: Sequence[LandedFile], landing: Landing
-) -> LoadReport:
-    """Return the report with the malformed files and the present content of the table."""
-    rejected = still_malformed(listed, _ledger(store, table))
-    malformed = tuple(entry for entry in rejected if entry.moved_to is None or landing.exists(entry.moved_to))
-    target = Table(table.schema, table.identifier)
-    columns = columns_of(store, target)
-    if not columns:
-        return replace(report, malformed=malformed)
-    cursor = f'max("{table.cursor}")' if table.cursor in columns else "null"
-    row = store.query(f"select count(*) as row_count, {cursor} as newest from {target.sql}").to_pylist()[0]  # noqa: S608
-    return replace(report, malformed=malformed, row_count=row["row_count"], newest_cursor=row["newest"])
+    def _loaded(self, one: ReadFile, deleted: int) -> LedgerEntry:
+        said = list(one.remarks)
+        if deleted:
+            said.append(f"{pluralize(deleted, 'row')} of its earlier version no longer in it: deleted from the table")
+        if said:
+            self.log.warning(f"{one.file.path}: {'; '.join(said)}")
+        return LedgerEntry(
+            file=one.file,
+            status=FileStatus.LOADED,
+            row_count=one.parsed.table.num_rows,
+            reason="; ".join(said) or None,
+            content_hash=one.content_hash,
+            recorded_at=self.started,
+        )
 
+    def _rejection(self, file: LandedFile, reason: str) -> LedgerEntry:
+        target = self.landing.quarantine_path(file)
+        return LedgerEntry(file, FileStatus.REJECTED, reason=reason, moved_to=target, recorded_at=self.started)
 
-def _ledger(store: Store, table: LandedTable) -> dict[str, LedgerEntry]:
-    place = Table(table.schema, LEDGER)
-    if not columns_of(store, place):
-        return {}
-    loads = Table(table.schema, "_dlt_loads").sql
-    rows = store.query(
-        f"select files.* from {place.sql} as files join {loads} as loads "  # noqa: S608
-        "on loads.load_id = files._dlt_load_id and loads.status = 0 "
-        "where files.table_name = ? order by files.recorded_at, files._dlt_load_id",
-        [table.identifier],
-    )
-    return latest(rows.to_pylist())
+    def _quarantine(self, entry: LedgerEntry) -> LedgerEntry:
+        reason, target = entry.reason or "", entry.moved_to or ""
+        what = printable(f"{entry.file.path} is malformed: {reason}")
+        if self.landing.quarantine(entry.file, target, reason):
+            self.log.warning(printable(f"{what}; moved to {target}"))
+            return entry
+        LedgerTable(self.store, self.place).record_not_moved(entry)
+        self.log.warning(f"{what}; not moved: the landing zone can't be written")
+        return replace(entry, moved_to=None)
 
 
 def _batches(files: Sequence[LandedFile]) -> Iterator[list[LandedFile]]:
@@ -159,86 +288,3 @@ def _batches(files: Sequence[LandedFile]) -> Iterator[list[LandedFile]]:
         batch.append(file)
         size += file.size
     yield batch
-
-
-def _read(
-    table: LandedTable, landing: Landing, batch: Sequence[LandedFile], expected: Mapping[str, DataType], log: Logger
-) -> list[tuple[LandedFile, Parsed | Exception]]:
-    def read(file: LandedFile) -> Parsed | Exception:
-        try:
-            parsed = parse(landing.read(file.path), table.format, file.path)
-            return fit(parsed, expected, [*table.primary_key])
-        except (MalformedFileError, FileNotFoundError, PermissionError) as error:
-            return error
-
-    results = list[tuple[LandedFile, Parsed | Exception]]()
-    logged = time.monotonic()
-    with ThreadPoolExecutor(READERS) as readers:
-        for file, result in zip(batch, readers.map(read, batch), strict=True):
-            results.append((file, result))
-            if isinstance(result, FileNotFoundError):
-                log.info(f"{file.path} was deleted after it was listed")
-            if time.monotonic() - logged > _LOG_INTERVAL:
-                logged = time.monotonic()
-                log.info(f"{table.identifier}: read {len(results):,} of {len(batch):,} files")
-    return results
-
-
-def _rows(
-    table: LandedTable,
-    store: Store,
-    good: Sequence[tuple[LandedFile, Parsed]],
-    expected: Mapping[str, DataType],
-) -> tuple[pa.Table | None, int]:
-    """Return the rows to write, with their files, or None if no column is known; and the number of rows read."""
-    parsed = [one for _, one in good]
-    types = {**table.columns, **agree(parsed, expected, table.format)}
-    types.pop(FILE_COLUMN, None)
-    if not types:
-        return None, 0
-    if not good:
-        empty = {name: pa.array([], ARROW_TYPES[data_type]) for name, data_type in types.items()}
-        return pa.table(empty).append_column(FILE_COLUMN, pa.array([], pa.string())), 0
-    rows = combine(parsed, types)
-    names = [pa.repeat(file.path, one.table.num_rows) for file, one in good]
-    rows = rows.append_column(FILE_COLUMN, pa.chunked_array(names, pa.string()))
-    if not table.primary_key:
-        return rows, rows.num_rows
-    cursor = table.cursor if table.cursor in types else None
-    held = _held_versions(table, store, rows, cursor) if cursor else None
-    return newest(rows, table.primary_key, cursor, held), rows.num_rows
-
-
-def _held_versions(table: LandedTable, store: Store, rows: pa.Table, cursor: str) -> pa.Table | None:
-    target = Table(table.schema, table.identifier)
-    needed = [*table.primary_key, cursor]
-    if not rows.num_rows or not set(needed) <= set(columns_of(store, target)):
-        return None
-    condition, parameters = could_be_newer(rows, cursor)
-    selected = ", ".join(f'"{name}"' for name in needed)
-    return store.query(f"select {selected} from {target.sql} where {condition}", parameters)  # noqa: S608
-
-
-def _delete_rows_of_empty_files(table: LandedTable, store: Store, good: Sequence[tuple[LandedFile, Parsed]]) -> None:
-    """Delete the rows of files that are now empty: replacing rows by file needs at least one row."""
-    target = Table(table.schema, table.identifier)
-    empty = [file.path for file, parsed in good if not parsed.table.num_rows]
-    if empty and not table.primary_key and FILE_COLUMN in columns_of(store, target):
-        marks = ", ".join("?" * len(empty))
-        store.execute(f"delete from {target.sql} where {FILE_COLUMN} in ({marks})", empty)  # noqa: S608
-
-
-def _quarantine(landing: Landing, file: LandedFile, reason: str, log: Logger) -> LedgerEntry:
-    moved_to = landing.quarantine(file, reason)
-    where = f"moved to {moved_to}" if moved_to else "not moved: the landing zone can't be written"
-    log.warning(f"{file.path} is malformed: {reason}; {where}")
-    return LedgerEntry(file, FileStatus.REJECTED, reason=reason, moved_to=moved_to)
-
-
-def _warn_of_changed_types(table: LandedTable, held: Mapping[str, DataType], log: Logger) -> None:
-    for name, declared in table.columns.items():
-        if held.get(name, declared) != declared:
-            log.warning(
-                f"{table.schema}.{table.identifier}: {name} is declared {declared}, but is {held[name]} in the table. "
-                "Drop the table to load it again with the declared type."
-            )

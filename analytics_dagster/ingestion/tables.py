@@ -12,35 +12,31 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from analytics_dagster.errors import ProjectError
+from analytics_dagster.ingestion.column_types import ColumnType, declared_type
 
 Format = Literal["parquet", "csv", "jsonl"]
 """The format of a landed file."""
 
-DataType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "time", "decimal", "binary", "json"]
-"""dlt's names of column types; each of its destinations maps them to its own."""
-
 FILE_COLUMN = "_landed_file"
 """The column of each raw table with the path of the row's file in the landing zone."""
 
-_SQL_TYPES: Mapping[str, DataType] = {
-    **dict.fromkeys(("text", "varchar", "character varying", "char", "character", "string", "uuid"), "text"),
-    **dict.fromkeys(("bigint", "integer", "int", "smallint", "int2", "int4", "int8", "int64", "long"), "bigint"),
-    **dict.fromkeys(("double", "double precision", "float", "float4", "float8", "float64", "real"), "double"),
-    **dict.fromkeys(("bool", "boolean"), "bool"),
-    **dict.fromkeys(("timestamp", "timestamptz", "timestamp with time zone", "datetime"), "timestamp"),
-    **dict.fromkeys(("timestamp without time zone", "timestamp_ntz", "timestamp_tz"), "timestamp"),
-    **dict.fromkeys(("decimal", "numeric", "number"), "decimal"),
-    **dict.fromkeys(("binary", "bytea", "blob", "bytes", "varbinary"), "binary"),
-    **dict.fromkeys(("json", "jsonb"), "json"),
-    **dict.fromkeys(("time", "time without time zone"), "time"),
-    "date": "date",
-}
+ChangedFiles = Literal["replace", "merge"]
+"""What a file that was changed does to the rows of its earlier version, if the table has a primary key."""
+
+_UNSUPPORTED = re.compile(r"""[\x00-\x1f"'.%{}/\\?*:<>|▶]""")
+"""Characters that dlt replaces in the name of a table, or does not take: the rows would be in another table."""
 
 
 def _relative_glob(path: str) -> str:
     if not path or "://" in path or path.startswith("/") or ".." in path.split("/"):
         raise ValueError("must be a glob relative to the landing zone, such as orders/**/*.parquet")
     return path
+
+
+def _column_type(text: str) -> str:
+    if declared_type(text) is None:
+        raise ValueError("must be text, bigint, double, bool, timestamp, date, time, decimal, binary or json")
+    return text
 
 
 def _as_list(value: Any) -> Any:
@@ -56,7 +52,8 @@ class _Declaration(BaseModel):
     format: Format
     primary_key: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = ()
     cursor: str | None = None
-    columns: dict[str, DataType] = {}
+    columns: dict[str, Annotated[str, AfterValidator(_column_type)]] = {}
+    changed_files: ChangedFiles = "replace"
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,8 @@ class LandedTable:
 
     ``path`` is a glob relative to the landing zone. ``identifier`` is the table's name in the warehouse. ``cursor`` is
     the column that orders the versions of a row. ``columns`` has the types declared by `landing.columns` or the source
-    column's `data_type`; ``untyped`` names the documented columns without a declared type.
+    column's `data_type`; ``untyped`` names the documented columns without a declared type. ``changed_files`` is for
+    tables with a primary key: whether rows that a changed file no longer has are deleted.
     """
 
     unique_id: str
@@ -77,8 +75,15 @@ class LandedTable:
     format: Format
     primary_key: tuple[str, ...] = ()
     cursor: str | None = None
-    columns: Mapping[str, DataType] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
     untyped: tuple[str, ...] = ()
+    changed_files: ChangedFiles = "replace"
+
+    @property
+    def types(self) -> dict[str, ColumnType]:
+        """The declared types."""
+        found = {name: declared_type(text) for name, text in self.columns.items()}
+        return {name: one for name, one in found.items() if one}
 
     @property
     def is_typed(self) -> bool:
@@ -103,16 +108,19 @@ def landed_tables(sources: Mapping[str, Mapping[str, Any]]) -> tuple[LandedTable
         declared = _declared(node)
         if declared is None:
             continue
+        found = _unsupported(str(node.get("identifier") or node["name"]))
         try:
             tables.append(_table(unique_id, node, _Declaration.model_validate(declared)))
         except ValidationError as error:
-            found = "; ".join(_problem(item) for item in error.errors(include_url=False))
-            problems.append(f"{node['source_name']}.{node['name']} in {node.get('original_file_path')}: {found}")
+            found += [_problem(item) for item in error.errors(include_url=False)]
+        if found:
+            name = f"{node['source_name']}.{node['name']}"
+            problems.append(f"{name} in {node.get('original_file_path')}: {'; '.join(found)}")
     if problems:
         raise ProjectError(
             "The landing metadata of dbt sources is invalid:\n  " + "\n  ".join(problems),
-            remedy="Set path and format, and optionally primary_key, cursor and columns, under meta.landing; "
-            "docs/ingestion.md has an example.",
+            remedy="Set path and format, and optionally primary_key, cursor, columns and changed_files, under "
+            "meta.landing; docs/ingestion.md has an example.",
         )
     return tuple(tables)
 
@@ -132,9 +140,9 @@ def _declared(node: Mapping[str, Any]) -> Any:
 
 def _table(unique_id: str, node: Mapping[str, Any], declared: _Declaration) -> LandedTable:
     documented = {column_name(name): column.get("data_type") for name, column in (node.get("columns") or {}).items()}
-    typed = {name: sql_type(str(data_type)) for name, data_type in documented.items() if data_type}
-    columns = {name: data_type for name, data_type in typed.items() if data_type}
-    columns |= {column_name(name): data_type for name, data_type in declared.columns.items()}
+    types = {name: declared_type(str(text)) for name, text in documented.items() if text}
+    types |= {column_name(name): declared_type(text) for name, text in declared.columns.items()}
+    columns = {name: str(found) for name, found in types.items() if found}
     primary_key = tuple(column_name(name) for name in declared.primary_key)
     cursor = column_name(declared.cursor) if declared.cursor else None
     needed = [*documented, *primary_key, *([cursor] if cursor else [])]
@@ -149,13 +157,9 @@ def _table(unique_id: str, node: Mapping[str, Any], declared: _Declaration) -> L
         primary_key=primary_key,
         cursor=cursor,
         columns=columns,
+        changed_files=declared.changed_files,
         untyped=tuple(name for name in dict.fromkeys(needed) if name not in columns),
     )
-
-
-def sql_type(data_type: str) -> DataType | None:
-    """Return dlt's type for an SQL type, or None if it is unknown."""
-    return _SQL_TYPES.get(data_type.split("(", maxsplit=1)[0].strip().lower())
 
 
 def column_name(name: str) -> str:
@@ -165,6 +169,15 @@ def column_name(name: str) -> str:
     """
     folded = re.sub(r"\W+", "_", name.strip().lower())
     return f"_{folded}" if not folded or folded[0].isdigit() else folded
+
+
+def _unsupported(identifier: str) -> list[str]:
+    found = _UNSUPPORTED.search(identifier)
+    return (
+        [f"the table's name {identifier!r} has the character {found[0]!r}, which the loader can't write"]
+        if found
+        else []
+    )
 
 
 def _problem(item: Any) -> str:

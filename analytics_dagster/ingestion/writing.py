@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import shutil
 import tempfile
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
+from filelock import FileLock, Timeout
 
-from analytics_dagster.ingestion.columns import ARROW_TYPES
-from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store, columns_of
+from analytics_dagster.ingestion.conversion import ConversionError
+from analytics_dagster.ingestion.destination import STAGING_LAYOUT, Store, columns_of, names_of
 from analytics_dagster.ingestion.ledger import LEDGER, LEDGER_COLUMNS, LedgerEntry
-from analytics_dagster.ingestion.tables import FILE_COLUMN, DataType, LandedTable, column_name
+from analytics_dagster.ingestion.tables import FILE_COLUMN, LandedTable, column_name
 from analytics_dagster.settings import set_default_variable
 from analytics_dagster.warehouse import Table
+
+_FOLDER = "analytics-dlt-"
+_OLD = 86_400.0  # seconds; earlier versions did not lock their folders
+_LONGEST_NAME = 64  # of a schema of dlt
+
+_DATA_ERRORS = (
+    ConversionError,
+    duckdb.DataError,
+    duckdb.IntegrityError,
+    duckdb.InvalidInputException,
+    pa.ArrowInvalid,
+    pa.ArrowNotImplementedError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+)
+_DATA_STATES = ("22", "23", "54")
+"""PostgreSQL's classes of errors for invalid data, violated constraints, and exceeded limits (SQLSTATE)."""
 
 
 def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequence[LedgerEntry]) -> str:
@@ -31,10 +57,10 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
     # dbt's incremental models filter by the load id; dlt does not add it to Arrow tables by default.
     dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
     _reset_dlt(store, table)
-    with tempfile.TemporaryDirectory(prefix="analytics-dlt-") as working_dir:
+    with _working_folder() as working_dir:
         pipeline = dlt.pipeline(
-            f"landing_{column_name(table.identifier)}",
-            pipelines_dir=working_dir,
+            f"landing_{_schema_name(table)}",
+            pipelines_dir=str(working_dir),
             destination=store.destination(),
             dataset_name=table.schema,
         )
@@ -43,27 +69,88 @@ def write(store: Store, table: LandedTable, rows: pa.Table | None, entries: Sequ
         resources = [_ledger_resource(dlt, table, entries)]
         if rows is not None:
             resources.append(_rows_resource(dlt, store, table, rows))
-        info = pipeline.run(resources, schema=dlt.Schema(column_name(table.identifier)))
+        info = pipeline.run(resources, schema=dlt.Schema(_schema_name(table)))
         info.raise_on_failed_jobs()
         pipeline.deactivate()
     return str(info.loads_ids[-1])
 
 
+def about_data(error: BaseException) -> str | None:
+    """Return what an error says about the rows that were written; None if it is about something else.
+
+    dlt wraps the warehouse's errors in its own, each in an attribute of another name.
+    """
+    seen, left = set[int](), [error]
+    found: BaseException | None = None
+    while left:
+        one = left.pop()
+        seen.add(id(one))
+        if isinstance(one, (OSError, duckdb.OperationalError, MemoryError)):
+            return None
+        if isinstance(one, _DATA_ERRORS) or str(getattr(one, "pgcode", None) or "")[:2] in _DATA_STATES:
+            found = one
+        causes = (getattr(one, name, None) for name in _CAUSES)
+        left += [cause for cause in causes if isinstance(cause, BaseException) and id(cause) not in seen]
+    return None if found is None else " ".join(str(found).split())
+
+
+_CAUSES = ("exception", "client_exception", "job_exception", "dbapi_exception", "__cause__", "__context__")
+
+
+@contextmanager
+def _working_folder() -> Iterator[Path]:
+    """Make a folder for dlt's files, which contain rows; first delete the folders of killed loads."""
+    parent = Path(tempfile.gettempdir())
+    for folder in parent.glob(f"{_FOLDER}*/"):
+        _delete_if_left(folder)
+    folder = parent / f"{_FOLDER}{uuid.uuid4().hex}"
+    with FileLock(f"{folder}.lock"):  # held before the folder exists
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            Path(f"{folder}.lock").unlink(missing_ok=True)
+
+
+def _delete_if_left(folder: Path) -> None:
+    lock = Path(f"{folder}.lock")
+    with suppress(OSError, Timeout):  # of another user, or in use; the temporary folder may be shared
+        if not lock.exists() and time.time() - folder.stat().st_mtime < _OLD:
+            return
+        with FileLock(lock, timeout=0):
+            shutil.rmtree(folder)
+            lock.unlink(missing_ok=True)
+
+
+def _schema_name(table: LandedTable) -> str:
+    name = column_name(table.identifier)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return f"t_{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}"
+
+
 def _rows_resource(dlt: Any, store: Store, table: LandedTable, rows: pa.Table) -> Any:
+    place = Table(table.schema, table.identifier)
+    held = columns_of(store, place)
+    types = {**table.types, **held}
     key = table.primary_key or (FILE_COLUMN,)
-    held: dict[str, DataType] = columns_of(store, Table(table.schema, table.identifier))
-    types: dict[str, DataType] = {**table.columns, **held}
-    typed = [
-        name for name in rows.column_names if name in types and rows.schema.field(name).type == ARROW_TYPES[types[name]]
-    ]
     schema = pa.schema([field.with_nullable(field.name not in key) for field in rows.schema])
+    rows = rows.cast(schema)
+    hints: dict[str, Any] = {}
+    for field in rows.schema:
+        if field.name in types and field.type == types[field.name].arrow:
+            hints[field.name] = {"data_type": types[field.name].name}
+            if types[field.name].name == "decimal":
+                hints[field.name] |= {"precision": types[field.name].precision, "scale": types[field.name].scale}
+    named = dict(zip(held, names_of(store, place), strict=True))
     return dlt.resource(
-        [rows.cast(schema)],
+        [rows.rename_columns([named.get(name, name) for name in rows.column_names])],
         name=table.identifier,
-        columns={name: {"name": name, "data_type": types[name]} for name in typed},
+        columns={named.get(name, name): {"name": named.get(name, name), **hint} for name, hint in hints.items()},
         write_disposition={"disposition": "merge", "strategy": "delete-insert", "deduplicated": True},
         file_format=store.file_format(rows),
-        **({"primary_key": list(key)} if table.primary_key else {"merge_key": list(key)}),
+        **{"primary_key" if table.primary_key else "merge_key": [named.get(name, name) for name in key]},
     )
 
 
@@ -85,7 +172,7 @@ def _reset_dlt(store: Store, table: LandedTable) -> None:
     for schema in (table.schema, staging):
         versions = Table(schema, "_dlt_version")
         if columns_of(store, versions):
-            store.execute(f"delete from {versions.sql} where schema_name = ?", [column_name(table.identifier)])  # noqa: S608
+            store.execute(f"delete from {versions.sql} where schema_name = ?", [_schema_name(table)])  # noqa: S608
     staged = Table(staging, table.identifier)
     if columns_of(store, staged):
         store.execute(f"drop table {staged.sql}")

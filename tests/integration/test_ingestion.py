@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from uuid import uuid4
 
 import dagster as dg
@@ -24,77 +24,21 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dlt.pipeline.exceptions import PipelineStepFailed
+from dlt.pipeline.pipeline import Pipeline
+from filelock import FileLock
 
 from analytics_dagster.automation.landing_sensor import LandingCursor, decide
 from analytics_dagster.errors import LandingZoneError, WarehouseError
 from analytics_dagster.ingestion.assets import CHECK, build_ingestion_assets
 from analytics_dagster.ingestion.landing import Landing
-from analytics_dagster.ingestion.loading import LoadReport, load_table
+from analytics_dagster.ingestion.loading import load_table
 from analytics_dagster.ingestion.tables import LandedTable
-from analytics_dagster.warehouse import Warehouse
+from tests.integration.landing import EVENTS, LOG, ORDERS, START, Shop
 
 pytestmark = pytest.mark.integration
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
-ORDERS = LandedTable(
-    "source.p.shop.orders", "shop", "orders", "raw", "orders", "orders/**/*.parquet", "parquet", ("id",), "updated_at"
-)
-EVENTS = LandedTable("source.p.shop.events", "shop", "events", "raw", "events", "events/*.csv", "csv")
-LOG = logging.getLogger("test_ingestion")
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A landing zone and a warehouse in a temporary folder."""
-
-    folder: Path
-
-    @property
-    def landing(self) -> Landing:
-        """The landing zone."""
-        return Landing(str(self.folder / "landing"))
-
-    @property
-    def warehouse(self) -> Warehouse:
-        """The warehouse."""
-        return Warehouse(adapter="duckdb", path=str(self.folder / "warehouse.duckdb"), lock_timeout=1)
-
-    def put(self, path: str, content: bytes, minute: int = 0) -> Path:
-        """Write a file to the landing zone, modified ``minute`` minutes after the start."""
-        file = self.folder / "landing" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-        moment = (START + timedelta(minutes=minute)).timestamp()
-        os.utime(file, (moment, moment))
-        return file
-
-    def put_orders(self, path: str, rows: Mapping[str, tuple[int | None, int]], minute: int = 0, **more: Any) -> Path:
-        """Write orders to the landing zone: by id, the hour of the version (or None) and the price."""
-        hours = [None if hour is None else START + timedelta(hours=hour) for hour, _ in rows.values()]
-        columns = {
-            "id": list(rows),
-            "price": [price for _, price in rows.values()],
-            "updated_at": pa.array(hours, pa.timestamp("us", "UTC")),
-        }
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.table({**columns, **more}), sink)
-        return self.put(f"orders/{path}", sink.getvalue().to_pybytes(), minute)
-
-    def load(self, table: LandedTable = ORDERS) -> LoadReport:
-        """Load the new files."""
-        return load_table(table, self.landing, self.warehouse, LOG)
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with duckdb.connect(self.warehouse.path, read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    @property
-    def prices(self) -> dict[str, int]:
-        """The price of each order."""
-        rows = self.query("select id, price from raw.orders order by id")
-        assert len({key for key, _ in rows}) == len(rows), "duplicate rows"
-        return dict(rows)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -293,6 +237,61 @@ def test_in_a_read_only_landing_zone_a_malformed_file_is_read_once(shop: Shop, m
     assert (again.rejected, len(again.malformed)) == ((), 1)
 
 
+def test_rows_that_the_warehouse_refuses_reject_their_file_alone(shop: Shop) -> None:
+    shop.put("events/0.csv", b"what,n\nopen,0\n")
+    shop.load(EVENTS)
+    with duckdb.connect(shop.warehouse.path) as connection:
+        connection.execute("create unique index one on raw.events (n)")
+    for number in range(1, 8):
+        shop.put(f"events/{number}.csv", f"what,n\nopen,{0 if number in (3, 6) else number}\n".encode(), number)
+    report = shop.load(EVENTS)
+    assert [entry.file.path for entry in report.rejected] == ["events/3.csv", "events/6.csv"]
+    assert "Duplicate key" in str(report.rejected[0].reason)
+    assert [n for (n,) in shop.query("select n from raw.events order by n")] == [0, 1, 2, 4, 5, 7]
+
+
+def test_a_table_that_cannot_be_written_rejects_no_file(shop: Shop) -> None:
+    shop.put("events/0.csv", b"what,n\nopen,0\n")
+    shop.load(EVENTS)
+    with duckdb.connect(shop.warehouse.path) as connection:
+        connection.execute("alter table raw.events rename to hidden; create view raw.events as from raw.hidden")
+    new = shop.put("events/1.csv", b"what,n\nopen,1\n", 1)
+    with pytest.raises(PipelineStepFailed):
+        shop.load(EVENTS)
+    assert new.exists()
+
+
+def test_a_file_whose_name_is_not_utf8_is_rejected_and_the_others_are_loaded(shop: Shop) -> None:
+    odd = os.fsencode(shop.folder / "landing/events") + b"/\xff.csv"
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    Path(os.fsdecode(odd)).write_bytes(b"what,n\nopen,2\n")
+    report = shop.load(EVENTS)
+    assert (report.files, report.row_count) == (1, 1)
+    assert report.malformed == (("_rejected/events/\\udcff.csv", "its name is not UTF-8 text"),)
+    assert (shop.load(EVENTS).rejected, shop.load(EVENTS).malformed) == ((), report.malformed)
+
+
+def test_a_file_whose_name_is_not_utf8_is_read_once_in_a_read_only_landing_zone(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    Path(os.fsdecode(os.fsencode(shop.folder / "landing/events") + b"/\xff.csv")).write_bytes(b"x")
+    monkeypatch.setattr(Landing, "quarantine", lambda *_: False)
+    assert shop.load(EVENTS).malformed == (("events/\\udcff.csv", "its name is not UTF-8 text"),)
+    assert (shop.load(EVENTS).rejected, shop.load(EVENTS).left) == ((), ())
+
+
+def test_a_year_that_python_does_not_have_in_the_table_does_not_stop_later_loads(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (1, 1)})
+    shop.load()
+    with duckdb.connect(shop.warehouse.path) as connection:  # as an earlier version loaded it
+        connection.execute("update raw.orders set updated_at = '287168-01-01 00:00:00+00'")
+    shop.put_orders("2.parquet", {"b": (1, 1)}, 1)
+    report = shop.load()
+    assert (report.files, report.row_count) == (1, 2)
+    assert str(report.newest_cursor).startswith("287168-01-01")
+
+
 def test_a_changed_malformed_file_keeps_its_earlier_rows(shop: Shop) -> None:
     shop.put("events/1.csv", b"what,n\nopen,1\n")
     shop.load(EVENTS)
@@ -307,7 +306,8 @@ SERVER = """
     from pathlib import Path
     warnings.simplefilter("ignore")
     sys.path.insert(0, sys.argv[1])
-    import test_ingestion as this
+    from tests.integration import landing as this
+    from analytics_dagster.ingestion.landing import Landing
     from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
     from dlt.load.load import Load
     from dlt.pipeline.pipeline import Pipeline
@@ -322,6 +322,11 @@ SERVER = """
             Pipeline.load = die
         elif point == "before completing":
             Load.complete_package = die
+        elif point == "before moving":
+            Landing.quarantine = die
+        elif point == "after moving":
+            move = Landing.quarantine
+            Landing.quarantine = lambda *args: (move(*args), die())
         elif point.startswith("after seconds"):
             signal.setitimer(signal.ITIMER_REAL, float(point.split()[-1]))
         elif point.startswith("statement"):
@@ -362,7 +367,7 @@ class Killer:
 
 @pytest.fixture(scope="module")
 def killer() -> Iterator[Killer]:
-    command = [sys.executable, "-c", textwrap.dedent(SERVER), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", textwrap.dedent(SERVER), str(ROOT)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         yield Killer(server)
 
@@ -406,6 +411,68 @@ def test_after_a_kill_at_any_stage_a_second_run_loads_every_row_once(
         assert sorted(n for (n,) in shop.query("select n from raw.events")) == [*range(1, 10), 100]
 
 
+@pytest.mark.parametrize("point", [*POINTS, "before moving", "after moving", "after loading"])
+def test_after_a_kill_at_any_stage_a_second_run_reports_a_malformed_file(
+    first_load: Shop, shop: Shop, killer: Killer, point: str
+) -> None:
+    land_more(first_load, shop)
+    shop.put("events/bad.csv", b"what,n\nopen\n", minute=2)
+    assert killer(shop, "EVENTS", point) == signal.SIGKILL
+    report = shop.load(EVENTS)
+    reason = "it can't be read as csv: CSV parse error: Row #2: Expected 2 columns, got 1: open"
+    assert report.malformed == (("_rejected/events/bad.csv", reason),)
+    assert report.row_count == 10
+    assert not (shop.folder / "landing/events/bad.csv").exists()
+    assert shop.load(EVENTS).rejected == ()
+
+
+def test_a_failed_write_moves_no_file(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    bad = shop.put("events/2.csv", b"what,n\nopen\n")
+    with monkeypatch.context() as broken:
+        broken.setattr(Pipeline, "run", fail)
+        with pytest.raises(OSError, match="No space left"):
+            shop.load(EVENTS)
+    assert bad.exists()
+    assert [len(one) for one in (shop.load(EVENTS).malformed, shop.load(EVENTS).malformed)] == [1, 1]
+
+
+def test_a_file_that_an_earlier_version_moved_without_recording_it_is_reported(shop: Shop) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    shop.put("_rejected/events/2.csv", b"what,n\nopen\n")
+    shop.put("_rejected/events/2.csv.reason.txt", b"events/2.csv: it is broken\n")
+    assert shop.load(EVENTS).malformed == (("_rejected/events/2.csv", "it is broken"),)
+
+
+def test_the_next_load_deletes_what_a_killed_one_left_in_the_temporary_folder(
+    first_load: Shop, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_more(first_load, shop)
+    temporary = shop.folder / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    command = [sys.executable, "-c", textwrap.dedent(SERVER), str(ROOT)]
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert Killer(server)(shop, "ORDERS", "before completing") == signal.SIGKILL
+    [left] = temporary.glob("analytics-dlt-*/")
+    assert list(left.rglob("*.parquet"))
+    in_use = temporary / "analytics-dlt-in-use"
+    (temporary / "analytics-dlt-of-an-earlier-version").mkdir()
+    os.utime(temporary / "analytics-dlt-of-an-earlier-version", (0, 0))
+    (temporary / "analytics-dlt-of-a-running-earlier-version").mkdir()
+    with FileLock(f"{in_use}.lock"):
+        in_use.mkdir()
+        shop.load()
+    assert sorted(temporary.glob("analytics-dlt-*/")) == [
+        in_use,
+        temporary / "analytics-dlt-of-a-running-earlier-version",
+    ]
+
+
 def test_after_kills_at_random_times_every_row_is_loaded_once(first_load: Shop, shop: Shop, killer: Killer) -> None:
     expected = land_more(first_load, shop)
     chance = random.Random(7)  # noqa: S311 - not for secrets
@@ -447,8 +514,8 @@ def test_dlts_telemetry_is_off(shop: Shop) -> None:
         import sys, warnings
         from pathlib import Path
         warnings.simplefilter("ignore")
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        import test_ingestion as this
+        sys.path.insert(0, {str(ROOT)!r})
+        from tests.integration import landing as this
         this.Shop(Path({str(shop.folder)!r})).load()
         from dlt.common.runtime import anon_tracker
         assert anon_tracker._ANON_TRACKER_ENDPOINT is None

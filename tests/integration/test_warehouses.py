@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +24,8 @@ from analytics_dagster.dagster_internals.guard import NO_INTERNALS
 from analytics_dagster.errors import NoWarehouseYetError, WarehouseError
 from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.ingestion.landing import Landing
-from analytics_dagster.ingestion.loading import LoadReport, load_table
+from analytics_dagster.ingestion.load_report import LoadReport
+from analytics_dagster.ingestion.loading import load_table
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.project.files import find_project
 from analytics_dagster.project.profile import load_target
@@ -138,6 +141,82 @@ def test_without_a_key_the_rows_of_a_file_replace_those_of_the_file(shop: Shop) 
     assert rows == [("closed", 1), ("open", 3)]
     shop.put("events/1.csv", b"moment,what,n\n", minute=2)
     assert shop.load(EVENTS).row_count == 1
+
+
+def test_a_type_is_widened_and_a_renamed_file_keeps_its_rows(shop: Shop) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,10\n")
+    shop.load(EVENTS)
+    shop.put("events/2.csv", b"what,n\nclose,10.5\n", 1)
+    (shop.folder / "events/1.csv").rename(shop.folder / "events/3.csv")
+    report = shop.load(EVENTS)
+    assert (report.files, report.renamed, report.row_count, report.rejected) == (1, 1, 2, ())
+    assert len(report.remarks) == 2
+    rows = shop.warehouse.rows("select what, n, _landed_file from raw.events order by n")
+    assert rows == [("open", 10.0, "events/3.csv"), ("close", 10.5, "events/2.csv")]
+    assert (shop.load(EVENTS).files, shop.load(EVENTS).renamed) == (0, 0)
+
+
+def test_a_decimal_is_widened_and_not_rounded(shop: Shop) -> None:
+    for number, (value, precision, scale) in enumerate([("1.25", 10, 2), ("1.2367", 18, 4), ("12345678901.5", 12, 1)]):
+        shop.put_orders(
+            f"{number}.parquet", {str(number): (1, 1.0)}, v=pa.array([Decimal(value)], pa.decimal128(precision, scale))
+        )
+        assert shop.load().rejected == ()
+    rows = shop.warehouse.rows("select v from raw.orders order by id")
+    assert rows == [(Decimal("1.25"),), (Decimal("1.2367"),), (Decimal("12345678901.5"),)]
+
+
+def test_a_corrected_file_replaces_its_rows_by_key(shop: Shop) -> None:
+    shop.put_orders("1.parquet", {"a": (5, 1.0), "b": (5, 2.0)})
+    shop.put_orders("2.parquet", {"c": (9, 3.0)})
+    shop.load()
+    shop.put_orders("1.parquet", {"a": (3, 1.5)}, more=["x"])
+    assert shop.load().removed == 1
+    assert shop.warehouse.rows("select id, price from raw.orders order by id") == [("a", 1.5), ("c", 3.0)]
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_a_column_that_a_view_reads_is_not_widened_in_postgresql(shop: Shop, servers: Servers) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,10\n")
+    shop.load(EVENTS)
+    servers.execute("create view raw.stg_events as select n from raw.events")
+    shop.put("events/2.csv", b"what,n\nopen,10.5\n", 1)
+    [rejected] = shop.load(EVENTS).rejected
+    assert "stg_events" in str(rejected.reason)
+    servers.execute("drop view raw.stg_events")
+    (shop.folder / str(rejected.moved_to)).rename(shop.folder / "events/2.csv")
+    assert shop.load(EVENTS).row_count == 2
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_rows_that_postgresql_refuses_reject_their_file_alone(shop: Shop) -> None:
+    things = LandedTable("source.p.shop.things", "shop", "things", "raw", "things", "things/*", "jsonl", ("id",))
+    contents = {
+        "0": b'{"id": 0, "a": "x"}',
+        "nul": b'{"id": 1, "a": "x\\u0000y"}',
+        "nul beside empty text": b'{"id": 2, "a": "", "b": "\\u0000"}',
+        "nul in a name": b'{"id": 3, "a\\u0000": 1}',
+        "many columns": json.dumps({"id": 4, **{f"c{number}": 1 for number in range(1_700)}}).encode(),
+        "last": b'{"id": 5, "a": "z"}',
+    }
+    for number, (name, content) in enumerate(contents.items()):
+        shop.put(f"things/{name}", content, number)
+        if name == "0":
+            shop.load(things)
+    report = shop.load(things)
+    reasons = {entry.file.path.removeprefix("things/"): str(entry.reason) for entry in report.rejected}
+    assert set(reasons) == {"nul", "nul beside empty text", "many columns"}, reasons
+    assert all("the warehouse refuses its rows" in reason for reason in reasons.values())
+    assert shop.warehouse.rows("select id from raw.things order by id") == [(0,), (3,), (5,)]
+
+
+@pytest.mark.parametrize("warehouse", ["postgres"], indirect=True)
+def test_postgresql_distinguishes_the_case_of_schemas(shop: Shop, servers: Servers) -> None:
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    for schema in ("raw", "RAW"):
+        assert shop.load(replace(EVENTS, schema=schema)).row_count == 1
+    for schema in ("RAW", "_dlt_staging_RAW"):
+        servers.execute(f'drop schema "{schema}" cascade')
 
 
 def test_a_malformed_file_is_recorded_in_the_ledger(shop: Shop) -> None:

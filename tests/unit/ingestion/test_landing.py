@@ -59,9 +59,12 @@ def test_a_landing_zone_may_be_any_fsspec_url() -> None:
     (file,) = landing.list_files(ORDERS)
     assert (file.path, file.size, file.modified.tzinfo) == ("orders/a.csv", 5, timezone.utc)
     assert landing.read(file.path) == b"id\n1\n"
-    assert landing.quarantine(file, "broken") == "_rejected/orders/a.csv"
+    assert landing.quarantine_path(file) == "_rejected/orders/a.csv"
+    assert landing.quarantined(ORDERS) == {}
+    assert landing.quarantine(file, "_rejected/orders/a.csv", "broken: at 1")
+    assert landing.quarantined(ORDERS) == {"_rejected/orders/a.csv": "broken: at 1"}
     assert landing.list_files(ORDERS) == ()
-    assert landing.read("_rejected/orders/a.csv.reason.txt") == b"orders/a.csv: broken\n"
+    assert landing.read("_rejected/orders/a.csv.reason.txt") == b"orders/a.csv: broken: at 1\n"
 
 
 def test_a_file_younger_than_the_settle_time_is_not_listed(tmp_path: Path) -> None:
@@ -124,6 +127,13 @@ def test_a_second_malformed_file_of_one_name_does_not_replace_the_first(tmp_path
     for content in (b"first", b"second"):
         put(tmp_path, "orders/a.csv", content, modified=NOON)
         (file,) = landing.list_files(ORDERS)
-        landing.quarantine(file, "broken")
+        assert landing.quarantine(file, landing.quarantine_path(file), "broken")
     kept = {path.read_bytes() for path in (tmp_path / "_rejected/orders").glob("*.csv")}
     assert kept == {b"first", b"second"}
+    assert len(landing.quarantined(ORDERS)) == 2
+
+
+def test_a_quarantined_file_without_its_reason_is_still_listed(tmp_path: Path) -> None:
+    put(tmp_path, "_rejected/orders/a.csv")
+    put(tmp_path, "_rejected/items/a.csv")
+    assert Landing(str(tmp_path)).quarantined(ORDERS) == {"_rejected/orders/a.csv": "the reason is not known"}

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from analytics_dagster.ingestion.columns import agree, combine, fit
+from analytics_dagster.ingestion.column_types import declared_type
+from analytics_dagster.ingestion.columns import KnownColumns, agree, combine, fit
 from analytics_dagster.ingestion.parsing import MalformedFileError, parse
-from analytics_dagster.ingestion.tables import DataType
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -24,8 +24,14 @@ def parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def types_of(content: bytes, file_format: Any = "csv") -> Mapping[str, DataType]:
-    return agree([parse(content, file_format, "x")], {}, file_format)
+def types_of(*contents: bytes, file_format: Any = "csv") -> Mapping[str, str]:
+    files = [parse(content, file_format, "x") for content in contents]
+    return {name: str(found) for name, found in agree(files, KnownColumns(), file_format).items()}
+
+
+def known(*declared: str, **types: str) -> KnownColumns:
+    """Return columns of these types, inferred except those that are named."""
+    return KnownColumns({name: found for name, text in types.items() if (found := declared_type(text))}, declared)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,10 @@ def types_of(content: bytes, file_format: Any = "csv") -> Mapping[str, DataType]
         (["1", "-2", ""], "bigint"),
         (["1", "2.5"], "double"),
         (["007", "8"], "text"),
-        (["99999999999999999999", "1"], "double"),
+        (["99999999999999999999", "1"], "text"),
+        (["12345678901234567", "0.5"], "text"),
+        (["0.30000000000000004", "12.500000000000000000"], "double"),
+        (["0.123456789012345678"], "text"),
         (["true", "FALSE"], "bool"),
         (["2026-01-01"], "date"),
         (["2026-01-01", "2026-13-01"], "text"),
@@ -47,15 +56,16 @@ def types_of(content: bytes, file_format: Any = "csv") -> Mapping[str, DataType]
         (['""'], "text"),
     ],
 )
-def test_csv_columns_get_sensible_types(values: list[str], expected: DataType | None) -> None:
+def test_csv_columns_get_sensible_types(values: list[str], expected: str | None) -> None:
     content = "\n".join(["key,value", *(f"k,{value}" for value in values)]).encode()
     assert types_of(content).get("value") == expected
 
 
 def test_csv_values_are_converted_to_their_types() -> None:
     content = b"\xef\xbb\xbfid,at,day,price\r\na,2026-01-01T10:00:00+02:00,2026-01-01,1.5\r\n"
-    parsed = fit(parse(content, "csv", "x"), {"price": "decimal"}, ["id"])
-    types = agree([parsed], {"price": "decimal"}, "csv")
+    price = known("price", price="decimal")
+    parsed = fit(parse(content, "csv", "x"), price, ["id"]).parsed
+    types = agree([parsed], price, "csv")
     assert combine([parsed], types).to_pylist() == [
         {
             "id": "a",
@@ -68,7 +78,7 @@ def test_csv_values_are_converted_to_their_types() -> None:
 
 def test_a_column_with_numbers_and_words_is_text_without_loss() -> None:
     files = [parse(b"v\n1\n", "csv", "x"), parse(b"v\nmany\n", "csv", "x")]
-    assert combine(files, agree(files, {}, "csv")).column("v").to_pylist() == ["1", "many"]
+    assert combine(files, agree(files, KnownColumns(), "csv")).column("v").to_pylist() == ["1", "many"]
 
 
 def test_parquet_is_converted_to_plain_types() -> None:
@@ -84,14 +94,14 @@ def test_parquet_is_converted_to_plain_types() -> None:
         }
     )
     parsed = parse(parquet(table), "parquet", "x")
-    types = agree([parsed], {}, "parquet")
-    assert types == {
+    types = agree([parsed], KnownColumns(), "parquet")
+    assert {name: str(found) for name, found in types.items()} == {
         "n": "bigint",
         "d": "text",
         "naive": "timestamp",
         "zoned": "timestamp",
         "tags": "json",
-        "money": "decimal",
+        "money": "decimal(3,2)",
     }
     (row,) = combine([parsed], types).to_pylist()
     assert row["naive"] == row["zoned"] == datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -100,9 +110,9 @@ def test_parquet_is_converted_to_plain_types() -> None:
 
 def test_json_lines_keep_their_types_and_nested_values_are_json_text() -> None:
     content = b'{"n":1,"at":"2026-01-01T00:00:00Z","o":{"x":1}}\n\n{"n":1.5,"m":true}\n{"m":"word"}\n'
-    assert types_of(content, "jsonl") == {"n": "double", "at": "timestamp", "o": "json", "m": "text"}
+    assert types_of(content, file_format="jsonl") == {"n": "double", "at": "timestamp", "o": "json", "m": "text"}
     parsed = parse(content, "jsonl", "x")
-    rows = combine([parsed], agree([parsed], {}, "jsonl")).to_pylist()
+    rows = combine([parsed], agree([parsed], KnownColumns(), "jsonl")).to_pylist()
     assert [row["m"] for row in rows] == [None, "true", "word"]
 
 
@@ -145,13 +155,15 @@ def test_a_malformed_file_is_an_error_with_the_reason(content: bytes, file_forma
         (b"id,v\n1,2.5\n", {"v": "bigint"}, "column 'v' does not fit its type bigint: Failed to parse string: '2.5'"),
         (b"id,v\n1,soon\n", {"v": "timestamp"}, "column 'v' does not fit its type timestamp"),
         (b"id,_landed_file\n1,x\n", {}, "'_landed_file' is reserved"),
+        (b"id,_dlt_load_id\n1,x\n", {}, "'_dlt_load_id' is reserved"),
+        (b"id,_DLT id\n1,x\n", {}, "'_dlt_id' is reserved"),
     ],
 )
 def test_a_file_that_does_not_fit_is_an_error_with_the_reason(
-    content: bytes, expected: dict[str, DataType], reason: str
+    content: bytes, expected: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(MalformedFileError) as caught:
-        fit(parse(content, "csv", "x"), expected, ["id"])
+        fit(parse(content, "csv", "x"), known(*expected, **expected), ["id"])
     assert reason in str(caught.value)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from analytics_dagster.errors import ProjectError
-from analytics_dagster.ingestion.tables import DataType, LandedTable, column_name, landed_tables, sql_type
+from analytics_dagster.ingestion.tables import LandedTable, column_name, landed_tables
 
 
 def source(landing: Any, **more: Any) -> dict[str, Any]:
@@ -87,10 +87,3 @@ def test_only_the_folder_before_the_first_wildcard_is_listed(path: str, folder: 
 )
 def test_columns_have_names_that_need_no_quoting(name: str, expected: str) -> None:
     assert column_name(name) == expected
-
-
-@pytest.mark.parametrize(
-    ("sql", "expected"), [("TIMESTAMP WITH TIME ZONE", "timestamp"), ("decimal(18, 2)", "decimal"), ("point", None)]
-)
-def test_usual_sql_types_are_known(sql: str, expected: DataType | None) -> None:
-    assert sql_type(sql) == expected
