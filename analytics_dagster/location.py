@@ -175,7 +175,8 @@ def _merge(
     """Return all parts merged into ``base``; ``jobs_executor`` is the executor of this location's jobs alone."""
     project, plan = loaded.project, loaded.dbt_definitions.plan
     dbt_assets = build_dbt_assets(settings, project, loaded.dbt_definitions)
-    ingestion = build_ingestion(settings, loaded.dbt_definitions.manifest_subset, dbt_assets.dbt_definitions.sources)
+    manifest, sources = loaded.dbt_definitions.manifest_subset, dbt_assets.dbt_definitions.sources
+    ingestion = build_ingestion(settings, manifest, sources, project.target.name)
     consumers = connect_consumers(_consumers(project), settings, dbt_assets)
     parts = Parts(plan, dbt_assets, ingestion, consumers, jobs_executor)
     policies = build_policies(loaded.groups, parts)

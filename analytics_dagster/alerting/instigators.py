@@ -10,10 +10,13 @@ from typing import Any
 import dagster as dg
 
 from analytics_dagster.alerting.incidents import Alert, Observation, Severity
+from analytics_dagster.automation.landing_cursor import SENSOR as LANDING_SENSOR
+from analytics_dagster.automation.landing_cursor import LandingCursor, RequestedTable
 from analytics_dagster.execution.failures.classification import FailureKind, classify
 from analytics_dagster.planning.cron import next_ticks
 from analytics_dagster.planning.groups import ScheduleGroup
 from analytics_dagster.redaction import redact, useful_lines
+from analytics_dagster.text import join_names
 
 SENSOR = "alerts_sensor"
 
@@ -27,7 +30,7 @@ _MISSED = "Dagster's daemon or its scheduler may be down, or the code location c
 class InstigatorTick:
     """The last finished tick of a sensor or schedule (``kind``).
 
-    ``moment`` is when it was due, None before the first tick.
+    ``moment`` is when it was due, None before the first tick; ``cursor`` is a sensor's.
     """
 
     kind: str
@@ -37,6 +40,7 @@ class InstigatorTick:
     failed: bool = False
     error: str = ""
     on_since: float = 0.0
+    cursor: str = ""
 
     @property
     def subject(self) -> str:
@@ -67,6 +71,7 @@ def _to_tick(state: Any, last: Any) -> InstigatorTick:
         failed=failed,
         error=last.error.message if failed and last.error else "",
         on_since=getattr(state.instigator_data, "start_timestamp", None) or 0.0,
+        cursor=getattr(state.instigator_data, "cursor", None) or "",
     )
 
 
@@ -102,11 +107,22 @@ def observe_ticks(
             alerts.append(replace(alert, groups=(group.name,)))
         elif tick.kind == "schedule":
             succeeded.add(fired)
+        if tick.name == LANDING_SENSOR:
+            stuck = LandingCursor.from_text(tick.cursor).stuck
+            alerts += [_not_loaded(stuck, f"{tick.subject}:files", fired)] if stuck else []
+            succeeded |= set() if stuck else {fired}
     return Observation(now, tuple(alerts), frozenset(succeeded))
 
 
 def _alert(key: str, title: str, kind: FailureKind, moment: float, message: str, subject: str) -> Alert:
     return Alert(key, title, kind, Severity.ERROR, moment, message, (subject,))
+
+
+def _not_loaded(stuck: Mapping[str, RequestedTable], key: str, subject: str) -> Alert:
+    names = {unique_id: ".".join(unique_id.split(".")[-2:]) for unique_id in stuck}
+    title = f"files of {join_names([*names.values()])} are still not loaded"
+    message = "\n".join([one.describe(names[unique_id]) for unique_id, one in stuck.items()])
+    return _alert(key, title, FailureKind.CODE, max(one.since for one in stuck.values()), message, subject)
 
 
 def _missed(tick: InstigatorTick, group: ScheduleGroup, began: float, now: float) -> datetime | None:

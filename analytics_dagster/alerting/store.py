@@ -19,8 +19,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.identity import error_identity
 from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Severity
-from analytics_dagster.automation.pending_run_store import KeyValueStorage
 from analytics_dagster.errors import AlertError
+from analytics_dagster.ingestion.known_files import KeyValueStorage
 
 _LEASE = 70.0
 """How long a process that stopped while it sent alerts keeps others from sending, in seconds."""

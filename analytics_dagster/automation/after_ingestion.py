@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 import dagster as dg
 
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.landing_sensor import STARTED_BY
+from analytics_dagster.automation.jobs import STARTED_BY
 from analytics_dagster.automation.pending_run_store import Outcome, Trigger
 from analytics_dagster.automation.pending_runs import explain
 from analytics_dagster.automation.retry_decision import PARENT

@@ -69,8 +69,7 @@ def build_automation(
         sensors.append(build_pending_runs_sensor(list(jobs.values()), groups))
     if parts.ingestion.tables:
         status = dg.DefaultSensorStatus.RUNNING if settings.automation_is_on else dg.DefaultSensorStatus.STOPPED
-        tables, landing, keys = parts.ingestion.tables, parts.ingestion.landing, parts.ingestion.keys
-        sensors.append(build_landing_sensor(tables, landing, job=ingestion_job, asset_keys=keys, default_status=status))
+        sensors.append(build_landing_sensor(parts.ingestion, job=ingestion_job, default_status=status))
         if jobs_after:
             sensors.append(build_after_ingestion_sensor(ingestion_job, jobs_after, groups, status))
     return dg.Definitions(jobs=all_jobs, schedules=schedules, sensors=sensors)

@@ -16,6 +16,9 @@ POD_TAG = "dagster-k8s/config"
 RETRIES_TAG = "analytics_dagster/retries"
 """The tag of a run with the maximum number of its retries."""
 
+STARTED_BY = "analytics_dagster/started_by"
+"""The tag of an ingestion run that the landing sensor started; its value is the sensor's name."""
+
 INGESTION = "ingestion"
 """The name of the ingestion job, and of its asset group."""
 

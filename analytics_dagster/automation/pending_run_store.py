@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from enum import Enum
 from functools import cached_property
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from analytics_dagster.ingestion.known_files import KeyValueStorage
 
 AFTER_INGESTION = "analytics_dagster/after_ingestion"
 """The tag of a run that an ingestion started; its value is the ingestion's run id."""
@@ -165,16 +167,6 @@ class GroupRecords:
     @cached_property
     def _in_order(self) -> Sequence[TriggerRecord]:
         return sorted((*self.ticks, *self.ingestions), key=lambda record: record.order)
-
-
-class KeyValueStorage(Protocol):
-    """The key-value table of Dagster's storage (`DagsterInstance.daemon_cursor_storage`)."""
-
-    def get_cursor_values(self, keys: set[str]) -> Mapping[str, str]:
-        """Return the values of those keys that exist."""
-
-    def set_cursor_values(self, pairs: Mapping[str, str]) -> None:
-        """Write values."""
 
 
 class PendingRunStore:

@@ -9,8 +9,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
-from analytics_dagster.automation.jobs import AD_HOC, INGESTION, RETRIES_TAG
-from analytics_dagster.automation.landing_sensor import STARTED_BY
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION, RETRIES_TAG, STARTED_BY
 from analytics_dagster.automation.pending_run_store import AFTER_INGESTION, SCHEDULE_NAME, SCHEDULED_TIME
 from analytics_dagster.execution.failures.classification import worst
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport, Retry

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from analytics_dagster.errors import AnalyticsError
+from analytics_dagster.ingestion.known_files import KnownFiles, KnownFilesStore, file_ids
 from analytics_dagster.ingestion.landing import REJECTED, Landing
 from analytics_dagster.ingestion.tables import LandedTable
 from analytics_dagster.redaction import redacted_step
@@ -74,6 +75,9 @@ def _build_asset(table: LandedTable, spec: dg.AssetSpec) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             asset_key=spec.key, metadata=_metadata(report), check_results=[_check(spec.key, report)]
         )
+        # After the results are stored: the landing sensor requests this table again if the process is killed before.
+        known = KnownFiles(frozenset(file_ids(report.known)), frozenset(file_ids(report.left)))
+        KnownFilesStore(context.instance.daemon_cursor_storage, landing.url, warehouse.target).write(table, known)
 
     return load
 

@@ -50,12 +50,14 @@ def with_table(
     """Return the report with the state of the files and of the table; ``place`` is the table in the warehouse."""
     columns = columns_of(store, place)
     ledger = LedgerTable(store, place).read()
-    left = new_files(listed, ledger if columns else {})
+    moved = {entry.file for entry in report.rejected if entry.moved_to}
+    left = [file for file in new_files(listed, ledger if columns else {}) if file not in moved]
+    gone = moved.union(left)
     report = replace(
         report,
         malformed=tuple(_malformed(table, landing, listed, ledger).items()),
         remarks=tuple((entry.file.path, entry.reason or "") for entry in remarks(ledger)),
-        known=tuple(file for file in listed if file not in set(left)),
+        known=tuple(file for file in listed if file not in gone),
         left=tuple(left),
     )
     if not columns:

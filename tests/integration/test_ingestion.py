@@ -28,9 +28,10 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from dlt.pipeline.pipeline import Pipeline
 from filelock import FileLock
 
-from analytics_dagster.automation.landing_sensor import LandingCursor, decide
+from analytics_dagster.automation.landing_cursor import LandingCursor, decide
 from analytics_dagster.errors import LandingZoneError, WarehouseError
 from analytics_dagster.ingestion.assets import CHECK, build_ingestion_assets
+from analytics_dagster.ingestion.known_files import KnownFilesStore, file_ids
 from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.loading import load_table
 from analytics_dagster.ingestion.tables import LandedTable
@@ -75,16 +76,6 @@ def test_a_second_load_finds_nothing_and_does_not_import_dlt(shop: Shop, monkeyp
     monkeypatch.setitem(sys.modules, "dlt", None)
     again = shop.load()
     assert (again.files, again.rows, again.row_count, again.load_ids) == (0, 0, 1, ())
-
-
-def test_a_run_for_the_cursor_of_an_earlier_version_loads_nothing_twice(shop: Shop) -> None:
-    shop.put_orders("a.parquet", {"a": (1, 10)})
-    assert shop.load().files == 1
-    old = LandingCursor.from_text('{"version": 1, "round": 3, "tables": {"orders": "eJwDAAAAAAE="}}')
-    shop.put_orders("b.parquet", {"b": (1, 20)})
-    assert decide(old, {ORDERS.unique_id: shop.landing.list_files(ORDERS)}).tables == (ORDERS.unique_id,)
-    assert shop.load().files == 1
-    assert shop.prices == {"a": 10, "b": 20}
 
 
 def test_a_file_that_arrives_again_is_not_duplicated(shop: Shop) -> None:
@@ -307,7 +298,8 @@ SERVER = """
     warnings.simplefilter("ignore")
     sys.path.insert(0, sys.argv[1])
     from tests.integration import landing as this
-    from analytics_dagster.ingestion.landing import Landing
+    from analytics_dagster.ingestion.known_files import KnownFilesStore, file_ids
+from analytics_dagster.ingestion.landing import Landing
     from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
     from dlt.load.load import Load
     from dlt.pipeline.pipeline import Pipeline
@@ -576,6 +568,38 @@ def test_each_table_is_an_asset_with_the_result_of_its_load(shop: Shop, instance
     (check,) = result.get_asset_check_evaluations()
     assert (check.check_name, check.passed, check.severity) == (CHECK, False, dg.AssetCheckSeverity.WARN)
     assert "orders/bad.parquet" in str(check.metadata["files"].value)
+
+
+def test_a_load_stores_which_files_it_knows_for_the_landing_sensor(
+    shop: Shop, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = shop.put("events/0.csv", b"what,n\nopen,1\n")
+    closed.chmod(0)
+    shop.put("events/1.csv", b"what,n\nopen,1\n")
+    shop.put("events/2.csv", b"what,n\nopen\n")
+    store = KnownFilesStore(instance.daemon_cursor_storage, shop.landing.url, "")
+    refuse_to_open(closed, monkeypatch)
+    assert materialize(shop, instance, EVENTS).success
+    listed = shop.landing.list_files(EVENTS)
+    [known] = store.read([EVENTS]).values()
+    assert (known.known, known.left) == (frozenset(file_ids(listed[1:])), frozenset(file_ids(listed[:1])))
+    decided = decide(LandingCursor(), {EVENTS.unique_id: listed[1:]}, store.read([EVENTS]), 0.0)
+    assert decided.tables == ()
+    monkeypatch.setattr(Pipeline, "run", lambda *_, **__: 1 / 0)
+    shop.put("events/3.csv", b"what,n\nopen,3\n")
+    assert not materialize(shop, instance, EVENTS).success
+    assert store.read([EVENTS]) == {EVENTS.unique_id: known}
+
+
+def refuse_to_open(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Landing.read
+
+    def opened(landing: Landing, path: str) -> bytes:
+        if path.endswith(file.name):
+            raise PermissionError
+        return read(landing, path)
+
+    monkeypatch.setattr(Landing, "read", opened)
 
 
 def test_a_failed_table_does_not_stop_others(shop: Shop, instance: dg.DagsterInstance) -> None:

@@ -226,7 +226,7 @@ def make_project(folder: Path, instance: dg.DagsterInstance, **others: Any) -> E
     ]
     definitions = dg.Definitions.merge(
         dbt_assets.definitions,
-        build_ingestion(settings, project.manifest, dbt_assets.dbt_definitions.sources).definitions,
+        build_ingestion(settings, project.manifest, dbt_assets.dbt_definitions.sources, "dev").definitions,
         dg.Definitions(jobs=jobs, executor=dg.in_process_executor),
     )
     dg.Definitions.validate_loadable(definitions)

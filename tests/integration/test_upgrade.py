@@ -25,8 +25,8 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.automation.build import order_groups
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.landing_sensor import SENSOR as LANDING_SENSOR
-from analytics_dagster.automation.landing_sensor import LandingCursor
+from analytics_dagster.automation.landing_cursor import LandingCursor
+from analytics_dagster.automation.landing_cursor import SENSOR as LANDING_SENSOR
 from analytics_dagster.automation.pending_run_store import Outcome, PendingRunStore, Resolution, Trigger
 from analytics_dagster.automation.pending_runs import check_pending_runs
 from analytics_dagster.automation.retry_decision import PARENT, due_at
@@ -191,7 +191,7 @@ def test_schedules_and_sensors_keep_their_names_and_statuses(site: UpgradedSite)
 def test_the_cursor_of_the_landing_sensor_continues(site: UpgradedSite) -> None:
     assert LandingCursor.from_text(site.cursor(LANDING_SENSOR)).round == 1
     requests, _ = site.evaluate(LANDING_SENSOR)
-    # The earlier cursor has no hashes: one more ingestion finds nothing new. Its run key is not an earlier one.
+    # The files are others than those of the earlier cursor. The run key is not an earlier one.
     assert [str(request.run_key).rpartition("-")[0] for request in requests] == ["landing-2"]
 
 

@@ -19,6 +19,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from analytics_dagster.alerting.incidents import IncidentEvent, advance
 from analytics_dagster.alerting.instigators import InstigatorTick, observe_ticks, read_ticks
+from analytics_dagster.automation.landing_cursor import LandingCursor, RequestedTable
 from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.planning.groups import ScheduleGroup
 from tests.unit.automation.three_groups import ORIGIN
@@ -50,6 +51,25 @@ def test_a_failed_sensor_is_an_incident_until_a_tick_succeeds() -> None:
     assert advance(incidents.values(), later)[1] == {}, "the same tick is not reported twice"
     recovered = observe_ticks([sensor(SIX + 60)], {}, began=0, now=SIX + 70)
     assert list(advance(incidents.values(), recovered)[1].values()) == [IncidentEvent.RECOVERED]
+
+
+def test_files_that_are_not_loaded_after_several_runs_are_an_incident_until_they_are() -> None:
+    def landing(requests: int, due: float | None = SIX) -> InstigatorTick:
+        one = RequestedTable("a", SIX, requests, due, files=2)
+        requested = {"source.p.shop.orders": one} if requests else {}
+        return InstigatorTick("sensor", "landing_sensor", True, SIX, cursor=LandingCursor(1, requested).to_text())  # noqa: FBT003 - is on
+
+    assert observe_ticks([landing(2)], {}, began=0, now=SIX).alerts == ()
+    observation = observe_ticks([landing(3)], {}, began=0, now=SIX)
+    [alert] = observation.alerts
+    assert alert.title == "files of shop.orders are still not loaded"
+    assert alert.message == "2 files of shop.orders not loaded after 3 runs: the next run starts at 06:00:00 UTC."
+    incidents, _ = advance((), observation)
+    for requests, due in ((4, None), (4, SIX + 9)):
+        later = observe_ticks([landing(requests, due)], {}, began=0, now=SIX + 60)
+        assert advance(incidents.values(), later)[1] == {}
+    loaded = observe_ticks([landing(0)], {}, began=0, now=SIX + 90)
+    assert list(advance(incidents.values(), loaded)[1].values()) == [IncidentEvent.RECOVERED]
 
 
 def test_a_missed_schedule_tick_is_an_incident_after_fifteen_minutes() -> None:

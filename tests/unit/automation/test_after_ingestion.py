@@ -10,8 +10,7 @@ import pytest
 
 from analytics_dagster.automation.after_ingestion import build_after_ingestion_sensor, rows_loaded, start_groups
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.jobs import build_group_job
-from analytics_dagster.automation.landing_sensor import STARTED_BY
+from analytics_dagster.automation.jobs import STARTED_BY, build_group_job
 from analytics_dagster.automation.pending_run_store import Outcome, PendingRunStore, Trigger, TriggerRecord, Wait
 from analytics_dagster.automation.pending_runs import check_pending_runs
 from analytics_dagster.automation.retry_decision import PARENT

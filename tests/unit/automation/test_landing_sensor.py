@@ -1,20 +1,26 @@
-"""When the landing sensor requests a run, for which tables, and what its cursor holds."""
+"""The landing sensor: what it requests, and when it skips."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from analytics_dagster.automation.landing_sensor import STARTED_BY, LandingCursor, build_landing_sensor, decide
-from analytics_dagster.ingestion.landing import LandedFile, Landing
+from analytics_dagster.automation import landing_sensor as module
+from analytics_dagster.automation.jobs import RETRIES_TAG, STARTED_BY
+from analytics_dagster.automation.landing_cursor import LandingCursor
+from analytics_dagster.automation.landing_sensor import build_landing_sensor
+from analytics_dagster.errors import LandingZoneError
+from analytics_dagster.ingestion import Ingestion
+from analytics_dagster.ingestion.known_files import KnownFiles, file_ids
+from analytics_dagster.ingestion.landing import Landing
 from analytics_dagster.ingestion.tables import LandedTable
 
 pytestmark = pytest.mark.slow
@@ -24,98 +30,6 @@ STOPPED = dg.DefaultSensorStatus.STOPPED
 ORDERS = LandedTable("orders", "shop", "orders", "raw", "orders", "orders/*.csv", "csv")
 ITEMS = LandedTable("items", "shop", "items", "raw", "items", "items/*.csv", "csv")
 KEYS = {"orders": dg.AssetKey(["shop", "orders"]), "items": dg.AssetKey(["shop", "items"])}
-
-
-def landed(path: str, minute: int = 0, size: int = 1) -> LandedFile:
-    return LandedFile(path, size, NOON + timedelta(minutes=minute))
-
-
-def many(count: int, prefix: str = "f") -> list[LandedFile]:
-    return [landed(f"{prefix}{number}") for number in range(count)]
-
-
-# --- the decision -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("before", "now", "is_requested"),
-    [
-        ([], [], False),
-        ([], many(1), True),
-        ([], many(5_000), True),
-        (many(3), many(3), False),
-        (many(3), list(reversed(many(3))), False),
-        (many(3), many(4), True),
-        (many(3), many(2), True),  # the ledger finds nothing new
-        (many(3), [], False),
-        (many(5_000), [], False),
-        (many(3), [*many(2), landed("f2", 1)], True),
-        (many(3), [*many(2), landed("f2", size=9)], True),
-        (many(3), [*many(2), landed("late", -9_999)], True),
-        (many(5_000), many(4_950), True),
-        (many(5_000), many(3_000, "other"), True),
-    ],
-)
-def test_a_run_is_requested_if_and_only_if_a_table_has_files_and_they_changed(
-    before: list[LandedFile], now: list[LandedFile], *, is_requested: bool
-) -> None:
-    cursor = decide(LandingCursor(), {"orders": before}).cursor
-    assert bool(decide(cursor, {"orders": now}).tables) == is_requested
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(st.sets(st.integers(0, 60)), max_size=8))
-def test_no_new_file_is_missed_and_unchanged_files_start_no_run(ticks: list[set[int]]) -> None:
-    cursor, seen = LandingCursor(), frozenset[LandedFile]()
-    for numbers in ticks:
-        files = frozenset(landed(f"f{number}") for number in numbers)
-        decision = decide(LandingCursor.from_text(cursor.to_text()), {"orders": sorted(files)})
-        assert bool(decision.tables) == bool(files and files != seen)
-        cursor, seen = decision.cursor, files
-
-
-def test_the_cursor_of_many_files_is_small() -> None:
-    assert len(decide(LandingCursor(), {"orders": many(100_000)}).cursor.to_text()) < 200
-
-
-def test_only_the_tables_with_new_files_are_in_the_run() -> None:
-    cursor = decide(LandingCursor(), {"orders": many(2), "items": many(2)}).cursor
-    assert decide(cursor, {"orders": many(2), "items": many(3), "tweets": many(1)}).tables == ("items", "tweets")
-
-
-def test_the_run_key_repeats_for_the_same_tick_and_differs_for_a_file_put_back() -> None:
-    first = decide(LandingCursor(), {"orders": many(1)})
-    assert decide(LandingCursor(), {"orders": many(1)}).run_key == first.run_key
-    gone = decide(first.cursor, {"orders": []})
-    back = decide(gone.cursor, {"orders": many(1)})
-    assert back.tables == ("orders",)
-    assert back.run_key != first.run_key
-
-
-@pytest.mark.parametrize(
-    "text",
-    [None, "", "{", "[]", '{"version": 0}', '{"version": 2, "round": 1}', '{"version": 2, "round": 1, "listings": 3}'],
-)
-def test_an_unreadable_cursor_counts_as_none(text: str | None) -> None:
-    assert LandingCursor.from_text(text) == LandingCursor()
-
-
-OLD_CURSOR = json.dumps(
-    {"version": 1, "round": 7, "tables": {"orders": "eJxjYBgFo2AUjIJRMApGwSgYBaNgFIwCugEAEIAAAQ=="}}
-)
-"""As the last release stored it: the sketches of the files had no hash."""
-
-
-def test_an_old_cursor_requests_one_run_of_all_files_with_a_new_run_key() -> None:
-    old = LandingCursor.from_text(OLD_CURSOR)
-    assert old == LandingCursor(round=7)
-    first = decide(old, {"orders": many(3), "items": []})
-    assert first.tables == ("orders",)
-    assert first.run_key.startswith("landing-8-")
-    assert decide(LandingCursor.from_text(first.cursor.to_text()), {"orders": many(3), "items": []}).tables == ()
-
-
-# --- the sensor ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -148,10 +62,18 @@ def tick(sensor: dg.SensorDefinition, instance: dg.DagsterInstance, cursor: str 
     )
 
 
+def ingestion(folder: Path) -> Ingestion:
+    return Ingestion(dg.Definitions(), (ORDERS, ITEMS), Landing(str(folder)), KEYS, (), "dev")
+
+
 def landing_sensor(folder: Path) -> dg.SensorDefinition:
-    return build_landing_sensor(
-        [ORDERS, ITEMS], Landing(str(folder)), job=INGESTION, asset_keys=KEYS, default_status=STOPPED
-    )
+    return build_landing_sensor(ingestion(folder), job=INGESTION, default_status=STOPPED)
+
+
+def load(folder: Path, instance: dg.DagsterInstance, table: LandedTable = ORDERS) -> None:
+    """Store what a complete load of a table stores."""
+    one = ingestion(folder)
+    one.known_files(instance).write(table, KnownFiles(frozenset(file_ids(one.landing.list_files(table)))))
 
 
 def put(folder: Path, path: str) -> None:
@@ -172,19 +94,81 @@ def test_new_files_start_one_run_of_their_tables_and_unchanged_ones_none(
     assert request.asset_selection == [KEYS["orders"]]
     assert request.asset_check_keys == [dg.AssetCheckKey(KEYS["orders"], "files_are_readable")]
     assert request.tags[STARTED_BY] == sensor.name
+    load(tmp_path, instance)
     second = tick(sensor, instance, first.cursor)
     assert not second.run_requests
+    assert f"None of the 2 files in {tmp_path} is new." in str(second.skip_reason)
     (tmp_path / "orders/a.csv").unlink()
+    third = tick(sensor, instance, second.cursor)
+    assert not third.run_requests
     (tmp_path / "orders/b.csv").unlink()
-    assert not tick(sensor, instance, second.cursor).run_requests
+    assert not tick(sensor, instance, third.cursor).run_requests
 
 
-def test_an_unreadable_landing_zone_skips_the_tick_and_keeps_the_cursor(
+def test_a_run_that_did_not_load_its_files_is_requested_again_later(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "orders/a.csv")
+    sensor = landing_sensor(tmp_path)
+    first = tick(sensor, instance)
+    waiting = tick(sensor, instance, first.cursor)
+    assert "1 file of shop/orders not loaded after 1 run: the next run starts at " in str(waiting.skip_reason)
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    again = tick(sensor, instance, waiting.cursor)
+    assert len(again.run_requests or []) == 1
+    load(tmp_path, instance)
+    assert LandingCursor.from_text(tick(sensor, instance, again.cursor).cursor).requested == {}
+
+
+def test_another_target_has_ledgers_of_its_own(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+    put(tmp_path, "orders/a.csv")
+    load(tmp_path, instance)
+    other = Ingestion(dg.Definitions(), (ORDERS, ITEMS), Landing(str(tmp_path)), KEYS, (), "prod")
+    assert other.known_files(instance).read([ORDERS]) == {}
+    assert list(ingestion(tmp_path).known_files(instance).read([ORDERS, ITEMS])) == ["orders"]
+
+
+@pytest.mark.parametrize("succeeded", [True, False])
+def test_after_an_upgrade_files_of_a_successful_run_start_no_run(
+    tmp_path: Path, instance: dg.DagsterInstance, *, succeeded: bool
+) -> None:
+    put(tmp_path, "orders/a.csv")
+    [file] = Landing(str(tmp_path)).list_files(ORDERS)
+    line = repr((file.path, file.size, file.modified.timestamp()))
+    digest = hashlib.blake2b(line.encode(), digest_size=16).hexdigest()
+    cursor = json.dumps({"version": 2, "round": 3, "listings": {"orders": digest}})
+    status = dg.DagsterRunStatus.SUCCESS if succeeded else dg.DagsterRunStatus.FAILURE
+    tags = {STARTED_BY: "landing_sensor"}
+    instance.create_run_for_job(DEFINITIONS.resolve_job_def("ingestion"), status=status, tags=tags)
+    sensor = landing_sensor(tmp_path)
+    result = tick(sensor, instance, cursor)
+    assert bool(result.run_requests) == (not succeeded)
+    put(tmp_path, "orders/b.csv")
+    assert bool(tick(sensor, instance, result.cursor).run_requests) == succeeded
+    assert "landing-4-" in str((result.run_requests or [dg.RunRequest("landing-4-")])[0].run_key)
+
+
+def test_an_unreadable_landing_zone_skips_ticks_and_fails_them_after_some_minutes(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor, started = landing_sensor(tmp_path / "nowhere"), time.time()
+    first = tick(sensor, instance, '{"version": 3, "round": 5, "requested": {}}')
+    assert "does not exist" in str(first.skip_reason)
+    second = tick(sensor, instance, first.cursor)
+    assert (LandingCursor.from_text(second.cursor).round, second.cursor) == (5, first.cursor)
+    monkeypatch.setattr(time, "time", lambda: started + 700)
+    with pytest.raises(LandingZoneError, match="does not exist"):
+        tick(sensor, instance, second.cursor)
+    (tmp_path / "nowhere").mkdir()
+    assert LandingCursor.from_text(tick(sensor, instance, second.cursor).cursor).unreadable is None
+
+
+def test_an_unreadable_landing_zone_keeps_the_cursor_of_an_earlier_version(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    result = tick(landing_sensor(tmp_path / "nowhere"), instance, "before")
-    assert "does not exist" in str(result.skip_reason)
-    assert result.cursor == "before"
+    cursor = '{"version": 2, "round": 3, "listings": {"orders": "x"}}'
+    assert tick(landing_sensor(tmp_path / "nowhere"), instance, cursor).cursor == cursor
 
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED])
@@ -198,3 +182,26 @@ def test_a_tick_during_an_ingestion_run_is_skipped_and_keeps_the_cursor(
     assert unfinished.run_id in str(result.skip_reason)
     assert not result.run_requests
     assert result.cursor is None
+
+
+def test_a_run_that_was_never_queued_does_not_stop_the_sensor(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "orders/a.csv")
+    instance.create_run_for_job(DEFINITIONS.resolve_job_def("ingestion"), status=dg.DagsterRunStatus.NOT_STARTED)
+    assert not tick(landing_sensor(tmp_path), instance).run_requests
+    later = time.time() + 1_000
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert tick(landing_sensor(tmp_path), instance).run_requests
+
+
+def test_a_tick_is_skipped_while_a_failed_run_will_be_retried(
+    tmp_path: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "orders/a.csv")
+    job = DEFINITIONS.resolve_job_def("ingestion")
+    instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags={RETRIES_TAG: "2"})
+    monkeypatch.setattr(module, "_OVERDUE", time.time() + 60)
+    assert "will be retried" in str(tick(landing_sensor(tmp_path), instance).skip_reason)
+    monkeypatch.setattr(module, "_OVERDUE", 0.0)
+    assert tick(landing_sensor(tmp_path), instance).run_requests

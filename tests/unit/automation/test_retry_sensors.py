@@ -19,8 +19,7 @@ from dagster._core.storage import tags as dagster_tags  # the names of Dagster's
 
 from analytics_dagster.automation import retry_sensors
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.jobs import AD_HOC, INGESTION, RETRIES_TAG
-from analytics_dagster.automation.landing_sensor import STARTED_BY
+from analytics_dagster.automation.jobs import AD_HOC, INGESTION, RETRIES_TAG, STARTED_BY
 from analytics_dagster.automation.retry_decision import (
     AD_HOC_SENSOR,
     DECISION,
