@@ -25,8 +25,8 @@ from pydantic import SecretStr
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.automation.build import order_groups
 from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
-from analytics_dagster.automation.landing_cursor import LandingCursor
 from analytics_dagster.automation.landing_cursor import SENSOR as LANDING_SENSOR
+from analytics_dagster.automation.landing_cursor import LandingCursor
 from analytics_dagster.automation.pending_run_store import Outcome, PendingRunStore, Resolution, Trigger
 from analytics_dagster.automation.pending_runs import check_pending_runs
 from analytics_dagster.automation.retry_decision import PARENT, due_at
