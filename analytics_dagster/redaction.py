@@ -53,17 +53,18 @@ class Redactor:
         return type(value)(map(self.document, value)) if type(value) in {list, tuple} else value
 
     def line(self, line: str) -> str:
-        """Return a line of dbt's log without secrets; a line of JSON stays valid JSON."""
-        hidden = self.values(line)
-        if _RESULT_OF_DBT.search(hidden):
+        """Return a line of dbt's log without secrets. An event stays an event of the same node, whatever its name."""
+        if _RESULT_OF_DBT.search(line) and not any(form in line for form in self.forms):
             # It contains only names and numbers. Most lines are such, and looking for shapes takes time.
-            return hidden
+            return line
         try:
-            event = json.loads(hidden)
-        except ValueError:
-            return hide_shapes(hidden)
-        redacted = self.document(event)
-        return hidden if redacted == event else json.dumps(redacted)
+            event = json.loads(line)
+            info, data = event["info"], event["data"]
+        except (ValueError, TypeError, KeyError):
+            return self.text(line)
+        redacted = {key: value if key in _IDENTIFIERS else self.document(value) for key, value in data.items()}
+        told = {**info, "msg": self.document(info.get("msg")), "extra": self.document(info.get("extra"))}
+        return line if (told, redacted) == (info, data) else json.dumps({**event, "info": told, "data": redacted})
 
     def error(self, error: BaseException) -> BaseException:
         """Return the same exception without secrets in it and in its causes; another one if it can't be changed."""
@@ -96,6 +97,10 @@ class Redactor:
 _RESULT_OF_DBT = re.compile(
     r'"level": ?"info".{0,2000}"name": ?"Log(?:Start|Model|Test|Seed|Snapshot|Function|Node)\w*"'
 )
+
+
+_IDENTIFIERS = frozenset({"node_info", "unique_id", "row_counts", "status"})
+"""The data of dbt's events that say which node an event is about, and its result."""
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

@@ -20,10 +20,12 @@ def hide_shapes(text: str) -> str:
 
 
 # What follows the name of a secret and is none: a template, a type, a word of a sentence, a column or a function call.
-_NOTHIDDEN = (
-    r"""(?!["']?\s{0,3}(?:\*\*\*|\{\{|\$\{|%\(|env_var\(|(?:null|none|true|false|string|varchar|text|integer|int|bigint"""
-    r"""|boolean|required|missing|invalid|expired|incorrect|wrong|empty|unset|undefined|unknown|not|str|[A-Za-z_]+\.[A-Za-z_.]+"""
-    r"""|[A-Za-z_]\w{0,40}\([^\n]{0,80}?)(?:["'\s,;.)}\]]|$)))"""
+_VISIBLE = (
+    r"""(?!["']?\s{0,3}(?:\*\*\*|\{|\[|\$\{|%\(|[A-Za-z_][\w.]{0,60}\(|(?:null|none|true|false|yes|no|string|varchar|text|integer"""
+    r"""|int|bigint|boolean|required|missing|invalid|expired|incorrect|wrong|empty|unset|undefined|unknown|not|str"""
+    r"""|[A-Za-z_]+\.[A-Za-z_.]+)(?:["'\s,;.)}\]]|$))"""
+    # `token: one of them is valid` is a sentence, `token: abc user: x` is not.
+    r"""|(?<=:\s)[A-Za-z]+[ \t]+[A-Za-z]+(?![\w]*\s{0,3}[=:]))"""
 )
 _QUOTED = r"""(?:"(?:[^"\\\n]|\\.){1,2000}"|'(?:[^'\\\n]|\\.|''){1,2000}')"""
 _NAME = (
@@ -101,7 +103,7 @@ def _shapes() -> tuple[tuple[tuple[str, ...], re.Pattern[str], str | Callable[[r
             ("pass", "pwd", "pw", "secret", "token", "key", "sig", "cred", "dsn", "sas", "connection"),
             # Narrower than `is_secret_name`: `KeyError: 'id'` or `primary key: id` is no secret.
             re.compile(
-                rf"""({_NAME}(?:[_\-]?\d{{1,3}})?["'`\])]{{0,2}}\s{{0,5}}(?:=>|:=|(?<!:):(?!:)|==?)\s{{0,5}}\(?){_NOTHIDDEN}"""
+                rf"""({_NAME}(?:[_\-]?\d{{1,3}})?["'`\])]{{0,2}}\s{{0,5}}(?:=>|:=|(?<!:):(?!:)|==?)\s{{0,5}}\(?){_VISIBLE}"""
                 rf"""(?:{_QUOTED}|[^\s,;&)}}'"\]]{{1,2000}})""",
                 re.IGNORECASE,
             ),

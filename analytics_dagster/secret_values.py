@@ -118,6 +118,14 @@ def is_secret_name(name: str) -> bool:
     )
 
 
+def _is_a_columns_name(name: str, value: Any) -> bool:
+    """Return whether a name like `CUSTOMER_KEY` has plain words as its value, which no key of an API has."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    is_password = any(_SECRET_ENDINGS.search(word) or word in _ALWAYS_SECRET | {"pass", "pwd", "pw"} for word in words)
+    return not is_password and isinstance(value, str) and bool(_PLAIN_WORDS.fullmatch(value))
+
+
+_PLAIN_WORDS = re.compile(r"[a-z]+(?:[_\-. ][a-z]+)*")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -129,7 +137,8 @@ def named_secrets(value: Any, *, is_secret: bool = False) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             is_public = str(key).lower() in _PUBLIC
-            yield from named_secrets(item, is_secret=not is_public and (is_secret or is_secret_name(str(key))))
+            is_named = is_secret_name(str(key)) and not _is_a_columns_name(str(key), item)
+            yield from named_secrets(item, is_secret=not is_public and (is_secret or is_named))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from named_secrets(item, is_secret=is_secret)

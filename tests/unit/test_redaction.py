@@ -87,6 +87,9 @@ def test_the_number_of_omitted_lines_is_named() -> None:
         ("Authorization: Basic ZGJ0Omh1bnRlcjIyMg==", "ZGJ0Omh1bnRlcjIyMg"),
         ("Key (password)=(hunter22) already exists", "hunter22"),
         ("password = 'it''s hunter22' and", "hunter22"),
+        ("password: swordfish", "swordfish"),
+        ("password: swordfish user: dbt", "swordfish"),
+        ("password=swordfish is wrong", "swordfish"),
     ],
 )
 def test_text_that_looks_like_a_secret_is_hidden(text: str, hidden: str) -> None:
@@ -144,6 +147,8 @@ def test_a_common_or_short_password_garbles_no_message(monkeypatch: pytest.Monke
         ),
         *('password authentication failed for user "dbt"', "Basic authentication failed", "a bearer instrument"),
         *("password: \"{{ env_var('X') }}\"", "password: ${X}", "password=null", "secret = None", "passengers: 5"),
+        *("ANALYTICS_SLACK_TOKEN: Input should be a valid string", "the token: one is valid", "(using password: YES)"),
+        *('{"secret": {"nested": 5}}', "tokens=[1, 2]", 'token=dg.EnvVar("A_TOKEN")', "password: required"),
         *("keyword=value", "tokenizer: bert", "1 of 3 PASS not_null_orders_key", "eyJ is no token", "design=flat"),
     ],
 )
@@ -162,11 +167,27 @@ def test_a_line_of_dbts_log_stays_valid_json() -> None:
         read = json.loads(redactor.line(json.dumps(event)))
         assert read["info"]["msg"] == '*** and "quotes"'
         assert read["data"] == {"a": ["***"]}
-    event = {"info": {"name": "RunResultError", "level": "error", "msg": 'password="hunter22", "x"'}}
+    event = {"info": {"name": "RunResultError", "level": "error", "msg": 'password="hunter22", "x"'}, "data": {}}
     assert json.loads(redactor.line(json.dumps(event)))["info"]["msg"] == 'password="***", "x"'
-    assert redactor.line('no json: password="hunter22"') == 'no json: password="***"'
-    unchanged = json.dumps({"info": {"name": "RunResultError", "msg": "no secret"}})
-    assert redactor.line(unchanged) is unchanged or redactor.line(unchanged) == unchanged
+    unchanged = json.dumps({"info": {"name": "RunResultError", "msg": "no secret", "extra": {}}, "data": {}})
+    assert redactor.line(unchanged) == unchanged
+
+
+@pytest.mark.parametrize(
+    "line", ['password="hunter22"', '{"password": "hunter22"}', '["password=hunter22"]', "{broken hunter22"]
+)
+def test_another_line_is_redacted_as_text(line: str) -> None:
+    assert "hunter22" not in Redactor.of(["hunter22"]).line(line)
+
+
+def test_a_secret_that_is_the_name_of_a_model_does_not_change_which_node_an_event_is_about() -> None:
+    node = {"unique_id": "model.shop.finance", "node_name": "finance", "node_status": "success"}
+    data = {"node_info": node, "status": "finance", "unique_id": "model.shop.finance", "row_counts": {"finance": 5}}
+    event = {"info": {"name": "LogModelResult", "level": "info", "msg": "OK created finance"}, "data": data}
+    read = json.loads(Redactor.of(["finance"]).line(json.dumps(event)))
+    assert read["data"] == data
+    assert read["info"]["msg"] == "OK created ***"
+    assert read["info"]["name"] == "LogModelResult"
 
 
 class OwnTextError(Exception):

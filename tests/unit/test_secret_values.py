@@ -68,6 +68,11 @@ def test_a_secret_is_known_by_its_name(name: str, is_secret: bool) -> None:  # n
         ({"GOOGLE_APPLICATION_CREDENTIALS": "/secrets/account.json"}, set()),
         ({"password": "postgres", "token": "dev", "secret": "", "key": "abc"}, set()),
         ({"password": "t0ken", "token": "p@ss"}, {"t0ken", "p@ss"}),
+        ({"CUSTOMER_KEY": "customer_id", "keys": "order line", "api_key": "a-b.c"}, set()),
+        (
+            {"API_KEY": "customer-1d", "DB_PASS": "swordfish", "a_token": "sword_fish"},
+            {"customer-1d", "swordfish", "sword_fish"},
+        ),
         ({"OPTIONS": "{not json", "URL": "http://[broken", "LIST": "[1, 2]"}, set()),
         ({"deep": "[" * 100_000}, set()),
     ],
