@@ -29,7 +29,7 @@ from analytics_dagster.secret_values import is_secret_name
 from analytics_dagster.settings import environment_variables
 
 RECORD = "analytics_dagster.json"
-_VERSION = 6
+_VERSION = 7
 _READ_BY_DBT = (".sql", ".yml", ".yaml", ".py", ".md", ".csv")
 _TOP_LEVEL = (
     PROJECT,
@@ -79,7 +79,7 @@ class ParseInputs:
 
 @dataclass(frozen=True)
 class ParseRecord:
-    """What a manifest was made of; ``selected`` has the unique ids of each selection, in order.
+    """What a manifest was made of; ``selected`` has the unique ids by the key of each selection.
 
     ``digests`` are those of the files, ``variables`` the environment variables that the files name, ``environment``
     the digest of their values, and ``manifest`` the digest of the manifest.
@@ -89,13 +89,16 @@ class ParseRecord:
     digests: Mapping[str, str]
     variables: Sequence[str]
     environment: str
-    selections: tuple[Selection, ...]
-    selected: tuple[frozenset[str], ...]
+    selected: Mapping[str, Sequence[str]]
     manifest: str
 
     def is_of(self, manifest: Path) -> bool:
         """Return whether this is, to the byte, the manifest of this record."""
         return digest_of(manifest) == self.manifest
+
+    def selected_by(self, selection: Selection) -> frozenset[str]:
+        """Return the unique ids of a selection that was recorded."""
+        return frozenset(self.selected[_key(selection)])
 
     def difference(self, now: ParseInputs, selections: Sequence[Selection]) -> str | None:
         """Return the first reason why the manifest is stale, or None if it is up to date."""
@@ -109,7 +112,7 @@ class ParseRecord:
         for path, stat in now.files.items():
             if stat != self.inputs.files[path] and _digest(Path(path).read_bytes()) != self.digests[path]:
                 return f"{path} changed"
-        if any(selection not in self.selections for selection in selections):
+        if any(_key(selection) not in self.selected for selection in selections):
             return "a schedule group's selection changed"
         return None
 
@@ -139,8 +142,6 @@ def read_record(artifacts: Path) -> ParseRecord | None:
         if stored.pop("version") != _VERSION:
             return None
         stored["inputs"] = ParseInputs(**stored["inputs"])
-        stored["selections"] = tuple(Selection(**selection) for selection in stored["selections"])
-        stored["selected"] = tuple(frozenset(unique_ids) for unique_ids in stored["selected"])
         return ParseRecord(**stored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # A record that can't be read is treated like a missing one: the manifest is made again.
@@ -158,8 +159,7 @@ def write_record(
         digests={path: _digest(content) for path, content in contents.items()},
         variables=variables,
         environment=_environment(variables),
-        selections=tuple(selections),
-        selected=tuple(selected),
+        selected={_key(one): sorted(unique_ids) for one, unique_ids in zip(selections, selected, strict=True)},
         manifest=digest_of(artifacts / MANIFEST),
     )
     temporary = artifacts / f".{RECORD}.{os.getpid()}"
@@ -180,6 +180,12 @@ def _paths(files: DbtProjectFiles, target: Target) -> Iterator[str]:
                 name for name in folders if not name.startswith(".") and f"{folder}{os.sep}{name}" != artifacts
             ]
             yield from (f"{folder}{os.sep}{name}" for name in names if name.endswith(_READ_BY_DBT))
+
+
+def _key(selection: Selection) -> str:
+    """Return the key of a selection in the record; of its vars, which may be secret, it has only a digest."""
+    variables = _digest(selection.variables.encode()) if selection.variables else ""
+    return " ".join([*selection.arguments, variables, *(["changed"] if selection.changed else [])])
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -124,7 +124,7 @@ def load_project(files: DbtProjectFiles, target: Target, selections: Sequence[Se
     return Project(
         files=files,
         target=target,
-        selected=dict(zip(record.selections, record.selected, strict=True)),
+        selected={selection: record.selected_by(selection) for selection in selections},
         is_current=lambda: (
             record.difference(read_inputs(files, target), selections) is None
             and not DBT_FOLDER_VARIABLES & {*record.variables}

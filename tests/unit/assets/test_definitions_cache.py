@@ -160,7 +160,7 @@ def _change_groups(library: Library, _: pytest.MonkeyPatch) -> None:
 def _change_selected(library: Library, _: pytest.MonkeyPatch) -> None:
     path = library.artifacts / "analytics_dagster.json"
     record = json.loads(path.read_text())
-    record["selected"][0].append("model.lending_library.new")
+    next(iter(record["selected"].values())).append("model.lending_library.new")
     path.write_text(json.dumps(record))
 
 

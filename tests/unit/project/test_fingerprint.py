@@ -58,7 +58,7 @@ def test_the_record_has_what_was_selected(library: Library) -> None:
     write(library)
     record = read_record(library.artifacts)
     assert record is not None
-    assert (record.selections, record.selected) == (SELECTIONS, SELECTED)
+    assert tuple(map(record.selected_by, SELECTIONS)) == SELECTED
     assert difference(library) == ""
 
 
@@ -292,6 +292,8 @@ def test_the_record_has_no_value_of_a_variable(monkeypatch: pytest.MonkeyPatch, 
     # The path of a database may be a connection string with a password.
     monkeypatch.setenv("LIBRARY_FILE", "ducklake:postgres:password=another_to_look_for")
     write(library)
+    selection = Selection(select="a", variables='{"token": "of_a_group_to_look_for"}')
+    write_record(library.artifacts, inputs(library), [selection], [frozenset({"model.a"})])
     assert "to_look_for" not in (library.artifacts / RECORD).read_text()
 
 
