@@ -6,14 +6,15 @@ import ast
 import difflib
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from analytics_dagster.errors import AnalyticsError
@@ -38,6 +39,48 @@ Names = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(as_tuple), WithJsonSchema(ONE_OR_MANY)
 ]
 """One name or a list of names."""
+
+
+_SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
+
+
+def seconds_of(duration: str) -> float:
+    """Return the seconds of a `Duration`; raises `ValueError` if it is none."""
+    match = re.fullmatch(r"(\d+)\s*([mhd])", duration)
+    if not match:
+        raise ValueError(f"{duration!r} is not a duration (such as 30m, 4h or 2d)")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def _valid_duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_valid_duration)]
+"""A duration such as `30m`, `4h` or `2d`."""
+
+
+def _as_clock(value: Any) -> Any:
+    # YAML 1.1 reads 22:00 without quotes as the number 22 * 60.
+    return f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _valid_clock(text: str) -> str:
+    try:
+        time.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a time of day (such as 22:00)") from None
+    return text
+
+
+Clock = Annotated[
+    str,
+    BeforeValidator(_as_clock),
+    AfterValidator(_valid_clock),
+    WithJsonSchema({"type": "string", "examples": ["22:00"]}),
+]
+"""A time of day such as `22:00`."""
 
 
 class YamlModel(BaseModel):

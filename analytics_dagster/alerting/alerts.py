@@ -15,18 +15,17 @@ from analytics_dagster.execution.failures.classification import FailureKind
 from analytics_dagster.execution.failures.report import FailedCheck, FailedNode, FailedStep, FailureReport
 from analytics_dagster.text import format_duration, pluralize
 
+_Failure: TypeAlias = FailedNode | FailedCheck | FailedStep
+
 
 def observe_run(report: FailureReport, catalog: AssetCatalog, critical: Critical) -> Observation:
     """Return the alerts of a run's failure report, and what succeeded in the run."""
     moment = report.ended or report.started or 0.0
     succeeded = {*(f"asset:{asset}" for asset in report.built), *(f"check:{check}" for check in report.passed)}
-    if report.status == "SUCCESS":
-        succeeded.add(f"job:{report.job}")
+    succeeded |= {f"job:{report.job}"} if report.status == "SUCCESS" else set()
     alerts = _RunAlerts(report, catalog, critical, moment)
-    return Observation(moment, tuple(alerts.all()), frozenset(succeeded), url=report.url)
-
-
-_Failure: TypeAlias = FailedNode | FailedCheck | FailedStep
+    failed = map(alerts.of_node, report.nodes), map(alerts.of_check, report.checks), map(alerts.of_step, report.steps)
+    return Observation(moment, tuple(chain(*failed)), frozenset(succeeded), url=report.url)
 
 
 @dataclass(frozen=True)
@@ -36,60 +35,47 @@ class _RunAlerts:
     critical: Critical
     moment: float
 
-    def all(self) -> Iterator[Alert]:
-        report = self.report
-        failed = map(self._of_node, report.nodes), map(self._of_check, report.checks), map(self._of_step, report.steps)
-        for alert in chain(*failed):
-            yield self._with_shared_cause(alert) if alert.kind.is_shared else alert
+    def of_node(self, node: FailedNode) -> Alert:
+        subject, title = f"asset:{node.asset}", f"{node.asset} failed: {node.kind.value}"
+        key = f"{subject}:{node.kind.value}:{error_identity(node.message)}"
+        alert = self._alert(key, title, node, [node.asset], self._skipped_below(node.asset), subject)
+        return replace(alert, details=(*alert.details, ("compiled SQL", node.compiled))) if node.compiled else alert
 
-    def _of_node(self, node: FailedNode) -> Alert:
-        key = f"asset:{node.asset}:{node.kind.value}:{error_identity(node.message)}"
-        title = f"{node.asset} failed: {node.kind.value}"
-        alert = self._alert(key, title, node, [node.asset], self._skipped_below(node.asset))
-        compiled = (("compiled SQL", node.compiled),) if node.compiled else ()
-        return replace(alert, subjects=(f"asset:{node.asset}",), details=(*alert.details, *compiled))
-
-    def _of_check(self, check: FailedCheck) -> Alert:
+    def of_check(self, check: FailedCheck) -> Alert:
         rows = "" if check.rows is None else f": {pluralize(check.rows, 'row')}"
         title = f"check {check.label} {'warned' if check.warns else 'failed'}{rows}"
         if check.kind is not FailureKind.DATA_TEST:
             title = f"check {check.label} could not be evaluated: {check.kind.value}"
-        subject = f"check:{check.asset}:{check.name}"
-        skipped = () if check.warns else self._skipped_below(check.asset)
-        alert = self._alert(f"{subject}:{check.kind.value}", title, check, [check.asset], skipped)
-        alert = replace(alert, severity=Severity.WARN, exposures=()) if check.warns else alert
-        return replace(alert, subjects=(subject,))
+        subject, skipped = f"check:{check.asset}:{check.name}", self._skipped_below(check.asset)
+        alert = self._alert(f"{subject}:{check.kind.value}", title, check, [check.asset], skipped, subject)
+        return replace(alert, severity=Severity.WARN, skipped=(), exposures=()) if check.warns else alert
 
-    def _of_step(self, step: FailedStep) -> Alert:
+    def of_step(self, step: FailedStep) -> Alert:
         job = self.report.job
         key = f"job:{job}:{step.name or 'the run'}:{step.kind.value}:{error_identity(step.message)}"
-        failed = f"step {step.name} of {job}" if step.name else f"run of {job}"
-        alert = self._alert(key, f"{failed} failed: {step.kind.value}", step, step.assets, self.report.skipped)
-        return replace(alert, subjects=tuple(f"asset:{asset}" for asset in step.assets) or (f"job:{job}",))
-
-    def _with_shared_cause(self, alert: Alert) -> Alert:
-        """Return the alert with the key of its cause, so that one lost connection is one incident."""
-        key = f"shared:{alert.kind.value}:{self.report.environment}:{self.report.target}"
-        return replace(alert, key=key, title=f"{self.report.job}: {alert.kind.value}")
+        title = f"{f'step {step.name}' if step.name else 'run'} of {job} failed: {step.kind.value}"
+        subjects = [f"asset:{asset}" for asset in step.assets] or [f"job:{job}"]
+        return self._alert(key, title, step, step.assets, self.report.skipped, *subjects)
 
     def _skipped_below(self, asset: str) -> Sequence[str]:
         below = self.catalog.below(asset)
         return [skipped for skipped in self.report.skipped if skipped in below]
 
-    def _alert(self, key: str, title: str, failure: _Failure, failed: Collection[str], skipped: Sequence[str]) -> Alert:
-        report = self.report
-        entries = [self.catalog[asset] for asset in failed]
+    def _alert(
+        self, key: str, title: str, failure: _Failure, failed: Collection[str], skipped: Sequence[str], *subjects: str
+    ) -> Alert:
+        report, entries = self.report, [self.catalog[asset] for asset in failed]
+        if failure.kind.is_shared:
+            # One cause, such as a lost connection, is one incident.
+            key = f"shared:{failure.kind.value}:{report.environment}:{report.target}"
+            title = f"{report.job}: {failure.kind.value}"
         exposures = self.catalog.exposures([*failed, *skipped])
         groups = dict.fromkeys(group for group in [*(entry.group for entry in entries), report.group] if group)
         tags = dict.fromkeys(tag for entry in entries for tag in entry.tags)
         is_critical = self.critical.matches(tags, groups, [(one.asset, one.maturity) for one in exposures])
+        severity = Severity.CRITICAL if is_critical else Severity.ERROR
         return Alert(
-            key=key,
-            title=title,
-            kind=failure.kind,
-            severity=Severity.CRITICAL if is_critical else Severity.ERROR,
-            moment=self.moment,
-            message=failure.message,
+            *(key, title, failure.kind, severity, self.moment, failure.message, subjects),
             assets=tuple(failed),
             skipped=tuple(skipped),
             exposures=tuple(one.asset for one in exposures),

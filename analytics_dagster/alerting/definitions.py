@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import chain
 
 import dagster as dg
 
 from analytics_dagster.alerting.dispatch import Dispatcher
 from analytics_dagster.alerting.instigators import SENSOR, instigator_names
-from analytics_dagster.alerting.monitor import AlertMonitor
+from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes_file import load_routes
-from analytics_dagster.alerting.runs import LocationContext
 from analytics_dagster.alerting.store import AlertStore, BusyError
 from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.errors import AlertError
@@ -42,7 +40,7 @@ class Alerting:
         """The alerts sensor."""
         is_on = self._settings.automation_is_on
         status = dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
-        return dg.Definitions(sensors=[build_alerts_sensor(self.monitor, status)])
+        return dg.Definitions(sensors=[build_alerts_sensor(self.sensor_monitor, status)])
 
     def context(self, repository: dg.RepositoryDefinition | None, name: str | None) -> LocationContext:
         """Return the location with its name and what it defines, as far as they are known."""
@@ -61,18 +59,17 @@ class Alerting:
         """Return the store of the location's alerts."""
         return AlertStore(instance.daemon_cursor_storage, self._project.name)
 
-    def monitor(
-        self,
-        instance: dg.DagsterInstance,
-        repository: dg.RepositoryDefinition | None,
-        name: str | None,
-        *,
-        retries: bool = True,
-    ) -> AlertMonitor:
-        """Return the monitor for one tick, now; without ``retries``, failures do not wait for those of sensors."""
-        context, store = replace(self.context(repository, name), retries=retries), self.store(instance)
+    def monitor(self, instance: dg.DagsterInstance, context: LocationContext) -> AlertMonitor:
+        """Return the monitor for one tick, now."""
+        store = self.store(instance)
         dispatcher = Dispatcher.build(self._settings, self._routes, context.deployment, store, context.project)
         return AlertMonitor(instance, context, dispatcher)
+
+    def sensor_monitor(self, context: dg.SensorEvaluationContext) -> AlertMonitor:
+        """Return the monitor for a tick of the sensor."""
+        origin = context.code_location_origin
+        name = origin.location_name if origin else None
+        return self.monitor(context.instance, self.context(context.repository_def, name))
 
 
 def defined_subjects(repository: dg.RepositoryDefinition) -> frozenset[str]:
@@ -102,10 +99,9 @@ def slack_resources(settings: Settings) -> dict[str, dg.ResourceDefinition]:
 
 
 def build_alerts_sensor(
-    make_monitor: Callable[[dg.DagsterInstance, dg.RepositoryDefinition | None, str | None], AlertMonitor],
-    default_status: dg.DefaultSensorStatus,
+    make_monitor: Callable[[dg.SensorEvaluationContext], AlertMonitor], default_status: dg.DefaultSensorStatus
 ) -> dg.SensorDefinition:
-    """Return the sensor; ``make_monitor`` takes the instance, the repository and the location's name."""
+    """Return the sensor; ``make_monitor`` returns the monitor for a tick."""
 
     @dg.sensor(
         name=SENSOR,
@@ -114,14 +110,14 @@ def build_alerts_sensor(
         description="Notifies owners of failed runs, checks, sensors and schedules: on failure and on recovery.",
     )
     def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        origin = context.code_location_origin
-        monitor = make_monitor(context.instance, context.repository_def, origin.location_name if origin else None)
+        monitor = make_monitor(context)
+        dispatcher = monitor.dispatcher
         try:
-            with monitor.dispatcher.store.lease(SENSOR):
+            with dispatcher.store.lease(SENSOR):
                 state = monitor.tick()
         except BusyError as error:
             return dg.SkipReason(error.problem)
-        for line in monitor.dispatcher.failed:
+        for line in dispatcher.failed:
             context.log.warning(line)
         lost = [one.notification for one in state.undeliverable if not one.is_reported]
         if lost:
@@ -130,6 +126,6 @@ def build_alerts_sensor(
                 "\n".join(f"Not delivered to {one.channel}: {one.content.headline}: {one.error}" for one in lost),
                 remedy="Correct the channel; `analytics-dagster alerts` lists what was not delivered.",
             )
-        return dg.SkipReason("; ".join(monitor.dispatcher.lines)[:2_000] or "Nothing to send.")
+        return dg.SkipReason("; ".join([*dispatcher.sent, *dispatcher.failed])[:2_000] or "Nothing to send.")
 
     return alerts_sensor

@@ -68,18 +68,6 @@ class Observation:
     url: str = ""
 
 
-class IncidentStatus(str, Enum):
-    """The state of an incident."""
-
-    OPEN = "open"
-    RECOVERED = "recovered"
-    """Everything that failed has succeeded."""
-    DISAPPEARED = "disappeared"
-    """What failed no longer exists."""
-    CLOSED = "closed"
-    """A person closed it."""
-
-
 class Signal(Enum):
     """What can happen to an incident."""
 
@@ -110,16 +98,18 @@ class IncidentEvent(str, Enum):
         return self in {IncidentEvent.RECOVERED, IncidentEvent.DISAPPEARED, IncidentEvent.CLOSED}
 
 
-TRANSITIONS: Mapping[tuple[IncidentStatus | None, Signal], tuple[IncidentStatus, IncidentEvent]] = {
-    (None, Signal.FAILED): (IncidentStatus.OPEN, IncidentEvent.OPENED),
-    (IncidentStatus.OPEN, Signal.FAILED): (IncidentStatus.OPEN, IncidentEvent.UPDATED),
-    (IncidentStatus.OPEN, Signal.FAILED_WORSE): (IncidentStatus.OPEN, IncidentEvent.ESCALATED),
-    (IncidentStatus.OPEN, Signal.SETTLED_PARTLY): (IncidentStatus.OPEN, IncidentEvent.UPDATED),
-    (IncidentStatus.OPEN, Signal.SUCCEEDED): (IncidentStatus.RECOVERED, IncidentEvent.RECOVERED),
-    (IncidentStatus.OPEN, Signal.DISAPPEARED): (IncidentStatus.DISAPPEARED, IncidentEvent.DISAPPEARED),
-    (IncidentStatus.OPEN, Signal.CLOSED): (IncidentStatus.CLOSED, IncidentEvent.CLOSED),
+OPEN = IncidentEvent.OPENED
+
+TRANSITIONS: Mapping[tuple[IncidentEvent | None, Signal], IncidentEvent] = {
+    (None, Signal.FAILED): IncidentEvent.OPENED,
+    (OPEN, Signal.FAILED): IncidentEvent.UPDATED,
+    (OPEN, Signal.FAILED_WORSE): IncidentEvent.ESCALATED,
+    (OPEN, Signal.SETTLED_PARTLY): IncidentEvent.UPDATED,
+    (OPEN, Signal.SUCCEEDED): IncidentEvent.RECOVERED,
+    (OPEN, Signal.DISAPPEARED): IncidentEvent.DISAPPEARED,
+    (OPEN, Signal.CLOSED): IncidentEvent.CLOSED,
 }
-"""The next status and the event by status and signal; an incident that is over has no transition."""
+"""The event by state and signal. The state of an incident is open until the event that ends it, which is final."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +130,7 @@ class Incident:
     recovered: float | None = None
     escalated: tuple[str, ...] = ()
     title: str = ""
-    ended_as: IncidentStatus = IncidentStatus.RECOVERED
+    ended_as: IncidentEvent = IncidentEvent.RECOVERED
     ended_url: str = ""
 
     @property
@@ -149,9 +139,9 @@ class Incident:
         return self.recovered is None
 
     @property
-    def status(self) -> IncidentStatus:
-        """The state."""
-        return IncidentStatus.OPEN if self.is_open else self.ended_as
+    def state(self) -> IncidentEvent:
+        """Open, or the event that ended it."""
+        return OPEN if self.is_open else self.ended_as
 
     @property
     def name(self) -> str:
@@ -171,11 +161,10 @@ def advance(
     by_key = {incident.alert.key: incident for incident in known.values() if incident.is_open}
     events: dict[str, IncidentEvent] = {}
 
-    def apply(after: Incident, before: IncidentStatus | None, signal: Signal) -> None:
-        status, event = TRANSITIONS[before, signal]
-        if status is not IncidentStatus.OPEN:
-            end, url = observation.moment, observation.url
-            after = replace(after, recovered=end, ended_as=status, ended_url=url)
+    def apply(after: Incident, state: IncidentEvent | None, signal: Signal) -> None:
+        event = TRANSITIONS[state, signal]
+        if event.is_end:
+            after = replace(after, recovered=observation.moment, ended_as=event, ended_url=observation.url)
         known[after.id] = after
         if event is not IncidentEvent.UPDATED or after.id not in events:
             events[after.id] = event
@@ -188,11 +177,11 @@ def advance(
         elif alert.moment > incident.seen:
             after = _repeated(incident, alert)
             is_worse = after.alert.severity is not incident.alert.severity
-            apply(after, incident.status, Signal.FAILED_WORSE if is_worse else Signal.FAILED)
+            apply(after, OPEN, Signal.FAILED_WORSE if is_worse else Signal.FAILED)
     failed = {subject for alert in observation.alerts for subject in alert.subjects}
     for incident in [one for one in known.values() if one.is_open]:
         for after, signal in _settled(incident, observation, failed):
-            apply(after, incident.status, signal)
+            apply(after, OPEN, signal)
     return known, events
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeAlias
 
 from analytics_dagster.alerting import routing
 from analytics_dagster.alerting.content import Content, compose
@@ -11,6 +12,9 @@ from analytics_dagster.alerting.incidents import Incident, IncidentEvent, Observ
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState, MessageThread, Notification
 from analytics_dagster.redaction import digest
+
+Note: TypeAlias = tuple[str, IncidentEvent, Content]
+"""A message that is not about an incident: the channel, the event and what it says."""
 
 _REMEMBERED = 172_800.0
 """How long summaries know an incident that is over, in seconds."""
@@ -59,26 +63,25 @@ class Outbox:
         self._start_threads(opened)
         for thread in list(self._threads.values()):
             happened = {changed[incident] for incident in thread.incidents if incident in changed}
-            ends = [one.status.value for one in self._incidents_of(thread) if not one.is_open]
-            if happened and len(ends) == len(self._incidents_of(thread)):
-                self._write(thread, IncidentEvent(IncidentEvent.RECOVERED.value if "recovered" in ends else ends[-1]))
+            ends = [one.state for one in self._incidents_of(thread)]
+            if happened and IncidentEvent.OPENED not in ends:
+                self._write(thread, IncidentEvent.RECOVERED if IncidentEvent.RECOVERED in ends else ends[-1])
             elif happened:
                 escalates = IncidentEvent.ESCALATED in happened
                 self._write(thread, IncidentEvent.ESCALATED if escalates else IncidentEvent.UPDATED)
         over = [self._incidents[one] for one in changed if not self._incidents[one].is_open]
-        self._ended += tuple((one.recovered or self._now, f"{one.status.value}: {one.name}") for one in over)
+        self._ended += tuple((one.recovered or self._now, f"{one.state.value}: {one.name}") for one in over)
         self._forget_finished()
 
     def announce(self, channel: str, event: IncidentEvent, content: Content) -> None:
         """Queue a message that is not about an incident; a summary replaces one that is still queued."""
         config = self._routes.channels[channel]
-        replaced = {IncidentEvent.SUMMARY} & {event}
-        queued = [one for one in self._notifications.values() if one.channel == channel and one.event in replaced]
-        self._remove(queued)
         not_before, held = routing.held_until(self._routes, channel, None, self._now)
         if config.digest and event is IncidentEvent.UPDATED:
             not_before, held = routing.next_time(config.digest, self._now, self._routes.zone), routing.DIGEST
         if event is IncidentEvent.SUMMARY:
+            queued = [one for one in self._notifications.values() if (one.channel, one.event) == (channel, event)]
+            self._remove(queued)
             not_before, held = 0.0, ""
         identity, to = f"note-{self._number}", routing.recipients(config, ())
         self._queue(Notification(identity, "", channel, event, content, self._now, not_before, held, to=to))

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from analytics_dagster.alerting.incidents import Incident, Severity
 from analytics_dagster.settings import TimeZone
-from analytics_dagster.yaml_file import Names, YamlModel, YamlPath, did_you_mean, require_no_conflicts
+from analytics_dagster.yaml_file import (
+    Clock,
+    Duration,
+    Names,
+    YamlModel,
+    YamlPath,
+    did_you_mean,
+    require_no_conflicts,
+    seconds_of,
+)
 
 DEFAULT = "default"
 """The Slack channel of the settings."""
@@ -29,46 +37,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """The kinds of channels, with the settings that they require."""
 
-_SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+)\s*([mhd])", text)
-    if not match:
-        raise ValueError(f"{text!r} is not a duration (such as 30m, 4h or 2d)")
-    return int(match[1]) * _SECONDS[match[2]]
-
-
-def _valid_duration(text: str) -> str:
-    _seconds(text)
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_valid_duration)]
 _Text = Annotated[str, Field(min_length=1)]
-
-
-def _as_clock(value: Any) -> Any:
-    # YAML 1.1 reads 22:00 without quotes as the number 22 * 60.
-    return f"{value // 60:02}:{value % 60:02}" if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _valid_clock(text: str) -> str:
-    try:
-        time.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time of day (such as 22:00)") from None
-    return text
-
-
-Clock = Annotated[
-    str,
-    BeforeValidator(_as_clock),
-    AfterValidator(_valid_clock),
-    WithJsonSchema({"type": "string", "examples": ["22:00"]}),
-]
-
-
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 _WEEK: tuple[Weekday, ...] = get_args(Weekday)
@@ -203,7 +172,7 @@ class Escalation(YamlModel):
     @property
     def seconds(self) -> float:
         """``after`` in seconds."""
-        return _seconds(self.after)
+        return seconds_of(self.after)
 
 
 class RoutingRule(YamlModel):

@@ -117,81 +117,78 @@ class AlertStore:
         self._key = f"analytics_dagster/{project}/alerting/{name}"
 
     def read(self, now: float) -> AlertState:
-        """Return the stored state. If there is none, store and return a new one.
+        """Return the stored state; a new one, which is stored, if there is none.
 
         What cannot be read is kept under another key, reported as a dead letter, and left out.
         """
-        stored = self._get(self._key)
+        stored = self._get("")
         try:
-            if not stored:
-                return self._new(AlertState(since=now, began=now))
-            state = _STATES.validate_json(stored)
-            return replace(state, incidents=tuple(map(_with_current_key, state.incidents)))
+            return _upgraded(_STATES.validate_json(stored))
         except ValidationError as error:
-            self._set(f"{self._key}/unreadable", stored)
-            places = sorted({item["loc"][:2] for item in error.errors()}, key=lambda one: [str(one[:1]), one[-1]])
-            where = ", ".join(" ".join(map(str, place)) for place in places)
-            content = Content(
-                None, Severity.ERROR, "A part of the stored alerts could not be read", (("where", where),)
-            )
-            note = Notification(
-                "unreadable", "", "", IncidentEvent.OPENED, content, now, error=f"not readable: {where}"
-            )
-            state = _without(stored, places) or AlertState(since=now, began=now)
-            return self._new(replace(state, undeliverable=(*state.undeliverable, DeadLetter(note, now))))
+            new = AlertState(since=now, began=now)
+            if stored:
+                self._set("/unreadable", stored)
+                places = sorted({item["loc"][:2] for item in error.errors()}, key=lambda one: [str(one[:1]), one[-1]])
+                reason = f"not readable: {', '.join(' '.join(map(str, place)) for place in places)}"
+                content = Content(None, Severity.ERROR, "A part of the stored alerts could not be read")
+                note = Notification("", "", "", IncidentEvent.OPENED, content, now, error=reason)
+                state = _without(stored, places) or new
+                new = replace(state, undeliverable=(*state.undeliverable, DeadLetter(note, now)))
+            self.write(new)
+            return new
 
     def write(self, state: AlertState) -> None:
         """Store the whole state at once."""
-        self._set(self._key, _STATES.dump_json(state, by_alias=True).decode())
+        self._set("", _STATES.dump_json(state, by_alias=True).decode())
 
     @contextmanager
     def lease(self, owner: str, patience: float = 0.0) -> Iterator[None]:
         """Let only this process send alerts; wait some seconds for another process that does.
 
-        Raises `AlertError` if the other process takes longer.
+        Raises `BusyError` if the other process takes longer.
         """
-        key, token, until = f"{self._key}/lease", f"{owner} {uuid.uuid4()}", time.time() + patience
-        while not self._claim(key, token):
+        token, until = f"{owner} {uuid.uuid4()}", time.time() + patience
+        while not self._claim(token):
             if time.time() >= until:
                 raise BusyError("Another process is sending alerts.", remedy="Nothing is lost: try again in a minute.")
             time.sleep(0.5)
         try:
             yield
         finally:
-            self._set(key, json.dumps([token, 0.0, time.time()]))
+            self._set("/lease", json.dumps([token, 0.0, time.time()]))
 
     def last_turn(self) -> tuple[str, float]:
         """Return who sent alerts last, and when, in seconds since 1970."""
-        token, until, ended = self._lease(f"{self._key}/lease")
+        token, until, ended = self._lease()
         return token.partition(" ")[0], ended or until - _LEASE
 
-    def _claim(self, key: str, token: str) -> bool:
-        if self._lease(key)[1] > time.time():
+    def _claim(self, token: str) -> bool:
+        if self._lease()[1] > time.time():
             return False
-        self._set(key, json.dumps([token, time.time() + _LEASE, 0.0]))
-        return self._lease(key)[0] == token
+        self._set("/lease", json.dumps([token, time.time() + _LEASE, 0.0]))
+        return self._lease()[0] == token
 
-    def _lease(self, key: str) -> tuple[str, float, float]:
-        token, until, ended = json.loads(self._get(key) or '["", 0.0, 0.0]')
+    def _lease(self) -> tuple[str, float, float]:
+        token, until, ended = json.loads(self._get("/lease") or '["", 0.0, 0.0]')
         return str(token), float(until), float(ended)
 
-    def _new(self, state: AlertState) -> AlertState:
-        self.write(state)
-        return state
-
-    def _get(self, key: str) -> str:
+    def _get(self, part: str) -> str:
+        key = f"{self._key}{part}"
         return self._storage.get_cursor_values({key}).get(key, "")
 
-    def _set(self, key: str, value: str) -> None:
-        self._storage.set_cursor_values({key: value})
+    def _set(self, part: str, value: str) -> None:
+        self._storage.set_cursor_values({f"{self._key}{part}": value})
 
 
-def _with_current_key(incident: Incident) -> Incident:
-    """Return an incident with the key that this version gives its error, so that its next failure is no new one."""
-    prefix, _, old = incident.alert.key.rpartition(":")
-    if not re.fullmatch(r"[0-9a-f]{12}", old):
-        return incident
-    return replace(incident, alert=replace(incident.alert, key=f"{prefix}:{error_identity(incident.alert.message)}"))
+def _upgraded(state: AlertState) -> AlertState:
+    """Return a state whose incidents have the keys that this version gives their errors."""
+    found = list[Incident]()
+    for incident in state.incidents:
+        prefix, _, last = incident.alert.key.rpartition(":")
+        is_error = re.fullmatch(r"[0-9a-f]{12}", last)
+        key = f"{prefix}:{error_identity(incident.alert.message)}" if is_error else incident.alert.key
+        found.append(replace(incident, alert=replace(incident.alert, key=key)))
+    return replace(state, incidents=tuple(found))
 
 
 def _without(stored: str, places: Any) -> AlertState | None:

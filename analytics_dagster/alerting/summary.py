@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 
 import dagster as dg
@@ -18,6 +18,7 @@ from analytics_dagster.text import format_duration, pluralize
 
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
+_WORDS = ("succeeded", "failed", "canceled")
 _SLOWEST = 3
 _SEARCHED = 20
 _LATE = 3_600.0
@@ -25,69 +26,62 @@ _SLOW_BY, _SLOW_TIMES = 300.0, 2.0
 """A run is slow if it took this many seconds longer than usual, and this many times as long."""
 
 
-def read_ended(
-    instance: dg.DagsterInstance, owns: Callable[[dg.DagsterRun], bool], since: float
-) -> Sequence[dg.RunRecord]:
-    """Return a location's runs that ended after a moment."""
+def read_summary(
+    instance: dg.DagsterInstance,
+    owns: Callable[[dg.DagsterRun], bool],
+    groups: Iterable[ScheduleGroup],
+    state: AlertState,
+    since: float,
+    now: float,
+) -> Content:
+    """Return the summary of a location's runs and incidents since a moment, and of the age of each group's results."""
     after = datetime.fromtimestamp(since, timezone.utc)
     records = instance.get_run_records(dg.RunsFilter(statuses=list(ENDED), updated_after=after))
-    return [one for one in records if owns(one.dagster_run) and (one.end_time or 0.0) > since]
-
-
-def read_freshness(
-    instance: dg.DagsterInstance, owns: Callable[[dg.DagsterRun], bool], groups: Iterable[ScheduleGroup]
-) -> Mapping[str, tuple[ScheduleGroup, float | None]]:
-    """Return each group with the end of its last successful run; None if the last ones have none."""
-    found: dict[str, tuple[ScheduleGroup, float | None]] = {}
+    runs = [one for one in records if owns(one.dagster_run) and (one.end_time or 0.0) > since]
+    freshness = []
     for group in groups:
         succeeded = dg.RunsFilter(job_name=group.name, statuses=[dg.DagsterRunStatus.SUCCESS])
         records = instance.get_run_records(succeeded, limit=_SEARCHED)
         ends = (one.end_time for one in records if one.end_time and owns(one.dagster_run))
-        found[group.name] = group, max(ends, default=None)
-    return found
+        freshness.append(describe_freshness(group, max(ends, default=None), now))
+    return summarize(state, runs, freshness, since, now)
 
 
 def summarize(
-    state: AlertState,
-    runs: Sequence[dg.RunRecord],
-    freshness: Mapping[str, tuple[ScheduleGroup, float | None]],
-    since: float,
-    now: float,
+    state: AlertState, runs: Sequence[dg.RunRecord], freshness: Sequence[str], since: float, now: float
 ) -> Content:
     """Return the summary of the runs that ended since a moment, and of the incidents. Pure."""
-    counts = Counter(one.dagster_run.status for one in runs)
-    failed = Counter(one.dagster_run.job_name for one in runs if one.dagster_run.status is dg.DagsterRunStatus.FAILURE)
-    took = [(one.dagster_run.job_name, (one.end_time or 0.0) - one.start_time) for one in runs if one.start_time]
-    slowest = sorted(took, key=lambda one: -one[1])[:_SLOWEST]
-    is_open = [one for one in state.incidents if one.is_open]
+    jobs = {
+        status: Counter(one.dagster_run.job_name for one in runs if one.dagster_run.status is status)
+        for status in ENDED
+    }
+    total = ", ".join(f"{found.total()} {word}" for found, word in zip(jobs.values(), _WORDS, strict=True) if found)
+    failed, is_open = jobs[dg.DagsterRunStatus.FAILURE], [one for one in state.incidents if one.is_open]
+    took = [((one.end_time or 0.0) - one.start_time, one.dagster_run.job_name) for one in runs if one.start_time]
     ended = [text for moment, text in state.ended if moment > since]
     lost = sum(one.moment > since for one in state.undeliverable)
-    words = {ENDED[0]: "succeeded", ENDED[1]: "failed", ENDED[2]: "canceled"}
-    total = ", ".join(f"{counts[status]} {word}" for status, word in words.items() if counts[status])
     lists = {
         "Failed": [f"{job}: {pluralize(number, 'run')}" for job, number in failed.items()],
         "Open incidents": [f"{one.name} (for {format_duration(now - one.opened)})" for one in is_open],
         "Ended incidents": ended,
-        "Slowest": [f"{job}: {format_duration(seconds)}" for job, seconds in slowest],
-        "Freshness": [_freshness(name, *one, now) for name, one in freshness.items()],
+        "Slowest": [f"{job}: {format_duration(seconds)}" for seconds, job in sorted(took, reverse=True)[:_SLOWEST]],
+        "Freshness": freshness,
     }
-    undeliverable = [("undeliverable notifications", str(lost))] if lost else []
-    what = f"{pluralize(counts[ENDED[1]], 'run')} failed" if failed else "nothing failed"
-    return Content(
-        IncidentEvent.SUMMARY,
-        Severity.WARN,
-        f"Daily summary: {pluralize(len(runs), 'run')}, {what}, {pluralize(len(is_open), 'open incident')}",
-        fields=(("runs", total or "none"), ("incidents", f"{len(is_open)} open, {len(ended)} ended"), *undeliverable),
-        sections=tuple(Section(title, bullets(lines)) for title, lines in lists.items() if lines),
-    )
+    fields = {"runs": total or "none", "incidents": f"{len(is_open)} open, {len(ended)} ended"}
+    fields |= {"undeliverable notifications": str(lost)} if lost else {}
+    what = f"{pluralize(failed.total(), 'run')} failed" if failed else "nothing failed"
+    headline = f"Daily summary: {pluralize(len(runs), 'run')}, {what}, {pluralize(len(is_open), 'open incident')}"
+    sections = tuple(Section(title, bullets(lines)) for title, lines in lists.items() if lines)
+    return Content(IncidentEvent.SUMMARY, Severity.WARN, headline, tuple(fields.items()), sections)
 
 
-def _freshness(name: str, group: ScheduleGroup, last: float | None, now: float) -> str:
+def describe_freshness(group: ScheduleGroup, last: float | None, now: float) -> str:
+    """Return how old the last successful run of a group is, and whether a later one is an hour late. Pure."""
     if last is None:
-        return f"{name}: no successful run yet"
+        return f"{group.name}: no successful run yet"
     due = next(iter(next_ticks(group, datetime.fromtimestamp(last, timezone.utc), 1)), None)
     is_late = due is not None and due.timestamp() + _LATE < now
-    return f"{name}: last success {format_duration(now - last)} ago{', late' if is_late else ''}"
+    return f"{group.name}: last success {format_duration(now - last)} ago{', late' if is_late else ''}"
 
 
 def announce_success(report: FailureReport) -> Content:

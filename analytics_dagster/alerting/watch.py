@@ -33,7 +33,7 @@ def watch_daemon(settings: Settings, instance: dg.DagsterInstance, tolerance: fl
     before = store.read(dispatcher.now)
     dispatcher.apply(before, before, [observation])
     lines = [alert.title for alert in observation.alerts] or ["Dagster's daemon sends heartbeats."]
-    return bool(observation.alerts), [*lines, *dispatcher.lines]
+    return bool(observation.alerts), [*lines, *dispatcher.sent, *dispatcher.failed]
 
 
 def watch_store(instance: dg.DagsterInstance) -> AlertStore:

@@ -52,7 +52,7 @@ class Faults:
         """Run one tick of the alert sensor."""
         one = self.location
         alerting = Alerting(self.settings, one.project, one.plan, one.report_reader)
-        alerting.monitor(self.instance, one.definitions.get_repository_def(), None).tick()
+        alerting.monitor(self.instance, alerting.context(one.definitions.get_repository_def(), None)).tick()
 
     def built(self, run_id: str | None) -> list[str]:
         """Return the names of the assets that a run built."""

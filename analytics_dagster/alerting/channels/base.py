@@ -1,4 +1,4 @@
-"""The interface of all channels: send a notification, or raise an error that says when to try again."""
+"""The interface of all channels: send a notification, or raise an error that says what is known about it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from requests import Response
 
 _LONGEST_ANSWER = 30.0
+_REJECTIONS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+_UNCERTAIN = {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,19 @@ class Receipt:
 
 
 class DeliveryError(Exception):
-    """A notification was not delivered, or nobody knows whether it was.
+    """The channel is not available. ``retry_after`` is when it accepts another attempt, in seconds, if it says so."""
 
-    ``retry_after`` is the number of seconds after which the channel accepts another attempt, if it says so.
-    ``is_rejection`` means that the channel works and refused this notification only: others can still be sent.
-    ``is_uncertain`` means that the channel has the notification and did not answer: another attempt may repeat it.
-    """
-
-    def __init__(
-        self, reason: str, *, retry_after: float | None = None, is_rejection: bool = False, is_uncertain: bool = False
-    ) -> None:
+    def __init__(self, reason: str, *, retry_after: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
-        self.is_rejection = is_rejection
-        self.is_uncertain = is_uncertain
+
+
+class RejectedError(DeliveryError):
+    """The channel works and refused this notification only: others can still be sent."""
+
+
+class UncertainError(DeliveryError):
+    """The channel has the notification and did not answer: another attempt may repeat the message."""
 
 
 class Notifier(ABC):
@@ -69,41 +70,39 @@ def answer_timeout(timeout: float) -> float:
     return max(timeout, min(3 * timeout, _LONGEST_ANSWER))
 
 
-def post_json(
-    service: str, url: str, body: Mapping[str, Any], timeout: float, *, token: str = "", can_repeat: bool = False
-) -> Response:
-    """Return the answer to a request. Raises `DeliveryError` if there is none, or if the service is not available.
+@dataclass(frozen=True)
+class WebApi:
+    """A web API that takes JSON. Errors do not contain its ``secret``."""
 
-    ``can_repeat`` says that a request that is sent twice has no other effect than one.
-    """
-    import requests  # takes 100 ms
-    from urllib3.exceptions import ProtocolError
+    name: str
+    url: str
+    secret: str
+    timeout: float
 
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    times = timeout, answer_timeout(timeout)
-    try:
-        # A redirect is not followed: it would send secrets to another address.
-        response = requests.post(url, json=body, headers=headers, timeout=times, allow_redirects=False)
-    except requests.RequestException as error:
-        is_sent = isinstance(error, requests.ReadTimeout) or isinstance(next(iter(error.args), None), ProtocolError)
-        reason = f"{service} does not answer: {type(error).__name__}"
-        raise DeliveryError(reason, is_uncertain=is_sent and not can_repeat) from error
-    status = response.status_code
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise DeliveryError(f"{service} limits the rate of requests (429)", retry_after=_seconds(response))
-    if status in {HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT}:
-        raise DeliveryError(f"{service} answers {status}", is_uncertain=not can_repeat)
-    return response
+    def post(
+        self, body: Mapping[str, Any], headers: Mapping[str, str] | None = None, *, can_repeat: bool = False
+    ) -> Response:
+        """Return the answer to a request. Raises `DeliveryError` if there is none, or an error.
 
+        ``can_repeat`` says that a request that is sent twice has no other effect than one.
+        """
+        import requests  # takes 100 ms
+        from urllib3.exceptions import ProtocolError
 
-def _seconds(response: Response) -> float:
-    """Return the `Retry-After` header; 15 seconds if it is no number."""
-    try:
-        return max(0.0, float(response.headers.get("Retry-After", "15")))
-    except ValueError:
-        return 15.0
-
-
-def is_rejection(status: int) -> bool:
-    """Return whether a status refuses a notification, not the channel."""
-    return status in {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY}
+        times = self.timeout, answer_timeout(self.timeout)
+        uncertain = DeliveryError if can_repeat else UncertainError
+        try:
+            # A redirect is not followed: it would send secrets to another address.
+            response = requests.post(self.url, json=body, headers=headers, timeout=times, allow_redirects=False)
+        except requests.RequestException as error:
+            is_sent = isinstance(error, requests.ReadTimeout) or isinstance(next(iter(error.args), None), ProtocolError)
+            kind = uncertain if is_sent else DeliveryError
+            raise kind(f"{self.name} does not answer: {type(error).__name__}") from error
+        status, pause = response.status_code, response.headers.get("Retry-After", "")
+        reason = f"{self.name} answers {status} {response.text[:200].replace(self.secret, '***')}".rstrip()
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise DeliveryError(reason, retry_after=float(pause) if pause.isdecimal() else 15.0)
+        if status >= HTTPStatus.MULTIPLE_CHOICES:
+            kind = RejectedError if status in _REJECTIONS else uncertain if status in _UNCERTAIN else DeliveryError
+            raise kind(reason)
+        return response

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt
+from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, RejectedError, UncertainError
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.store import MessageThread, Notification
@@ -95,12 +95,12 @@ class Mail(Notifier):
                         refused += error.recipients
                     is_sent = False
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
-            raise DeliveryError(f"the mail server rejected the email: {error}", is_rejection=True) from error
+            raise RejectedError(f"the mail server rejected the email: {error}") from error
         except (smtplib.SMTPException, OSError) as error:
             # Without a reply code, nobody knows whether the server has the email.
-            is_uncertain = is_sent and not isinstance(error, smtplib.SMTPResponseException)
+            is_open = is_sent and not isinstance(error, smtplib.SMTPResponseException)
             reason = f"the mail server is not available: {type(error).__name__}: {error}"
-            raise DeliveryError(reason, is_uncertain=is_uncertain) from error
+            raise (UncertainError if is_open else DeliveryError)(reason) from error
         return tuple(refused)
 
 

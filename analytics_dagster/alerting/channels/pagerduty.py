@@ -6,12 +6,11 @@ Source: https://developer.pagerduty.com/docs/send-alert-event
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, is_rejection, post_json
+from analytics_dagster.alerting.channels.base import Notifier, Receipt, WebApi
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import Severity
 from analytics_dagster.alerting.store import MessageThread, Notification
@@ -35,11 +34,7 @@ class PagerDuty(Notifier):
         dedup_key = f"analytics_dagster/{thread.id}"
         key = self.key.get_secret_value()
         event = to_event(notification.content, dedup_key, self.source, resolve=notification.event.is_end)
-        response = post_json("PagerDuty", self.url, {"routing_key": key, **event}, self.timeout, can_repeat=True)
-        status = response.status_code
-        if status >= HTTPStatus.MULTIPLE_CHOICES:
-            text = response.text.replace(key, "***")[:200]
-            raise DeliveryError(f"PagerDuty answers {status} {text}", is_rejection=is_rejection(status))
+        WebApi("PagerDuty", self.url, key, self.timeout).post({"routing_key": key, **event}, can_repeat=True)
         return Receipt(dedup_key)
 
 

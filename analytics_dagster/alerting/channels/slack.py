@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import SecretStr
 
-from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, is_rejection, post_json
+from analytics_dagster.alerting.channels.base import DeliveryError, Notifier, Receipt, RejectedError, WebApi
 from analytics_dagster.alerting.channels.slack_blocks import to_blocks, to_text
 from analytics_dagster.alerting.content import Content
 from analytics_dagster.alerting.incidents import IncidentEvent
 from analytics_dagster.alerting.store import MessageThread, Notification
-
-if TYPE_CHECKING:
-    from requests import Response
-
-_REFUSED_BLOCKS = ("invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments")
 
 _CHANNEL_ERRORS = re.compile(
     r"not_authed|invalid_auth|account_inactive|token_(expired|revoked)|no_permission|missing_scope|access_?(denied|limited)"
@@ -49,50 +44,40 @@ class SlackBot(Notifier):
         If Slack refuses the edit (the message was deleted, the workspace forbids it), the reply has the same text. If
         it refuses the reply (the thread was deleted or locked), the message starts a new thread.
         """
-        event, content = notification.event, notification.content
-        channel, ts = thread.channel_id, thread.reference
-        try:
-            if ts and (event is IncidentEvent.UPDATED or event.is_end):
-                self._call("chat.update", content, channel=channel, ts=ts)
-        except DeliveryError as error:
-            if not error.is_rejection:
-                raise
+        event, content, ts = notification.event, notification.content, thread.reference
+        if ts and (event is IncidentEvent.UPDATED or event.is_end):
+            with suppress(RejectedError):
+                self._call("chat.update", content, channel=thread.channel_id, ts=ts)
         if ts and event is IncidentEvent.UPDATED:
             return Receipt()
-        try:
+        with suppress(RejectedError):
             if ts:
-                broadcast = event is IncidentEvent.ESCALATED
-                self._call("chat.postMessage", content, channel=channel, thread_ts=ts, reply_broadcast=broadcast)
+                reply = {"thread_ts": ts, "reply_broadcast": event is IncidentEvent.ESCALATED}
+                self._call("chat.postMessage", content, channel=thread.channel_id, **reply)
                 return Receipt()
-        except DeliveryError as error:
-            if not error.is_rejection:
-                raise
         answer = self._call("chat.postMessage", content, channel=self.channel, unfurl_links=False)
         return Receipt(str(answer["ts"]), str(answer["channel"]))
 
     def _call(self, method: str, content: Content, **arguments: Any) -> Mapping[str, Any]:
+        """Call Slack with blocks, or with plain text if it rejects them."""
+        body = {"text": to_text(content, self.mention), **arguments}
+        try:
+            return self._post(method, {**body, "blocks": to_blocks(content, self.mention)})
+        except RejectedError:
+            return self._post(method, body)
+
+    def _post(self, method: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         url, token = f"{self.api_url.rstrip('/')}/{method}", self.token.get_secret_value()
-        is_edit = method == "chat.update"
-        for blocks in ({"blocks": to_blocks(content, self.mention)}, {}):
-            body = {"text": to_text(content, self.mention), **blocks, **arguments}
-            response = post_json("Slack", url, body, self.timeout, token=token, can_repeat=is_edit)
-            answer = _json(response)
-            if answer.get("error") not in _REFUSED_BLOCKS:
-                break
+        headers, is_edit = {"Authorization": f"Bearer {token}"}, method == "chat.update"
+        response = WebApi("Slack", url, token, self.timeout).post(body, headers, can_repeat=is_edit)
+        try:
+            answer: Mapping[str, Any] = response.json()
+        except ValueError:
+            raise DeliveryError(f"Slack answers {response.text[:100]}") from None
         if not answer.get("ok"):
-            code = str(answer.get("error") or response.status_code)
-            is_alone = response.status_code == HTTPStatus.OK and not _CHANNEL_ERRORS.fullmatch(code)
-            raise DeliveryError(f"Slack answers {code}", is_rejection=is_alone)
+            code = str(answer.get("error"))
+            raise (DeliveryError if _CHANNEL_ERRORS.fullmatch(code) else RejectedError)(f"Slack answers {code}")
         return answer
-
-
-def _json(response: Response) -> Mapping[str, Any]:
-    """Return Slack's answer; an empty one if something else answers."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 @dataclass(frozen=True)
@@ -104,13 +89,11 @@ class SlackWebhook(Notifier):
     mention: str = ""
 
     def send(self, notification: Notification, thread: MessageThread) -> Receipt:  # noqa: ARG002 - no threads
-        """Post a message. Raises `DeliveryError`."""
+        """Post a message, as plain text if Slack rejects its blocks. Raises `DeliveryError`."""
         url, body = self.url.get_secret_value(), {"text": to_text(notification.content, self.mention)}
-        blocks = to_blocks(notification.content, self.mention)
-        answer = post_json("Slack", url, {**body, "blocks": blocks}, self.timeout)
-        if answer.text.strip() in _REFUSED_BLOCKS:
-            answer = post_json("Slack", url, body, self.timeout)
-        status = answer.status_code
-        if status >= HTTPStatus.MULTIPLE_CHOICES:
-            raise DeliveryError(f"Slack answers {status} {answer.text[:100]}", is_rejection=is_rejection(status))
+        slack = WebApi("Slack", url, url, self.timeout)
+        try:
+            slack.post({**body, "blocks": to_blocks(notification.content, self.mention)})
+        except RejectedError:
+            slack.post(body)
         return Receipt()

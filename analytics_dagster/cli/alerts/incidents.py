@@ -60,7 +60,7 @@ def close_incidents(settings: Settings, instance: dg.DagsterInstance, ids: Colle
             dispatcher = make_dispatcher(settings, store)
             state = store.read(dispatcher.now)
             dispatcher.apply(state, state, [Observation(dispatcher.now, closed=frozenset(ids or known))])
-            yield from dispatcher.lines
+            yield from (*dispatcher.sent, *dispatcher.failed)
     yield from (f"closed: {known[one].name}" for one in ids or known)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from math import inf
 
 import dagster as dg
@@ -47,9 +48,9 @@ def notify(settings: Settings, location: Location, instance: dg.DagsterInstance,
             return
         for left in reversed(range(_ROUNDS)):
             with store.lease("command", PATIENCE):
-                monitor = alerting.monitor(instance, repository, None, retries=False)
+                monitor = alerting.monitor(instance, replace(alerting.context(repository, None), retries=False))
                 state = monitor.tick()
-            _print(monitor.dispatcher.delivery.sent, monitor.dispatcher.failed)
+            _print(monitor.dispatcher.sent, monitor.dispatcher.failed)
             pause = _next_attempt(state) - time.time()
             if not left or pause > PATIENCE:
                 break
@@ -86,7 +87,7 @@ def report(settings: Settings, instance: dg.DagsterInstance, name: str, error: E
             alert = Alert(subject, title, classify(message), Severity.ERROR, now, message, (subject,))
             observation = Observation(now, (alert,))
         dispatcher.apply(before, before, [observation])
-    _print(dispatcher.delivery.sent, dispatcher.failed)
+    _print(dispatcher.sent, dispatcher.failed)
 
 
 def _next_attempt(state: AlertState) -> float:

@@ -13,9 +13,8 @@ import dagster as dg
 from pydantic import SecretStr
 
 from analytics_dagster.alerting.dispatch import Dispatcher
-from analytics_dagster.alerting.monitor import AlertMonitor
+from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes import Routes
-from analytics_dagster.alerting.runs import LocationContext
 from analytics_dagster.alerting.store import AlertState, AlertStore
 from analytics_dagster.execution.failures.catalog import AssetCatalog
 from analytics_dagster.execution.failures.deployment import DeploymentInfo
@@ -179,4 +178,4 @@ class AlertScenario:
         """Run a tick, and return its lines."""
         monitor = self.monitor(now)
         monitor.tick()
-        return monitor.dispatcher.lines
+        return [*monitor.dispatcher.sent, *monitor.dispatcher.failed]

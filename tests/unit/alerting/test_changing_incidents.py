@@ -188,7 +188,7 @@ def test_one_run_that_cannot_be_read_is_reported_and_stops_no_other(
     assert not [one for one in scenario.state.incidents if one.is_open]
 
 
-@pytest.mark.parametrize("part", ["read_ticks", "summarize"])
+@pytest.mark.parametrize("part", ["read_ticks", "read_summary"])
 def test_an_error_in_one_part_of_a_tick_stops_no_other(
     instance: dg.DagsterInstance, fake_channels: FakeChannels, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:

@@ -33,7 +33,7 @@ def test_a_tick_lists_what_was_sent_and_survives_a_failing_channel(scenario: Ale
 
 
 def test_the_tick_that_gives_up_a_notification_fails_in_the_ui_and_the_next_one_works(scenario: AlertScenario) -> None:
-    scenario.fake_channels.fail("hook", 400, times=3, body="no_text")
+    scenario.fake_channels.fail("hook", 400, times=6, body="no_text")
     scenario.run(model_1=BINDER)
     tick(scenario)
     make_due(scenario)

@@ -8,11 +8,12 @@ import time
 import dagster as dg
 import pytest
 
-from analytics_dagster.alerting.channels.base import DeliveryError
+from analytics_dagster.alerting.channels.base import DeliveryError, RejectedError, UncertainError
+from analytics_dagster.alerting.channels.slack import SlackBot
 from analytics_dagster.alerting.content import Content
-from analytics_dagster.alerting.delivery import due, retry_delay
+from analytics_dagster.alerting.dispatch import due, retry_delay
 from analytics_dagster.alerting.incidents import IncidentEvent, Severity
-from analytics_dagster.alerting.store import Notification
+from analytics_dagster.alerting.store import MessageThread, Notification
 from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
 from tests.unit.alerting.fake_channels import FakeChannels
 
@@ -25,7 +26,7 @@ def test_a_bug_in_one_channel_does_not_stop_the_others(
     def broken(*_: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(type(monitor.dispatcher.delivery.notifiers["slack"]), "send", broken)
+    monkeypatch.setattr(type(monitor.dispatcher.notifiers["slack"]), "send", broken)
     scenario.run(model_1=BINDER)
     monitor.tick()
     assert any("KeyError" in line for line in monitor.dispatcher.failed)
@@ -49,7 +50,7 @@ def test_notifications_of_a_thread_keep_their_order() -> None:
 
 
 def test_retry_delays_double_unless_the_channel_names_one() -> None:
-    failed, uncertain = DeliveryError("500"), DeliveryError("no answer", is_uncertain=True)
+    failed, uncertain = DeliveryError("500"), UncertainError("no answer")
     assert [retry_delay(attempts, failed) for attempts in (0, 1, 2, 30)] == [15, 30, 60, 3_600]
     assert [retry_delay(attempts, uncertain) for attempts in (0, 1, 2, 3)] == [600, 1_200, 2_400, 3_600]
     assert retry_delay(0, DeliveryError("429", retry_after=120.0)) == 120
@@ -82,11 +83,11 @@ def test_without_an_answer_a_message_is_repeated_at_most_twice(scenario: AlertSc
 
 
 def test_a_refused_message_blocks_no_other_and_is_reported_elsewhere(scenario: AlertScenario) -> None:
-    scenario.fake_channels.fail("hook", 400, body="no_text", times=1)
+    scenario.fake_channels.fail("hook", 400, body="no_text", times=2)  # with blocks and without
     scenario.run(model_0=BINDER, model_1=BINDER)
     scenario.tick()
     assert len(scenario.fake_channels.accepted("hook")) == 1, "the second message is sent"
-    scenario.fake_channels.fail("hook", 400, body="no_text", times=2)
+    scenario.fake_channels.fail("hook", 400, body="no_text", times=4)
     for later in (20, 60, 90):
         scenario.tick(time.time() + later)
     [letter] = scenario.state.undeliverable
@@ -139,7 +140,7 @@ def test_a_thread_that_slack_refuses_starts_again_as_a_new_message(scenario: Ale
     scenario.tick()
     refusal = json.dumps({"ok": False, "error": code})
     scenario.run()
-    scenario.fake_channels.fail("slack", 200, body=refusal, times=2)  # the edit and the reply
+    scenario.fake_channels.fail("slack", 200, body=refusal, times=4)  # the edit and the reply
     scenario.tick()
     [_, recovered] = scenario.fake_channels.accepted("chat.postMessage")
     assert "Recovered" in recovered["text"]
@@ -148,15 +149,14 @@ def test_a_thread_that_slack_refuses_starts_again_as_a_new_message(scenario: Ale
 
 
 @pytest.mark.parametrize(
-    ("code", "is_rejection"), [("msg_too_long", True), ("invalid_auth", False), ("is_archived", False)]
+    ("code", "is_rejection"),
+    [("msg_too_long", True), ("no_text", True), ("invalid_auth", False), ("is_archived", False)],
 )
 def test_an_error_of_the_bot_is_one_of_the_message_or_of_the_channel(
     scenario: AlertScenario, code: str, *, is_rejection: bool
 ) -> None:
+    [bot] = [one for one in scenario.monitor().dispatcher.notifiers.values() if isinstance(one, SlackBot)]
     scenario.fake_channels.fail("slack", 200, body=json.dumps({"ok": False, "error": code}), times=2)
-    scenario.run(model_0=BINDER, model_1=BINDER)
-    scenario.tick()
-    attempts = [one.attempts for one in scenario.state.notifications]
-    assert attempts == [1, 1]
-    later = [one.not_before for one in scenario.state.notifications]
-    assert (DeliveryError("", is_rejection=is_rejection).is_rejection, len(later)) == (is_rejection, 2)
+    with pytest.raises(DeliveryError, match=f"Slack answers {code}") as raised:
+        bot.send(notification("1", "x"), MessageThread("x", "slack", "", ()))
+    assert isinstance(raised.value, RejectedError) is is_rejection

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_dagster.alerting.incidents import (
+    OPEN,
     TRANSITIONS,
     Alert,
     Incident,
     IncidentEvent,
-    IncidentStatus,
     Observation,
     Severity,
     Signal,
@@ -88,39 +88,39 @@ def test_the_same_alert_after_recovery_opens_a_new_incident() -> None:
 
 
 def test_every_signal_moves_an_open_incident_and_none_moves_one_that_is_over() -> None:
-    moves = {signal: TRANSITIONS[IncidentStatus.OPEN, signal] for signal in Signal}
+    moves = {signal: TRANSITIONS[OPEN, signal] for signal in Signal}
     assert moves == {
-        Signal.FAILED: (IncidentStatus.OPEN, IncidentEvent.UPDATED),
-        Signal.FAILED_WORSE: (IncidentStatus.OPEN, IncidentEvent.ESCALATED),
-        Signal.SETTLED_PARTLY: (IncidentStatus.OPEN, IncidentEvent.UPDATED),
-        Signal.SUCCEEDED: (IncidentStatus.RECOVERED, IncidentEvent.RECOVERED),
-        Signal.DISAPPEARED: (IncidentStatus.DISAPPEARED, IncidentEvent.DISAPPEARED),
-        Signal.CLOSED: (IncidentStatus.CLOSED, IncidentEvent.CLOSED),
+        Signal.FAILED: IncidentEvent.UPDATED,
+        Signal.FAILED_WORSE: IncidentEvent.ESCALATED,
+        Signal.SETTLED_PARTLY: IncidentEvent.UPDATED,
+        Signal.SUCCEEDED: IncidentEvent.RECOVERED,
+        Signal.DISAPPEARED: IncidentEvent.DISAPPEARED,
+        Signal.CLOSED: IncidentEvent.CLOSED,
     }
-    assert {status for status, _ in TRANSITIONS} == {None, IncidentStatus.OPEN}
+    assert {state for state, _ in TRANSITIONS} == {None, OPEN}
 
 
 @pytest.mark.parametrize(
     ("observation", "expected"),
     [
-        ({"gone": {"asset:a", "asset:b"}}, [IncidentStatus.DISAPPEARED]),
-        ({"gone": {"asset:a"}}, [IncidentStatus.OPEN]),
-        ({"gone": {"asset:a"}, "succeeded": {"asset:b"}}, [IncidentStatus.RECOVERED]),
-        ({"gone": {"asset:other"}}, [IncidentStatus.OPEN]),
-        ({"closed": {"ID"}}, [IncidentStatus.CLOSED]),
-        ({"closed": {"ID"}, "succeeded": {"asset:a", "asset:b"}}, [IncidentStatus.CLOSED]),
-        ({"succeeded": {"asset:a"}}, [IncidentStatus.OPEN]),
+        ({"gone": {"asset:a", "asset:b"}}, [IncidentEvent.DISAPPEARED]),
+        ({"gone": {"asset:a"}}, [OPEN]),
+        ({"gone": {"asset:a"}, "succeeded": {"asset:b"}}, [IncidentEvent.RECOVERED]),
+        ({"gone": {"asset:other"}}, [OPEN]),
+        ({"closed": {"ID"}}, [IncidentEvent.CLOSED]),
+        ({"closed": {"ID"}, "succeeded": {"asset:a", "asset:b"}}, [IncidentEvent.CLOSED]),
+        ({"succeeded": {"asset:a"}}, [OPEN]),
     ],
 )
-def test_how_an_incident_of_two_subjects_ends(observation: dict[str, set[str]], expected: list[IncidentStatus]) -> None:
+def test_how_an_incident_of_two_subjects_ends(observation: dict[str, set[str]], expected: list[IncidentEvent]) -> None:
     after, _ = advance((), observation_at(1, alert("x", 1, "asset:a", "asset:b")))
     [identity] = after
     sets: Any = {
         name: frozenset(identity if one == "ID" else one for one in found) for name, found in observation.items()
     }
     ended, _ = advance(after.values(), Observation(2, url="https://dagster/runs/2", **sets))
-    assert [one.status for one in ended.values()] == expected
-    assert ended[identity].ended_url == ("" if expected == [IncidentStatus.OPEN] else "https://dagster/runs/2")
+    assert [one.state for one in ended.values()] == expected
+    assert ended[identity].ended_url == ("" if expected == [OPEN] else "https://dagster/runs/2")
     assert advance(ended.values(), Observation(3, **sets))[1] == {}, "nothing happens twice"
 
 

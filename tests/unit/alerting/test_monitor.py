@@ -258,7 +258,7 @@ def test_a_crash_between_two_notifications_repeats_and_loses_none(
 
     scenario.run(model_1=BINDER)
     monitor = scenario.monitor()
-    notifiers = dict(monitor.dispatcher.delivery.notifiers)
+    notifiers = dict(monitor.dispatcher.notifiers)
 
     def crash(*_: object) -> None:
         raise Crash

@@ -11,7 +11,7 @@ import pytest
 
 from analytics_dagster.alerting.routes import Routes
 from analytics_dagster.alerting.store import AlertState
-from analytics_dagster.alerting.summary import read_freshness, summarize
+from analytics_dagster.alerting.summary import read_summary
 from analytics_dagster.planning.groups import ScheduleGroup
 from tests.unit.alerting.alert_scenario import BINDER, AlertScenario
 from tests.unit.alerting.fake_channels import FakeChannels
@@ -80,9 +80,9 @@ def test_freshness_is_the_age_of_the_last_successful_run(scenario: AlertScenario
     never = ScheduleGroup(name="hourly", select="*", cron="0 * * * *", time_zone="UTC")
     scenario.run()
     scenario.run(model_0=BINDER)
-    found = read_freshness(scenario.instance, lambda _: True, [group, never])
     for days, late in ((0.001, ""), (3.0, ", late")):
-        content = summarize(AlertState(0.0), (), found, 0.0, time.time() + days * DAY)
+        now = time.time() + days * DAY
+        content = read_summary(scenario.instance, lambda _: True, [group, never], AlertState(0.0), 0.0, now)
         [freshness] = [one.text for one in content.sections if one.title == "Freshness"]
         nightly, hourly = freshness.splitlines()
         assert nightly.startswith("\u2022 nightly: last success ")
