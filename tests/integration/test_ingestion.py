@@ -298,8 +298,7 @@ SERVER = """
     warnings.simplefilter("ignore")
     sys.path.insert(0, sys.argv[1])
     from tests.integration import landing as this
-    from analytics_dagster.ingestion.known_files import KnownFilesStore, file_ids
-from analytics_dagster.ingestion.landing import Landing
+    from analytics_dagster.ingestion.landing import Landing
     from dlt.destinations.impl.duckdb.sql_client import DuckDbSqlClient
     from dlt.load.load import Load
     from dlt.pipeline.pipeline import Pipeline
