@@ -18,7 +18,7 @@ from analytics_dagster.assets.consumers import Consumer, Consumers, connect_cons
 from analytics_dagster.assets.dbt_definitions import DbtDefinitions, make_dbt_definitions
 from analytics_dagster.assets.definitions_cache import DefinitionsCache
 from analytics_dagster.assets.keys import check_asset_keys
-from analytics_dagster.automation.build import Parts, build_automation, build_policies
+from analytics_dagster.automation.build import Parts, build_automation, build_policies, order_groups
 from analytics_dagster.automation.lake_maintenance import build_lake_maintenance
 from analytics_dagster.automation.retry_decision import RetryPolicies
 from analytics_dagster.dagster_internals import dagster_patches
@@ -75,6 +75,15 @@ def build_mergeable_definitions(settings: Settings) -> dg.Definitions:
     """
     loaded = _load(settings, is_shared=True)
     return _merge(settings, loaded, dg.Definitions(), _executor(settings, loaded.project)).definitions
+
+
+def find_load_error(settings: Settings) -> str:
+    """Return why this location can't be loaded with these settings here; an empty text if it can."""
+    try:
+        build_location(settings).definitions.get_repository_def()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with the location is the answer
+        return f"Here it fails with {type(error).__name__}: {error}"
+    return ""
 
 
 def prepare_location(settings: Settings, announce: Announce, *, is_shared: bool = False) -> bool:
@@ -179,6 +188,7 @@ def _merge(
     ingestion = build_ingestion(settings, manifest, sources, project.target.name)
     consumers = connect_consumers(_consumers(project), settings, dbt_assets)
     parts = Parts(plan, dbt_assets, ingestion, consumers, jobs_executor)
+    groups = order_groups(settings, plan, dbt_assets, project.name)
     policies = build_policies(loaded.groups, parts)
     report_reader = ReportReader(lambda: dbt_assets.paths, lambda: build_deployment_info(settings, project.target.name))
     definitions = dg.Definitions.merge(
@@ -186,8 +196,8 @@ def _merge(
         ingestion.definitions,
         dbt_assets.definitions,
         dg.Definitions(assets=consumers.assets),
-        build_automation(settings, parts, policies, report_reader, project=project.name),
+        build_automation(settings, parts, groups, policies, report_reader),
         build_lake_maintenance(settings, project.target),
-        Alerting(settings, project, plan, report_reader).definitions,
+        Alerting(settings, project, plan, report_reader, groups).definitions,
     )
     return Location(definitions, project, plan, dbt_assets, ingestion, consumers, policies, report_reader)

@@ -153,6 +153,9 @@ class Settings(BaseSettings):
     """The sender address of mails."""
     alert_timeout: PositiveFloat = 10.0
     """How many seconds to wait for a connection to a channel; an answer may take three times as long (at most 30)."""
+    """How many seconds to wait for a channel's response before it counts as unavailable."""
+    waiting_alert_hours: PositiveFloat = 3.0
+    """After how many hours of waiting a pending or queued run is an incident."""
     commit: str | None = None
     """The deployed commit, for alerts; default: the commit of the checkout."""
     webserver_url: str | None = None

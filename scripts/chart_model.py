@@ -530,10 +530,10 @@ class Migrate(Placement):
 
 
 class AlertsWatch(Placement):
-    """A CronJob that alerts if the daemon has no heartbeat (`analytics-dagster alerts watch`)."""
+    """A CronJob that alerts if daemon, code location or queue have stopped (`analytics-dagster alerts watch`)."""
 
     enabled: bool = Field(default=False, description="Whether to create the CronJob.")
-    schedule: str = Field("*/5 * * * *", pattern=r"^[^\s]+( [^\s]+){4}$", description="When it checks the heartbeat.")
+    schedule: str = Field("*/5 * * * *", pattern=r"^[^\s]+( [^\s]+){4}$", description="When it checks them.")
     tolerance: int = Field(300, ge=60, description="Seconds without a heartbeat before it alerts.")
     existing_secret: str = Field(
         "", description="The Secret with the variables of the alert channels: `ANALYTICS_SLACK_TOKEN`, …"

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from itertools import chain
 
 import dagster as dg
 
 from analytics_dagster.alerting.dispatch import Dispatcher
+from analytics_dagster.alerting.health import observe_overdue
+from analytics_dagster.alerting.incidents import Observation
 from analytics_dagster.alerting.instigators import SENSOR, instigator_names
 from analytics_dagster.alerting.monitor import AlertMonitor, LocationContext
 from analytics_dagster.alerting.routes_file import load_routes
 from analytics_dagster.alerting.store import AlertStore, BusyError
+from analytics_dagster.automation.instance_snapshot import InstanceSnapshot
 from analytics_dagster.automation.jobs import AD_HOC
+from analytics_dagster.automation.overdue_runs import find_overdue
+from analytics_dagster.automation.run_order import AutomatedGroups
 from analytics_dagster.errors import AlertError
 from analytics_dagster.execution.failures.events import ReportReader
 from analytics_dagster.planning.plan import Plan
@@ -26,8 +33,19 @@ SLACK = "slack"
 class Alerting:
     """Builds what alerts need from the parts of a location."""
 
-    def __init__(self, settings: Settings, project: Project, plan: Plan, report_reader: ReportReader) -> None:
-        """Raise `AlertError` if the routes cannot be used, or lack settings that they need."""
+    def __init__(
+        self,
+        settings: Settings,
+        project: Project,
+        plan: Plan,
+        report_reader: ReportReader,
+        automated: AutomatedGroups | None = None,
+    ) -> None:
+        """Take the groups (``automated``) whose waiting runs are monitored.
+
+        Raises `AlertError` if the routes cannot be used, or lack settings that they need.
+        """
+        self._automated = automated
         self._settings = settings
         self._routes = load_routes(settings)
         self._project = project
@@ -53,7 +71,15 @@ class Alerting:
             instigators=instigator_names(repository) if repository else (),
             name=name,
             subjects=lambda: defined_subjects(repository) if repository else None,
+            observe_overdue=partial(self._observe_overdue, name),
         )
+
+    def _observe_overdue(self, location: str | None, instance: dg.DagsterInstance) -> Observation:
+        groups, limit = self._automated, timedelta(hours=self._settings.waiting_alert_hours)
+        if groups is None:
+            return Observation(0.0)
+        overdue = find_overdue(InstanceSnapshot(instance, groups, location=location), limit)
+        return observe_overdue(overdue, groups.by_name, limit)
 
     def store(self, instance: dg.DagsterInstance) -> AlertStore:
         """Return the store of the location's alerts."""

@@ -13,6 +13,7 @@ import dagster as dg
 
 from analytics_dagster.alerting.alerts import observe_run
 from analytics_dagster.alerting.dispatch import Dispatcher
+from analytics_dagster.alerting.health import WAITING
 from analytics_dagster.alerting.incidents import Alert, IncidentEvent, Observation, Severity
 from analytics_dagster.alerting.instigators import observe_ticks, read_ticks
 from analytics_dagster.alerting.outbox import Note
@@ -52,7 +53,8 @@ class LocationContext:
     """The monitored code location. ``catalog`` builds the asset catalog, which takes time, when it is needed.
 
     ``subjects`` returns what the location defines, as subjects of alerts; None if that is not known. ``retries`` says
-    whether sensors retry failed runs: if not, no failure waits for a retry.
+    whether sensors retry failed runs: if not, no failure waits for a retry. ``observe_overdue`` finds runs that have
+    waited for too long.
     """
 
     project: str
@@ -64,6 +66,7 @@ class LocationContext:
     name: str | None = None
     subjects: Callable[[], frozenset[str] | None] = lambda: None
     retries: bool = True
+    observe_overdue: Callable[[dg.DagsterInstance], Observation] = lambda _: Observation(0.0)
 
     def as_text(self, error: Exception) -> str:
         """Return an error as a message, without secrets."""
@@ -97,6 +100,8 @@ class AlertMonitor:
         state, observations = self._observe_runs(before)
         with self._isolated("sensors and schedules"):
             observations.append(self._observe_ticks(state))
+        with self._isolated("runs that wait"):
+            observations.append(self.context.observe_overdue(self.instance))
         with self._isolated("what the location defines"):
             observations.append(Observation(self.now, gone=self._gone(state)))
         with self._isolated("the daily summary"):
@@ -214,7 +219,11 @@ class AlertMonitor:
         subjects = {subject for one in state.incidents if one.is_open for subject in one.alert.subjects}
         defined = self.context.subjects() if subjects else None
         checked = [one for one in subjects if one.startswith(_DEFINED)]
-        return frozenset(one for one in checked if defined is not None and one.removesuffix(":fired") not in defined)
+        return frozenset(
+            one
+            for one in checked
+            if defined is not None and one.removesuffix(":fired").removesuffix(WAITING) not in defined
+        )
 
     def _summarized(self, state: AlertState) -> AlertState:
         """Return the state after the summaries that are due; the first is due at its next time of day."""

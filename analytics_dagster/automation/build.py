@@ -36,13 +36,10 @@ class Parts:
 
 
 def build_automation(
-    settings: Settings, parts: Parts, policies: RetryPolicies, report_reader: ReportReader, *, project: str
+    settings: Settings, parts: Parts, groups: AutomatedGroups, policies: RetryPolicies, report_reader: ReportReader
 ) -> dg.Definitions:
-    """Return the jobs, schedules and sensors of ingestion and of every schedule group.
-
-    ``project`` is the name of the dbt project: it is a tag of the runs, and part of the keys of the stored records.
-    """
-    groups = order_groups(settings, parts.plan, parts.dbt_assets, project)
+    """Return the jobs, schedules and sensors of ingestion and of every schedule group."""
+    project = groups.project
     jobs = {
         name: build_group_job(
             one.group,

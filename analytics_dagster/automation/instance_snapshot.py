@@ -6,7 +6,7 @@ simulated daemon of the tests replaces this class.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from analytics_dagster.automation.jobs import AD_HOC
 from analytics_dagster.automation.pending_run_store import PendingRunStore, Trigger, TriggerRecord, Wait
 from analytics_dagster.automation.retry_decision import AD_HOC_SENSOR, PARENT, RETRIES_SENSOR, ROOT, may_be_retried
 from analytics_dagster.automation.run_order import (
+    QUEUED,
     UNFINISHED,
     Action,
     AutomatedGroups,
@@ -64,7 +65,19 @@ class InstanceSnapshot:
         These are the runs of its job, and any other run that materializes its assets: "Materialize" in the UI starts a
         run of Dagster's own job. A run that was created and never queued occupies nothing.
         """
-        return [self._state(run) for run in self._unfinished if self._is_of(run, name)]
+        return [
+            self._state(record.dagster_run)
+            for record in self._unfinished
+            if self._is_of(record.dagster_run, name) and not self._is_stuck(record)
+        ]
+
+    def queued_runs(self, name: str) -> list[tuple[RunState, datetime]]:
+        """Return the runs of a group that have not started, and when they were created."""
+        return [
+            (self._state(record.dagster_run), record.create_timestamp)
+            for record in self._unfinished
+            if record.dagster_run.status in QUEUED and self._is_of(record.dagster_run, name)
+        ]
 
     def last_run(self, name: str) -> RunState | None:
         """Return a group's last whole run that is no retry, or a retry of it that has not failed."""
@@ -164,14 +177,12 @@ class InstanceSnapshot:
         return group is not None and self.is_on(group.schedule_name, default=self.groups.schedules_on)
 
     @cached_property
-    def _unfinished(self) -> list[dg.DagsterRun]:
-        records = self._instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED)), ascending=True)
-        return [
-            record.dagster_run
-            for record in records
-            if record.dagster_run.status is not dg.DagsterRunStatus.NOT_STARTED
-            or self.now - record.create_timestamp < _MAX_START
-        ]
+    def _unfinished(self) -> Sequence[dg.RunRecord]:
+        return self._instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED)), ascending=True)
+
+    def _is_stuck(self, record: dg.RunRecord) -> bool:
+        is_created = record.dagster_run.status is dg.DagsterRunStatus.NOT_STARTED
+        return is_created and self.now - record.create_timestamp >= _MAX_START
 
     @cached_property
     def _switches(self) -> list[tuple[str, str, bool | None]]:

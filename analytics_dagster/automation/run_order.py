@@ -30,6 +30,9 @@ ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 UNFINISHED = tuple(one for one in dg.DagsterRunStatus if one not in (*ENDED, dg.DagsterRunStatus.MANAGED))
 """The statuses of a run that is queued, starting or in progress."""
 
+QUEUED = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING)
+"""The statuses of a run that has not started."""
+
 
 @dataclass(frozen=True)
 class AutomatedGroup:
@@ -49,7 +52,8 @@ class AutomatedGroup:
 class AutomatedGroups:
     """The schedule groups of a dbt project, upstream first.
 
-    ``schedules_on`` says whether schedules are on until somebody turns them on or off.
+    ``project`` is its name: a tag of the runs, and part of the keys of the stored records. ``schedules_on`` says
+    whether schedules are on until somebody turns them on or off.
     """
 
     project: str

@@ -59,6 +59,7 @@ VALUES: dict[str, tuple[str, Any]] = {
     "ANALYTICS_PAGERDUTY_URL": ("http://127.0.0.1:1/enqueue", "http://127.0.0.1:1/enqueue"),
     "ANALYTICS_MAIL_FROM": ("dagster@example.com", "dagster@example.com"),
     "ANALYTICS_ALERT_TIMEOUT": ("5", 5.0),
+    "ANALYTICS_WAITING_ALERT_HOURS": ("0.5", 0.5),
     "ANALYTICS_COMMIT": ("0123abc", "0123abc"),
     "ANALYTICS_WEBSERVER_URL": ("https://dagster", "https://dagster"),
     "DAGSTER_IS_DEV_CLI": ("1", True),

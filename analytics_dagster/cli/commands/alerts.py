@@ -99,14 +99,15 @@ def explain(
 def watch(
     tolerance: Annotated[float, typer.Option(help="Seconds without a heartbeat until an alert.")] = 300.0,
 ) -> None:
-    """Alert if Dagster's daemon has stopped. Run this outside of Dagster, every few minutes."""
+    """Alert if Dagster's daemon, a code location or the queue has stopped. Run it outside of Dagster, regularly."""
     with error_boundary():
         from analytics_dagster.alerting.watch import watch_daemon  # Dagster takes seconds to import
         from analytics_dagster.cli.home import opened_instance
+        from analytics_dagster.location import find_load_error
 
         settings = read_settings()
         with opened_instance(settings) as instance:
-            silent, lines = watch_daemon(settings, instance, tolerance)
+            silent, lines = watch_daemon(settings, instance, tolerance, lambda: find_load_error(settings))
         for line in lines:
             print_line(escape(line))
     raise typer.Exit(code=1 if silent else 0)
