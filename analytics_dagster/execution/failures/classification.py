@@ -70,7 +70,7 @@ _DATA = re.compile(
 
 # A quotation may be the name of a column or any text. The message of an exception is kept: `OperationalError('…')`.
 _QUOTED = re.compile(
-    r"(?P<exception>[A-Za-z](?:Error|Exception|Timeout|Disconnected)\(|^[ \t]*\(|\bmessage=)?"
+    r"(?P<exception>(?:[A-Za-z](?:[Ee]rror|Exception|Timeout|Disconnected)(?:: )?|^\s*)\((?:-?\d+, )?|\bmessage=)?"
     r"""(?:(?<![A-Za-z])'[^'\n]*'(?![A-Za-z])|"[^"\n]*"|`[^`\n]*`)""",
     re.MULTILINE,
 )

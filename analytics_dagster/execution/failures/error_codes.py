@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
+from analytics_dagster.execution.failures.error_numbers import NUMBERS, table
 from analytics_dagster.execution.failures.failure_kind import FailureKind
 
 K = FailureKind
@@ -24,13 +25,15 @@ def kind_of_remarks(words: str) -> FailureKind | None:
 
 
 def _certain_kinds(text: str, words: str) -> Iterator[FailureKind]:
-    # The process ended: Dagster and operating systems. A negative code is a signal: killed, or crashed in a driver.
-    if _EXIT_CODE.search(text):
-        yield K.KILLED
     # Snowflake reports wrong credentials as a failed connection, and a dead server as a wrong host.
-    if _WRONG_CREDENTIALS.search(words):
-        yield K.PERMISSION
-    for pattern, kinds in _NUMBERS:
+    for kind, pattern, said in (
+        (K.KILLED, _EXIT_CODE, text),
+        (K.PERMISSION, _WRONG_CREDENTIALS, words),
+        (K.CODE, _CERTIFICATE, words),
+    ):
+        if pattern.search(said):
+            yield kind
+    for pattern, kinds in NUMBERS:
         yield from (kinds[found[1]] for found in pattern.finditer(text) if found[1] in kinds)
     for found in _NAME.finditer(words):
         yield from _known(_kind_of_name(next(name for name in found.groups() if name)))
@@ -62,6 +65,7 @@ def _known(kind: FailureKind | None) -> Iterator[FailureKind]:
         yield kind
 
 
+# The process ended: Dagster and operating systems. A negative code is a signal: killed, or crashed in a driver.
 _EXIT_CODE = re.compile(
     r"\b(?:exited|failed) with (?:return |exit )?code `?(?:-\d+|137|143)\b|unexpectedly exited with code -?\d+"
 )
@@ -73,85 +77,15 @@ _WRONG_CREDENTIALS = re.compile(
 )
 
 
-def _table(*rows: tuple[FailureKind, str]) -> Mapping[str, FailureKind]:
-    return {code: kind for kind, codes in rows for code in codes.split()}
-
-
-# Each engine's own numbers, where it writes them. A number that is not listed says nothing.
-_NUMBERS: tuple[tuple[re.Pattern[str], Mapping[str, FailureKind]], ...] = (
-    (
-        # Snowflake: `000625 (57014): …`
-        re.compile(r"^[^\w\n]{0,20}(?:\w+: )?(\d{6}) \([0-9A-Z]{5}\)", re.MULTILINE),
-        _table(
-            (K.LOCK, "000625"),
-            (K.TIMEOUT, "000630"),
-            (K.CODE, "000606"),
-            (K.PERMISSION, "003001 003013 390100 390144 390201 390422 250006"),
-            (K.CONNECTION, "250001 250003 251001 390111 390112 390114 390115 390195 000403 000603"),
-        ),
-    ),
-    (
-        # MySQL: `1205 (HY000): …` or `(1205, '…')`.
-        re.compile(r"^[^\w\n]{0,20}(?:\w+: )?(?:\((?=\d{4}, ['\"])|(?=\d{4} \([0-9A-Z]{5}\)))(\d{4})\b", re.MULTILINE),
-        _table(
-            (K.LOCK, "1205 1213 3572"),
-            (K.THROTTLING, "1040 1203 1226"),
-            (K.CONNECTION, "1053 1152 1158 1159 1160 1161 1184 2002 2003 2005 2006 2012 2013 2026 2055 4031"),
-            (K.TIMEOUT, "1969 3024"),
-            (K.OUT_OF_MEMORY, "1037 1038 1041"),
-            (K.DISK_FULL, "1021 1114"),
-            (K.PERMISSION, "1044 1045 1142 1143 1227 1370 1698"),
-        ),
-    ),
-    (
-        # SQL Server: `… (1205) (SQLExecDirectW)`.
-        re.compile(r"\((-?\d{1,5})\) \(SQL\w+\)"),
-        _table(
-            (K.LOCK, "1204 1205 1222 3960 3961"),
-            (K.THROTTLING, "10922 10928 10929 10936 40501 40544 49918 49919 49920"),
-            (K.CONNECTION, "64 121 232 233 10053 10054 10060 10061 11001 26023 40143 40166 40197 40540 40613"),
-            (K.CONNECTION, "42108 42109"),
-            (K.OUT_OF_MEMORY, "701 802 8645"),
-            (K.DISK_FULL, "1101 1105 9002"),
-            (K.PERMISSION, "229 230 262 297 300 916 4060 18452 18456"),
-        ),
-    ),
-    (
-        # Oracle: `ORA-00060: …`
-        re.compile(r"\b((?:ORA|DPY)-\d{4,5}):"),
-        _table(
-            (K.LOCK, "ORA-00054 ORA-00060 ORA-04020 ORA-04021 ORA-08177 ORA-01555"),
-            (K.CONNECTION, "ORA-01033 ORA-01034 ORA-01089 ORA-03113 ORA-03114 ORA-03135 ORA-12514 ORA-12528"),
-            (K.CONNECTION, "ORA-12537 ORA-12541 ORA-12543 ORA-12545 ORA-12547 ORA-12571 DPY-1001 DPY-4011"),
-            (K.CONNECTION, "DPY-6005"),
-            (K.TIMEOUT, "ORA-00040 ORA-01013 ORA-12170 ORA-12535"),
-            (K.THROTTLING, "ORA-00018 ORA-00020 ORA-12516 ORA-12519 ORA-12520"),
-            (K.OUT_OF_MEMORY, "ORA-04030 ORA-04031 ORA-04036"),
-            (K.DISK_FULL, "ORA-01652 ORA-01653 ORA-01654 ORA-01688"),
-            (K.PERMISSION, "ORA-01017 ORA-01031 ORA-28000 ORA-28001"),
-        ),
-    ),
-    (
-        # ClickHouse: `Code: 241. DB::Exception: …`; newer versions also write the name.
-        re.compile(r"\bCode: (\d{1,4})\.?\s+DB::\w*Exception"),
-        _table(
-            (K.TIMEOUT, "159 160 209"),
-            (K.CONNECTION, "32 210 242 279 319 999 1000"),
-            (K.OUT_OF_MEMORY, "173 241"),
-            (K.THROTTLING, "202 203 252"),
-            (K.DISK_FULL, "243"),
-            (K.LOCK, "473"),
-            (K.PERMISSION, "497 516"),
-            (K.SQL, "6 10 16 27 36 38 41 42 43 44 46 47 48 53 57 60 62 63 69 70 81 153 179 184 207 215 386"),
-            (K.SQL, "407"),
-        ),
-    ),
+_CERTIFICATE = re.compile(
+    r"certificate[_ ]verify[_ ]failed|certificate has expired|self[- ]signed certificate", re.IGNORECASE
 )
+
 
 # The symbolic name of an error: Trino, Athena, Databricks, ClickHouse, AWS and BigQuery, each where they write it.
 _NAME = re.compile(
     r"\bname=([A-Z][A-Z_]+),"
-    r"|^[ \t]*(?:\w+: )?(?:Query failed[^:\n]*: )?([A-Z]{3,}(?:_[A-Z]+)+)(?=:)"
+    r"|^[ \t]*(?:[\w.]+: )?(?:Query failed[^:\n]*: )?([A-Z]{3,}(?:_[A-Z]+)+)(?=:)"
     r"|(?:^|[:\]] ?|^[ \t]*\w+ )\[([A-Z][A-Z0-9_]+)(?:\.[A-Z0-9_]+)?\] "
     r"|\(([A-Z]{3,}(?:_[A-Z]+)+)\)(?= \(version|[ \t]*$)"
     r"|\bAn error occurred \((\w+)\) when calling"
@@ -165,7 +99,7 @@ def _kind_of_name(name: str) -> FailureKind | None:
     return _NAMES.get(name) or (K.SQL if _SQL_NAME.search(name) else None)
 
 
-_NAMES = _table(
+_NAMES = table(
     (K.LOCK, "TRANSACTION_CONFLICT TRANSACTION_ALREADY_ABORTED ICEBERG_COMMIT_ERROR DEADLOCK_AVOIDED ABORTED"),
     (K.LOCK, "DELTA_CONCURRENT_APPEND DELTA_CONCURRENT_WRITE DELTA_CONCURRENT_TRANSACTION"),
     (K.LOCK, "DELTA_PROTOCOL_CHANGED DELTA_CONCURRENT_DELETE_READ DELTA_CONCURRENT_DELETE_DELETE"),
@@ -207,7 +141,8 @@ _NAMES = _table(
 _SQL_NAME = re.compile(
     r"_(?:NOT_FOUND|ALREADY_EXISTS|MISMATCH|OUT_OF_RANGE|BY_ZERO|OVERFLOW|NOT_SUPPORTED)$|^NOT_SUPPORTED$"
     r"|^DIVI\w+_BY_ZERO"
-    r"|SYNTAX_ERROR|^(?:UNRESOLVED|AMBIGUOUS|INVALID|UNSUPPORTED|MISSING|DUPLICATE|UNKNOWN|CANNOT_(?:PARSE|CAST"
+    r"|SYNTAX_ERROR|^(?:UNRESOLVED|AMBIGUOUS|INVALID(?!_STATE|_HANDLE)|UNSUPPORTED|MISSING|DUPLICATE|UNKNOWN"
+    r"|CANNOT_(?:PARSE|CAST"
     r"|UP_CAST|INSERT"
     r"|CONVERT)|CAST|DATATYPE|ARITHMETIC|NUMERIC|INCOMPATIBLE|NO_COMMON|NUMBER_OF|TYPE|ILLEGAL|NOT_AN|NOT_A"
     r"|EXPRESSION|FUNCTION"
@@ -218,12 +153,15 @@ _SQL_NAME = re.compile(
 _EXCEPTION = re.compile(r"^[ \t]*(?:[A-Za-z_]\w*\.)*([A-Z]\w+)(?=[:(]|[ \t]*$)(?!:\d)", re.MULTILINE)
 _INNER_EXCEPTION = re.compile(r"[(\s](?:[A-Za-z_]\w*\.)*([A-Z]\w+)(?=[:(])(?!:\d)")
 _PSYCOPG = re.compile(r"\bpsycopg2?\.errors\.(\w+)")
-_EXCEPTIONS = _table(
+_EXCEPTIONS = table(
     (K.CONNECTION, "ConnectionError ConnectionResetError ConnectionRefusedError ConnectionAbortedError"),
     (K.CONNECTION, "DagsterUserCodeUnreachableError DagsterCodeLocationLoadError DagsterCodeLocationNotFoundError"),
     (K.CONNECTION, "BrokenPipeError RemoteDisconnected EndpointConnectionError ProtocolError"),
     (K.CONNECTION, "ChunkedEncodingError IncompleteRead NewConnectionError MaxRetryError SSLEOFError"),
-    (K.CONNECTION, "SSLZeroReturnError NameResolutionError EOFException ServerDisconnectedError"),
+    (
+        K.CONNECTION,
+        "SSLZeroReturnError NameResolutionError EOFException ResponseStreamingError ServerDisconnectedError",
+    ),
     (K.CONNECTION, "ClientConnectorError ClientOSError ServiceUnavailable BadGateway RetryError"),
     (K.CONNECTION, "TrinoConnectionError TTransportException ConnectionClosedError UnknownHostException"),
     (K.CONNECTION, "AdminShutdown CannotConnectNow CrashShutdown ConnectionException ConnectionFailure"),
@@ -255,7 +193,7 @@ _EXCEPTIONS = _table(
 
 # An SQLSTATE, where drivers write it. The five characters alone may be any value.
 _SQLSTATES_OF_DRIVERS = (
-    re.compile(r"^[^\w\n]{0,20}(?:\w+: )?\d{4,6} \(([0-9A-Z]{5})\)", re.MULTILINE),
+    re.compile(r"^[^\w\n]{0,20}(?:[\w.]+: )?\d{4,6} \(([0-9A-Z]{5})\)", re.MULTILINE),
     re.compile(r"\('([0-9A-Z]{5})', ['\"]\["),
     re.compile(r"\[([0-9A-Z]{5})\] ?\["),
     re.compile(r"'C': '([0-9A-Z]{5})'"),
@@ -269,7 +207,7 @@ def _kind_of_sqlstate(state: str) -> FailureKind | None:
     return _SQLSTATES.get(state.upper()) or _SQLSTATES.get(state[:2].upper())
 
 
-_SQLSTATES = _table(
+_SQLSTATES = table(
     # `02000` and `HY000` say nothing.
     (K.CONNECTION, "08 57P01 57P02 57P03 57P05 HYT01 IM006"),
     (K.LOCK, "40 55006 55P03 72000"),
@@ -282,7 +220,7 @@ _SQLSTATES = _table(
 )
 
 _ERRNO_CODE = re.compile(r"\[Errno (-?\d+)\]")
-_ERRNO = _table(
+_ERRNO = table(
     (K.CONNECTION, "-2 -3 32 101 103 104 111 112 113 11001"),
     (K.TIMEOUT, "110"),
     (K.DISK_FULL, "28 122"),
@@ -307,7 +245,7 @@ _HTTP = re.compile(
     r"|\b(\d{3}) (?:Client|Server) Error\b|\berror (\d{3})(?=: b| \()|: (\d{3}) \([A-Z]|\bresponse code[:= ]+(\d{3})\b",
     re.IGNORECASE | re.MULTILINE,
 )
-_STATUSES = _table(
+_STATUSES = table(
     (K.PERMISSION, "401 407"),
     (K.SQL, "404 410 422"),
     (K.TIMEOUT, "408 504"),

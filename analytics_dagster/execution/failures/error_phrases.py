@@ -198,7 +198,7 @@ _TRANSIENT: Phrases = (
         K.TIMEOUT,
         _any_of(
             r"\b(?:statement|query|execution|read|write|connect|connection|socket|login|request|operation|gateway"
-            r"|network|server|job|response) time-?out\b",
+            r"|network|server|job|response) time[- ]?out\b",
             r"\bgateway time-out",
             r"\btime-?out (?:expired|exceeded|reached|was reached|error|occurred|of \d|after|while|waiting)",
             r"canceling statement due to|cancelled on user's request",
@@ -213,7 +213,8 @@ _TRANSIENT: Phrases = (
         K.CONNECTION,
         _any_of(
             r"\bconnection\b(?: to .{1,120}?)? (?:was |has been |is |unexpectedly |got |forcibly )*(?:lost|closed"
-            r"|reset|refused|aborted|broken|dropped|terminated|failed: (?:connection|could|FATAL|timeout|no route))",
+            r"|reset|refused|aborted|broken|dropped|killed|terminated|failed: (?:connection|could|FATAL|timeout"
+            r"|no route))",
             r"\b(?:lost|lose|closed the|closed|no) connection\b",
             r"connection (?:error|failure|attempt failed|already closed)",
             r"(?:could not|couldn't|cannot|can't|unable to|failed to) (?:re)?connect\b",
@@ -223,7 +224,8 @@ _TRANSIENT: Phrases = (
             r"|reach (?:the )?(?:server|host|database|endpoint|cluster)|translate host|communicate|(?:receive"
             r"|send) (?:data|query|request))",
             r"communication (?:link )?(?:failure|error)|failed communicating|server has gone away|TCP Provider",
-            r"SSL (?:connection|SYSCALL|error)|is the server running|error during request to server",
+            r"SSL (?:connection|SYSCALL|error)|\[SSL: |cluster \S{1,80} is terminat|is the server running"
+            r"|error during request to server",
             r"connection not available|terminating connection|unexpected EOF|EOF (?:detected|occurred)",
             r"end of file on communication",
             r"(?:database system|server|cluster|warehouse|endpoint|database|coordinator) is (?:starting|restarting"

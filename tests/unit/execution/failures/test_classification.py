@@ -8,7 +8,7 @@ import time
 import pytest
 
 from analytics_dagster.execution.failures.classification import FailureKind, classify, worst
-from tests.unit.execution.failures.messages import PERMANENT, TRANSIENT
+from tests.unit.execution.failures.messages import MORE_PERMANENT, MORE_TRANSIENT, PERMANENT, TRANSIENT
 
 K = FailureKind
 
@@ -192,6 +192,16 @@ TRANSIENT_MESSAGES = [one for messages in TRANSIENT.values() for one in messages
 @pytest.mark.parametrize(("kind", "message"), [*REAL, *DOCUMENTED, *PERMANENT_MESSAGES, *TRANSIENT_MESSAGES])
 def test_each_message_has_its_kind(kind: FailureKind, message: str) -> None:
     assert classify(message) is kind
+
+
+@pytest.mark.parametrize("message", MORE_PERMANENT)
+def test_a_permanent_error_is_not_retried(message: str) -> None:
+    assert not classify(message).is_transient
+
+
+@pytest.mark.parametrize("message", MORE_TRANSIENT)
+def test_a_transient_error_is_retried(message: str) -> None:
+    assert classify(message).is_transient
 
 
 def test_a_test_with_status_fail_is_a_data_test_whatever_its_message() -> None:
